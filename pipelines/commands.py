@@ -1,0 +1,106 @@
+"""Commands and results: what a Turn may ask for and what it found out.
+
+Commands are imperative. Each that creates something carries the fingerprint of what was asked
+(kind, name, options), so that replay can tell a changed plan from a repeated one.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from pipelines.failure import Failure
+from pipelines.job import JobRequest
+
+
+class StepKind(StrEnum):
+    DO = "do"
+    JOB = "job"
+    GATE = "gate"
+    SLEEP = "sleep"
+    WAIT = "wait"
+
+
+class StepState(StrEnum):
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+
+
+class GateTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may open a Gate and how: `approvers` are user names or `@team`; empty means anybody.
+
+    `inputs` maps a name to its type: `str`, `int`, `float` or `bool`. `due` None: waits for ever.
+    """
+
+    approvers: list[str] = []
+    needed: int = 1
+    inputs: dict[str, str] = {}
+    due: float | None = None
+    message: str = ""
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One wish of the plan. `kind` says which of the optional parts is there.
+
+    job: `attempt`, `request` · gate: `gate` · sleep: `due` · wait: `signal`, `due` · do: none.
+    A Job's second Attempt is a command of its own with the same key.
+    """
+
+    kind: StepKind
+    key: str
+    fingerprint: str
+    attempt: int = 1
+    request: JobRequest | None = None
+    gate: GateTerms | None = None
+    due: float | None = None
+    signal: str | None = None
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A Step that settled in this Turn, or (`retrying`) an Attempt that will be followed by another.
+
+    For `do` it is the memo: replay takes `value` or `error` instead of running the code again.
+    """
+
+    kind: StepKind
+    key: str
+    state: StepState
+    attempt: int = 1
+    value: Any = None
+    error: Failure | None = None
+
+
+class OpenJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A Job still wanted, or (`cancelling`) one whose end is wanted and not yet reported."""
+
+    key: str
+    attempt: int
+    cancelling: bool = False
+
+
+class OpenGate(msgspec.Struct, frozen=True, kw_only=True):
+    """A Gate still waiting, with the answers that it has accepted so far (names)."""
+
+    key: str
+    terms: GateTerms
+    approved_by: list[str] = []
+
+
+class OpenWait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A wait for a Signal called `name`."""
+
+    key: str
+    name: str
+    due: float | None = None
+
+
+class Open(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything the Run still wants from the world after a Turn: what effects are repaired from."""
+
+    jobs: list[OpenJob] = []
+    gates: list[OpenGate] = []
+    waits: list[OpenWait] = []

@@ -1,0 +1,86 @@
+"""Inputs: what a History may hold as having happened to a Run, one struct for each.
+
+Events are past. Every input carries its own identity in its body (job and attempt, an id, a due
+time), because a message can come twice long after any dedupe window has closed.
+"""
+
+from typing import Any
+
+import msgspec
+
+from pipelines.event import Event
+from pipelines.job import Annotation, Outcome, Source
+
+SIGNAL_BYTES_MAX = 1_048_576
+
+
+class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="run_started"):
+    """The first input of every History: what is run, for whom, and because of what."""
+
+    run: str
+    repo: str
+    repo_name: str
+    connection: str
+    pipeline: str
+    file: str
+    bundle: str
+    source: Source
+    event: Event
+
+
+class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="job_finished"):
+    """A Runner's final report on one Attempt. Identity: (`key`, `attempt`); later ones are late.
+
+    `message` says in one line why it did not succeed. Times are seconds since the epoch.
+    """
+
+    job: str
+    key: str
+    attempt: int
+    outcome: Outcome
+    exit_code: int | None = None
+    message: str = ""
+    annotations: list[Annotation] = []
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    runner: str = ""
+    log_bytes: int = 0
+
+
+class GateAnswered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="gate_answered"):
+    """A person's answer at a Gate. Identity: (`key`, `by`): one person, one answer."""
+
+    id: str
+    key: str
+    approved: bool
+    by: str
+    inputs: dict[str, Any] = {}
+    comment: str = ""
+
+
+class SignalSent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="signal_sent"):
+    """An outside event addressed to this Run; kept if nobody waits for it yet. Identity: `id`."""
+
+    id: str
+    name: str
+    payload: Any = None
+    by: str = ""
+
+
+class TimerFired(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="timer_fired"):
+    """The wake-up that the Run armed for `due` (seconds since the epoch). A wake-up, not a truth."""
+
+    due: float
+
+
+class CancelRequested(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="cancel_requested"
+):
+    """Somebody wants the Run to end; its cleanup code still runs. Identity: `id`."""
+
+    id: str
+    by: str
+    reason: str = ""
+
+
+Input = RunStarted | JobFinished | GateAnswered | SignalSent | TimerFired | CancelRequested

@@ -1,0 +1,113 @@
+"""Job: work that leaves the plan for a Runner; an Attempt is one try of it.
+
+Here: what is asked of a Runner (JobSpec), and what it answers (JobFinished is in `events`). How a
+job is run is the runner's; when it is retried is the plan's own code, in the SDK.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+STEPS_PER_JOB_MAX = 200
+JOB_TIMEOUT_S_DEFAULT = 3600.0
+CANCEL_GRACE_S_DEFAULT = 5.0
+
+
+class Outcome(StrEnum):
+    """How an Attempt ended. `lost`: its runner vanished; `refused`: the runner may not run it."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    REFUSED = "refused"
+
+
+class ShellStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One shell command of a Job; the job stops at the first that fails.
+
+    `cwd` is relative to the workspace. `timeout_s` bounds this command alone.
+    """
+
+    run: str
+    name: str = ""
+    env: dict[str, str] = {}
+    cwd: str = "."
+    timeout_s: float | None = None
+
+
+class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the plan asks for; a Run adds its identity and source to make a JobSpec.
+
+    `volumes` are names that the runner's operator has bound to directories; each appears, writable,
+    under `/volumes/<name>` in the sandbox. A runner that lacks one refuses the job.
+    """
+
+    steps: list[ShellStep]
+    env: dict[str, str] = {}
+    timeout_s: float = JOB_TIMEOUT_S_DEFAULT
+    pool: str = "default"
+    volumes: list[str] = []
+    checkout: bool = True
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a Job's files come from: `mirror` is the bare repository on this machine (a path)."""
+
+    mirror: str
+    commit: str
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One Attempt, complete: the message on the JOBS stream and the runner's `spec.json`."""
+
+    id: str
+    run: str
+    key: str
+    attempt: int
+    request: JobRequest
+    source: Source
+    repo: str
+    context: dict[str, str] = {}
+
+
+class Annotation(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that belongs to a place in the repository."""
+
+    file: str
+    line: int
+    message: str
+    level: str = "error"
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The claim of one Attempt by one Runner: created once, before any work, never taken over.
+
+    Stored create-only under the job's id; it is also how everybody learns that a job started.
+    """
+
+    job: str
+    key: str
+    runner: str
+    started_at: float
+
+
+class LogChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a job's log: `offset` counts bytes from the start of this Attempt's log.
+
+    The identity of a chunk is (job, offset). `text` is valid UTF-8; bytes that were not are shown
+    as U+FFFD, and `size` is the number of raw bytes the chunk stands for.
+    """
+
+    offset: int
+    size: int
+    at: float
+    text: str
+
+
+class CancelJob(msgspec.Struct, frozen=True, kw_only=True):
+    """The wish that an Attempt ends: durable, and harmless when repeated."""
+
+    job: str
+    reason: str = ""

@@ -1,0 +1,60 @@
+"""Repo and Connection: which repositories are known, and the Forges they live on.
+
+A Repo is keyed by its Forge's own id, never by its name: names change. The secrets in a
+Connection are the host's own configuration; no Tenant and no Run ever sees them.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class ForgeKind(StrEnum):
+    GITHUB = "github"
+    GITEA = "gitea"
+    GIT = "git"
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """One configured Forge. `api_url` empty: it takes no statuses. `secrets`: newest first."""
+
+    id: str
+    kind: ForgeKind
+    api_url: str = ""
+    token: str = ""
+    secrets: list[str] = []
+
+
+class Repo(msgspec.Struct, frozen=True, kw_only=True):
+    """One registered repository.
+
+    `id` is `<connection>/<the forge's id>`; `external_id` that id alone; `clone_url` a path or URL.
+    """
+
+    id: str
+    connection: str
+    external_id: str
+    name: str
+    clone_url: str
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One verified webhook call, as it is kept: the raw body is a JSON text of at most the cap."""
+
+    connection: str
+    id: str
+    kind: ForgeKind
+    event: str
+    received_at: float
+    body: str
+
+
+class DeliveryOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a Delivery: `runs` that it asked for, or the reason why there are none."""
+
+    connection: str
+    id: str
+    state: str
+    reason: str = ""
+    runs: list[str] = []
+    at: float = 0.0

@@ -1,0 +1,54 @@
+"""Run: one durable execution of a pipeline, and the only legal ways its state may change."""
+
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Move(StrEnum):
+    STARTED = "run_started"
+    SUCCEEDED = "run_succeeded"
+    FAILED = "run_failed"
+    CANCELLED = "run_cancelled"
+
+
+TRANSITIONS: dict[RunState, dict[Move, RunState]] = {
+    # A bundle that cannot be loaded fails before it ever started.
+    RunState.PENDING: {
+        Move.STARTED: RunState.RUNNING,
+        Move.FAILED: RunState.FAILED,
+        Move.CANCELLED: RunState.CANCELLED,
+    },
+    RunState.RUNNING: {
+        Move.SUCCEEDED: RunState.SUCCEEDED,
+        Move.FAILED: RunState.FAILED,
+        Move.CANCELLED: RunState.CANCELLED,
+    },
+    RunState.SUCCEEDED: {},
+    RunState.FAILED: {},
+    RunState.CANCELLED: {},
+}
+
+FINAL = frozenset(state for state, moves in TRANSITIONS.items() if not moves)
+
+
+class IllegalMove(Exception):
+    """The History holds a move that this state cannot take: a bug, or a forged message."""
+
+    def __init__(self, state: RunState, move: Move) -> None:
+        allowed = ", ".join(TRANSITIONS[state]) or "nothing: the run is over"
+        super().__init__(f"a {state} run cannot take {move}; it takes {allowed}")
+
+
+def after(state: RunState, move: Move) -> RunState:
+    """The state that follows. Raises IllegalMove."""
+    try:
+        return TRANSITIONS[state][move]
+    except KeyError:
+        raise IllegalMove(state, move) from None

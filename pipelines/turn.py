@@ -1,0 +1,105 @@
+"""Turn: one wake-up of a Run, committed as one message. What it holds, and what replay demands.
+
+`TurnOutcome` is what the guest answers (see docs/abi.md); `Turn` is that plus the host's part:
+number, inputs consumed, pins and the engine that made it. A Turn is never rewritten.
+"""
+
+from typing import Any
+
+import msgspec
+
+from pipelines.commands import Command, Open, Result
+from pipelines.failure import Failure
+from pipelines.run import RunState
+
+TURN_BYTES_MAX = 7_000_000
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the Run ended: `state` is final; `output` is what `run` returned."""
+
+    state: RunState
+    output: Any = None
+    error: Failure | None = None
+
+
+class Pins(msgspec.Struct, frozen=True, kw_only=True):
+    """What a Run is bound to for life: the load path is a part of the trace."""
+
+    image: str
+    bundle: str
+    prepared: str
+    codec: int
+    boot: str
+
+
+class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What the guest decided in one Turn.
+
+    `now` is the Run's time after it; `wake_at` the earliest time at which it wants to be woken;
+    `digest` covers commands, results and end: equal digests mean an equal decision.
+    """
+
+    now: float
+    digest: str
+    commands: list[Command] = []
+    results: list[Result] = []
+    open: Open = Open()
+    wake_at: float | None = None
+    end: End | None = None
+    printed: str = ""
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One committed Turn. `consumed` are the stream sequences of its inputs, in stream order;
+    `through` is the highest input sequence that needs no further look."""
+
+    number: int
+    consumed: list[int]
+    through: int
+    by: str
+    now: float
+    digest: str
+    state: RunState
+    commands: list[Command] = []
+    results: list[Result] = []
+    open: Open = Open()
+    wake_at: float | None = None
+    end: End | None = None
+    printed: str = ""
+    pins: Pins | None = None
+
+
+class Divergence(Exception):
+    """Replay decided something else than the History says: the plan's code is not what it was."""
+
+    def __init__(self, number: int, recorded: str, attempted: str) -> None:
+        super().__init__(
+            f"turn {number} was recorded as {recorded}, but replay attempted {attempted}. The run's"
+            " code or guest image is not the one it began with; nothing was reused."
+        )
+
+
+def check_replay(recorded: Turn, replayed: TurnOutcome) -> None:
+    """Assert that a replayed Turn decided what is recorded.
+
+    Raises Divergence naming the first command that differs.
+    """
+    if recorded.digest == replayed.digest:
+        return
+    old, new = _labels(recorded.commands), _labels(replayed.commands)
+    for index in range(max(len(old), len(new))):
+        was = old[index] if index < len(old) else "no further step"
+        now = new[index] if index < len(new) else "no further step"
+        if was != now:
+            raise Divergence(recorded.number, was, now)
+    raise Divergence(recorded.number, _summary(recorded), _summary(replayed))
+
+
+def _labels(commands: list[Command]) -> list[str]:
+    return [f"{c.kind} {c.key!r} (attempt {c.attempt}, {c.fingerprint})" for c in commands]
+
+
+def _summary(turn: Turn | TurnOutcome) -> str:
+    end = turn.end.state if turn.end else "waiting"
+    return f"{end} with {len(turn.results)} results"
