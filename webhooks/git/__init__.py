@@ -1,0 +1,1 @@
+"""Plain git: a bare repository whose post-receive hook tells us about pushes. No statuses."""

@@ -1,0 +1,1 @@
+"""Gitea and Forgejo: their webhooks (`parse`) and their commit statuses (`client`)."""

@@ -1,0 +1,1 @@
+"""GitHub: its webhooks (`parse`) and its commit statuses (`client`)."""

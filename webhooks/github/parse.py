@@ -1,0 +1,194 @@
+"""GitHub's webhooks into events: push (branches, tags, deletes) and pull_request.
+
+Pure. Only fields that are used are named, and all but the decisive ones may be missing: old
+servers leave some out, and new ones add some.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from pipelines.event import Event, EventKind, PullRequest
+from pipelines.repo import ForgeKind
+from webhooks.errors import Malformed
+from webhooks.forge import Ignored, ParsedEvent
+from webhooks.payload import (
+    LABELS_MAX,
+    commit_of,
+    decode,
+    external_id_of,
+    message_of,
+    name_of,
+    ref_of,
+)
+from webhooks.signature import verify_prefixed
+
+# The others (labeled, edited, closed …) change no code.
+PULL_REQUEST_ACTIONS = frozenset({"opened", "synchronize", "reopened", "ready_for_review"})
+
+
+class _Repository(msgspec.Struct):
+    id: int | str
+    full_name: str | None = None
+
+
+class _User(msgspec.Struct):
+    login: str | None = None
+    name: str | None = None
+
+
+class _Commit(msgspec.Struct):
+    id: str
+    message: str | None = None
+
+
+class _Push(msgspec.Struct):
+    ref: str
+    after: str
+    repository: _Repository
+    before: str = ""
+    deleted: bool = False
+    forced: bool = False
+    head_commit: _Commit | None = None
+    sender: _User | None = None
+    pusher: _User | None = None
+
+
+class _Branch(msgspec.Struct):
+    ref: str
+    sha: str
+    repo: _Repository | None = None
+
+
+class _Label(msgspec.Struct):
+    name: str = ""
+
+
+class _PullRequest(msgspec.Struct):
+    head: _Branch
+    base: _Branch
+    number: int
+    title: str | None = None
+    user: _User | None = None
+    draft: bool | None = False
+    labels: list[_Label] | None = None
+
+
+class _PullRequestEvent(msgspec.Struct):
+    action: str
+    repository: _Repository
+    pull_request: _PullRequest
+    sender: _User | None = None
+
+
+class GitHub:
+    """See Forge."""
+
+    kind = ForgeKind.GITHUB
+
+    def verify(
+        self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: float
+    ) -> None:
+        """See Forge. The sha1 header is legacy and never looked at."""
+        verify_prefixed(headers.get("x-hub-signature-256", ""), body, secrets)
+
+    def delivery_id(self, headers: Mapping[str, str]) -> str:
+        """See Forge."""
+        return headers.get("x-github-delivery", "")
+
+    def event_name(self, headers: Mapping[str, str]) -> str:
+        """See Forge."""
+        return headers.get("x-github-event", "")
+
+    def ignores(self, event: str) -> Ignored | None:
+        """See Forge."""
+        if event in ("push", "pull_request"):
+            return None
+        if event == "ping":
+            return Ignored("a ping asks for nothing; the webhook works")
+        return Ignored(f"pipelines are started by push and pull_request, not by {name_of(event)!r}")
+
+    def parse(self, event: str, body: str | bytes) -> list[ParsedEvent] | Ignored:
+        """See Forge."""
+        if ignored := self.ignores(event):
+            return ignored
+        if event == "push":
+            return _push(decode(body, _Push, "GitHub push"))
+        return _pull_request(decode(body, _PullRequestEvent, "GitHub pull_request"))
+
+
+def _push(push: _Push) -> list[ParsedEvent] | Ignored:
+    ref = ref_of(push.ref)
+    if not ref.startswith(("refs/heads/", "refs/tags/")):
+        return Ignored(f"{ref} is neither a branch nor a tag")
+    is_tag = ref.startswith("refs/tags/")
+    commit = "" if push.deleted else commit_of(push.after, "after")
+    # An annotated tag's `after` is the tag object; the commit is only in head_commit.
+    if commit and is_tag and push.head_commit:
+        commit = commit_of(push.head_commit.id, "head_commit.id")
+    if commit:
+        kind = EventKind.TAG if is_tag else EventKind.PUSH
+    else:
+        kind = EventKind.TAG_DELETE if is_tag else EventKind.BRANCH_DELETE
+    event = Event(
+        kind=kind,
+        ref=ref,
+        commit=commit,
+        before=commit_of(push.before, "before") if push.before else "",
+        sender=_login(push.sender) or _login(push.pusher),
+        message=message_of(push.head_commit.message) if commit and push.head_commit else "",
+        forced=push.forced,
+    )
+    return [_parsed(push.repository, event)]
+
+
+def _pull_request(payload: _PullRequestEvent) -> list[ParsedEvent] | Ignored:
+    if payload.action not in PULL_REQUEST_ACTIONS:
+        action = name_of(payload.action)
+        return Ignored(f"{action!r} on a pull request does not change what is to be built")
+    pull, head, base = payload.pull_request, payload.pull_request.head, payload.pull_request.base
+    if pull.number < 1:
+        raise Malformed(f"pull_request.number is {pull.number}; numbers start at 1")
+    base_repo = base.repo or payload.repository
+    labels = [name_of(label.name) for label in pull.labels or []]
+    event = Event(
+        kind=EventKind.PULL_REQUEST,
+        ref=f"refs/pull/{pull.number}/head",
+        commit=_required(commit_of(head.sha, "head.sha")),
+        sender=_login(payload.sender),
+        message=message_of(pull.title),
+        pull_request=PullRequest(
+            number=pull.number,
+            action=payload.action,
+            title=message_of(pull.title),
+            author=_login(pull.user),
+            base_ref=_branch(base.ref, "base.ref"),
+            base_commit=commit_of(base.sha, "base.sha"),
+            head_ref=_branch(head.ref, "head.ref"),
+            head_repo=external_id_of(head.repo.id) if head.repo else None,
+            # A deleted head repository was a fork: a branch of the base cannot lose its repository.
+            is_fork=head.repo is None or str(head.repo.id) != str(base_repo.id),
+            is_draft=bool(pull.draft),
+            labels=labels[:LABELS_MAX],
+        ),
+    )
+    return [_parsed(payload.repository, event)]
+
+
+def _parsed(repository: _Repository, event: Event) -> ParsedEvent:
+    name = name_of(repository.full_name)
+    return ParsedEvent(external_id=external_id_of(repository.id), name=name, event=event)
+
+
+def _branch(short: str, field: str) -> str:
+    return ref_of(f"refs/heads/{short}", field).removeprefix("refs/heads/")
+
+
+def _login(user: _User | None) -> str:
+    return name_of(user.login or user.name) if user else ""
+
+
+def _required(commit: str) -> str:
+    if not commit:
+        raise Malformed("head.sha is git's zero id; a pull request must have a head commit")
+    return commit

@@ -1,0 +1,205 @@
+"""Routes: `POST /hooks/{connection}`. Verify, record, answer 202; nothing else happens here.
+
+Parsing, fetching and starting Runs come later, from the inbox: a forge waits five seconds, and
+some do not try again. The one thing that may take time is the inbox's fsync.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+import msgspec
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
+
+from pipelines.repo import Connection, Delivery, ForgeKind
+from webhooks.errors import InboxUnavailable, Unverified
+from webhooks.forge import Forge
+from webhooks.inbox import Inbox, Recorded
+from webhooks.registry import FORGES
+
+BODY_BYTES_MAX = 25 * 1024 * 1024
+DELIVERY_ID_CHARS_MAX = 200
+EVENT_CHARS_MAX = 100
+RECORD_TIMEOUT_S = 4.0
+RETRY_AFTER_S = 5
+
+
+class Connections(Protocol):
+    """The configured Connections, in memory: a webhook must not wait for a lookup."""
+
+    def find(self, connection_id: str) -> Connection | None:
+        """The Connection of that id, or None."""
+
+
+class Problem(Exception):
+    """A call that is refused, as RFC 9457 wants it told."""
+
+    def __init__(
+        self, status: int, title: str, detail: str, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(title)
+        self.status, self.title, self.detail, self.headers = status, title, detail, headers
+
+    def response(self) -> Response:
+        """The answer to the caller."""
+        content = {"title": self.title, "status": self.status, "detail": self.detail}
+        return JSONResponse(
+            content, self.status, headers=self.headers, media_type="application/problem+json"
+        )
+
+
+class _AnyObject(msgspec.Struct):
+    """A JSON object, all of it syntax-checked and none of it built."""
+
+
+_any_object = msgspec.json.Decoder(_AnyObject)
+
+
+def webhook_routes(
+    *,
+    connections: Connections,
+    inbox: Inbox,
+    now: Callable[[], float],
+    forges: Mapping[ForgeKind, Forge] = FORGES,
+    record_timeout_s: float = RECORD_TIMEOUT_S,
+) -> APIRouter:
+    """The router, to be mounted by the host or served alone. `now`: seconds since the epoch."""
+    router = APIRouter(tags=["webhooks"])
+
+    async def take(connection_id: str, request: Request) -> Response:
+        connection = connections.find(connection_id)
+        if connection is None:
+            raise Problem(
+                404,
+                "No such connection",
+                "Nothing is configured under this URL. `staunch repo` lists each webhook's URL.",
+            )
+        forge = forges[connection.kind]
+        body = await _read(request)
+        headers = request.headers
+        _verify(forge, connection, headers, body, now())
+        event = forge.event_name(headers)
+        if ignored := forge.ignores(event):
+            return JSONResponse({"ignored": f"ignored, because {ignored.reason}"})
+        delivery = Delivery(
+            connection=connection.id,
+            id=_delivery_id(forge, headers),
+            kind=connection.kind,
+            event=event[:EVENT_CHARS_MAX],
+            received_at=now(),
+            body=_json_text(headers.get("content-type", ""), body),
+        )
+        recorded = await _record(inbox, delivery, record_timeout_s)
+        duplicate = recorded is Recorded.DUPLICATE
+        return JSONResponse({"delivery": delivery.id, "duplicate": duplicate}, 202)
+
+    @router.post(
+        "/hooks/{connection_id}",
+        status_code=202,
+        response_class=JSONResponse,
+        summary="Take one webhook call of a forge",
+        responses=_RESPONSES,
+    )
+    async def hook(connection_id: str, request: Request) -> Response:
+        """Verified over the raw bytes, made durable, and only then answered with 202."""
+        try:
+            return await take(connection_id, request)
+        except Problem as problem:
+            return problem.response()
+
+    return router
+
+
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Verified, and nothing that a pipeline could be started by."},
+    400: {"description": "Not JSON, cut short, or without a delivery id."},
+    401: {"description": "Not signed with a secret of this connection."},
+    404: {"description": "No such connection."},
+    413: {"description": f"Larger than {BODY_BYTES_MAX} bytes."},
+    503: {"description": "It could not be made durable; send it again."},
+}
+
+
+async def _read(request: Request) -> bytes:
+    """The raw body. What Content-Length says is only ever a reason to stop early."""
+    announced = request.headers.get("content-length", "")
+    too_large = Problem(
+        413,
+        "Payload too large",
+        f"At most {BODY_BYTES_MAX} bytes are read. Push fewer commits or refs at once.",
+    )
+    if len(announced) > 18 or (announced.isdecimal() and int(announced) > BODY_BYTES_MAX):
+        raise too_large
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY_BYTES_MAX:
+                raise too_large
+    except ClientDisconnect:
+        # Nobody is left to read this answer; it is for the access log.
+        raise Problem(400, "Body cut short", "The connection ended early; send again.") from None
+    return bytes(body)
+
+
+def _verify(
+    forge: Forge, connection: Connection, headers: Mapping[str, str], body: bytes, now: float
+) -> None:
+    try:
+        forge.verify(headers, body, connection.secrets, now)
+    except Unverified:
+        # One answer for every failure: which check failed is of use to an attacker alone.
+        raise Problem(
+            401,
+            "Signature not accepted",
+            "The body must be signed with this connection's secret, and be sent within five"
+            " minutes. Compare the secret at the forge with the connection's.",
+        ) from None
+
+
+def _delivery_id(forge: Forge, headers: Mapping[str, str]) -> str:
+    delivery_id = forge.delivery_id(headers)
+    fits = 0 < len(delivery_id) <= DELIVERY_ID_CHARS_MAX
+    if not fits or not (delivery_id.isascii() and delivery_id.isprintable()):
+        raise Problem(
+            400,
+            "No delivery id",
+            "The forge's delivery header must name the call in 1 to"
+            f" {DELIVERY_ID_CHARS_MAX} printable characters, so that it is taken only once.",
+        )
+    return delivery_id
+
+
+def _json_text(content_type: str, body: bytes) -> str:
+    """The payload as text, unwrapped from GitHub's form encoding where that was chosen."""
+    try:
+        if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
+            fields = parse_qs(body.decode(), strict_parsing=True, errors="strict", max_num_fields=8)
+            text = fields["payload"][0]
+        else:
+            text = body.decode()
+        _any_object.decode(text)
+    except (ValueError, KeyError, RecursionError, msgspec.MsgspecError):
+        raise Problem(
+            400,
+            "Not JSON",
+            "The body must be a JSON object in UTF-8, or a form whose `payload` is one. Choose"
+            " the content type application/json at the forge.",
+        ) from None
+    return text
+
+
+async def _record(inbox: Inbox, delivery: Delivery, timeout_s: float) -> Recorded:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await inbox.record(delivery)
+    except (InboxUnavailable, TimeoutError):
+        raise Problem(
+            503,
+            "Cannot be kept now",
+            f"Nothing was lost yet: send the same call again in {RETRY_AFTER_S} seconds.",
+            {"Retry-After": str(RETRY_AFTER_S)},
+        ) from None
