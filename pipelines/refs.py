@@ -21,4 +21,4 @@ def is_commit(text: str) -> bool:
 
 def is_ref(text: str) -> bool:
     """Whether the text is a full ref name that git would accept (`refs/heads/main`)."""
-    return len(text) <= REF_CHARS_MAX and text.isprintable() and _REF.match(text) is not None
+    return len(text) <= REF_CHARS_MAX and _REF.match(text) is not None

@@ -1,0 +1,201 @@
+"""Mirrors: a bare copy of each repository, into which commits are fetched once and then kept.
+
+What a Run needs stays, whatever happens at the forge: `keep` holds a commit by a ref of ours.
+Reading content is `bundle.py`'s. Methods block; call them in a thread.
+
+Refs in a mirror: `refs/staunch/tips/<token of a ref>` is what was last fetched of it (that which
+the next fetch of it builds on), `refs/staunch/runs/<run>` what a Run still needs.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ci_host.adapters.git.command import Answer, run_git
+from ci_host.adapters.git.errors import CommitGone, FetchFailed, NameRefused, RepoGone
+from ci_host.adapters.git.origin import Origin, Registered, Resolve, origin_of, resolve_host
+from pipelines.ids import RunId
+from pipelines.refs import is_commit, is_ref
+from pipelines.repo import Repo
+
+FETCH_TIMEOUT_S = 300.0
+REASON_CHARS_MAX = 300
+
+_RUN = re.compile(r"[0-9]+-[0-9a-z]+\Z")
+_FETCH = (
+    "fetch",
+    "--quiet",
+    "--no-tags",
+    "--no-recurse-submodules",
+    "--no-write-fetch-head",
+    "--no-auto-maintenance",
+    "--negotiation-tip=refs/staunch/tips/*",
+    "--end-of-options",
+)
+_REPO_GONE = (
+    "not found",
+    "does not appear to be a git repository",
+    "could not read Username",
+    "Authentication failed",
+    "dubious ownership",
+    "Permission denied",
+    "returned error: 401",
+    "returned error: 403",
+    "returned error: 404",
+)
+_COMMIT_GONE = ("not our ref", "unadvertised object", "couldn't find remote ref")
+
+
+class Mirrors:
+    """The mirrors under one folder. Many threads and processes may use the same folder."""
+
+    def __init__(
+        self,
+        root: Path,
+        registered: Callable[[], Registered],
+        *,
+        fetch_timeout_s: float = FETCH_TIMEOUT_S,
+        resolve: Resolve = resolve_host,
+    ) -> None:
+        """`registered` is asked before every fetch, so that a change counts at once."""
+        self._root = root
+        self._registered = registered
+        self._fetch_timeout_s = fetch_timeout_s
+        self._resolve = resolve
+
+    def path(self, repo: Repo) -> Path:
+        """Where the repository's mirror is, or will be."""
+        return self._root / f"{hashlib.sha256(repo.id.encode()).hexdigest()[:32]}.git"
+
+    def has(self, repo: Repo, commit: str) -> bool:
+        """Whether the mirror holds the commit; no network."""
+        _check(commit, "")
+        return _has(self.path(repo), commit)
+
+    def fetch(self, repo: Repo, commit: str, ref: str = "") -> None:
+        """See to it that the mirror holds `commit`; no network if it does already.
+
+        It is asked for by its id; a server that gives only refs is asked for `ref`, in the hope
+        that it still leads there. Raises CommitGone, RepoGone, FetchFailed or OriginRefused.
+        """
+        _check(commit, ref)
+        mirror = self.path(repo)
+        if _has(mirror, commit):
+            return
+        origin = origin_of(repo, self._registered(), self._resolve)
+        with self._locked(mirror):
+            # Whoever held the lock may have been after the same commit.
+            if _has(mirror, commit):
+                return
+            if not (mirror / "HEAD").exists():
+                _create(mirror, len(commit))
+            self._fetch(repo, mirror, origin, commit, ref)
+
+    def keep(self, repo: Repo, commit: str, run: RunId) -> None:
+        """Hold the commit for a Run, against force-pushes and clean-ups. Repeating it is fine.
+
+        Raises CommitGone where the mirror does not hold it.
+        """
+        _check(commit, "")
+        held = run_git(self.path(repo), "update-ref", _run_ref(run), commit)
+        if held.status != 0:
+            raise CommitGone(f"commit {commit} of {repo.name} is not in the mirror: {_last(held)}")
+
+    def release(self, repo: Repo, run: RunId) -> None:
+        """The Run is over and forgotten: its commit may go. Repeating it is fine."""
+        if self.path(repo).exists():
+            run_git(self.path(repo), "update-ref", "-d", _run_ref(run))
+
+    def tidy(self, repo: Repo) -> None:
+        """Join small packs and refs into larger ones; drops nothing. For a quiet hour."""
+        mirror = self.path(repo)
+        with self._locked(mirror):
+            for command in (
+                ("pack-refs", "--all", "--prune"),
+                ("repack", "-d", "-q", "--geometric=2"),
+            ):
+                done = run_git(mirror, *command, timeout_s=self._fetch_timeout_s)
+                if done.status != 0:
+                    raise FetchFailed(f"{mirror} cannot be tidied: {_last(done)}")
+
+    def _fetch(self, repo: Repo, mirror: Path, origin: Origin, commit: str, ref: str) -> None:
+        tip = f"refs/staunch/tips/{hashlib.sha256(ref.encode()).hexdigest()[:32]}"
+        asked = self._ask(mirror, origin, f"+{commit}:{tip}")
+        if asked.status != 0 and ref and _says(asked, _COMMIT_GONE):
+            asked = self._ask(mirror, origin, f"+{ref}:{tip}")
+        if asked.status == 0 and _has(mirror, commit):
+            return
+        if asked.status == 0 or _says(asked, _COMMIT_GONE):
+            raise CommitGone(
+                f"commit {commit} no longer exists at {origin.url}; it was force-pushed away or"
+                " its branch was deleted. Push it again to build it."
+            )
+        if _says(asked, _REPO_GONE):
+            raise RepoGone(
+                f"{repo.name} cannot be read at {origin.url}: {_last(asked)}. It was deleted or"
+                " moved, or the connection's token may not read it."
+            )
+        raise FetchFailed(f"{repo.name} could not be fetched from {origin.url}: {_last(asked)}")
+
+    def _ask(self, mirror: Path, origin: Origin, refspec: str) -> Answer:
+        return run_git(
+            mirror,
+            *_FETCH,
+            origin.url,
+            refspec,
+            protocol=origin.protocol,
+            config=origin.config,
+            timeout_s=self._fetch_timeout_s,
+        )
+
+    @contextmanager
+    def _locked(self, mirror: Path) -> Iterator[None]:
+        self._root.mkdir(parents=True, exist_ok=True)
+        lock = os.open(mirror.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+
+def _has(mirror: Path, commit: str) -> bool:
+    if not (mirror / "HEAD").exists():
+        return False
+    return run_git(mirror, "cat-file", "-e", f"{commit}^{{commit}}").status == 0
+
+
+def _create(mirror: Path, commit_digits: int) -> None:
+    form = "sha256" if commit_digits == 64 else "sha1"
+    made = run_git(mirror, "init", "--bare", "--quiet", "--template=", f"--object-format={form}")
+    if made.status != 0:
+        raise FetchFailed(f"no mirror could be made at {mirror}: {_last(made)}")
+
+
+def _check(commit: str, ref: str) -> None:
+    if not is_commit(commit):
+        raise NameRefused(f"{commit[:80]!r} is no full commit id (40 or 64 hex digits)")
+    if ref and not is_ref(ref):
+        raise NameRefused(f"{ref[:80]!r} is no ref; one looks like refs/heads/main")
+
+
+def _run_ref(run: RunId) -> str:
+    if not _RUN.match(run):
+        raise NameRefused(f"{run[:80]!r} is no run id; one looks like 2-0f3a9c…")
+    return f"refs/staunch/runs/{run}"
+
+
+def _says(answer: Answer, phrases: tuple[str, ...]) -> bool:
+    return any(phrase in answer.said for phrase in phrases)
+
+
+def _last(answer: Answer) -> str:
+    """What git said that matters: its last error, in one printable line."""
+    lines = [line for line in answer.said.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
+    text = (errors or lines or [f"git ended with {answer.status}"])[0]
+    return "".join(char if char.isprintable() else " " for char in text)[:REASON_CHARS_MAX]
