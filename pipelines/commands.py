@@ -61,7 +61,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A Step that settled in this Turn, or (`retrying`) an Attempt that will be followed by another.
+    """A Step that settled in this Turn, or (`retrying`) an Attempt that another will follow.
 
     For `do` it is the memo: replay takes `value` or `error` instead of running the code again.
     """
@@ -99,7 +99,7 @@ class OpenWait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything the Run still wants from the world after a Turn: what effects are repaired from."""
+    """Everything the Run still wants from the world after a Turn; effects are repaired from it."""
 
     jobs: list[OpenJob] = []
     gates: list[OpenGate] = []

@@ -47,7 +47,9 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     log_bytes: int = 0
 
 
-class GateAnswered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="gate_answered"):
+class GateAnswered(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="gate_answered"
+):
     """A person's answer at a Gate. Identity: (`key`, `by`): one person, one answer."""
 
     id: str
@@ -68,7 +70,7 @@ class SignalSent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class TimerFired(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="timer_fired"):
-    """The wake-up that the Run armed for `due` (seconds since the epoch). A wake-up, not a truth."""
+    """The wake-up that the Run armed for `due` (seconds since the epoch); not a truth."""
 
     due: float
 

@@ -1,0 +1,255 @@
+"""Bus: one connection to JetStream, and the five raw calls that the adapters are made of.
+
+Raw, because the client library has no batch read, no expected-sequence answer without an exception
+tree, and no schedules. Everything here turns the server's answers into the ports' three errors.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+import nats
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+
+from ci_host.ports import Conflict, Unavailable
+
+REQUEST_TIMEOUT_S = 5.0
+BATCH_MAX = 1_000
+WRONG_LAST_SEQUENCE = 10071
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+MESSAGE_ID = "Nats-Msg-Id"
+
+log = structlog.get_logger()
+
+
+class ApiError(msgspec.Struct, frozen=True):
+    """The server's way of saying no."""
+
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class PublishAck(msgspec.Struct, frozen=True):
+    """The server's answer to a publish into a stream."""
+
+    seq: int = 0
+    duplicate: bool = False
+    error: ApiError | None = None
+
+
+class Refused(Exception):
+    """The server will not do it, now or later: no space, a limit, a wrong configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One message as read back from a stream; `at` is the server's time in seconds."""
+
+    subject: str
+    sequence: int
+    at: float
+    body: bytes
+    headers: Mapping[str, str]
+
+
+def stored_at(text: str) -> float:
+    """The server's RFC 3339 time with nanoseconds, as seconds since the epoch."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    seconds = datetime.fromisoformat(f"{whole}+00:00").timestamp()
+    return seconds + (float(f"0.{fraction}") if fraction else 0.0)
+
+
+def expected(sequence: int) -> dict[str, str]:
+    """The header that makes a publish conditional on the subject's newest sequence."""
+    return {EXPECTED: str(sequence)}
+
+
+class Bus:
+    """A connection that reconnects for ever. Use `connect`; one per process is enough."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.js: JetStreamContext = client.jetstream(timeout=REQUEST_TIMEOUT_S)
+        self._replies: dict[str, asyncio.Queue[Msg]] = {}
+        self._inbox = client.new_inbox()
+        self._counter = 0
+        self._ack = msgspec.json.Decoder(PublishAck)
+
+    async def start(self) -> None:
+        """Listen for the replies to batch reads."""
+        await self.client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
+
+    async def _on_reply(self, message: Msg) -> None:
+        queue = self._replies.get(message.subject.rsplit(".", 1)[1])
+        if queue is not None:
+            queue.put_nowait(message)
+
+    async def request(
+        self, subject: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> Msg:
+        """One request, one answer. Raises Unavailable where none comes."""
+        try:
+            return await self.client.request(
+                subject, body, timeout=REQUEST_TIMEOUT_S, headers=headers
+            )
+        except (NatsError, TimeoutError, OSError) as error:
+            raise Unavailable(f"no answer on {subject}: {error!r}") from error
+
+    async def publish(
+        self, subject: str, body: bytes, headers: dict[str, str] | None = None
+    ) -> PublishAck:
+        """Store a message; it is durable when this returns.
+
+        Raises Conflict (the expected sequence is not the newest), Unavailable, Refused.
+        """
+        answer = await self.request(subject, body, headers)
+        ack = self._ack.decode(answer.data)
+        if ack.error is None:
+            return ack
+        if ack.error.err_code == WRONG_LAST_SEQUENCE:
+            raise Conflict(f"{subject}: {ack.error.description}")
+        if ack.error.code == 503:
+            raise Unavailable(f"{subject}: {ack.error.description}")
+        raise Refused(f"{subject}: {ack.error.description} ({ack.error.err_code})")
+
+    async def put_once(
+        self, subject: str, body: bytes, headers: dict[str, str] | None = None
+    ) -> bool:
+        """Store the first message of a subject; False if there is one already."""
+        try:
+            await self.publish(subject, body, {**expected(0), **(headers or {})})
+        except Conflict:
+            return False
+        return True
+
+    async def last(self, stream: str, subject: str) -> Stored | None:
+        """The newest message of a subject, or None."""
+        return self._one(await self.request(f"$JS.API.DIRECT.GET.{stream}.{subject}"), subject)
+
+    async def first(self, stream: str, subject: str) -> Stored | None:
+        """The oldest message of a subject, or None."""
+        wish = msgspec.json.encode({"seq": 1, "next_by_subj": subject})
+        return self._one(await self.request(f"$JS.API.DIRECT.GET.{stream}", wish), subject)
+
+    def _one(self, answer: Msg, subject: str) -> Stored | None:
+        headers = answer.headers or {}
+        status = headers.get("Status")
+        if status == "404":
+            return None
+        if status is not None:
+            raise Unavailable(f"{subject}: {status} {headers.get('Description', '')}")
+        return _stored(answer)
+
+    async def read(self, stream: str, subject: str, after: int = 0) -> list[Stored]:
+        """Every message on a subject (wildcards allowed) with a higher sequence, in order."""
+        found: list[Stored] = []
+        while True:
+            page, more = await self._page(stream, subject, after + 1)
+            found += page
+            if not more or not page:
+                return found
+            after = page[-1].sequence
+
+    async def _page(self, stream: str, subject: str, start: int) -> tuple[list[Stored], bool]:
+        wish = {"seq": start, "batch": BATCH_MAX, "next_by_subj": subject}
+        page: list[Stored] = []
+        async with self._reply_queue() as (reply, queue):
+            await self.client.publish(
+                f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(wish), reply=reply
+            )
+            while True:
+                message = await _next(queue, stream)
+                headers = message.headers or {}
+                status = headers.get("Status")
+                if status is None:
+                    page.append(_stored(message))
+                elif status in ("204", "404"):
+                    return page, headers.get("Nats-Num-Pending", "0") != "0"
+                else:
+                    why = headers.get("Description", "")
+                    raise Unavailable(f"{stream} {subject}: {status} {why}")
+
+    @asynccontextmanager
+    async def _reply_queue(self) -> AsyncIterator[tuple[str, "asyncio.Queue[Msg]"]]:
+        self._counter += 1
+        name = str(self._counter)
+        queue: asyncio.Queue[Msg] = asyncio.Queue()
+        self._replies[name] = queue
+        try:
+            yield f"{self._inbox}.{name}", queue
+        finally:
+            del self._replies[name]
+
+    async def purge(self, stream: str, subject: str) -> None:
+        """Remove every message of a subject; no error if there is none."""
+        await self.request(
+            f"$JS.API.STREAM.PURGE.{stream}", msgspec.json.encode({"filter": subject})
+        )
+
+    async def close(self) -> None:
+        """Say goodbye; never raises for a server that is gone."""
+        try:
+            await self.client.close()
+        except (NatsError, OSError):
+            log.info("bus_closed_without_goodbye")
+
+
+async def _next(queue: "asyncio.Queue[Msg]", stream: str) -> Msg:
+    try:
+        async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            return await queue.get()
+    except TimeoutError as error:
+        raise Unavailable(f"a batch read of {stream} stopped in the middle") from error
+
+
+def _stored(message: Msg) -> Stored:
+    headers = message.headers or {}
+    return Stored(
+        subject=headers["Nats-Subject"],
+        sequence=int(headers["Nats-Sequence"]),
+        at=stored_at(headers["Nats-Time-Stamp"]),
+        body=message.data,
+        headers=headers,
+    )
+
+
+async def connect(url: str, *, name: str) -> Bus:
+    """Connect and stay connected. Raises Unavailable if the first try fails."""
+
+    async def on_error(error: Exception) -> None:
+        log.debug("nats_error", error=repr(error))
+
+    async def on_disconnect() -> None:
+        log.warning("nats_disconnected", name=name)
+
+    async def on_reconnect() -> None:
+        log.info("nats_reconnected", name=name)
+
+    try:
+        client = await nats.connect(
+            url,
+            name=name,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.1,
+            connect_timeout=5,
+            error_cb=on_error,
+            disconnected_cb=on_disconnect,
+            reconnected_cb=on_reconnect,
+            ping_interval=20,
+        )
+    except (NatsError, OSError, TimeoutError) as error:
+        raise Unavailable(
+            f"no nats-server answers at {url}: {error!r}; is it running, and is the address right?"
+        ) from error
+    bus = Bus(client)
+    await bus.start()
+    return bus

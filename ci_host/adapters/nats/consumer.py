@@ -1,0 +1,217 @@
+"""Consumer: a durable consumer read by a continuous pull, with acknowledgement by hand.
+
+A batch is asked for ahead of need, so a message arrives as fast as it is stored, and nothing polls.
+The wish dies with a server; it is made again as soon as the connection is back.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
+
+from ci_host.adapters.nats.bus import Bus
+from ci_host.ports import Unavailable
+from pipelines.codec import Undecodable
+
+EXPIRES_S = 30
+ACK_WAIT_S = 30.0
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerRule:
+    """What a consumer sees, and how many messages may be on their way at once.
+
+    `exclusive`: no other process reads it, so whatever a dead reader or a dead server still held is
+    taken back when reading begins and after each reconnect, and not after the ack wait.
+    """
+
+    stream: str
+    name: str
+    subjects: tuple[str, ...]
+    in_flight_max: int = 10_000
+    batch: int = 256
+    exclusive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One message handed out: owed until it is acknowledged. `times` counts from one."""
+
+    subject: str
+    body: bytes
+    sequence: int
+    times: int
+    reply: str
+
+
+def placed(reply: str) -> tuple[int, int]:
+    """(stream sequence, times delivered) from an acknowledgement subject, old form or new."""
+    parts = reply.split(".")
+    # $JS.ACK.<stream>.<consumer>.<times>.<stream seq>… or with domain and account in front.
+    offset = 0 if len(parts) == 9 else 2
+    return int(parts[5 + offset]), int(parts[4 + offset])
+
+
+class Consumer:
+    """Iterate it; acknowledge each message with `done`, `later` or `extend`."""
+
+    def __init__(self, bus: Bus, rule: ConsumerRule) -> None:
+        self._bus = bus
+        self._rule = rule
+
+    async def ensure(self) -> None:
+        """Create the durable consumer if it is missing; made anew it would lose its floor."""
+        try:
+            await self._bus.js.consumer_info(self._rule.stream, self._rule.name)
+        except NotFoundError:
+            await self._bus.js.add_consumer(
+                self._rule.stream,
+                ConsumerConfig(
+                    durable_name=self._rule.name,
+                    deliver_policy=DeliverPolicy.ALL,
+                    ack_policy=AckPolicy.EXPLICIT,
+                    ack_wait=ACK_WAIT_S,
+                    max_deliver=-1,
+                    max_ack_pending=self._rule.in_flight_max,
+                    filter_subjects=list(self._rule.subjects),
+                ),
+            )
+
+    async def _take_back(self) -> None:
+        subject = f"$JS.API.CONSUMER.RESET.{self._rule.stream}.{self._rule.name}"
+        try:
+            await self._bus.request(subject, b"{}")
+        except Unavailable as error:
+            # Then they come after the ack wait: later, not never.
+            log.warning("take_back_failed", stream=self._rule.stream, error=str(error))
+
+    async def __aiter__(self) -> AsyncIterator[Delivered]:
+        inbox = self._bus.client.new_inbox()
+        subscription = await self._bus.client.subscribe(inbox)
+        reconnects = -1
+        try:
+            while True:
+                if self._rule.exclusive and reconnects != self._bus.client.stats["reconnects"]:
+                    reconnects = self._bus.client.stats["reconnects"]
+                    await self._take_back()
+                async for delivered in self._one_wish(subscription, inbox):
+                    yield delivered
+        finally:
+            await self._leave(subscription)
+
+    async def _one_wish(self, subscription: Subscription, inbox: str) -> AsyncIterator[Delivered]:
+        """Ask for a batch; end when it is used up, has expired, or died with its server."""
+        rule = self._rule
+        wish = {"batch": rule.batch, "expires": EXPIRES_S * 1_000_000_000}
+        reconnects = self._bus.client.stats["reconnects"]
+        try:
+            await self._bus.client.publish(
+                f"$JS.API.CONSUMER.MSG.NEXT.{rule.stream}.{rule.name}",
+                msgspec.json.encode(wish),
+                reply=inbox,
+            )
+        except NatsError as error:
+            log.warning("pull_failed", stream=rule.stream, error=repr(error))
+            await asyncio.sleep(0.2)
+            return
+        for _ in range(rule.batch):
+            message = await self._next(subscription, reconnects)
+            if message is None or _is_end(message):
+                return
+            sequence, times = placed(message.reply)
+            yield Delivered(message.subject, message.data, sequence, times, message.reply)
+
+    async def _next(self, subscription: Subscription, reconnects: int) -> Msg | None:
+        for _ in range((EXPIRES_S + 5) * 2):
+            try:
+                return await subscription.next_msg(timeout=0.5)
+            except TimeoutError:
+                if self._bus.client.stats["reconnects"] != reconnects:
+                    return None
+        return None
+
+    async def _leave(self, subscription: Subscription) -> None:
+        try:
+            await subscription.unsubscribe()
+        except NatsError as error:
+            log.debug("unsubscribe_failed", error=repr(error))
+
+    async def done(self, delivered: Delivered) -> None:
+        """It need not come again."""
+        await self._answer(delivered.reply, b"+ACK")
+
+    async def later(self, delivered: Delivered, delay_s: float) -> None:
+        """Bring it again after a while."""
+        await self._answer(delivered.reply, b'-NAK {"delay": %d}' % int(delay_s * 1e9))
+
+    async def extend(self, delivered: Delivered) -> None:
+        """Still at it."""
+        await self._answer(delivered.reply, b"+WPI")
+
+    async def _answer(self, reply: str, body: bytes) -> None:
+        try:
+            await self._bus.client.publish(reply, body)
+        except NatsError as error:
+            # Only a saving is lost: it comes again, and whoever takes it finds nothing to do.
+            log.debug("acknowledgement_lost", error=repr(error))
+
+
+@dataclass(frozen=True, slots=True)
+class OwedMessage(Generic[T]):
+    """One decoded message of a NatsQueue. See Owed."""
+
+    item: T
+    delivered: Delivered
+    consumer: Consumer
+
+    @property
+    def times(self) -> int:
+        return self.delivered.times
+
+    async def done(self) -> None:
+        await self.consumer.done(self.delivered)
+
+    async def later(self, delay_s: float) -> None:
+        await self.consumer.later(self.delivered, delay_s)
+
+    async def extend(self) -> None:
+        await self.consumer.extend(self.delivered)
+
+
+class NatsQueue(Generic[T]):
+    """A durable consumer as a Queue of decoded messages.
+
+    A message that cannot be decoded is logged and let go: it would come for ever.
+    """
+
+    def __init__(self, bus: Bus, rule: ConsumerRule, decode: Callable[[Delivered], T]) -> None:
+        self._consumer = Consumer(bus, rule)
+        self._rule = rule
+        self._decode = decode
+
+    async def __aiter__(self) -> AsyncIterator[OwedMessage[T]]:
+        await self._consumer.ensure()
+        async for delivered in self._consumer:
+            try:
+                item = self._decode(delivered)
+            except (msgspec.MsgspecError, Undecodable) as error:
+                log.error("undecodable", stream=self._rule.stream, reason=str(error))  # noqa: TRY400
+                await self._consumer.done(delivered)
+            else:
+                yield OwedMessage(item, delivered, self._consumer)
+
+
+def _is_end(message: Msg) -> bool:
+    return not message.reply and "Status" in (message.headers or {})

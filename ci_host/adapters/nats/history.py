@@ -1,0 +1,95 @@
+"""NatsHistory: the Histories on the RUNS_k streams (docs/bus.md). Implements HistoryStore."""
+
+from datetime import UTC, datetime
+
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, Stored, expected
+from ci_host.ports import Conflict, StoredHistory, StoredInput, StoredTurn
+from pipelines.codec import decode_input, decode_turn, encode_input, encode_turn
+from pipelines.events import Input, RunStarted, TimerFired
+from pipelines.ids import RunId, shard_of
+from pipelines.turn import Turn
+
+
+class NatsHistory:
+    """See HistoryStore. `incarnation` names this process's life in the Msg-Ids of Turns."""
+
+    def __init__(self, bus: Bus, incarnation: str) -> None:
+        self._bus = bus
+        self._incarnation = incarnation
+
+    async def create(self, run: RunId, first: RunStarted) -> bool:
+        return await self._bus.put_once(subjects.run_subject(run, "in"), encode_input(first))
+
+    async def append_input(self, run: RunId, value: Input, *, after: int | None = None) -> int:
+        headers = None if after is None else expected(after)
+        subject = subjects.run_subject(run, "in")
+        return (await self._bus.publish(subject, encode_input(value), headers)).seq
+
+    async def append_turn(self, run: RunId, turn: Turn, *, after: int) -> int:
+        # The id names engine and expectation: a replicated server answers "duplicate" before it
+        # checks the sequence, and an id of run and number alone would make the loser believe.
+        message_id = f"{run}:{turn.number}:{self._incarnation}:{after}"
+        headers = {**expected(after), MESSAGE_ID: message_id}
+        ack = await self._bus.publish(subjects.run_subject(run, "turn"), encode_turn(turn), headers)
+        if ack.duplicate:
+            raise Conflict(f"turn {turn.number} of {run} was stored before")
+        return ack.seq
+
+    async def read(self, run: RunId) -> StoredHistory:
+        stream = subjects.runs_stream(shard_of(run))
+        history = StoredHistory(armed=None)
+        armed: float | None = None
+        for message in await self._bus.read(stream, subjects.run_subject(run, ">")):
+            kind = message.subject.rsplit(".", 1)[1]
+            if kind == "in":
+                history.inputs.append(_input(message))
+            elif kind == "turn":
+                history.turns.append(_turn(message))
+            elif kind == "timer":
+                armed = _due(message)
+        return StoredHistory(history.inputs, history.turns, armed)
+
+    async def inputs_after(self, run: RunId, sequence: int) -> list[StoredInput]:
+        stream = subjects.runs_stream(shard_of(run))
+        found = await self._bus.read(stream, subjects.run_subject(run, "in"), sequence)
+        return [_input(message) for message in found]
+
+    async def started(self, run: RunId) -> RunStarted | None:
+        stream = subjects.runs_stream(shard_of(run))
+        message = await self._bus.first(stream, subjects.run_subject(run, "in"))
+        first = None if message is None else decode_input(message.body)
+        return first if isinstance(first, RunStarted) else None
+
+    async def last_turn(self, run: RunId) -> StoredTurn | None:
+        stream = subjects.runs_stream(shard_of(run))
+        message = await self._bus.last(stream, subjects.run_subject(run, "turn"))
+        return None if message is None else _turn(message)
+
+    async def arm(self, run: RunId, due: float) -> None:
+        # No Msg-Id: a timer that is armed, fired and armed again inside the dedupe window would be
+        # acknowledged as a duplicate and never stored. Publishing again replaces what was armed.
+        headers = {
+            "Nats-Schedule": f"@at {datetime.fromtimestamp(due, UTC).isoformat()}",
+            "Nats-Schedule-Target": subjects.run_subject(run, "in"),
+        }
+        body = encode_input(TimerFired(due=due))
+        await self._bus.publish(subjects.run_subject(run, "timer"), body, headers)
+
+    async def disarm(self, run: RunId) -> None:
+        stream = subjects.runs_stream(shard_of(run))
+        await self._bus.purge(stream, subjects.run_subject(run, "timer"))
+
+
+def _input(message: Stored) -> StoredInput:
+    return StoredInput(message.sequence, message.at, decode_input(message.body))
+
+
+def _turn(message: Stored) -> StoredTurn:
+    return StoredTurn(message.sequence, decode_turn(message.body))
+
+
+def _due(message: Stored) -> float:
+    fired = decode_input(message.body)
+    assert isinstance(fired, TimerFired)
+    return fired.due

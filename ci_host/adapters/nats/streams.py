@@ -1,0 +1,89 @@
+"""Streams: what is created on a server, and with which promises. Idempotent; run at every start.
+
+Rules that must hold are written beside the option that keeps them. Runs have no limits at all: a
+History that loses a message is no History.
+"""
+
+from dataclasses import dataclass
+
+from nats.js import JetStreamContext
+from nats.js.api import (
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageCompression,
+    StorageType,
+    StreamConfig,
+)
+from nats.js.errors import NotFoundError
+
+from ci_host.adapters.nats import subjects
+
+DAY_S = 86_400.0
+# Longer than a job normally waits in its queue, so that a repaired effect is not queued twice.
+DUPLICATE_WINDOW_S = 120.0
+CONSUMERS_MAX = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRule:
+    """What differs between the streams; the rest is common."""
+
+    name: str
+    subjects: tuple[str, ...]
+    max_age_s: float = 0.0
+    per_subject: int = -1
+    work_queue: bool = False
+    schedules: bool = False
+    compressed: bool = False
+
+
+def rules(shards: int) -> list[StreamRule]:
+    """Every stream of an installation with this many shards."""
+    runs = [
+        StreamRule(subjects.runs_stream(k), (f"run.{k}.>",), schedules=True) for k in range(shards)
+    ]
+    return [
+        *runs,
+        StreamRule(subjects.INTAKE, ("intake.>",), max_age_s=30 * DAY_S),
+        StreamRule(subjects.OUTCOMES, ("outcome.>",), max_age_s=30 * DAY_S, per_subject=1),
+        StreamRule(subjects.JOBS, ("jobs.>",), work_queue=True),
+        StreamRule(subjects.LEASES, ("lease.>",), max_age_s=90 * DAY_S),
+        StreamRule(subjects.CANCELS, ("cancel.>",), max_age_s=30 * DAY_S, per_subject=1),
+        StreamRule(subjects.LOGS, ("log.>",), compressed=True),
+        StreamRule(subjects.RUNNERS, ("runner.*",), max_age_s=90.0, per_subject=1),
+        StreamRule(subjects.STATUSES, ("status.>",), max_age_s=30 * DAY_S),
+        StreamRule(subjects.BLOBS, ("blob.>", "prepared.>")),
+        StreamRule(subjects.CONFIG, ("config.>",), per_subject=1),
+        StreamRule(subjects.HOST, ("host.>",), max_age_s=90 * DAY_S),
+    ]
+
+
+def config_of(rule: StreamRule) -> StreamConfig:
+    """The server's form of a rule."""
+    return StreamConfig(
+        name=rule.name,
+        subjects=list(rule.subjects),
+        storage=StorageType.FILE,
+        retention=RetentionPolicy.WORK_QUEUE if rule.work_queue else RetentionPolicy.LIMITS,
+        # Where the disk is full the writer must hear of it; nothing old may go to make room.
+        discard=DiscardPolicy.NEW if rule.per_subject < 0 else DiscardPolicy.OLD,
+        max_age=rule.max_age_s or None,
+        max_msgs_per_subject=rule.per_subject,
+        duplicate_window=min(DUPLICATE_WINDOW_S, rule.max_age_s or DUPLICATE_WINDOW_S),
+        allow_direct=True,
+        allow_msg_schedules=rule.schedules or None,
+        compression=StorageCompression.S2 if rule.compressed else None,
+        max_consumers=CONSUMERS_MAX,
+    )
+
+
+async def ensure_streams(js: JetStreamContext, shards: int) -> None:
+    """Create what is missing and bring the rest up to date."""
+    for rule in rules(shards):
+        config = config_of(rule)
+        try:
+            await js.stream_info(rule.name)
+        except NotFoundError:
+            await js.add_stream(config)
+        else:
+            await js.update_stream(config)

@@ -1,0 +1,92 @@
+"""Subjects: every name on the bus, in one place. docs/bus.md says what each one holds."""
+
+import hashlib
+
+from pipelines.ids import JobId, RunId, shard_of
+
+INTAKE = "INTAKE"
+OUTCOMES = "OUTCOMES"
+JOBS = "JOBS"
+LEASES = "LEASES"
+CANCELS = "CANCELS"
+LOGS = "LOGS"
+RUNNERS = "RUNNERS"
+STATUSES = "STATUSES"
+BLOBS = "BLOBS"
+CONFIG = "CONFIG"
+HOST = "HOST"
+
+
+def runs_stream(shard: int) -> str:
+    """The stream that keeps a shard's Histories."""
+    return f"RUNS_{shard}"
+
+
+def run_subject(run: RunId, kind: str) -> str:
+    """`in`, `turn`, `timer`, or `>` for all three."""
+    return f"run.{shard_of(run)}.{run}.{kind}"
+
+
+def run_of(subject: str) -> RunId:
+    """The Run that a `run.<k>.<id>.<kind>` subject belongs to."""
+    return RunId(subject.split(".")[2])
+
+
+def token(text: str) -> str:
+    """Any text as one subject token."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def intake(connection: str, delivery: str) -> str:
+    """Where a Delivery is kept."""
+    return f"intake.{connection}.{token(delivery)}"
+
+
+def outcome(connection: str, delivery: str) -> str:
+    """Where it is told what became of a Delivery."""
+    return f"outcome.{connection}.{token(delivery)}"
+
+
+def job_queue(pool: str) -> str:
+    """The queue of a pool."""
+    return f"jobs.{pool}"
+
+
+def lease(job: JobId) -> str:
+    """The claim of an Attempt."""
+    return f"lease.{job}"
+
+
+def cancel(job: JobId) -> str:
+    """The wish that an Attempt ends."""
+    return f"cancel.{job}"
+
+
+def log(job: JobId) -> str:
+    """An Attempt's log."""
+    return f"log.{job}"
+
+
+def status(connection: str, status_id: str) -> str:
+    """A status on its way."""
+    return f"status.{connection}.{status_id}"
+
+
+def blob(digest: str) -> str:
+    """Bytes by digest."""
+    return f"blob.{digest}"
+
+
+def prepared(bundle: str, image: str) -> str:
+    """What a guest image made of a Bundle."""
+    return f"prepared.{bundle}.{image}"
+
+
+def config(kind: str, name: str) -> str:
+    """One setting of the host."""
+    return f"config.{kind}.{token(name)}"
+
+
+def host(role: str, incarnation: str) -> str:
+    """One start of a process."""
+    return f"host.{role}.{incarnation}"

@@ -1,0 +1,69 @@
+"""NatsWakeUps: new inputs of some shards as wake-ups. Implements WakeUps."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.bus import Bus
+from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, Delivered
+from ci_host.ports import WakeUp
+
+CONSUMER = "engine"
+
+
+class NatsWakeUps:
+    """See WakeUps: one durable consumer a shard.
+
+    `exclusive`: no other engine serves these shards, so what a dead one held is taken back at once.
+    """
+
+    def __init__(self, bus: Bus, shards: list[int], *, exclusive: bool) -> None:
+        self._queue: asyncio.Queue[WakeUp] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._consumers = [
+            Consumer(
+                bus,
+                ConsumerRule(
+                    subjects.runs_stream(k), CONSUMER, (f"run.{k}.*.in",), exclusive=exclusive
+                ),
+            )
+            for k in shards
+        ]
+
+    async def start(self) -> None:
+        """Make the consumers and begin to pull."""
+        for consumer in self._consumers:
+            await consumer.ensure()
+            self._tasks.append(asyncio.create_task(self._pull(consumer)))
+
+    async def stop(self) -> None:
+        """Stop pulling; what was handed out stays owed."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _pull(self, consumer: Consumer) -> None:
+        async for got in consumer:
+            run = subjects.run_of(got.subject)
+            self._queue.put_nowait(WakeUp(run, got.sequence, got.times > 1, (consumer, got)))
+
+    async def __aiter__(self) -> AsyncIterator[WakeUp]:
+        while True:
+            yield await self._queue.get()
+
+    async def done(self, wake: WakeUp) -> None:
+        consumer, got = _token(wake)
+        await consumer.done(got)
+
+    async def later(self, wake: WakeUp, delay_s: float) -> None:
+        consumer, got = _token(wake)
+        await consumer.later(got, delay_s)
+
+    async def extend(self, wake: WakeUp) -> None:
+        consumer, got = _token(wake)
+        await consumer.extend(got)
+
+
+def _token(wake: WakeUp) -> tuple[Consumer, Delivered]:
+    assert isinstance(wake.token, tuple)
+    return wake.token

@@ -1,0 +1,269 @@
+"""Actors: one for each Run that has something to do; they turn wake-ups into Turns.
+
+Theory of operation. A wake-up is only a hint: the actor reads the Run's inputs from the History,
+from the last consumed one on. It consumes them in one Turn, appends it, performs its effects, and
+only then are the wake-ups done. A process can die between any two of these; then the wake-ups come
+again, and whoever finds their inputs consumed repairs the effects before letting them go. Nothing
+that waits is held here: whatever waits is in the History.
+"""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import structlog
+
+from ci_host.engine.crash_slots import CRASHES_MAX, CrashSlots
+from ci_host.engine.live import Live, Loader, WrongImage
+from ci_host.engine.sandbox_threads import SandboxThreads
+from ci_host.engine.turns import TurnMaker
+from ci_host.ports import (
+    Conflict,
+    HistoryStore,
+    Missing,
+    StoredInput,
+    Unavailable,
+    WakeUp,
+    WakeUps,
+)
+from ci_host.tenant.sandbox import Sandbox, SandboxStarved, TenantFailed
+from pipelines.failure import Failure, FailureKind
+from pipelines.history import effects_of, repair_of
+from pipelines.ids import RunId
+from pipelines.run import FINAL
+from pipelines.turn import Divergence, Turn
+
+EXTEND_S = 10.0
+RETRY_S = 1.0
+# A Run on which the engine itself stumbles is ended with that reason, not tried for ever.
+BREAKS_MAX = 5
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """`warm_max`: loaded Runs kept while they wait. `cold_max`: loads under way at once.
+
+    Without the second, a burst of new Runs would hold an instance each, and all finish at the end.
+    """
+
+    warm_max: int = 32
+    cold_max: int = 4
+
+
+class Actors:
+    """All the Runs of this engine. `serve` works for ever; `close` lets go of everything."""
+
+    def __init__(
+        self,
+        history: HistoryStore,
+        wakes: WakeUps,
+        loader: Loader,
+        turns: TurnMaker,
+        threads: SandboxThreads,
+        sandbox: Sandbox,
+        slots: CrashSlots,
+        limits: EngineLimits,
+    ) -> None:
+        self._history = history
+        self._wakes = wakes
+        self._loader = loader
+        self._turns = turns
+        self._threads = threads
+        self._sandbox = sandbox
+        self._slots = slots
+        self._limits = limits
+        self._admission = asyncio.Semaphore(limits.cold_max)
+        self._pending: dict[RunId, list[WakeUp]] = {}
+        self._held: dict[RunId, list[WakeUp]] = {}
+        self._tasks: dict[RunId, asyncio.Task[None]] = {}
+        self._warm: OrderedDict[RunId, Live] = OrderedDict()
+        self._broke: dict[RunId, int] = {}
+
+    async def serve(self) -> None:
+        """Take wake-ups for ever."""
+        keeper = asyncio.create_task(self._keep_owed())
+        try:
+            async for wake in self._wakes:
+                self._pending.setdefault(wake.run, []).append(wake)
+                if wake.run not in self._tasks:
+                    self._tasks[wake.run] = asyncio.create_task(self._act(wake.run))
+        finally:
+            keeper.cancel()
+
+    async def _keep_owed(self) -> None:
+        """Tell the store that what is queued here is not lost, or it would go to a neighbour."""
+        while True:
+            await asyncio.sleep(EXTEND_S)
+            for wakes in [*self._pending.values(), *self._held.values()]:
+                for wake in wakes:
+                    await self._wakes.extend(wake)
+
+    async def _act(self, run: RunId) -> None:
+        while wakes := self._pending.pop(run, None):
+            self._held[run] = wakes
+            try:
+                await self._work(run, wakes)
+                self._broke.pop(run, None)
+            except (Unavailable, SandboxStarved) as error:
+                log.warning("turn_postponed", run=run, reason=str(error))
+                await self._postpone(run, wakes)
+            except Exception:
+                self._broke[run] = self._broke.get(run, 0) + 1
+                log.exception("turn_broke", run=run)
+                await self._postpone(run, wakes)
+            finally:
+                del self._held[run]
+        del self._tasks[run]
+        if not self._tasks:
+            await self._threads.maintain(self._sandbox.refill)
+
+    async def _postpone(self, run: RunId, wakes: list[WakeUp]) -> None:
+        self._drop(run)
+        for wake in wakes:
+            await self._wakes.later(wake, RETRY_S)
+
+    async def _work(self, run: RunId, wakes: list[WakeUp]) -> None:
+        """Consume what there is for a Run, and settle the wake-ups. Conflicts start it over."""
+        while True:
+            try:
+                live = await self._consume(run, wakes)
+                break
+            except Conflict as conflict:
+                log.info("turn_lost_the_race", run=run, reason=str(conflict))
+                self._drop(run)
+        for wake in wakes:
+            await self._wakes.done(wake)
+        if live is not None:
+            self._keep_warm(live)
+
+    async def _consume(self, run: RunId, wakes: list[WakeUp]) -> Live | None:
+        live = self._warm.pop(run, None)
+        if live is not None:
+            return await self._advance(live, wakes)
+        async with self._admission:
+            last = await self._history.last_turn(run)
+            if last is not None and last.turn.state in FINAL:
+                # A late input, or an engine that died before the last effects. No replay for it.
+                await self._turns.settle_finished(run, last.turn)
+                return None
+            live = await self._loader.view(run)
+            if live is None:
+                log.warning("input_for_unknown_run", run=run)
+                return None
+            return await self._advance(live, wakes)
+
+    async def _advance(self, live: Live, wakes: list[WakeUp]) -> Live | None:
+        """As `_turn_until_still`; whatever goes wrong, the Tenant is let go of."""
+        try:
+            return await self._turn_until_still(live, wakes)
+        except BaseException:
+            _close(live)
+            raise
+
+    async def _turn_until_still(self, live: Live, wakes: list[WakeUp]) -> Live | None:
+        """Make Turns until no input is left; then repair if a wake-up was suspicious."""
+        through = live.view.through
+        newest = max(wake.sequence for wake in wakes)
+        suspicious = any(wake.redelivered or wake.sequence <= through for wake in wakes)
+        repair = live.view.number > 0 and not live.clean and suspicious
+        turned = False
+        while inputs := await self._inputs(live, newest):
+            turned = True
+            before, turn = live.view, await self._decide(live, inputs)
+            await self._turns.commit(live, turn, inputs)
+            effects = (
+                repair_of(live.view, live.armed) if repair else effects_of(before, turn, live.armed)
+            )
+            await self._turns.perform(live, effects, repair=repair)
+            if live.view.state in FINAL:
+                _close(live)
+                return None
+        if repair and not turned:
+            await self._repair(live)
+        live.clean = live.clean or repair or live.view.number == 1
+        return live
+
+    async def _repair(self, live: Live) -> None:
+        """Without a winning append the view may be old: repair, then make sure that it was not."""
+        await self._turns.perform(live, repair_of(live.view, live.armed), repair=True)
+        last = await self._history.last_turn(live.run)
+        if last is not None and last.sequence != live.view.turn_sequence:
+            raise Conflict(f"{live.run} moved on during its repair")
+
+    async def _inputs(self, live: Live, newest: int) -> list[StoredInput]:
+        """The inputs that no Turn has consumed, from the store and not from the delivery."""
+        if live.fresh:
+            inputs, live.fresh = live.fresh, []
+            return inputs
+        if newest <= live.view.through:
+            return []
+        inputs = await self._history.inputs_after(live.run, live.view.through)
+        if not inputs or inputs[-1].sequence < newest:
+            raise Unavailable(f"the store's answer for {live.run} does not reach {newest} yet")
+        return inputs
+
+    async def _decide(self, live: Live, inputs: list[StoredInput]) -> Turn:
+        crashes = self._slots.crashes(live.run)
+        if crashes >= CRASHES_MAX:
+            return self._turns.failing(live, inputs, _poison(crashes))
+        if self._broke.get(live.run, 0) >= BREAKS_MAX:
+            return self._turns.failing(live, inputs, _broken())
+        try:
+            if live.tenant is None:
+                await self._loader.load(live)
+            return await self._turns.decide(live, inputs)
+        except TenantFailed as error:
+            return self._turns.failing(live, inputs, error.failure)
+        except (Divergence, WrongImage, Missing) as error:
+            failure = Failure(
+                type=type(error).__name__, message=str(error), kind=FailureKind.REFUSED
+            )
+            return self._turns.failing(live, inputs, failure)
+
+    def _keep_warm(self, live: Live) -> None:
+        if live.tenant is None:
+            return
+        self._warm[live.run] = live
+        while len(self._warm) > self._limits.warm_max:
+            _, oldest = self._warm.popitem(last=False)
+            _close(oldest)
+
+    def _drop(self, run: RunId) -> None:
+        live = self._warm.pop(run, None)
+        if live is not None:
+            _close(live)
+
+    async def close(self) -> None:
+        """Let go of every Tenant; what was owed comes again to the next engine."""
+        for task in list(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for live in self._warm.values():
+            _close(live)
+        self._warm.clear()
+
+
+def _close(live: Live) -> None:
+    if live.tenant is not None:
+        live.tenant.close()
+        live.tenant = None
+
+
+def _broken() -> Failure:
+    return Failure(
+        type="EngineError",
+        message=f"the engine failed {BREAKS_MAX} times on this run; its log has the tracebacks."
+        " Please report them",
+        kind=FailureKind.OURS,
+    )
+
+
+def _poison(crashes: int) -> Failure:
+    return Failure(
+        type="EngineCrashed",
+        message=f"the engine died {crashes} times in a row while it ran this pipeline; the run is"
+        " stopped so that others can go on. Please report it with the pipeline's code",
+        kind=FailureKind.OURS,
+    )

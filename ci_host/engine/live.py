@@ -1,0 +1,170 @@
+"""Live: a Run that is loaded: its Tenant, what its History says, and how it came to be.
+
+Loading is replay: every recorded Turn goes into the guest in one call, and each must decide again
+what is recorded. Nothing is written here.
+"""
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ci_host.engine.sandbox_threads import SandboxThreads
+from ci_host.ports import Bundles, HistoryStore, StoredHistory, StoredInput
+from ci_host.tenant.sandbox import Sandbox, Tenant, TimedInput, TurnInputs
+from pipelines.bundle import Bundle, Prepared
+from pipelines.codec import CODEC
+from pipelines.events import RunStarted
+from pipelines.history import HistoryView
+from pipelines.ids import Digest, RunId
+from pipelines.turn import Pins, check_replay
+
+PREPARED_CACHED_MAX = 64
+
+
+class WrongImage(Exception):
+    """The Run is pinned to a guest image that this engine does not have."""
+
+
+@dataclass(slots=True)
+class Live:
+    """One loaded Run. `fresh` holds inputs that the load has read already and no Turn consumed.
+
+    `clean`: this process has repaired the Run's effects, or made every one of them itself.
+    """
+
+    run: RunId
+    started: RunStarted
+    view: HistoryView
+    armed: float | None
+    pins: Pins | None = None
+    tenant: Tenant | None = None
+    fresh: list[StoredInput] = field(default_factory=list)
+    stored: StoredHistory | None = None
+    clean: bool = False
+
+
+class Prepareds:
+    """Prepared Bundles by content, kept in memory for the next Run and in the store for ever."""
+
+    def __init__(self, bundles: Bundles, sandbox: Sandbox, threads: SandboxThreads) -> None:
+        self._bundles = bundles
+        self._sandbox = sandbox
+        self._threads = threads
+        self._cached: OrderedDict[str, Prepared] = OrderedDict()
+
+    async def of(self, digest: Digest, run: RunId) -> Prepared:
+        """The Bundle as this engine's guest image compiles it. Raises TenantFailed, Missing."""
+        if digest in self._cached:
+            self._cached.move_to_end(digest)
+            return self._cached[digest]
+        image = Digest(self._sandbox.image_digest)
+        content = await self._bundles.get_prepared(digest, image)
+        if content is None:
+            bundle = await self._bundles.get(digest)
+            content = await self._keep(bundle, digest, image, run)
+        prepared = msgspec.json.decode(content, type=Prepared)
+        self._cached[digest] = prepared
+        if len(self._cached) > PREPARED_CACHED_MAX:
+            self._cached.popitem(last=False)
+        return prepared
+
+    async def _keep(self, bundle: Bundle, digest: Digest, image: Digest, run: RunId) -> bytes:
+        prepared = await self._threads.run(run, lambda: self._sandbox.prepare(bundle))
+        # Two engines may compile the same Bundle; both go on with the first one's bytes.
+        return await self._bundles.put_prepared(digest, image, msgspec.json.encode(prepared))
+
+
+class Loader:
+    """From a Run's id to a Live one."""
+
+    def __init__(
+        self,
+        history: HistoryStore,
+        prepareds: Prepareds,
+        sandbox: Sandbox,
+        threads: SandboxThreads,
+    ) -> None:
+        self._history = history
+        self._prepareds = prepareds
+        self._sandbox = sandbox
+        self._threads = threads
+
+    async def view(self, run: RunId) -> Live | None:
+        """The Run without its Tenant; None where nothing ever began it."""
+        stored = await self._history.read(run)
+        if not stored.inputs or not isinstance(stored.inputs[0].input, RunStarted):
+            return None
+        view = HistoryView()
+        for turn in stored.turns:
+            view = view.after(turn.turn, turn.sequence)
+        return Live(
+            run,
+            stored.inputs[0].input,
+            view,
+            stored.armed,
+            view.pins,
+            fresh=[given for given in stored.inputs if given.sequence > view.through],
+            stored=stored,
+        )
+
+    async def load(self, live: Live) -> None:
+        """Give the Run its Tenant, as its recorded Turns left it; lets go of the record it read.
+
+        Raises TenantFailed, SandboxStarved, Divergence, WrongImage, Missing.
+        """
+        stored = live.stored
+        assert stored is not None, "load follows view"
+        if live.pins is not None and live.pins.image != self._sandbox.image_digest:
+            raise WrongImage(
+                f"the run began on guest image {live.pins.image[:12]}, this engine has"
+                f" {self._sandbox.image_digest[:12]}; run the Staunch version that began it"
+            )
+        prepared = await self._prepareds.of(Digest(live.started.bundle), live.run)
+        pins = Pins(
+            image=self._sandbox.image_digest,
+            bundle=live.started.bundle,
+            prepared=prepared.digest(),
+            codec=CODEC,
+            boot=self._sandbox.boot,
+        )
+        assert live.pins is None or live.pins == pins, "a Run is loaded as it was begun"
+        turns = turns_to_replay(stored)
+
+        def enter() -> Tenant:
+            tenant = self._sandbox.load(
+                prepared,
+                live.started.file,
+                run=live.run,
+                seed=hashlib.sha256(live.run.encode()).hexdigest(),
+                at=stored.inputs[0].at,
+            )
+            try:
+                for recorded, outcome in zip(stored.turns, tenant.advance(turns), strict=True):
+                    check_replay(recorded.turn, outcome)
+            except BaseException:
+                tenant.close()
+                raise
+            return tenant
+
+        live.tenant = await self._threads.run(live.run, enter)
+        live.pins = pins
+        live.stored = None
+
+
+def turns_to_replay(stored: StoredHistory) -> list[TurnInputs]:
+    """The recorded Turns as the guest takes them; the consumed inputs must all be there."""
+    by_sequence = {given.sequence: given for given in stored.inputs}
+    return [
+        TurnInputs(
+            [timed(by_sequence[sequence]) for sequence in stored_turn.turn.consumed],
+            memo=stored_turn.turn.results,
+        )
+        for stored_turn in stored.turns
+    ]
+
+
+def timed(given: StoredInput) -> TimedInput:
+    """An input as the guest takes it."""
+    return TimedInput(given.sequence, given.at, given.input)

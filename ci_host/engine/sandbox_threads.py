@@ -1,0 +1,75 @@
+"""SandboxThreads: the few threads on which guests run, with a crash slot for each.
+
+The sandbox is synchronous and not thread-safe per instance; an actor only ever has one call out.
+Threads get an explicit stack: on a small one a tenant's deep recursion would crash the process.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from ci_host.engine.crash_slots import CrashSlots
+from pipelines.ids import RunId
+
+STACK_BYTES = 8 * 1024 * 1024
+
+T = TypeVar("T")
+
+
+class SandboxThreads:
+    """Run synchronous sandbox calls off the loop. A suspect (see CrashSlots) runs alone."""
+
+    def __init__(self, slots: CrashSlots, threads: int) -> None:
+        before = threading.stack_size(STACK_BYTES)
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="sandbox")
+        # The threads start lazily, so start them all now, while the size holds.
+        barrier = threading.Barrier(threads + 1)
+        for _ in range(threads):
+            self._executor.submit(barrier.wait)
+        barrier.wait()
+        threading.stack_size(before)
+        self._slots = slots
+        self._count = threads
+        self._free: asyncio.Queue[int] = asyncio.Queue()
+        for slot in range(threads):
+            self._free.put_nowait(slot)
+        self._taking_all = asyncio.Lock()
+
+    async def run(self, run: RunId, call: Callable[[], T]) -> T:
+        """Call it on a sandbox thread, in this Run's name."""
+        if self._slots.crashes(run):
+            return await self._run_alone(run, call)
+        slot = await self._free.get()
+        try:
+            return await self._enter(slot, run, call)
+        finally:
+            self._free.put_nowait(slot)
+
+    async def _run_alone(self, run: RunId, call: Callable[[], T]) -> T:
+        async with self._taking_all:
+            taken = [await self._free.get() for _ in range(self._count)]
+            try:
+                return await self._enter(taken[0], run, call)
+            finally:
+                for slot in taken:
+                    self._free.put_nowait(slot)
+
+    async def _enter(self, slot: int, run: RunId, call: Callable[[], T]) -> T:
+        def entered() -> T:
+            self._slots.enter(slot, run)
+            try:
+                return call()
+            finally:
+                self._slots.leave(slot, run)
+
+        return await asyncio.get_running_loop().run_in_executor(self._executor, entered)
+
+    async def maintain(self, call: Callable[[], T]) -> T:
+        """A call in nobody's name, such as refilling blanks."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+    def close(self) -> None:
+        """Wait for the calls that are out, and end the threads."""
+        self._executor.shutdown()

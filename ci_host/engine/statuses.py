@@ -1,0 +1,178 @@
+"""Statuses: what a Forge is told about each Turn, and telling it. Two steps, both durable.
+
+A consumer of Turns puts Statuses into the outbox; a consumer of the outbox, one for each
+Connection and one message at a time, tells the Forge in order. A Forge that is away for an hour
+gets everything when it is back.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import structlog
+
+from ci_host.ports import HistoryStore, Owed, Queue, StatusOutbox, TurnNews
+from pipelines.commands import GateTerms, StepKind, StepState
+from pipelines.events import RunStarted
+from pipelines.failure import Failure
+from pipelines.ids import RunId
+from pipelines.run import RunState
+from pipelines.status import OF_RUN, Status, StatusState, shorten
+from pipelines.turn import Turn
+from webhooks.forge import Later, Refused, Sent, Told
+
+STARTED_CACHED_MAX = 1_000
+
+OF_STEP: dict[StepState, StatusState] = {
+    StepState.SUCCEEDED: StatusState.SUCCESS,
+    StepState.FAILED: StatusState.FAILURE,
+    StepState.TIMED_OUT: StatusState.FAILURE,
+    StepState.CANCELLED: StatusState.ERROR,
+}
+
+log = structlog.get_logger()
+
+
+def statuses_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Status]:
+    """What this Turn changes on the commit, in order."""
+    run_context = f"staunch/{started.pipeline}"
+    if turn.number == 1:
+        yield _status(started, turn, run_context, StatusState.PENDING, "running", base_url)
+    for command in turn.commands:
+        if command.kind is StepKind.GATE and command.gate is not None:
+            yield _status(
+                started,
+                turn,
+                f"{run_context}/{command.key}",
+                StatusState.PENDING,
+                _waiting_for(command.gate),
+                base_url,
+            )
+    for result in turn.results:
+        if result.kind is StepKind.GATE and result.state in OF_STEP:
+            said = result.error.message if result.error else "opened"
+            context = f"{run_context}/{result.key}"
+            yield _status(started, turn, context, OF_STEP[result.state], said, base_url)
+    if turn.end is not None:
+        state, said = _of_end(turn)
+        yield _status(started, turn, run_context, state, said, base_url)
+
+
+def _waiting_for(terms: GateTerms) -> str:
+    who = ", ".join(terms.approvers) or "anybody"
+    return f"waiting for approval by {who}" + (f" ({terms.needed})" if terms.needed > 1 else "")
+
+
+def _of_end(turn: Turn) -> tuple[StatusState, str]:
+    assert turn.end is not None
+    if turn.end.state is RunState.FAILED and turn.end.error is not None:
+        error = turn.end.error
+        # A step that failed is the change's failure; anything else is an error of the pipeline.
+        state = StatusState.FAILURE if error.step else StatusState.ERROR
+        return state, describe(error)
+    return OF_RUN[turn.end.state], str(turn.end.state)
+
+
+def describe(error: Failure) -> str:
+    """A Failure in one line, place first."""
+    return f"{error.where()}: {error.message}" if error.where() else error.message
+
+
+def _status(
+    started: RunStarted,
+    turn: Turn,
+    context: str,
+    state: StatusState,
+    said: str,
+    base_url: str,
+) -> Status:
+    name = f"{started.run} {turn.number} {context} {state}"
+    return Status(
+        id=hashlib.sha256(name.encode()).hexdigest()[:32],
+        connection=started.connection,
+        repo=started.repo.removeprefix(f"{started.connection}/"),
+        repo_name=started.repo_name,
+        commit=started.event.commit,
+        context=context,
+        state=state,
+        description=shorten(said),
+        target_url=f"{base_url}/runs/{started.run}",
+        at=turn.now,
+    )
+
+
+class StatusReporter:
+    """Turns into the outbox."""
+
+    def __init__(
+        self, turns: Queue[TurnNews], history: HistoryStore, outbox: StatusOutbox, base_url: str
+    ) -> None:
+        self._turns = turns
+        self._history = history
+        self._outbox = outbox
+        self._base_url = base_url
+        self._started: OrderedDict[RunId, RunStarted] = OrderedDict()
+
+    async def serve(self) -> None:
+        """Report for ever. A Turn is done when its Statuses are in the outbox."""
+        async for owed in self._turns:
+            await self._report(owed.item)
+            await owed.done()
+
+    async def _report(self, news: TurnNews) -> None:
+        started = await self._start_of(news.run)
+        if started is None or not started.event.commit:
+            return
+        for status in statuses_of(started, news.turn, self._base_url):
+            await self._outbox.put(status)
+
+    async def _start_of(self, run: RunId) -> RunStarted | None:
+        if run not in self._started:
+            started = await self._history.started(run)
+            if started is None:
+                return None
+            self._started[run] = started
+            if len(self._started) > STARTED_CACHED_MAX:
+                self._started.popitem(last=False)
+        return self._started[run]
+
+
+class Sender(Protocol):
+    """Tells a Forge. See webhooks.forge.StatusClient."""
+
+    async def send(self, status: Status) -> Told:
+        """One try; every outcome is a record."""
+
+
+class StatusDelivery:
+    """The outbox of one Connection to its Forge: one at a time, in order, however long it takes."""
+
+    def __init__(
+        self,
+        outbox: Queue[Status],
+        sender: Sender,
+        backoff: Callable[[int], float],
+    ) -> None:
+        self._outbox = outbox
+        self._sender = sender
+        self._backoff = backoff
+
+    async def serve(self) -> None:
+        """Deliver for ever."""
+        async for owed in self._outbox:
+            await self._deliver(owed)
+
+    async def _deliver(self, owed: Owed[Status]) -> None:
+        status = owed.item
+        told = await self._sender.send(status)
+        match told:
+            case Sent():
+                await owed.done()
+            case Refused(reason):
+                log.error("status_refused", context=status.context, reason=reason)
+                await owed.done()
+            case Later(reason, retry_after_s):
+                delay = retry_after_s or self._backoff(owed.times)
+                log.warning("status_later", context=status.context, reason=reason, delay_s=delay)
+                await owed.later(delay)

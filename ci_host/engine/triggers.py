@@ -1,0 +1,180 @@
+"""Triggers: from a recorded Delivery to the Runs that it asks for. Does not run them.
+
+Everything here may be done twice: Bundles are kept by content, and a Run's id is derived from what
+asked for it. What became of the Delivery is told at the end, whatever it was.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+
+import structlog
+
+from ci_host.engine.live import Prepareds
+from ci_host.ports import (
+    Bundles,
+    Catalog,
+    HistoryStore,
+    NoPipeline,
+    Outcomes,
+    Source,
+    SourceRefused,
+    StatusOutbox,
+)
+from ci_host.tenant.sandbox import TenantFailed
+from pipelines import job
+from pipelines.bundle import PipelineEntry
+from pipelines.event import Event
+from pipelines.events import RunStarted
+from pipelines.ids import RunId, run_id
+from pipelines.repo import Delivery, DeliveryOutcome, Repo
+from pipelines.status import Status, StatusState, shorten
+from pipelines.trigger import wanted
+from webhooks.errors import Malformed
+from webhooks.forge import Ignored, ParsedEvent
+
+log = structlog.get_logger()
+
+Parse = Callable[[Delivery], "list[ParsedEvent] | Ignored"]
+
+
+class Unwanted(Exception):
+    """A Delivery, or one event in it, asks for no Run; the message completes "because …"."""
+
+
+class Triggers:
+    """`shards` is how many there are now; `base_url` where people see the pages."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        source: Source,
+        bundles: Bundles,
+        prepareds: Prepareds,
+        history: HistoryStore,
+        statuses: StatusOutbox,
+        outcomes: Outcomes,
+        *,
+        parse: Parse,
+        now: Callable[[], float],
+        shards: int,
+        base_url: str,
+    ) -> None:
+        self._catalog = catalog
+        self._source = source
+        self._bundles = bundles
+        self._prepareds = prepareds
+        self._history = history
+        self._statuses = statuses
+        self._outcomes = outcomes
+        self._parse = parse
+        self._now = now
+        self._shards = shards
+        self._base_url = base_url
+
+    async def take(self, delivery: Delivery) -> DeliveryOutcome:
+        """Start what the Delivery asks for, and tell what became of it.
+
+        Raises SourceUnavailable, Unavailable: then nothing is told, and it is to be taken again.
+        """
+        runs: list[str] = []
+        reasons: list[str] = []
+        try:
+            for parsed in self._events(delivery):
+                try:
+                    runs += await self.start(delivery.connection, parsed)
+                except Unwanted as reason:
+                    reasons.append(str(reason))
+        except Unwanted as reason:
+            reasons.append(str(reason))
+        outcome = DeliveryOutcome(
+            connection=delivery.connection,
+            id=delivery.id,
+            state="started" if runs else "ignored",
+            reason="; ".join(reasons),
+            runs=runs,
+            at=self._now(),
+        )
+        await self._outcomes.tell(outcome)
+        log.info("delivery_taken", delivery=delivery.id, runs=runs, reason=outcome.reason)
+        return outcome
+
+    def _events(self, delivery: Delivery) -> list[ParsedEvent]:
+        try:
+            parsed = self._parse(delivery)
+        except Malformed as error:
+            raise Unwanted(f"the payload cannot be read: {error}") from error
+        if isinstance(parsed, Ignored):
+            raise Unwanted(parsed.reason)
+        return parsed
+
+    async def start(self, connection: str, parsed: ParsedEvent) -> list[RunId]:
+        """The Runs of one event; those that exist already are named too. Raises Unwanted."""
+        repo = await self._catalog.repo(f"{connection}/{parsed.external_id}")
+        if repo is None:
+            raise Unwanted(
+                f"repository {parsed.name} ({parsed.external_id}) is not registered here; add it"
+                " with `staunch repo add`"
+            )
+        event = parsed.event
+        if not event.commit:
+            raise Unwanted(f"{event.ref} was deleted: there is nothing to build")
+        entries, bundle = await self._entries(repo, event)
+        chosen = [e for e in entries if e.error is not None or wanted(e.triggers, event)]
+        if not chosen:
+            names = ", ".join(e.name for e in entries) or "none"
+            raise Unwanted(f"no pipeline runs on {event.kind} of {event.ref} (there is: {names})")
+        return [await self._create(repo, event, entry, bundle) for entry in chosen]
+
+    async def _entries(self, repo: Repo, event: Event) -> tuple[list[PipelineEntry], str]:
+        try:
+            bundle = await asyncio.to_thread(self._source.bundle, repo, event.commit, event.ref)
+        except NoPipeline as error:
+            raise Unwanted(str(error)) from error
+        except SourceRefused as error:
+            await self._tell_refused(repo, event, str(error))
+            raise Unwanted(str(error)) from error
+        digest = await self._bundles.put(bundle)
+        try:
+            prepared = await self._prepareds.of(digest, RunId(f"bundle-{digest[:20]}"))
+        except TenantFailed as error:
+            await self._tell_refused(repo, event, str(error))
+            raise Unwanted(f"its pipeline files cannot be loaded: {error}") from error
+        return prepared.pipelines, digest
+
+    async def _create(self, repo: Repo, event: Event, entry: PipelineEntry, bundle: str) -> RunId:
+        cause = (repo.id, event.kind, event.ref, event.commit, entry.name)
+        run = run_id(*cause, shards=self._shards)
+        mirror = await asyncio.to_thread(self._source.keep, repo, event.commit, run)
+        started = RunStarted(
+            run=run,
+            repo=repo.id,
+            repo_name=repo.name,
+            connection=repo.connection,
+            pipeline=entry.name,
+            file=entry.file,
+            bundle=bundle,
+            source=job.Source(mirror=mirror, commit=event.commit),
+            event=event,
+        )
+        new = await self._history.create(run, started)
+        log.info("run_created" if new else "run_exists", run=run, pipeline=entry.name)
+        return run
+
+    async def _tell_refused(self, repo: Repo, event: Event, reason: str) -> None:
+        """A commit whose pipeline cannot even be read has no Run to say so; its Status does."""
+        name = f"{repo.id} {event.ref} {event.commit}"
+        await self._statuses.put(
+            Status(
+                id=hashlib.sha256(name.encode()).hexdigest()[:32],
+                connection=repo.connection,
+                repo=repo.external_id,
+                repo_name=repo.name,
+                commit=event.commit,
+                context="staunch",
+                state=StatusState.ERROR,
+                description=shorten(reason),
+                target_url=f"{self._base_url}/deliveries",
+                at=self._now(),
+            )
+        )

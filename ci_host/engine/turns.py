@@ -1,0 +1,181 @@
+"""Turns: how one Turn is made from new inputs, committed, and followed by its effects.
+
+The order is the protocol (DESIGN: append, then effects, then acknowledgement) and lives here and in
+`actors.py`. What a Turn may be is `pipelines/turn.py`, what follows from it `pipelines/history.py`.
+"""
+
+import structlog
+
+from ci_host.engine.live import Live, timed
+from ci_host.engine.sandbox_threads import SandboxThreads
+from ci_host.ports import HistoryStore, Jobs, StoredInput
+from ci_host.tenant.sandbox import TenantFailed, TurnInputs
+from pipelines.codec import encode_turn
+from pipelines.commands import Open, OpenJob, Result, StepKind, StepState
+from pipelines.events import TimerFired
+from pipelines.failure import Failure, FailureKind
+from pipelines.history import Effects
+from pipelines.ids import RunId, StepKey, job_id
+from pipelines.job import JobSpec
+from pipelines.run import Move, RunState, after
+from pipelines.turn import TURN_BYTES_MAX, End, Turn, TurnOutcome
+
+MOVE_TO = {
+    RunState.SUCCEEDED: Move.SUCCEEDED,
+    RunState.FAILED: Move.FAILED,
+    RunState.CANCELLED: Move.CANCELLED,
+}
+
+log = structlog.get_logger()
+
+
+class TurnMaker:
+    """Makes Turns and their effects for Live Runs. `incarnation` names this engine's life."""
+
+    def __init__(
+        self,
+        history: HistoryStore,
+        jobs: Jobs,
+        threads: SandboxThreads,
+        incarnation: str,
+    ) -> None:
+        self._history = history
+        self._jobs = jobs
+        self._threads = threads
+        self._incarnation = incarnation
+
+    async def decide(self, live: Live, inputs: list[StoredInput]) -> Turn:
+        """Ask the plan. Its own mistakes become a failing Turn. Raises SandboxStarved."""
+        tenant = live.tenant
+        assert tenant is not None
+        given = TurnInputs([timed(stored) for stored in inputs])
+        try:
+            (outcome,) = await self._threads.run(live.run, lambda: tenant.advance([given]))
+        except TenantFailed as error:
+            return self.failing(live, inputs, error.failure)
+        turn = self._turn(live, inputs, outcome)
+        size = len(encode_turn(turn))
+        if size > TURN_BYTES_MAX:
+            return self.failing(live, inputs, _too_big(size))
+        return turn
+
+    def failing(self, live: Live, inputs: list[StoredInput], failure: Failure) -> Turn:
+        """The Turn that ends a Run for a reason that its plan could not decide itself."""
+        open_jobs = [
+            OpenJob(key=job.key, attempt=job.attempt, cancelling=True)
+            for job in live.view.open.jobs
+        ]
+        # A gate that nobody can open any more must not stay pending on the commit.
+        gates = [
+            Result(kind=StepKind.GATE, key=gate.key, state=StepState.CANCELLED, error=failure)
+            for gate in live.view.open.gates
+        ]
+        outcome = TurnOutcome(
+            results=gates,
+            now=max([live.view.now, *(stored.at for stored in inputs)]),
+            digest="ended-by-host",
+            open=Open(jobs=open_jobs),
+            end=End(state=RunState.FAILED, error=failure),
+        )
+        return self._turn(live, inputs, outcome)
+
+    def _turn(self, live: Live, inputs: list[StoredInput], outcome: TurnOutcome) -> Turn:
+        state = live.view.state
+        if state is RunState.PENDING:
+            state = after(state, Move.STARTED)
+        if outcome.end is not None:
+            state = after(state, MOVE_TO[outcome.end.state])
+        sequences = [stored.sequence for stored in inputs]
+        return Turn(
+            number=live.view.number + 1,
+            consumed=sequences,
+            through=max([live.view.through, *sequences]),
+            by=self._incarnation,
+            now=max(live.view.now, outcome.now),
+            digest=outcome.digest,
+            state=state,
+            commands=outcome.commands,
+            results=outcome.results,
+            open=outcome.open,
+            wake_at=outcome.wake_at,
+            end=outcome.end,
+            printed=outcome.printed,
+            pins=live.pins if live.view.number == 0 else None,
+        )
+
+    async def commit(self, live: Live, turn: Turn, inputs: list[StoredInput]) -> None:
+        """Append the Turn: from here on it has happened. Raises Conflict, Unavailable."""
+        sequence = await self._history.append_turn(live.run, turn, after=live.view.turn_sequence)
+        live.view = live.view.after(turn, sequence)
+        if any(_is_wake(stored, live.armed) for stored in inputs):
+            live.armed = None  # a schedule is gone once it has fired
+
+    async def perform(self, live: Live, effects: Effects, *, repair: bool) -> None:
+        """Make the world as the History wants it; every part may be done twice."""
+        for job in effects.offer:
+            await self._offer(live, job, repair=repair)
+        for job in effects.cancel:
+            await self._cancel(live.run, job)
+        if effects.arm is not None:
+            await self._history.arm(live.run, effects.arm)
+            live.armed = effects.arm
+        elif effects.disarm:
+            await self._history.disarm(live.run)
+            live.armed = None
+
+    async def settle_finished(self, run: RunId, turn: Turn) -> None:
+        """The last effects of a Run that is over: its cancels, and no timer. May be repeated."""
+        for job in turn.open.jobs:
+            await self._cancel(run, job)
+        await self._history.disarm(run)
+
+    async def _cancel(self, run: RunId, job: OpenJob) -> None:
+        identity = job_id(run, StepKey(job.key), job.attempt)
+        await self._jobs.cancel(identity, f"no longer wanted by run {run}")
+
+    async def _offer(self, live: Live, job: OpenJob, *, repair: bool) -> None:
+        identity = job_id(live.run, StepKey(job.key), job.attempt)
+        if repair and await self._jobs.is_claimed(identity):
+            return
+        await self._jobs.publish(spec_of(live, job))
+
+
+def spec_of(live: Live, job: OpenJob) -> JobSpec:
+    """What a Runner is told: the plan's request with the Run's identity and source."""
+    started = live.started
+    event = started.event
+    identity = job_id(live.run, StepKey(job.key), job.attempt)
+    return JobSpec(
+        id=identity,
+        run=live.run,
+        key=job.key,
+        attempt=job.attempt,
+        request=live.view.requests[(job.key, job.attempt)],
+        source=started.source,
+        repo=started.repo_name,
+        context={
+            "STAUNCH_RUN": live.run,
+            "STAUNCH_JOB": job.key,
+            "STAUNCH_ATTEMPT": str(job.attempt),
+            "STAUNCH_REPO": started.repo_name,
+            "STAUNCH_PIPELINE": started.pipeline,
+            "STAUNCH_EVENT": event.kind,
+            "STAUNCH_COMMIT": event.commit,
+            "STAUNCH_REF": event.ref,
+            "STAUNCH_BRANCH": event.branch,
+            "STAUNCH_TAG": event.tag,
+        },
+    )
+
+
+def _is_wake(stored: StoredInput, armed: float | None) -> bool:
+    return isinstance(stored.input, TimerFired) and stored.input.due == armed
+
+
+def _too_big(size: int) -> Failure:
+    return Failure(
+        type="TurnTooBig",
+        message=f"one turn of {size:,} bytes is over the limit of {TURN_BYTES_MAX:,}: return less"
+        " from step.do, or keep large data in files of a job",
+        kind=FailureKind.TENANT,
+    )

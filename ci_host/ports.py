@@ -1,0 +1,245 @@
+"""Ports: what the engine needs of the world, each a small Protocol with its contract in prose.
+
+Here are contracts and the records that cross them; adapters are in `adapters/`. Every port has one
+contract suite under tests/contract that all its adapters pass.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from pipelines.bundle import Bundle
+from pipelines.events import Input, RunStarted
+from pipelines.ids import Digest, JobId, RunId
+from pipelines.job import JobSpec
+from pipelines.repo import Connection, DeliveryOutcome, Repo
+from pipelines.status import Status
+from pipelines.turn import Turn
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Unavailable(Exception):
+    """The store did not answer in time. What was asked may or may not have happened: look again."""
+
+
+class Conflict(Exception):
+    """Somebody else wrote first: what the caller knew is old. Drop it, load again, look."""
+
+
+class Missing(Exception):
+    """What was asked for is not there, and waiting will not bring it."""
+
+
+class NoPipeline(Exception):
+    """The commit has no pipeline file: an ordinary answer, not a mistake."""
+
+
+class SourceRefused(Exception):
+    """The repository's content at a commit cannot be used, now or later; the message says why."""
+
+
+class SourceUnavailable(Exception):
+    """The repository could not be read for now; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInput:
+    """An input with its place (stream sequence) and its time (the store's, seconds)."""
+
+    sequence: int
+    at: float
+    input: Input
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """A Turn with its place: the sequence that the next append must expect."""
+
+    sequence: int
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHistory:
+    """One Run's record as of one moment. `armed` is the due time of its pending wake-up."""
+
+    inputs: list[StoredInput] = field(default_factory=list)
+    turns: list[StoredTurn] = field(default_factory=list)
+    armed: float | None = None
+
+
+class HistoryStore(Protocol):
+    """The Histories. Safe to use from many tasks of one event loop.
+
+    Every write is durable when it returns. Any method may raise Unavailable.
+    """
+
+    async def create(self, run: RunId, first: RunStarted) -> bool:
+        """Begin a History; False, and nothing changed, if it has begun already."""
+
+    async def append_input(self, run: RunId, value: Input, *, after: int | None = None) -> int:
+        """Add an input and answer its sequence; it wakes the Run's engine.
+
+        `after`: only if the newest input has this sequence (0: there is none), else Conflict. May
+        be repeated after Unavailable: identities in the body make the second harmless.
+        """
+
+    async def append_turn(self, run: RunId, turn: Turn, *, after: int) -> int:
+        """Commit a Turn and answer its sequence; `after` is that of the Turn before (0: none).
+
+        Raises Conflict if another Turn is there, also when it is this very one (a lost answer).
+        """
+
+    async def read(self, run: RunId) -> StoredHistory:
+        """Everything, in stream order; empty where there is no such Run."""
+
+    async def inputs_after(self, run: RunId, sequence: int) -> list[StoredInput]:
+        """The inputs with a higher sequence, in stream order."""
+
+    async def started(self, run: RunId) -> RunStarted | None:
+        """What began the Run; cheap. None where there is no such Run."""
+
+    async def last_turn(self, run: RunId) -> StoredTurn | None:
+        """The newest Turn; cheap."""
+
+    async def arm(self, run: RunId, due: float) -> None:
+        """Have TimerFired(due) appended to the Run's inputs at `due`; replaces an earlier wish.
+
+        A past due fires at once. It may fire more than once.
+        """
+
+    async def disarm(self, run: RunId) -> None:
+        """Forget the wish; no error if there is none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WakeUp:
+    """Somebody wrote to this Run. No more than a hint: the inputs are read from the History."""
+
+    run: RunId
+    sequence: int
+    redelivered: bool
+    token: object = None
+
+
+class WakeUps(Protocol):
+    """At-least-once hints that a Run has new inputs, in no particular order."""
+
+    def __aiter__(self) -> AsyncIterator[WakeUp]:
+        """Wake-ups as they come, for ever; each stays owed until `done`."""
+
+    async def done(self, wake: WakeUp) -> None:
+        """The wake-up's input is consumed and its effects exist; it need not come again."""
+
+    async def later(self, wake: WakeUp, delay_s: float) -> None:
+        """Bring it again after a while: the engine could not work (a fault of ours, not a wait)."""
+
+    async def extend(self, wake: WakeUp) -> None:
+        """Still at it: do not give it to another engine yet."""
+
+
+class Jobs(Protocol):
+    """The job queue as the engine sees it. All calls may be repeated."""
+
+    async def publish(self, spec: JobSpec) -> None:
+        """Offer an Attempt to its pool. A repeated offer is dropped when it is claimed."""
+
+    async def is_claimed(self, job: JobId) -> bool:
+        """Whether a Runner holds or held this Attempt."""
+
+    async def cancel(self, job: JobId, reason: str) -> None:
+        """Wish for an Attempt's end, durably, whether it is queued, running or long over."""
+
+
+class Bundles(Protocol):
+    """Pipeline code by digest. Content under a digest never changes."""
+
+    async def put(self, bundle: Bundle) -> Digest:
+        """Keep a Bundle; no error if it is there."""
+
+    async def get(self, digest: Digest) -> Bundle:
+        """Raises Missing."""
+
+    async def put_prepared(self, bundle: Digest, image: Digest, content: bytes) -> bytes:
+        """Keep what a guest image made of a Bundle; the first one stays, and is the answer."""
+
+    async def get_prepared(self, bundle: Digest, image: Digest) -> bytes | None:
+        """What was kept, or None."""
+
+
+class Catalog(Protocol):
+    """The host's own settings: Connections and Repos."""
+
+    async def connection(self, connection: str) -> Connection | None:
+        """By id, or None."""
+
+    async def repo(self, repo: str) -> Repo | None:
+        """By id (`<connection>/<external id>`), or None."""
+
+
+class Outcomes(Protocol):
+    """Where it is told what became of a Delivery."""
+
+    async def tell(self, outcome: DeliveryOutcome) -> None:
+        """Newest per Delivery; may be repeated."""
+
+
+class Source(Protocol):
+    """Repositories' content at commits. Blocking: call it in a thread; many threads may."""
+
+    def bundle(self, repo: Repo, commit: str, ref: str) -> Bundle:
+        """Fetch if need be, and read the pipeline files at the commit.
+
+        Raises NoPipeline, SourceRefused, SourceUnavailable.
+        """
+
+    def keep(self, repo: Repo, commit: str, run: RunId) -> str:
+        """Keep the fetched commit for a Run, whatever happens to its branch or its forge.
+
+        Answers the path of the bare mirror that holds it. May be repeated.
+        """
+
+
+class StatusOutbox(Protocol):
+    """Statuses on their way to a Forge."""
+
+    async def put(self, status: Status) -> None:
+        """Durable; the same id a second time changes nothing."""
+
+
+class Owed(Protocol, Generic[T_co]):
+    """One message handed out. It is owed until `done`: dying or `later` brings it again."""
+
+    @property
+    def item(self) -> T_co:
+        """What it says."""
+
+    @property
+    def times(self) -> int:
+        """How often it was handed out, this time included."""
+
+    async def done(self) -> None:
+        """It need not come again."""
+
+    async def later(self, delay_s: float) -> None:
+        """Bring it again after a while."""
+
+    async def extend(self) -> None:
+        """Still at it."""
+
+
+class Queue(Protocol, Generic[T_co]):
+    """An at-least-once feed, in stream order at first delivery."""
+
+    def __aiter__(self) -> AsyncIterator[Owed[T_co]]:
+        """Messages as they come, for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnNews:
+    """A Turn as a durable consumer hears of it."""
+
+    run: RunId
+    turn: Turn

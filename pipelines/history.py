@@ -1,0 +1,85 @@
+"""History: what is known of a Run after its Turns, as a pure fold. Not the store, not the plan.
+
+`HistoryView` is the host's knowledge: what is open, what was asked for, where the next Turn goes.
+The plan's own state is inside its Tenant and is rebuilt by replay.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from pipelines.commands import Open, OpenJob, StepKind
+from pipelines.job import JobRequest
+from pipelines.run import RunState
+from pipelines.turn import Pins, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryView:
+    """A Run after `number` Turns. `turn_sequence` is what the next append must expect.
+
+    `requests` holds what each Job's Attempt asked for, so that a lost offer can be made again.
+    """
+
+    number: int = 0
+    turn_sequence: int = 0
+    through: int = 0
+    now: float = 0.0
+    state: RunState = RunState.PENDING
+    open: Open = field(default_factory=Open)
+    wake_at: float | None = None
+    pins: Pins | None = None
+    requests: dict[tuple[str, int], JobRequest] = field(default_factory=dict)
+
+    def after(self, turn: Turn, sequence: int) -> "HistoryView":
+        """The view with one more Turn. Asserts what a History never breaks."""
+        assert turn.number == self.number + 1, f"turn {turn.number} follows {self.number}"
+        assert turn.through >= self.through, "consumed inputs never come back"
+        assert turn.now >= self.now, "a run's time never goes back"
+        asked = {
+            (command.key, command.attempt): command.request
+            for command in turn.commands
+            if command.kind is StepKind.JOB and command.request is not None
+        }
+        return replace(
+            self,
+            number=turn.number,
+            turn_sequence=sequence,
+            through=turn.through,
+            now=turn.now,
+            state=turn.state,
+            open=turn.open,
+            wake_at=turn.wake_at,
+            pins=turn.pins or self.pins,
+            requests=self.requests | asked if asked else self.requests,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What the world must be asked for. Every part may be asked twice."""
+
+    offer: list[OpenJob] = field(default_factory=list)
+    cancel: list[OpenJob] = field(default_factory=list)
+    arm: float | None = None
+    disarm: bool = False
+
+
+def effects_of(before: HistoryView, turn: Turn, armed: float | None) -> Effects:
+    """The normal path: only what this Turn added to what was wanted before it."""
+    old = {(job.key, job.attempt): job.cancelling for job in before.open.jobs}
+    offer = [j for j in turn.open.jobs if not j.cancelling and (j.key, j.attempt) not in old]
+    cancel = [j for j in turn.open.jobs if j.cancelling and not old.get((j.key, j.attempt), False)]
+    return Effects(offer, cancel, *_timer(turn.wake_at, armed))
+
+
+def repair_of(view: HistoryView, armed: float | None) -> Effects:
+    """Everything that is open: what a dead engine may have left undone. Level-triggered."""
+    offer = [job for job in view.open.jobs if not job.cancelling]
+    cancel = [job for job in view.open.jobs if job.cancelling]
+    return Effects(offer, cancel, *_timer(view.wake_at, armed))
+
+
+def _timer(wanted: float | None, armed: float | None) -> tuple[float | None, bool]:
+    """(due to arm, whether to disarm) to get from what is armed to what is wanted."""
+    if wanted == armed:
+        return None, False
+    return wanted, wanted is None

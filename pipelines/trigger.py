@@ -1,0 +1,36 @@
+"""Trigger: which events a pipeline wants, by what it declared with `on.…`. Pure matching."""
+
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pipelines.event import Event, EventKind
+
+# What a pipeline without any declaration runs on.
+DEFAULT_KINDS = frozenset({EventKind.PUSH, EventKind.PULL_REQUEST, EventKind.MANUAL})
+
+
+def wanted(triggers: list[dict[str, Any]] | None, event: Event) -> bool:
+    """Whether a pipeline with these declarations runs on this event.
+
+    Globs match whole names; `*` also matches a slash, as in `release/*`. A manual start needs no
+    declaration: a person asked for this very pipeline.
+    """
+    if event.kind is EventKind.MANUAL:
+        return True
+    if not event.commit:
+        return False
+    if triggers is None:
+        return event.kind in DEFAULT_KINDS
+    return any(_matches(trigger, event) for trigger in triggers)
+
+
+def _matches(trigger: dict[str, Any], event: Event) -> bool:
+    if trigger.get("on") != event.kind:
+        return False
+    branch = event.pull_request.base_ref if event.pull_request else event.branch
+    branch = branch.removeprefix("refs/heads/")
+    return _one_of(trigger.get("branches"), branch) and _one_of(trigger.get("tags"), event.tag)
+
+
+def _one_of(globs: list[str] | None, name: str) -> bool:
+    return not globs or any(fnmatchcase(name, glob) for glob in globs)
