@@ -87,9 +87,9 @@ class Mirrors:
         if _has(mirror, commit):
             return
         origin = origin_of(repo, self._registered(), self._resolve)
-        with self._locked(mirror):
+        with self._locked(mirror) as waited:
             # Whoever held the lock may have been after the same commit.
-            if _has(mirror, commit):
+            if waited and _has(mirror, commit):
                 return
             if not (mirror / "HEAD").exists():
                 _create(mirror, len(commit))
@@ -125,10 +125,12 @@ class Mirrors:
     def _fetch(self, repo: Repo, mirror: Path, origin: Origin, commit: str, ref: str) -> None:
         tip = f"refs/staunch/tips/{hashlib.sha256(ref.encode()).hexdigest()[:32]}"
         asked = self._ask(mirror, origin, f"+{commit}:{tip}")
-        if asked.status != 0 and ref and _says(asked, _COMMIT_GONE):
-            asked = self._ask(mirror, origin, f"+{ref}:{tip}")
-        if asked.status == 0 and _has(mirror, commit):
+        if asked.status == 0:
             return
+        if ref and _says(asked, _COMMIT_GONE):
+            asked = self._ask(mirror, origin, f"+{ref}:{tip}")
+            if asked.status == 0 and _has(mirror, commit):
+                return
         if asked.status == 0 or _says(asked, _COMMIT_GONE):
             raise CommitGone(
                 f"commit {commit} no longer exists at {origin.url}; it was force-pushed away or"
@@ -153,14 +155,23 @@ class Mirrors:
         )
 
     @contextmanager
-    def _locked(self, mirror: Path) -> Iterator[None]:
+    def _locked(self, mirror: Path) -> Iterator[bool]:
+        """One at a time for each mirror; says whether somebody else was at it."""
         self._root.mkdir(parents=True, exist_ok=True)
         lock = os.open(mirror.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            yield _lock(lock)
         finally:
             os.close(lock)
+
+
+def _lock(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return True
+    return False
 
 
 def _has(mirror: Path, commit: str) -> bool:

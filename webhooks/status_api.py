@@ -1,0 +1,96 @@
+"""Status API: what GitHub's and Gitea's status calls share. One POST, and what its answer means.
+
+Retrying is the caller's (`reporter.py` says when). A token is sent to the connection's own API and
+nowhere else.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+import msgspec
+
+from pipelines.refs import is_commit
+from pipelines.status import Status, shorten
+from webhooks.forge import Later, Refused, Sent, Told
+
+TIMEOUT_S = 10.0
+REASON_CHARS_MAX = 300
+CONTEXT_CHARS_MAX = 255
+RETRY_AFTER_S_MAX = 3_600.0
+
+_NAME = re.compile(r"(?!\.+/)[\w.-]+/(?!\.+\Z)[\w.-]+\Z", re.ASCII)
+
+
+async def post(
+    client: httpx2.AsyncClient, url: str, headers: Mapping[str, str], status: Status, *, now: float
+) -> Told:
+    """Tell one Status. Never raises for what network or forge do."""
+    if not _NAME.match(status.repo_name) or not is_commit(status.commit):
+        return Refused(f"{status.repo_name!r} at {status.commit!r} cannot be put into an API URL")
+    body = {
+        "state": str(status.state),
+        "description": shorten(status.description),
+        "context": shorten(status.context, CONTEXT_CHARS_MAX),
+        # GitHub answers 422 to an empty URL, and takes a missing one.
+        **({"target_url": status.target_url} if status.target_url else {}),
+    }
+    try:
+        answer = await client.post(
+            url, json=body, headers=dict(headers), timeout=TIMEOUT_S, follow_redirects=False
+        )
+    except httpx2.InvalidURL as error:
+        return Refused(f"{url} is no URL: {error}. Correct the connection's api_url.")
+    except httpx2.HTTPError as error:
+        return Later(f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX])
+    return classify(answer, now)
+
+
+def classify(answer: httpx2.Response, now: float) -> Told:
+    """What an answer means for the one who asked. Pure."""
+    code = answer.status_code
+    if 200 <= code < 300:
+        return Sent()
+    reason = f"the forge answered {code}: {_message(answer)}"
+    if code in (408, 425, 429) or code >= 500:
+        return Later(reason, _retry_after(answer.headers, now))
+    # GitHub's secondary limit looks like a refusal, but for these headers.
+    limited = answer.headers.get("x-ratelimit-remaining") == "0"
+    if code == 403 and (limited or "retry-after" in answer.headers):
+        return Later(reason, _retry_after(answer.headers, now))
+    return Refused(f"{reason}. {_ADVICE.get(code, 'Check the connection.')}")
+
+
+_ADVICE = {
+    301: "The repository has moved; register its new name.",
+    307: "The repository has moved; register its new name.",
+    308: "The repository has moved; register its new name.",
+    401: "The connection's token is wrong or has expired; set a new one.",
+    403: "The connection's token may not write commit statuses; give it that permission.",
+    404: "The repository does not exist, or the connection's token may not see it.",
+    422: "The commit is unknown there, or has too many statuses of this context.",
+}
+
+
+def _message(answer: httpx2.Response) -> str:
+    """The forge's own words, if it has any."""
+    try:
+        body: Any = msgspec.json.decode(answer.content)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        body = None
+    words = body.get("message") if isinstance(body, dict) else None
+    return shorten(str(words or answer.reason_phrase or "no reason given"), REASON_CHARS_MAX)
+
+
+def _retry_after(headers: httpx2.Headers, now: float) -> float | None:
+    """Seconds until another try is welcome, or None; a date in Retry-After is not read."""
+    wait = _number(headers.get("retry-after"))
+    if wait is None and (reset := _number(headers.get("x-ratelimit-reset"))) is not None:
+        wait = max(0.0, reset - now)
+    return None if wait is None else min(wait, RETRY_AFTER_S_MAX)
+
+
+def _number(text: str | None) -> float | None:
+    usable = text is not None and text.isascii() and text.isdecimal() and len(text) <= 12
+    return float(text) if usable and text is not None else None
