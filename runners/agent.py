@@ -1,0 +1,270 @@
+"""The agent: takes jobs for its free slots, claims each before any work, and keeps it to the end.
+
+Here: claiming, adopting, recovering, cancelling, heartbeats. Not here: how one job is kept
+(`attempt`), how it is confined (`executors`), how the bus is spoken (`link`).
+
+What a crash leaves, and what the next agent of the same data directory makes of it:
+
+    lease, no job directory        nothing was started: run it
+    directory, nothing started     start its shim
+    directory, shim running        attach: the log goes on from where it is stored
+    directory, shim gone           report what exit.json says, else lost
+    report sent, directory left    report again; the History drops the repeat
+    reported, still on the queue   the mark in `reported/` says so: acknowledge only
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from pipelines.events import JobFinished
+from pipelines.job import Lease, Outcome
+from runners import workspace
+from runners.attempt import Attempt, until_done
+from runners.data_directory import DataDirectory
+from runners.ports import (
+    Delivery,
+    Executor,
+    Heartbeat,
+    JobQueue,
+    LogSink,
+    Refused,
+    Unavailable,
+)
+
+HEARTBEAT_S = 5.0
+RUNNER_LOST_S = 60.0
+FOREIGN_DELAY_S = 5.0
+RETRY_S = 0.5
+FAULT_DELAY_S = 5.0
+
+log = structlog.get_logger("runners.agent")
+
+
+class Agent:
+    """One runner's loop. All state that matters is in `data` and on the bus."""
+
+    def __init__(
+        self,
+        *,
+        data: DataDirectory,
+        queue: JobQueue,
+        sink: LogSink,
+        executor: Executor,
+        heartbeat: Heartbeat,
+        now: Callable[[], float],
+    ) -> None:
+        self._data = data
+        self._queue = queue
+        self._sink = sink
+        self._executor = executor
+        self._heartbeat = heartbeat
+        self._runner = heartbeat.runner
+        self._now = now
+        self._attempts: dict[str, Attempt] = {}
+
+    async def run(self, stop: asyncio.Event, *, drain: bool = False) -> None:
+        """Work until `stop`. Jobs that run then go on without an agent, unless `drain` waits."""
+        recovered = self._recover()
+        overflow = [task for slot, task in recovered if slot >= self._heartbeat.slots]
+        busy = {slot: task for slot, task in recovered if slot < self._heartbeat.slots}
+        slots = [
+            asyncio.create_task(self._serve(slot, busy.get(slot), stop))
+            for slot in range(self._heartbeat.slots)
+        ]
+        others = [asyncio.create_task(self._beat()), asyncio.create_task(self._follow_cancels())]
+        others += overflow
+        await stop.wait()
+        log.info("stopping", running=sorted(self._attempts), drain=drain)
+        with contextlib.suppress(Unavailable):
+            await self._queue.release()
+        if drain:
+            await asyncio.gather(*slots, *overflow)
+        for task in (*slots, *others, *busy.values()):
+            task.cancel()
+        await asyncio.gather(*slots, *others, *busy.values(), return_exceptions=True)
+
+    # -- slots
+
+    def _recover(self) -> list[tuple[int, asyncio.Task[None]]]:
+        """Take up every job that has a directory, in its own slot."""
+        for path in self._data.leftovers():
+            workspace.remove(path)
+        self._data.forget_old(self._now())
+        recovered = []
+        for path in self._data.job_directories():
+            attempt = self._attempt(path)
+            log.info("job found", job=attempt.spec.id, slot=attempt.note.slot)
+            recovered.append((attempt.note.slot, asyncio.create_task(self._keep(attempt))))
+        return recovered
+
+    async def _serve(self, slot: int, busy: asyncio.Task[None] | None, stop: asyncio.Event) -> None:
+        if busy is not None:
+            await busy
+        while not stop.is_set():
+            try:
+                delivery = await self._queue.next()
+            except Unavailable as reason:
+                log.warning("no jobs can be taken", reason=str(reason))
+                await asyncio.sleep(RETRY_S)
+                continue
+            if delivery is not None:
+                await self._take(slot, delivery)
+
+    async def _take(self, slot: int, delivery: Delivery) -> None:
+        """One delivery. Whatever goes wrong here must not end the slot."""
+        job = delivery.spec.id
+        try:
+            await self._decide(slot, delivery)
+        except Unavailable as reason:
+            # Not settled, so it comes again; all that was done so far is safe to meet again.
+            log.warning("job not taken, the bus is away", job=job, reason=str(reason))
+            await asyncio.sleep(RETRY_S)
+        except Exception:
+            log.exception("job not taken, a fault of the runner", job=job)
+            with contextlib.suppress(Unavailable):
+                await self._queue.later(delivery.token, FAULT_DELAY_S)
+
+    async def _decide(self, slot: int, delivery: Delivery) -> None:
+        job = delivery.spec.id
+        known = self._attempts.get(job)
+        if known is not None:
+            known.adopt(delivery.token)
+            return
+        if self._data.is_reported(job):
+            await self._queue.done(delivery.token)
+            return
+        lease = await self._queue.claim(
+            Lease(job=job, key=delivery.spec.key, runner=self._runner, started_at=self._now())
+        )
+        if lease.runner != self._runner:
+            await self._meet_foreign(delivery, lease)
+            return
+        await self._work(slot, delivery)
+
+    async def _meet_foreign(self, delivery: Delivery, lease: Lease) -> None:
+        """Somebody else has the job: wait for them, or say that they are gone."""
+        beat = await self._queue.last_beat(lease.runner)
+        seen = max(lease.started_at, beat.at if beat else 0.0)
+        if self._now() - seen <= RUNNER_LOST_S:
+            await self._queue.later(delivery.token, FOREIGN_DELAY_S)
+            return
+        message = f"runner {lease.runner} has given no sign of life for {RUNNER_LOST_S:g} s"
+        log.warning("job of a vanished runner", job=lease.job, runner=lease.runner)
+        await self._answer(
+            delivery,
+            Outcome.LOST,
+            message,
+            runner=lease.runner,
+            started_at=lease.started_at,
+        )
+
+    async def _work(self, slot: int, delivery: Delivery) -> None:
+        job = delivery.spec.id
+        directory = self._data.job(job)
+        cancel = await self._queue.cancel_of(job)
+        if cancel is not None:
+            reason = cancel.reason or "no reason given"
+            await self._answer(delivery, Outcome.CANCELLED, f"cancelled before it began: {reason}")
+            return
+        try:
+            launch = self._executor.plan(delivery.spec, directory, slot)
+        except Refused as refusal:
+            log.warning("job refused", job=job, reason=str(refusal))
+            await self._answer(delivery, Outcome.REFUSED, str(refusal))
+            return
+        workspace.create(
+            directory,
+            spec=delivery.spec,
+            launch=launch,
+            note=workspace.DeliveryNote(slot=slot, token=delivery.token),
+            owner=self._executor.owner(slot),
+        )
+        log.info("job taken", job=job, slot=slot)
+        await self._keep(self._attempt(directory))
+
+    def _attempt(self, directory: Path) -> Attempt:
+        attempt = Attempt(
+            directory,
+            queue=self._queue,
+            sink=self._sink,
+            runner=self._runner,
+            now=self._now,
+        )
+        self._attempts[attempt.spec.id] = attempt
+        return attempt
+
+    async def _keep(self, attempt: Attempt) -> None:
+        job = attempt.spec.id
+        try:
+            # A cancel that came between the first look and now was told to nobody.
+            await self._look_for_cancel(attempt)
+            await attempt.run()
+            self._data.mark_reported(job)
+            await attempt.settle()
+            await asyncio.to_thread(workspace.remove, attempt.directory)
+        finally:
+            del self._attempts[job]
+
+    async def _answer(
+        self,
+        delivery: Delivery,
+        outcome: Outcome,
+        message: str,
+        *,
+        runner: str | None = None,
+        started_at: float = 0.0,
+    ) -> None:
+        """Report a job that this runner did not run, and take it off the queue."""
+        spec = delivery.spec
+        report = JobFinished(
+            job=spec.id,
+            key=spec.key,
+            attempt=spec.attempt,
+            outcome=outcome,
+            message=message,
+            started_at=started_at,
+            finished_at=self._now(),
+            runner=runner or self._runner,
+        )
+        await until_done(lambda: self._queue.finish(report, spec.run))
+        self._data.mark_reported(spec.id)
+        await until_done(lambda: self._queue.done(delivery.token))
+
+    # -- beside the slots
+
+    async def _beat(self) -> None:
+        while True:
+            try:
+                await self._queue.beat(
+                    Heartbeat(
+                        runner=self._runner,
+                        pools=self._heartbeat.pools,
+                        at=self._now(),
+                        slots=self._heartbeat.slots,
+                        version=self._heartbeat.version,
+                    )
+                )
+                for attempt in list(self._attempts.values()):
+                    await self._look_for_cancel(attempt)
+            except Unavailable as reason:
+                log.warning("no sign of life sent", reason=str(reason))
+            await asyncio.sleep(HEARTBEAT_S)
+
+    async def _follow_cancels(self) -> None:
+        """Cancels as they come; one that is missed is found with the next sign of life."""
+        async for cancel in self._queue.cancels():
+            attempt = self._attempts.get(cancel.job)
+            if attempt is not None:
+                attempt.cancel(cancel.reason)
+
+    async def _look_for_cancel(self, attempt: Attempt) -> None:
+        if not attempt.wants_cancel_news:
+            return
+        with contextlib.suppress(Unavailable):
+            cancel = await self._queue.cancel_of(attempt.spec.id)
+            if cancel is not None:
+                attempt.cancel(cancel.reason)

@@ -1,0 +1,242 @@
+"""One Attempt on this runner: from a laid-out job directory to a durable report.
+
+Here: starting or finding its shim, storing its log, noticing its end, cancelling, reporting. It
+holds nothing that is not on disk or on the bus, so it can be dropped at any point and made again
+by the next agent. Not here: which jobs are taken (`agent`).
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from pipelines.events import JobFinished
+from pipelines.job import Annotation, JobSpec, Outcome
+from runners import job_directory, launcher, problems, workspace
+from runners.log_shipper import LogShipper
+from runners.ports import JobQueue, LogSink, Unavailable
+
+HOLD_S = 10.0
+WATCH_S = 1.0
+SHIM_RECORD_S = 0.02
+RETRY_S_MIN, RETRY_S_MAX = 0.1, 5.0
+PROBLEM_BYTES_MAX = 64 * 1024
+
+log = structlog.get_logger("runners.attempt")
+
+
+class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """`exit.json`, as the shim writes it."""
+
+    outcome: Outcome
+    exit_code: int | None
+    message: str
+    step: int
+    step_offset: int
+    started_at: float
+    finished_at: float
+    log_bytes: int
+
+
+class Attempt:
+    """Keeps one job. `run` ends when the report is durable and the job is off the queue."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        queue: JobQueue,
+        sink: LogSink,
+        runner: str,
+        now: Callable[[], float],
+    ) -> None:
+        self.directory = directory
+        self.spec: JobSpec = workspace.read_spec(directory)
+        self.note = workspace.read_note(directory)
+        self._queue = queue
+        self._runner = runner
+        self._now = now
+        self._ended = asyncio.Event()
+        self._shipper = LogShipper(
+            sink, job=self.spec.id, path=directory / job_directory.LOG, now=now
+        )
+        self._cancelled = False
+
+    async def run(self) -> None:
+        """Bring the job to its report. Cancelling this leaves the shim running."""
+        async with asyncio.TaskGroup() as group:
+            holding = group.create_task(self._hold())
+            failure = await self._start()
+            watching = group.create_task(self._watch())
+            await self._shipper.run(self._ended)
+            await watching
+            report = self._report(failure)
+            await until_done(lambda: self._queue.finish(report, self.spec.run))
+            holding.cancel()
+        log.info("job reported", job=self.spec.id, outcome=report.outcome, message=report.message)
+
+    async def settle(self) -> None:
+        """Take the job off the queue, after its report."""
+        await until_done(lambda: self._queue.done(self.note.token))
+
+    def adopt(self, token: str) -> None:
+        """The queue delivered this job again: the newer delivery is the one to settle."""
+        self.note = workspace.DeliveryNote(slot=self.note.slot, token=token)
+        workspace.write_note(self.directory, self.note)
+
+    def cancel(self, reason: str) -> None:
+        """Ask the shim to end the job; what it then becomes, it says itself. Repeats do nothing."""
+        if self._cancelled:
+            return
+        self._cancelled = True
+        log.info("job is cancelled", job=self.spec.id, reason=reason)
+        directory = str(self.directory)
+        job_directory.write_record(directory, job_directory.CANCEL, {"reason": reason})
+        # Only a nudge: the shim looks for the file once a second anyway.
+        handle = self._shim_handle()
+        if handle is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGTERM)
+            os.close(handle)
+
+    @property
+    def wants_cancel_news(self) -> bool:
+        """Whether a cancel would still change anything."""
+        return not self._cancelled and not self._ended.is_set()
+
+    async def _start(self) -> str:
+        """Start the shim where nothing ran yet; answers why that failed, or nothing."""
+        if job_directory.state_of(str(self.directory)) != job_directory.STARTING:
+            return ""
+        try:
+            await launcher.start_shim(self.directory)
+        except (launcher.ShimFailed, OSError) as error:
+            log.exception("shim failed", job=self.spec.id)
+            return str(error)
+        return ""
+
+    async def _hold(self) -> None:
+        while True:
+            with contextlib.suppress(Unavailable):
+                await self._queue.hold(self.note.token)
+            await asyncio.sleep(HOLD_S)
+
+    async def _watch(self) -> None:
+        """Set `ended` when the shim is gone: told by the kernel, and looked up now and then."""
+        directory = str(self.directory)
+        while job_directory.state_of(directory) == job_directory.RUNNING:
+            handle = self._shim_handle()
+            if handle is None:
+                await asyncio.sleep(SHIM_RECORD_S)
+                continue
+            try:
+                await _readable(handle, WATCH_S)
+            finally:
+                os.close(handle)
+        self._ended.set()
+
+    def _shim_handle(self) -> int | None:
+        """A handle on the shim's process, surely that one and no later one with its number."""
+        record = job_directory.read_record(str(self.directory), job_directory.SHIM)
+        if record is None:
+            return None
+        try:
+            handle = os.pidfd_open(record["pid"])
+        except ProcessLookupError:
+            return None
+        if job_directory.identity_of(record["pid"]) == record:
+            return handle
+        os.close(handle)
+        return None
+
+    def _report(self, failure: str) -> JobFinished:
+        record = job_directory.read_record(str(self.directory), job_directory.EXIT)
+        if record is not None:
+            return self._report_of(msgspec.convert(record, ExitRecord))
+        if failure:
+            outcome, message = Outcome.REFUSED, f"the runner could not start the job: {failure}"
+        else:
+            outcome = Outcome.LOST
+            message = "the runner lost the job: its keeper was killed, or the machine restarted"
+        return self._finished(outcome=outcome, message=message)
+
+    def _report_of(self, record: ExitRecord) -> JobFinished:
+        annotations: list[Annotation] = []
+        if record.outcome is Outcome.FAILED:
+            annotations = self._problems(record)
+        return self._finished(
+            outcome=record.outcome,
+            exit_code=record.exit_code,
+            message=record.message,
+            annotations=annotations,
+            started_at=record.started_at,
+            finished_at=record.finished_at,
+        )
+
+    def _finished(
+        self,
+        *,
+        outcome: Outcome,
+        message: str,
+        exit_code: int | None = None,
+        annotations: list[Annotation] | None = None,
+        started_at: float = 0.0,
+        finished_at: float | None = None,
+    ) -> JobFinished:
+        return JobFinished(
+            job=self.spec.id,
+            key=self.spec.key,
+            attempt=self.spec.attempt,
+            outcome=outcome,
+            exit_code=exit_code,
+            message=message,
+            annotations=annotations or [],
+            started_at=started_at,
+            finished_at=self._now() if finished_at is None else finished_at,
+            runner=self._runner,
+            log_bytes=self._shipper.position.offset,
+        )
+
+    def _problems(self, record: ExitRecord) -> list[Annotation]:
+        begin = max(record.step_offset, record.log_bytes - PROBLEM_BYTES_MAX)
+        with (self.directory / job_directory.LOG).open("rb") as file:
+            file.seek(begin)
+            text = file.read(PROBLEM_BYTES_MAX).decode("utf-8", "replace")
+        root = os.path.realpath(self.directory / job_directory.WORKSPACE)
+
+        def exists(path: str) -> bool:
+            # Resolved, because a link that the job made could ask about files of the host.
+            full = os.path.realpath(os.path.join(root, path))
+            return full.startswith(root + os.sep) and os.path.isfile(full)
+
+        return problems.find(text, exists)
+
+
+async def until_done(call: Callable[[], Awaitable[None]]) -> None:
+    """Repeat `call`, which may be repeated without harm, until the other side has answered."""
+    delay = RETRY_S_MIN
+    while True:
+        try:
+            await call()
+        except Unavailable as reason:
+            log.warning("retrying", reason=str(reason), delay_s=delay)
+            await asyncio.sleep(delay)
+            delay = min(RETRY_S_MAX, delay * 2)
+        else:
+            return
+
+
+async def _readable(descriptor: int, timeout_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(descriptor, ready.set)
+    try:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ready.wait(), timeout_s)
+    finally:
+        loop.remove_reader(descriptor)

@@ -1,0 +1,154 @@
+"""The composition root of an agent's process: the only place that knows every adapter.
+
+Here: plain calls. Run as a module with its options as JSON in the environment, because the command
+line's own libraries weigh more than the agent: `cli` reads them, and then becomes this process.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from runners.agent import Agent
+from runners.data_directory import DataDirectory, InUse
+from runners.executors.bubblewrap import Bubblewrap, find_bwrap
+from runners.executors.process import Process
+from runners.link.nats import NatsLink
+from runners.ports import Executor, Heartbeat, Unavailable
+from runners.probe import Unconfined, blockers
+
+OPTIONS = "STAUNCH_RUNNER_OPTIONS"
+VERSION = "0.1.0"
+CONSUMER_RETRY_S = 0.5
+
+log = structlog.get_logger("runners")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent is started with, already checked by `settings`."""
+
+    nats: str
+    data: str
+    pool: str
+    slots: int
+    volumes: dict[str, str]
+    read_only: list[str]
+    uid_base: int
+    executor: str
+    drain: bool = False
+
+
+def configure_logging() -> None:
+    """One line for each event, to stderr: for people on a terminal, else JSON."""
+    line: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if sys.stderr.isatty():
+        line = structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            line,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def executor_of(options: Options) -> Executor:
+    """The chosen executor. One that cannot confine on this machine refuses every job, with why."""
+    volumes = {name: Path(path) for name, path in options.volumes.items()}
+    if options.executor == "process":
+        log.warning("jobs are NOT confined", executor="process")
+        return Process(uid_base=options.uid_base, volumes=volumes)
+    bwrap = find_bwrap()
+    problems = blockers(bwrap, options.uid_base)
+    if bwrap is None or problems:
+        for problem in problems:
+            log.error("jobs will be refused", cause=problem)
+        return Unconfined("; ".join(problems))
+    return Bubblewrap(
+        bwrap,
+        uid_base=options.uid_base,
+        volumes=volumes,
+        read_only=tuple(Path(path) for path in options.read_only),
+    )
+
+
+async def serve(options: Options) -> int:
+    """Run one agent until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        data = DataDirectory(options.data)
+    except InUse as error:
+        log.error("cannot start", cause=str(error))  # noqa: TRY400  a plain mistake, no fault
+        return 1
+    runner = data.runner_id()
+    executor = await asyncio.to_thread(executor_of, options)
+    connecting = asyncio.create_task(
+        NatsLink.connect(options.nats, pool=options.pool, name=f"runner {runner}")
+    )
+    link = await _unless_stopped(connecting, stop)
+    if link is None:
+        return 0
+    preparing = asyncio.create_task(_prepare(link))
+    await _unless_stopped(preparing, stop)
+    heartbeat = Heartbeat(
+        runner=runner, pools=[options.pool], at=time.time(), slots=options.slots, version=VERSION
+    )
+    agent = Agent(
+        data=data, queue=link, sink=link, executor=executor, heartbeat=heartbeat, now=time.time
+    )
+    log.info("agent up", runner=runner, pool=options.pool, slots=options.slots)
+    await agent.run(stop, drain=options.drain)
+    await link.close()
+    log.info("agent down", runner=runner)
+    return 0
+
+
+async def _prepare(link: NatsLink) -> None:
+    while True:
+        try:
+            await link.ensure_consumer()
+        except Unavailable as reason:
+            log.warning("waiting for the host's streams", reason=str(reason))
+            await asyncio.sleep(CONSUMER_RETRY_S)
+        else:
+            return
+
+
+async def _unless_stopped(
+    task: "asyncio.Task[NatsLink | None] | asyncio.Task[NatsLink] | asyncio.Task[None]",
+    stop: asyncio.Event,
+) -> NatsLink | None:
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not task.done():
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return None
+    return task.result()
+
+
+def main() -> int:
+    """Entry of the agent's process."""
+    configure_logging()
+    # Taken out of the environment: the bus's address may hold a password.
+    options = msgspec.json.decode(os.environ.pop(OPTIONS), type=Options)
+    return asyncio.run(serve(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

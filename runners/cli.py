@@ -1,0 +1,111 @@
+"""The runner's command line: `python -m runners agent` and `doctor`.
+
+Here: reading words and environment into `settings`. The agent then replaces this process, so that
+none of the libraries used here stays in its memory.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Runs the jobs of a Staunch pool on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def agent(
+    nats: Annotated[str | None, typer.Option(help="The bus, e.g. nats://127.0.0.1:4222.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Where jobs live; one for each agent.")] = None,
+    pool: Annotated[str | None, typer.Option(help="The pool whose jobs are taken.")] = None,
+    slots: Annotated[int | None, typer.Option(help="How many jobs run at once.")] = None,
+    volume: Annotated[
+        list[str] | None, typer.Option(help="name=/path: writable at /volumes/name; repeatable.")
+    ] = None,
+    read_only: Annotated[
+        list[Path] | None, typer.Option(help="A directory shown to every job; repeatable.")
+    ] = None,
+    uid_base: Annotated[
+        int | None, typer.Option(help="Jobs of slot n run as this user + n, if started by root.")
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="bubblewrap, or process: not confined, trusted code only.")
+    ] = None,
+    drain: Annotated[
+        bool | None, typer.Option(help="On SIGTERM wait for running jobs; else they go on alone.")
+    ] = None,
+) -> None:
+    """Take jobs and run them until SIGTERM. Each option is also STAUNCH_RUNNER_<NAME>."""
+    given: dict[str, Any] = {
+        "nats": nats,
+        "data": data,
+        "pool": pool,
+        "slots": slots,
+        "volumes": _volumes(volume) if volume else None,
+        "read_only": read_only or None,
+        "uid_base": uid_base,
+        "executor": executor,
+        "drain": drain,
+    }
+    settings = _settings(given)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not _is_ours(name)},
+        "STAUNCH_RUNNER_OPTIONS": settings.model_dump_json(),
+    }
+    sys.stdout.flush()
+    words = [sys.executable, "-m", "runners.bootstrap"]
+    os.execve(sys.executable, words, environment)  # noqa: S606  this process becomes the agent
+
+
+@app.command()
+def doctor(
+    data: Annotated[Path | None, typer.Option(help="The agent's data directory.")] = None,
+    uid_base: Annotated[int | None, typer.Option(help="As for the agent.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say whether this machine can run jobs confined; exit code 1 where it cannot."""
+    from runners import probe
+
+    settings = _settings({"data": data, "uid_base": uid_base})
+    findings = probe.probe(settings.data, uid_base=settings.uid_base)
+    if as_json:
+        typer.echo(probe.as_json(findings))
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name}: {finding.message}")
+            if finding.fix:
+                typer.echo(f"     fix: {finding.fix}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def _settings(given: dict[str, Any]) -> Any:  # noqa: ANN401  imported late, see settings
+    from pydantic import ValidationError
+
+    from runners.settings import Settings
+
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise typer.BadParameter("; ".join(lines)) from error
+
+
+def _volumes(pairs: list[str]) -> dict[str, str]:
+    volumes = {}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not equals or not name.replace("-", "").replace("_", "").isalnum():
+            raise typer.BadParameter(f"{pair!r} is no volume; write --volume name=/path")
+        volumes[name] = path
+    return volumes
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith("STAUNCH_RUNNER_")

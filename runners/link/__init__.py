@@ -1,0 +1,1 @@
+"""How the agent reaches the rest of the platform: one module for each transport."""

@@ -1,0 +1,324 @@
+"""The agent's side of the bus: JetStream behind the ports. Subjects and rules: docs/bus.md.
+
+Here: every subject and header that a runner uses. Not here: any decision. The client reconnects for
+ever by itself; what was in flight then is not replayed by it, so each call may raise Unavailable.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import nats
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error, NoRespondersError
+
+from pipelines.codec import encode_input
+from pipelines.events import JobFinished
+from pipelines.ids import RunId, shard_of
+from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
+from runners.ports import Conflict, Delivery, Heartbeat, Position, TooLarge, Unavailable
+
+ACK_WAIT_S = 30.0
+PULL_S = 5.0
+ANSWER_S = 5.0
+WRONG_LAST_SEQUENCE = 10071
+CONSUMER_MISSING = (10014, 10059)
+CHUNK_OVERHEAD_BYTES = 1024
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+
+JOBS, LEASES, CANCELS, LOGS, RUNNERS = "JOBS", "LEASES", "CANCELS", "LOGS", "RUNNERS"
+
+JOB_ID = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[0-9]+\Z")
+
+log = structlog.get_logger("runners.link")
+
+
+class _Refusal(Exception):
+    """JetStream answered with an error."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{text} ({code})")
+        self.code = code
+
+
+class NatsLink:
+    """JobQueue and LogSink over one connection."""
+
+    def __init__(self, client: Client, *, pool: str) -> None:
+        self._client = client
+        self._pool = pool
+        self._consumer = f"runners-{pool}"
+        self._pulls: list[Subscription] = []
+        self._free_pulls: list[Subscription] = []
+        self._releasing = False
+
+    @classmethod
+    async def connect(cls, url: str, *, pool: str, name: str) -> "NatsLink":
+        """Connect, waiting for a server that is not up yet, and see that the consumer exists."""
+
+        async def on_error(error: Exception) -> None:
+            log.warning("link error", error=str(error) or type(error).__name__)
+
+        async def on_disconnect() -> None:
+            log.warning("link down, reconnecting")
+
+        async def on_reconnect() -> None:
+            log.info("link up again")
+
+        client = await nats.connect(
+            url.split(","),
+            name=name,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.1,
+            connect_timeout=2,
+            ping_interval=10,
+            error_cb=on_error,
+            disconnected_cb=on_disconnect,
+            reconnected_cb=on_reconnect,
+        )
+        return cls(client, pool=pool)
+
+    async def close(self) -> None:
+        """Send what is buffered, for a moment, and go."""
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self._client.flush(), 0.5)
+        await self._client.close()
+
+    # -- JobQueue
+
+    async def ensure_consumer(self) -> None:
+        """Create the pool's durable consumer where it is missing; an existing one is left."""
+        try:
+            await self._api(f"CONSUMER.INFO.{JOBS}.{self._consumer}", {})
+        except _Refusal as refusal:
+            if refusal.code not in CONSUMER_MISSING:
+                raise Unavailable(f"the queue cannot be used: {refusal}") from refusal
+        else:
+            return
+        config = {
+            "durable_name": self._consumer,
+            "name": self._consumer,
+            "ack_policy": "explicit",
+            "ack_wait": int(ACK_WAIT_S * 1e9),
+            "max_deliver": -1,
+            "max_ack_pending": 10_000,
+            "filter_subject": f"jobs.{self._pool}",
+        }
+        subject = f"CONSUMER.CREATE.{JOBS}.{self._consumer}.jobs.{self._pool}"
+        try:
+            await self._api(subject, {"stream_name": JOBS, "config": config, "action": "create"})
+        except _Refusal as refusal:
+            raise Unavailable(f"the queue cannot be used: {refusal}") from refusal
+
+    async def next(self) -> Delivery | None:
+        """One pull for one job; the server forgets it by itself after PULL_S."""
+        if self._releasing:
+            return None
+        pull = await self._take_pull()
+        try:
+            message = await self._pull_once(pull)
+        finally:
+            self._free_pulls.append(pull)
+        if message is None:
+            return None
+        return await self._read(message)
+
+    async def _take_pull(self) -> Subscription:
+        if self._free_pulls:
+            return self._free_pulls.pop()
+        pull = await self._client.subscribe(self._client.new_inbox())
+        self._pulls.append(pull)
+        return pull
+
+    async def _pull_once(self, pull: Subscription) -> Msg | None:
+        # A job of an earlier pull whose wait was cut off comes first.
+        if pull.pending_msgs == 0:
+            request = {"batch": 1, "expires": int(PULL_S * 1e9)}
+            subject = f"$JS.API.CONSUMER.MSG.NEXT.{JOBS}.{self._consumer}"
+            try:
+                await self._client.publish(subject, json.dumps(request).encode(), pull.subject)
+            except Error as error:
+                raise Unavailable(str(error)) from error
+        try:
+            # The server's own expiry answers first; the margin is for a server that went away.
+            message = await pull.next_msg(timeout=PULL_S + 0.5)
+        except (Error, TimeoutError):
+            return None
+        status = (message.headers or {}).get("Status")
+        if status is None:
+            return message
+        if status not in ("404", "408"):
+            # 503 no responders, 409 consumer deleted: the stream or the consumer is not there.
+            raise Unavailable(f"pull answered {status}: {message.headers}")
+        return None
+
+    async def _read(self, message: Msg) -> Delivery | None:
+        try:
+            spec = _spec_of(message.data)
+        except ValueError as error:
+            # It can never become readable: kept, it would be delivered for ever.
+            log.exception("unreadable job dropped", error=str(error))
+            await self._settle(message.reply, b"+TERM")
+            return None
+        return Delivery(spec=spec, token=message.reply)
+
+    async def claim(self, lease: Lease) -> Lease:
+        """Create-only; the loser reads who was first."""
+        subject = f"lease.{lease.job}"
+        try:
+            await self._publish(subject, msgspec.json.encode(lease), {EXPECTED: "0"})
+        except Conflict:
+            stored = await self._last(LEASES, subject)
+            if stored is None:
+                raise Unavailable(f"{subject} was refused and is not there") from None
+            return msgspec.json.decode(stored.data, type=Lease)
+        return lease
+
+    async def hold(self, token: str) -> None:
+        """Restarts the acknowledgement's clock."""
+        await self._settle(token, b"+WPI")
+
+    async def done(self, token: str) -> None:
+        """Takes the message off the work queue; answered, so that it surely arrived."""
+        try:
+            await self._client.request(token, b"+ACK", timeout=ANSWER_S)
+        except (Error, TimeoutError) as error:
+            raise Unavailable(str(error)) from error
+
+    async def later(self, token: str, delay_s: float) -> None:
+        """Gives the message back."""
+        await self._settle(token, b'-NAK {"delay": %d}' % int(delay_s * 1e9))
+
+    async def _settle(self, token: str, verb: bytes) -> None:
+        try:
+            await self._client.publish(token, verb)
+        except Error as error:
+            raise Unavailable(str(error)) from error
+
+    async def cancel_of(self, job: str) -> CancelJob | None:
+        """The newest wish of this subject."""
+        stored = await self._last(CANCELS, f"cancel.{job}")
+        return None if stored is None else msgspec.json.decode(stored.data, type=CancelJob)
+
+    async def cancels(self) -> AsyncIterator[CancelJob]:
+        """What is published on the stream's subjects also reaches a plain subscriber, at once."""
+        subscription = await self._client.subscribe("cancel.>")
+        async for message in subscription.messages:
+            with contextlib.suppress(msgspec.MsgspecError):
+                yield msgspec.json.decode(message.data, type=CancelJob)
+
+    async def finish(self, report: JobFinished, run: str) -> None:
+        """The message id only saves a repeat; the History drops it by (key, attempt)."""
+        subject = f"run.{shard_of(RunId(run))}.{run}.in"
+        message_id = f"{report.job}:finished:{report.runner}:{report.outcome}"
+        await self._publish(subject, encode_input(report), {"Nats-Msg-Id": message_id})
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """Newest per subject."""
+        await self._publish(f"runner.{heartbeat.runner}", msgspec.json.encode(heartbeat), {})
+
+    async def last_beat(self, runner: str) -> Heartbeat | None:
+        """None also after the stream forgot it (90 s)."""
+        stored = await self._last(RUNNERS, f"runner.{runner}")
+        return None if stored is None else msgspec.json.decode(stored.data, type=Heartbeat)
+
+    async def release(self) -> None:
+        """Without interest the server drops its waiting pulls, so no further job is handed out."""
+        self._releasing = True
+        for pull in self._pulls:
+            while pull.pending_msgs:
+                message = await pull.next_msg(timeout=0.1)
+                if not (message.headers or {}).get("Status"):
+                    await self.later(message.reply, 0)
+            with contextlib.suppress(Error):
+                await pull.unsubscribe()
+
+    # -- LogSink
+
+    async def end_of(self, job: str) -> Position:
+        """Read off the last stored chunk."""
+        stored = await self._last(LOGS, f"log.{job}")
+        if stored is None:
+            return Position()
+        chunk = msgspec.json.decode(stored.data, type=LogChunk)
+        return Position(sequence=stored.sequence, offset=chunk.offset + chunk.size)
+
+    async def append(self, job: str, chunk: LogChunk, after: int) -> int:
+        """One message, only directly after `after` on its subject."""
+        content = msgspec.json.encode(chunk)
+        if len(content) + CHUNK_OVERHEAD_BYTES > self._client.max_payload:
+            raise TooLarge
+        return await self._publish(f"log.{job}", content, {EXPECTED: str(after)})
+
+    # -- JetStream
+
+    async def _publish(self, subject: str, content: bytes, headers: dict[str, str]) -> int:
+        try:
+            answer = await self._client.request(
+                subject, content, timeout=ANSWER_S, headers=headers or None
+            )
+        except (Error, TimeoutError) as error:
+            raise Unavailable(f"{subject}: {error or type(error).__name__}") from error
+        try:
+            return int(_answer_of(answer)["seq"])
+        except _Refusal as refusal:
+            if refusal.code == WRONG_LAST_SEQUENCE:
+                raise Conflict(f"{subject}: {refusal}") from refusal
+            raise Unavailable(f"{subject}: {refusal}") from refusal
+
+    async def _last(self, stream: str, subject: str) -> "_Stored | None":
+        """The newest message of a subject, by direct get, so a grant can name the subject."""
+        try:
+            answer = await self._client.request(
+                f"$JS.API.DIRECT.GET.{stream}.{subject}", b"", timeout=ANSWER_S
+            )
+        except NoRespondersError as error:
+            raise Unavailable(f"{stream} is not there, or has no direct get") from error
+        except (Error, TimeoutError) as error:
+            raise Unavailable(f"{stream}: {error or type(error).__name__}") from error
+        headers = answer.headers or {}
+        status = headers.get("Status")
+        if status == "404":
+            return None
+        if status is not None:
+            raise Unavailable(f"{stream}: {status} {headers.get('Description', '')}")
+        return _Stored(data=answer.data, sequence=int(headers["Nats-Sequence"]))
+
+    async def _api(self, subject: str, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer = await self._client.request(
+                f"$JS.API.{subject}", json.dumps(body).encode(), timeout=ANSWER_S
+            )
+        except (Error, TimeoutError) as error:
+            raise Unavailable(f"{subject}: {error or type(error).__name__}") from error
+        return _answer_of(answer)
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    data: bytes
+    sequence: int
+
+
+def _spec_of(content: bytes) -> JobSpec:
+    """Raises ValueError also where the id could not be a directory's name and a subject."""
+    spec = msgspec.json.decode(content, type=JobSpec)
+    shard_of(RunId(spec.run))
+    if not JOB_ID.match(spec.id):
+        raise ValueError(f"{spec.id!r} is no job id")
+    return spec
+
+
+def _answer_of(message: Msg) -> dict[str, Any]:
+    answer = json.loads(message.data)
+    assert isinstance(answer, dict)
+    if "error" in answer:
+        error = answer["error"]
+        raise _Refusal(int(error.get("err_code", 0)), str(error.get("description", "")))
+    return answer

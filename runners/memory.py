@@ -1,0 +1,127 @@
+"""The ports in memory: the same contracts without a server, for tests and simulation."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from pipelines.events import JobFinished
+from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
+from runners.ports import Conflict, Delivery, Heartbeat, Position, Unavailable
+
+
+class MemoryLink:
+    """JobQueue and LogSink of one imaginary bus; several agents may share it.
+
+    `down` makes every call raise Unavailable. `lose_answers` lets the next n calls of `append`
+    be done and yet raise, as a lost acknowledgement does.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: asyncio.Queue[Delivery] = asyncio.Queue()
+        self.leases: dict[str, Lease] = {}
+        self.wishes: dict[str, CancelJob] = {}
+        self.beats: dict[str, Heartbeat] = {}
+        self.reports: list[JobFinished] = []
+        self.chunks: dict[str, list[tuple[int, LogChunk]]] = {}
+        self.settled: list[str] = []
+        self.held: list[str] = []
+        self.returned: list[tuple[str, float]] = []
+        self.down = False
+        self.lose_answers = 0
+        self._sequence = 0
+        self._followers: list[asyncio.Queue[CancelJob]] = []
+
+    def offer(self, spec: JobSpec, token: str = "") -> None:
+        """Put a job on the queue."""
+        self.jobs.put_nowait(Delivery(spec=spec, token=token or f"token-of-{spec.id}"))
+
+    def wish_cancelled(self, cancel: CancelJob) -> None:
+        """Store and announce that a job should end."""
+        self.wishes[cancel.job] = cancel
+        for follower in self._followers:
+            follower.put_nowait(cancel)
+
+    def text_of(self, job: str) -> str:
+        """The stored log."""
+        return "".join(chunk.text for _, chunk in self.chunks.get(job, []))
+
+    async def next(self) -> Delivery | None:
+        """The next offered job."""
+        self._check()
+        return await self.jobs.get()
+
+    async def claim(self, lease: Lease) -> Lease:
+        """The first one stays."""
+        self._check()
+        return self.leases.setdefault(lease.job, lease)
+
+    async def hold(self, token: str) -> None:
+        """Noted in `held`."""
+        self._check()
+        self.held.append(token)
+
+    async def done(self, token: str) -> None:
+        """Noted in `settled`."""
+        self._check()
+        self.settled.append(token)
+
+    async def later(self, token: str, delay_s: float) -> None:
+        """Noted in `returned`; nothing comes back by itself."""
+        self._check()
+        self.returned.append((token, delay_s))
+
+    async def cancel_of(self, job: str) -> CancelJob | None:
+        """The stored wish."""
+        self._check()
+        return self.wishes.get(job)
+
+    async def cancels(self) -> AsyncIterator[CancelJob]:
+        """Every later `wish_cancelled`."""
+        follower: asyncio.Queue[CancelJob] = asyncio.Queue()
+        self._followers.append(follower)
+        while True:
+            yield await follower.get()
+
+    async def finish(self, report: JobFinished, run: str) -> None:
+        """Noted in `reports`."""
+        self._check()
+        self.reports.append(report)
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """Replaces the runner's last."""
+        self._check()
+        self.beats[heartbeat.runner] = heartbeat
+
+    async def last_beat(self, runner: str) -> Heartbeat | None:
+        """As stored."""
+        self._check()
+        return self.beats.get(runner)
+
+    async def release(self) -> None:
+        """Nothing is handed out ahead of time here."""
+
+    async def end_of(self, job: str) -> Position:
+        """Read off the last chunk."""
+        self._check()
+        chunks = self.chunks.get(job)
+        if not chunks:
+            return Position()
+        sequence, chunk = chunks[-1]
+        return Position(sequence=sequence, offset=chunk.offset + chunk.size)
+
+    async def append(self, job: str, chunk: LogChunk, after: int) -> int:
+        """Only directly after `after`."""
+        self._check()
+        chunks = self.chunks.setdefault(job, [])
+        last = chunks[-1][0] if chunks else 0
+        if last != after:
+            raise Conflict(f"the log of {job} ends at {last}, not at {after}")
+        self._sequence += 1
+        chunks.append((self._sequence, chunk))
+        if self.lose_answers > 0:
+            self.lose_answers -= 1
+            raise Unavailable("the answer was lost")
+        return self._sequence
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unavailable("the bus is away")

@@ -1,0 +1,163 @@
+"""What the agent needs of the world, as small Protocols, and the records that cross them.
+
+Here: contracts only. The NATS side of them is `link/nats.py`, the one for tests `memory.py`.
+"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from pipelines.events import JobFinished
+from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
+
+LOG_CHUNK_BYTES_MAX = 256 * 1024
+
+
+class Unavailable(Exception):
+    """The other side cannot be reached, or did not answer: it may or may not have been done."""
+
+
+class Conflict(Exception):
+    """Somebody wrote after the position that the caller knew of."""
+
+
+class Refused(Exception):
+    """This runner may not run the job; the message names the cause and the fix."""
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A job handed to this runner. `token` settles it, also from a later process of this runner."""
+
+    spec: JobSpec
+    token: str
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a stored log ends: the sequence of its last chunk (0: none) and the next offset."""
+
+    sequence: int = 0
+    offset: int = 0
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """The sign of life of one runner; how it is told that a leased job is lost."""
+
+    runner: str
+    pools: list[str]
+    at: float
+    slots: int
+    version: str
+
+
+class Mount(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory that the shim binds where the slot's user can reach it, before it drops rights.
+
+    `source` may lie under a directory that this user cannot enter, such as root's home.
+    """
+
+    source: str
+    target: str
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """What a shim executes: written by the agent as `launch.json`, so a shim needs no other facts.
+
+    The process finds descriptor 3 to write results to, 4 to read orders from, 5 for bubblewrap's
+    report and 6 open on `arguments` (its further arguments, kept out of the visible command line).
+    """
+
+    argv: list[str]
+    steps: list["LaunchStep"]
+    timeout_s: float
+    grace_s: float
+    env: dict[str, str] = {}
+    arguments: list[str] = []
+    cwd: str = "/"
+    uid: int | None = None
+    gid: int | None = None
+    mounts: list[Mount] = []
+    namespaced: bool = False
+    limits: dict[str, int] = {}
+
+
+class LaunchStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One step as the shim sees it: a name for the log, and a limit."""
+
+    name: str
+    timeout_s: float | None = None
+
+
+class JobQueue(Protocol):
+    """Jobs in, leases and reports out. One object serves all slots of an agent concurrently.
+
+    Every method may raise Unavailable and may then be called again; each is harmless when repeated.
+    """
+
+    async def next(self) -> Delivery | None:
+        """Wait a while for a job; None where none came. A cancelled wait loses no job for good.
+
+        The same job can come twice, and to two runners: `claim` decides.
+        """
+
+    async def claim(self, lease: Lease) -> Lease:
+        """Create the lease, or answer the one that exists, whoever holds it; never replaced."""
+
+    async def hold(self, token: str) -> None:
+        """Tell the queue that the job is still being worked on."""
+
+    async def done(self, token: str) -> None:
+        """Take the job off the queue. Only after its report is durable."""
+
+    async def later(self, token: str, delay_s: float) -> None:
+        """Give the job back, to be delivered again after the delay."""
+
+    async def cancel_of(self, job: str) -> CancelJob | None:
+        """The stored wish that this Attempt ends, if there is one."""
+
+    def cancels(self) -> AsyncIterator[CancelJob]:
+        """New wishes as they come. A hint only: one can be missed while the link is down."""
+
+    async def finish(self, report: JobFinished, run: str) -> None:
+        """Make the report durable in the Run's history. Repeats are dropped by the reader."""
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """Replace this runner's sign of life."""
+
+    async def last_beat(self, runner: str) -> Heartbeat | None:
+        """Another runner's last sign of life; None where it never gave one or it is long past."""
+
+    async def release(self) -> None:
+        """Stop taking jobs and give back what was delivered but not yet returned by `next`."""
+
+
+class LogSink(Protocol):
+    """Where a job's log is kept. A chunk is stored only directly after the one the writer knew."""
+
+    async def end_of(self, job: str) -> Position:
+        """Where the stored log ends. Raises Unavailable."""
+
+    async def append(self, job: str, chunk: LogChunk, after: int) -> int:
+        """Store the chunk after sequence `after` and answer its own.
+
+        Raises Conflict where the log ends elsewhere, Unavailable where nothing is known: in both
+        cases ask `end_of` before going on. Raises TooLarge where the chunk cannot be sent at all.
+        """
+
+
+class TooLarge(Exception):
+    """A chunk does not fit into one message; a smaller one will."""
+
+
+class Executor(Protocol):
+    """How the steps of a job are confined. Pure planning: nothing is started or written here."""
+
+    def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
+        """What a shim must execute, for a directory laid out as in `workspace`.
+
+        Raises Refused where this machine cannot confine the job as it must be; never degrades.
+        """
+
+    def owner(self, slot: int) -> int | None:
+        """The user id that must own the slot's workspace; None: the agent's own."""

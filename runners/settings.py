@@ -1,0 +1,27 @@
+"""The runner's settings: from STAUNCH_RUNNER_* in the environment, then from the command line.
+
+Here: names, types, defaults. Not here: what is made of them (`bootstrap`). This module is only
+imported while a command line is read: the agent's process lives without it.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One runner. Each field is `STAUNCH_RUNNER_<NAME>`; mappings and lists are JSON there."""
+
+    model_config = SettingsConfigDict(env_prefix="STAUNCH_RUNNER_", extra="ignore")
+
+    nats: str = "nats://127.0.0.1:4222"
+    data: Path = Path("/var/lib/staunch/runner")
+    pool: str = Field(default="default", pattern=r"^[A-Za-z0-9_-]+$")
+    slots: int = Field(default=2, ge=1, le=256)
+    volumes: dict[str, Path] = {}
+    read_only: list[Path] = []
+    uid_base: int = Field(default=64_000, ge=1_000)
+    executor: Literal["bubblewrap", "process"] = "bubblewrap"
+    drain: bool = False

@@ -1,0 +1,299 @@
+"""The shim: the process that keeps one Job, and outlives the agent that started it.
+
+Here: the lock and the records of the job directory, the order of steps, time limits, cancelling,
+and the log. Not here: how the sandbox is built (`launch.json` says it) and what is told to whom
+(the agent reads the directory). Standard library only, and little of it: every job pays for it.
+
+Theory of operation. The shim runs one process, the driver, behind three pipes: output; orders
+(the shim writes a step's number); answers (the driver writes "ready", then an exit code for each).
+Because the driver waits for its next order, everything that a finished step wrote is already in
+the output pipe when its code arrives: the pipe is emptied first, and headers land where they
+belong. Closing the orders ends the driver, the sandbox, and whatever a step left running in it.
+"""
+
+import errno
+import os
+import select
+import signal
+import sys
+import time
+from typing import Any
+
+from runners import job_directory, spawn
+
+TICK_S = 1.0
+READ_BYTES = 1_048_576
+LOG_BYTES_MAX = 1_073_741_824
+CLOSING_S = 5.0
+REFUSAL_CHARS_MAX = 500
+
+
+class Shim:
+    """One job, from the first order to `exit.json`."""
+
+    def __init__(self, directory: str, launch: dict[str, Any]) -> None:
+        self.directory = directory
+        self.launch = launch
+        self.steps: list[dict[str, Any]] = launch["steps"]
+        self.inode = os.stat(directory).st_ino
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self.log = os.open(os.path.join(directory, job_directory.LOG), flags, 0o600)
+        self.log_bytes = 0
+        self.line_open = False
+        self.step = -1
+        self.step_offset = 0
+        self.step_started = 0.0
+        self.ready = False
+        self.answers = b""
+        self.outcome = ""
+        self.message = ""
+        self.exit_code: int | None = None
+        self.started_at = time.time()
+        self.job_deadline = time.monotonic() + launch["timeout_s"]
+        self.step_deadline: float | None = None
+        self.kill_at: float | None = None
+
+    def run(self, lock: int) -> None:
+        """Run the job to its end and write `exit.json`, unless the directory vanished."""
+        self.lock = lock
+        wake = _wake_on_signals()
+        try:
+            self.child = spawn.spawn(self.launch, self.directory)
+        except OSError as error:
+            self._conclude("refused", f"the sandbox could not be started: {error}")
+            self._write_exit()
+            return
+        exited = os.pidfd_open(self.child.pid)
+        poll = select.poll()
+        for descriptor in (wake, exited, self.child.output, self.child.answers):
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll(self._wait_ms())}
+            if wake in ready:
+                os.read(wake, 512)
+                self._stop_wanted()
+            if self.child.output in ready and not self._copy_output(READ_BYTES):
+                poll.unregister(self.child.output)
+            if self.child.answers in ready and not self._read_answers():
+                poll.unregister(self.child.answers)
+            if exited in ready:
+                break
+            if not self._tick():
+                return
+        self._after_exit()
+        self._write_exit()
+
+    # -- the order of steps
+
+    def _read_answers(self) -> bool:
+        data = os.read(self.child.answers, 4096)
+        self.answers += data
+        while b"\n" in self.answers:
+            line, _, self.answers = self.answers.partition(b"\n")
+            self._empty_output()
+            self._on_answer(line.decode("ascii", "replace"))
+        return bool(data)
+
+    def _on_answer(self, answer: str) -> None:
+        if answer == "ready" and not self.ready:
+            self.ready = True
+            self.child.find_init()
+            self._next_step()
+            return
+        # Whatever is no exit code was written by the job itself: it can only hurt its own result.
+        code = int(answer) if answer.isdecimal() else 1
+        name = self.steps[self.step]["name"]
+        if not self.outcome:
+            took = time.monotonic() - self.step_started
+            self._header(f"{name}: exit code {code} ({took:.1f} s)")
+            self.exit_code = code
+            if code == 0:
+                self._next_step()
+                return
+            self._conclude("failed", f"step '{name}' ended with exit code {code}")
+        self.child.close_orders()
+
+    def _next_step(self) -> None:
+        if self.outcome:
+            self.child.close_orders()
+            return
+        self.step += 1
+        if self.step >= len(self.steps):
+            self._conclude("succeeded", "")
+            self.child.close_orders()
+            return
+        step = self.steps[self.step]
+        self._header(step["name"])
+        self.step_offset = self.log_bytes
+        self.step_started = time.monotonic()
+        limit = step["timeout_s"]
+        self.step_deadline = None if limit is None else self.step_started + limit
+        self.child.order(self.step)
+
+    def _conclude(self, outcome: str, message: str) -> None:
+        """The first reason to end is the outcome; later ones change nothing."""
+        if not self.outcome:
+            self.outcome, self.message = outcome, message
+        self.step_deadline = None
+        if self.kill_at is None:
+            self.kill_at = time.monotonic() + CLOSING_S
+
+    # -- ending early
+
+    def _end(self, outcome: str, message: str) -> None:
+        """Ask the processes of the job to end; what is left after the grace is killed."""
+        if self.outcome:
+            return
+        self._header(message)
+        self._conclude(outcome, message)
+        self.kill_at = time.monotonic() + self.launch["grace_s"]
+        self.child.terminate()
+
+    def _stop_wanted(self) -> None:
+        cancel = job_directory.read_record(self.directory, job_directory.CANCEL)
+        if cancel is not None:
+            reason = cancel.get("reason") or "no reason given"
+            self._end("cancelled", f"cancelled: {reason}")
+        else:
+            self._end("lost", "the runner's machine was told to stop")
+
+    def _tick(self) -> bool:
+        """Look after limits and the directory; False where the directory is gone."""
+        now = time.monotonic()
+        try:
+            vanished = os.stat(self.directory).st_ino != self.inode
+        except FileNotFoundError:
+            vanished = True
+        if vanished:
+            # Nobody can learn how this job ends any more, so it must not go on.
+            self.child.kill()
+            return False
+        os.utime(self.lock)
+        if not self.outcome:
+            self._check_limits(now)
+            if os.path.exists(os.path.join(self.directory, job_directory.CANCEL)):
+                self._stop_wanted()
+        if self.kill_at is not None and now >= self.kill_at:
+            self.child.kill()
+            self.kill_at = now + CLOSING_S
+        return True
+
+    def _check_limits(self, now: float) -> None:
+        step = self.steps[self.step] if 0 <= self.step < len(self.steps) else {"name": "start"}
+        if self.step_deadline is not None and now >= self.step_deadline:
+            limit = f"its limit of {step['timeout_s']:g} s"
+            self._end("timed_out", f"step '{step['name']}' ran longer than {limit}")
+        elif now >= self.job_deadline:
+            limit = f"the job's limit of {self.launch['timeout_s']:g} s"
+            self._end("timed_out", f"step '{step['name']}' was running at {limit}")
+
+    def _wait_ms(self) -> float:
+        due = [self.kill_at] if self.outcome else [self.job_deadline, self.step_deadline]
+        now = time.monotonic()
+        waits = [moment - now for moment in due if moment is not None]
+        return max(0.0, min([TICK_S, *waits]) * 1000 + 1)
+
+    # -- the log
+
+    def _copy_output(self, size: int) -> bool:
+        try:
+            data = os.read(self.child.output, size)
+        except BlockingIOError:
+            return True
+        self._store(data)
+        return bool(data)
+
+    def _empty_output(self) -> None:
+        while select.select([self.child.output], [], [], 0)[0]:
+            if not self._copy_output(READ_BYTES):
+                return
+
+    def _store(self, data: bytes) -> None:
+        room = LOG_BYTES_MAX - self.log_bytes
+        if not data or room <= 0:
+            return
+        if len(data) > room:
+            data = data[:room] + b"\n=== the log is full; what follows is dropped\n"
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.log, view) :]
+        self.log_bytes += len(data)
+        self.line_open = not data.endswith(b"\n")
+
+    def _header(self, text: str) -> None:
+        line = " ".join(text.splitlines()).encode("utf-8", "replace")
+        self._store((b"\n" if self.line_open else b"") + b"=== " + line + b"\n")
+
+    # -- the end
+
+    def _after_exit(self) -> None:
+        """The driver is gone: the rest of the tree goes too, and the rest of the output is kept."""
+        self.child.kill()
+        self._empty_output()
+        status = self.child.wait()
+        if self.outcome:
+            return
+        if not self.ready:
+            self._conclude("refused", f"the sandbox did not start: {self._last_words()}")
+            return
+        name = self.steps[self.step]["name"]
+        self._conclude("failed", f"the sandbox ended during step '{name}' (status {status})")
+
+    def _last_words(self) -> str:
+        path = os.path.join(self.directory, job_directory.LOG)
+        with open(path, "rb") as file:
+            text = file.read(REFUSAL_CHARS_MAX).decode("utf-8", "replace").strip()
+        return text or "it said nothing"
+
+    def _write_exit(self) -> None:
+        os.fsync(self.log)
+        record = {
+            "outcome": self.outcome,
+            "exit_code": self.exit_code,
+            "message": self.message,
+            "step": self.step,
+            "step_offset": self.step_offset,
+            "started_at": self.started_at,
+            "finished_at": time.time(),
+            "log_bytes": self.log_bytes,
+        }
+        job_directory.write_record(self.directory, job_directory.EXIT, record)
+
+
+def main(directory: str) -> int:
+    """Take the lock, leave the agent's process tree, and run the job. Exit codes: 75, 76."""
+    lock = job_directory.take_lock(directory)
+    if lock is None:
+        return job_directory.EXIT_LOCKED
+    launch = job_directory.read_record(directory, job_directory.LAUNCH)
+    if launch is None or not job_directory.mark_started(directory):
+        return job_directory.EXIT_STARTED_BEFORE
+    # The lock goes along with the fork; the agent waits only for the first half.
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    spawn.become_keeper()
+    me = job_directory.identity_of(os.getpid())
+    assert me is not None
+    job_directory.write_record(directory, job_directory.SHIM, me)
+    try:
+        Shim(directory, launch).run(lock)
+    except OSError as error:
+        # A vanished directory takes its log and records with it; there is nobody left to tell.
+        if error.errno != errno.ENOENT or os.path.exists(directory):
+            raise
+    return 0
+
+
+def _wake_on_signals() -> int:
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    for number in (signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    return reader
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

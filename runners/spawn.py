@@ -1,0 +1,247 @@
+"""Starting and ending the one process that a shim keeps: bubblewrap, or a plain driver.
+
+Here: pipes, dropping to the slot's user, limits, and killing all that was started. Not here: what
+it is for. Standard library only; a fork and an exec by hand, since `subprocess` alone would cost
+more than the sandbox.
+
+Everything after the fork runs in the child, until exec: it has the shim's rights, so it takes care
+to do only what the slot's user must not be able to do for itself (binding directories that this
+user cannot reach, in a mount namespace of its own), and then gives them up for good.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+from typing import Any, NoReturn
+
+from runners.job_directory import ANSWERS, ARGUMENTS, INFO, ORDERS, STAGE
+
+FIRST_FREE = 20
+PIPE_BYTES = 1_048_576
+INFO_WAIT_MS = 5_000
+
+CLONE_NEWNS = 0x00020000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def become_keeper() -> None:
+    """Orphans of the job come back to this process, and nobody may read its memory."""
+    _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+class Child:
+    """The started process, and the shim's ends of its pipes."""
+
+    def __init__(self, pid: int, *, output: int, answers: int, orders: int, info: int) -> None:
+        self.pid = pid
+        self.output = output
+        self.answers = answers
+        self._orders = orders
+        self._info = info
+        self._init: int | None = None
+        self._init_handle: int | None = None
+        self._exit_status: int | None = None
+
+    def order(self, step: int) -> None:
+        """Tell the driver to run a step. A driver that is gone is noticed by its exit."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._orders, b"%d\n" % step)
+
+    def close_orders(self) -> None:
+        """No more steps: the driver ends."""
+        if self._orders >= 0:
+            os.close(self._orders)
+            self._orders = -1
+
+    def find_init(self) -> None:
+        """Learn the namespace's init, while the process that made it is surely alive."""
+        if self._info < 0:
+            return
+        self._init = _read_init(self._info)
+        os.close(self._info)
+        self._info = -1
+        if self._init is not None:
+            # A handle, because a number may belong to somebody else by the time it is killed.
+            with contextlib.suppress(ProcessLookupError):
+                self._init_handle = os.pidfd_open(self._init)
+
+    def terminate(self) -> None:
+        """SIGTERM to the job's process group; processes that left it meet `kill`."""
+        self.find_init()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._init or self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to everything: the namespace's init, the process itself, and their orphans."""
+        self.find_init()
+        with contextlib.suppress(ProcessLookupError):
+            if self._init_handle is not None:
+                signal.pidfd_send_signal(self._init_handle, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        # Orphans become the shim's own children as their parents die. An init is waited for until
+        # its whole namespace is gone.
+        while True:
+            children = [pid for pid in _children_of(os.getpid()) if pid != self.pid]
+            if not children:
+                return
+            for pid in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+
+    def wait(self) -> int:
+        """The exit status; negative for a signal."""
+        if self._exit_status is None:
+            self._exit_status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self._exit_status
+
+
+def spawn(launch: dict[str, Any], directory: str) -> Child:
+    """Start the process of `launch`. Raises OSError with the reason where it cannot be started."""
+    output, output_end = os.pipe2(os.O_CLOEXEC)
+    answers, answers_end = os.pipe2(os.O_CLOEXEC)
+    orders_end, orders = os.pipe2(os.O_CLOEXEC)
+    info, info_end = os.pipe2(os.O_CLOEXEC)
+    failed, failed_end = os.pipe2(os.O_CLOEXEC)
+    # Best effort: an unprivileged user has a budget for large pipes.
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    arguments = _memory_file(b"".join(word.encode() + b"\0" for word in launch["arguments"]))
+    pid = os.fork()
+    if pid == 0:
+        ends = {ANSWERS: answers_end, ORDERS: orders_end, INFO: info_end, ARGUMENTS: arguments}
+        _become_job(launch, directory, output_end, failed_end, ends)
+    for descriptor in (output_end, answers_end, orders_end, info_end, failed_end, arguments):
+        os.close(descriptor)
+    # The pipe closes by itself at exec: reading ends with nothing, or with the reason.
+    reason = os.read(failed, 4096)
+    os.close(failed)
+    if reason:
+        os.waitpid(pid, 0)
+        raise OSError(reason.decode())
+    os.set_blocking(output, False)
+    if not launch["namespaced"]:
+        os.close(info)
+        info = -1
+    return Child(pid, output=output, answers=answers, orders=orders, info=info)
+
+
+def _become_job(
+    launch: dict[str, Any], directory: str, output: int, failed: int, ends: dict[int, int]
+) -> NoReturn:
+    try:
+        keeper = os.getppid()
+        failed = fcntl.fcntl(failed, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
+        _stage(launch["mounts"])
+        _place_descriptors(output, ends)
+        os.setsid()
+        _give_up_rights(launch)
+        for number in (signal.SIGPIPE, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        os.umask(0o022)
+        os.chdir(launch["cwd"])
+        # The keeper's death is the job's death. Set after the change of user, which clears it.
+        _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != keeper:
+            os._exit(1)
+        os.execve(launch["argv"][0], launch["argv"], launch["env"])  # noqa: S606
+    except BaseException as error:  # noqa: BLE001  a forked child must never return
+        os.write(failed, str(error).encode()[:4000])
+    finally:
+        os._exit(127)
+
+
+def _stage(mounts: list[dict[str, str]]) -> None:
+    """Bind each directory under a private tmpfs that every user can enter."""
+    if not mounts:
+        return
+    _call("unshare", CLONE_NEWNS)
+    _mount(None, "/", None, MS_REC | MS_PRIVATE)
+    # Opened first: the tmpfs may cover the directories that they lie in.
+    opened = [os.open(mount["source"], os.O_PATH | os.O_CLOEXEC) for mount in mounts]
+    _mount("tmpfs", STAGE, "tmpfs", 0, "mode=0755,size=1m")
+    for mount, descriptor in zip(mounts, opened, strict=True):
+        os.makedirs(mount["target"], mode=0o755)
+        _mount(f"/proc/self/fd/{descriptor}", mount["target"], None, MS_BIND | MS_REC)
+        os.close(descriptor)
+
+
+def _place_descriptors(output: int, ends: dict[int, int]) -> None:
+    # First out of the way, then into place: an end may sit on a number that another one needs.
+    parked = {
+        target: fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE) for target, end in ends.items()
+    }
+    null = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    for target, descriptor in parked.items():
+        os.dup2(descriptor, target)
+
+
+def _give_up_rights(launch: dict[str, Any]) -> None:
+    uid, gid = launch["uid"], launch["gid"]
+    if uid is not None:
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    for name, value in launch["limits"].items():
+        kind = getattr(resource, name)
+        hard = resource.getrlimit(kind)[1]
+        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (limit, limit))
+
+
+def _memory_file(content: bytes) -> int:
+    descriptor = os.memfd_create("arguments", os.MFD_CLOEXEC)
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _read_init(info: int) -> int | None:
+    """The init of the namespaces; None where bubblewrap ended before it had one."""
+    poll = select.poll()
+    poll.register(info, select.POLLIN)
+    text = b""
+    while not text.rstrip().endswith(b"}"):
+        if not poll.poll(INFO_WAIT_MS):
+            return None
+        data = os.read(info, 4096)
+        if not data:
+            return None
+        text += data
+    return int(json.loads(text)["child-pid"])
+
+
+def _children_of(pid: int) -> list[int]:
+    try:
+        with open(f"/proc/self/task/{pid}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except FileNotFoundError:
+        return []
+
+
+def _mount(
+    source: str | None, target: str, kind: str | None, flags: int, options: str | None = None
+) -> None:
+    texts = [None if text is None else text.encode() for text in (source, target, kind, options)]
+    _call("mount", texts[0], texts[1], texts[2], ctypes.c_ulong(flags), texts[3])
+
+
+def _call(name: str, *arguments: Any) -> None:  # noqa: ANN401  a C function takes anything
+    if getattr(_libc, name)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
