@@ -15,7 +15,7 @@ CODEC = 1
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
-_input = msgspec.json.Decoder(Input)
+_input: msgspec.json.Decoder[Input] = msgspec.json.Decoder(Input)
 _turn = msgspec.json.Decoder(Turn)
 
 
@@ -37,7 +37,8 @@ def encode_input(value: Input) -> bytes:
 
 def decode_input(content: bytes) -> Input:
     """The inverse of `encode_input`. Raises Undecodable."""
-    return _decode(_input, content, "an input")
+    value: Input = _decode(_input, content, "an input")
+    return value
 
 
 def encode_turn(turn: Turn) -> bytes:

@@ -7,7 +7,7 @@ gets everything when it is back.
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 import structlog
@@ -20,7 +20,8 @@ from pipelines.ids import RunId
 from pipelines.run import RunState
 from pipelines.status import OF_RUN, Status, StatusState, shorten
 from pipelines.turn import Turn
-from webhooks.forge import Later, Refused, Sent, Told
+from webhooks.forge import Refused, Sent
+from webhooks.reporter import SendLater
 
 STARTED_CACHED_MAX = 1_000
 
@@ -139,24 +140,18 @@ class StatusReporter:
 
 
 class Sender(Protocol):
-    """Tells a Forge. See webhooks.forge.StatusClient."""
+    """Tells a Forge. See webhooks.reporter.StatusSender."""
 
-    async def send(self, status: Status) -> Told:
+    async def send(self, status: Status, *, attempt: int = 1) -> Sent | SendLater | Refused:
         """One try; every outcome is a record."""
 
 
 class StatusDelivery:
     """The outbox of one Connection to its Forge: one at a time, in order, however long it takes."""
 
-    def __init__(
-        self,
-        outbox: Queue[Status],
-        sender: Sender,
-        backoff: Callable[[int], float],
-    ) -> None:
+    def __init__(self, outbox: Queue[Status], sender: Sender) -> None:
         self._outbox = outbox
         self._sender = sender
-        self._backoff = backoff
 
     async def serve(self) -> None:
         """Deliver for ever."""
@@ -165,14 +160,12 @@ class StatusDelivery:
 
     async def _deliver(self, owed: Owed[Status]) -> None:
         status = owed.item
-        told = await self._sender.send(status)
-        match told:
+        match await self._sender.send(status, attempt=owed.times):
             case Sent():
                 await owed.done()
             case Refused(reason):
                 log.error("status_refused", context=status.context, reason=reason)
                 await owed.done()
-            case Later(reason, retry_after_s):
-                delay = retry_after_s or self._backoff(owed.times)
-                log.warning("status_later", context=status.context, reason=reason, delay_s=delay)
-                await owed.later(delay)
+            case SendLater(reason, retry_after_s):
+                log.warning("status_later", reason=reason, delay_s=retry_after_s)
+                await owed.later(retry_after_s)

@@ -99,6 +99,18 @@ class Triggers:
         log.info("delivery_taken", delivery=delivery.id, runs=runs, reason=outcome.reason)
         return outcome
 
+    async def give_up(self, delivery: Delivery, reason: str) -> None:
+        """Tell that a Delivery will not be taken again by itself; it can be replayed by hand."""
+        await self._outcomes.tell(
+            DeliveryOutcome(
+                connection=delivery.connection,
+                id=delivery.id,
+                state="failed",
+                reason=reason,
+                at=self._now(),
+            )
+        )
+
     def _events(self, delivery: Delivery) -> list[ParsedEvent]:
         try:
             parsed = self._parse(delivery)

@@ -35,6 +35,7 @@ class ConsumerRule:
 
     `exclusive`: no other process reads it, so whatever a dead reader or a dead server still held is
     taken back when reading begins and after each reconnect, and not after the ack wait.
+    `start_after`: the reader keeps its own place; the consumer is made anew behind that sequence.
     """
 
     stream: str
@@ -43,25 +44,36 @@ class ConsumerRule:
     in_flight_max: int = 10_000
     batch: int = 256
     exclusive: bool = False
+    start_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """One message handed out: owed until it is acknowledged. `times` counts from one."""
+    """One message handed out: owed until it is acknowledged. `times` counts from one; `at` is the
+    stream's time for it, in seconds."""
 
     subject: str
     body: bytes
     sequence: int
     times: int
+    at: float
     reply: str
 
 
-def placed(reply: str) -> tuple[int, int]:
-    """(stream sequence, times delivered) from an acknowledgement subject, old form or new."""
-    parts = reply.split(".")
-    # $JS.ACK.<stream>.<consumer>.<times>.<stream seq>… or with domain and account in front.
-    offset = 0 if len(parts) == 9 else 2
-    return int(parts[5 + offset]), int(parts[4 + offset])
+def delivered_of(message: Msg) -> Delivered:
+    """A message with its place, read from the acknowledgement subject, old form or new."""
+    parts = message.reply.split(".")
+    # $JS.ACK.<stream>.<consumer>.<times>.<stream seq>.<consumer seq>.<nanoseconds>.<pending>,
+    # or the same with domain and account in front and a token behind.
+    first = 4 if len(parts) == 9 else 6
+    return Delivered(
+        subject=message.subject,
+        body=message.data,
+        sequence=int(parts[first + 1]),
+        times=int(parts[first]),
+        at=int(parts[first + 3]) / 1e9,
+        reply=message.reply,
+    )
 
 
 class Consumer:
@@ -73,21 +85,28 @@ class Consumer:
 
     async def ensure(self) -> None:
         """Create the durable consumer if it is missing; made anew it would lose its floor."""
+        js, rule = self._bus.js, self._rule
         try:
-            await self._bus.js.consumer_info(self._rule.stream, self._rule.name)
+            if rule.start_after is None:
+                await js.consumer_info(rule.stream, rule.name)
+                return
+            await js.delete_consumer(rule.stream, rule.name)
         except NotFoundError:
-            await self._bus.js.add_consumer(
-                self._rule.stream,
-                ConsumerConfig(
-                    durable_name=self._rule.name,
-                    deliver_policy=DeliverPolicy.ALL,
-                    ack_policy=AckPolicy.EXPLICIT,
-                    ack_wait=ACK_WAIT_S,
-                    max_deliver=-1,
-                    max_ack_pending=self._rule.in_flight_max,
-                    filter_subjects=list(self._rule.subjects),
-                ),
-            )
+            log.info("consumer_created", stream=rule.stream, name=rule.name)
+        start = rule.start_after
+        await js.add_consumer(
+            rule.stream,
+            ConsumerConfig(
+                durable_name=rule.name,
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE if start else DeliverPolicy.ALL,
+                opt_start_seq=start + 1 if start else None,
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=ACK_WAIT_S,
+                max_deliver=-1,
+                max_ack_pending=rule.in_flight_max,
+                filter_subjects=list(rule.subjects),
+            ),
+        )
 
     async def _take_back(self) -> None:
         subject = f"$JS.API.CONSUMER.RESET.{self._rule.stream}.{self._rule.name}"
@@ -130,8 +149,7 @@ class Consumer:
             message = await self._next(subscription, reconnects)
             if message is None or _is_end(message):
                 return
-            sequence, times = placed(message.reply)
-            yield Delivered(message.subject, message.data, sequence, times, message.reply)
+            yield delivered_of(message)
 
     async def _next(self, subscription: Subscription, reconnects: int) -> Msg | None:
         for _ in range((EXPIRES_S + 5) * 2):

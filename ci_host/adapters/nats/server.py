@@ -4,10 +4,12 @@ The server does not lock its store, and two servers on one store destroy it; so 
 and hand the locked descriptor to the child: the lock lives as long as the last of the two.
 """
 
+import ctypes
 import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +22,8 @@ from types import TracebackType
 PAYLOAD_BYTES_MAX = 8 * 1024 * 1024
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
+LOCK_WAIT_S = 5.0
+PR_SET_PDEATHSIG = 1
 CONSUMERS_PER_STREAM_MAX = 20_000
 
 CONFIG = """\
@@ -95,6 +99,7 @@ class EmbeddedServer:
                 pass_fds=(self._lock,),
                 # Its own group: a Ctrl-C in the terminal must not stop it before its clients.
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
         self.url = self._wait_ready(ports, log_path)
         return self.url
@@ -176,18 +181,31 @@ class EmbeddedServer:
         self.stop()
 
 
-def lock_store(store: Path) -> int:
-    """Take the store's lock and answer the descriptor. Raises ServerError if another has it."""
+def die_with_parent() -> None:
+    """Runs in a child before exec: a parent killed with -9 leaves no orphan behind."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def lock_store(store: Path, wait_s: float = LOCK_WAIT_S) -> int:
+    """Take the store's lock and answer the descriptor. Raises ServerError if another keeps it.
+
+    A server that is just being ended by the death of its parent is waited for.
+    """
     descriptor = os.open(store / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise ServerError(
-            f"the store {store} is in use by another Staunch (or a nats-server that outlived one);"
-            " stop that one first, or choose another directory with --data"
-        ) from error
-    return descriptor
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
+            os.close(descriptor)
+            raise ServerError(
+                f"the store {store} is in use by another Staunch (or a nats-server that outlived"
+                " one); stop that one first, or choose another directory with --data"
+            ) from error
+        return descriptor
 
 
 def find_binary(chosen: Path | None) -> str:

@@ -10,8 +10,8 @@ from nats.js import JetStreamContext
 from nats.js.api import (
     DiscardPolicy,
     RetentionPolicy,
-    StorageCompression,
     StorageType,
+    StoreCompression,
     StreamConfig,
 )
 from nats.js.errors import NotFoundError
@@ -72,7 +72,7 @@ def config_of(rule: StreamRule) -> StreamConfig:
         duplicate_window=min(DUPLICATE_WINDOW_S, rule.max_age_s or DUPLICATE_WINDOW_S),
         allow_direct=True,
         allow_msg_schedules=rule.schedules or None,
-        compression=StorageCompression.S2 if rule.compressed else None,
+        compression=StoreCompression.S2 if rule.compressed else None,
         max_consumers=CONSUMERS_MAX,
     )
 

@@ -1,0 +1,1 @@
+"""The read model: what pages and lists show, folded from JetStream into SQL. Never the truth."""

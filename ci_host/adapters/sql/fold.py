@@ -1,0 +1,253 @@
+"""Fold: how one message of the bus changes the read model. Order within a stream is given.
+
+Streams are folded side by side, so a Job's claim may come before the Turn that asked for it: rows
+are made by whichever comes first and completed by the other.
+"""
+
+import msgspec
+from sqlmodel import Session
+
+from ci_host.adapters.sql.tables import (
+    AttemptRow,
+    DeliveryRow,
+    InputRow,
+    ProcessStartRow,
+    RunRow,
+    StepRow,
+    TurnRow,
+)
+from pipelines.commands import Command, Open, Result, StepKind, StepState
+from pipelines.events import (
+    CancelRequested,
+    GateAnswered,
+    Input,
+    JobFinished,
+    RunStarted,
+    SignalSent,
+    TimerFired,
+)
+from pipelines.ids import RunId, StepKey, job_id
+from pipelines.job import Lease
+from pipelines.repo import Delivery, DeliveryOutcome
+from pipelines.run import FINAL, RunState
+from pipelines.turn import Turn
+
+
+class ProcessStart(msgspec.Struct, frozen=True):
+    """The message on `host.<role>.<incarnation>`."""
+
+    role: str
+    incarnation: str
+    at: float
+
+
+def fold_input(session: Session, run: str, sequence: int, at: float, value: Input) -> None:
+    """Something happened to a Run."""
+    kind = msgspec.to_builtins(value)["type"]
+    row = InputRow(run=run, sequence=sequence, at=at, type=kind, summary=summary_of(value))
+    session.merge(row)
+    match value:
+        case RunStarted():
+            session.merge(_run_row(value, at))
+        case JobFinished():
+            _fold_job_finished(session, run, value)
+        case _:
+            pass
+
+
+def summary_of(value: Input) -> str:
+    """An input in one line."""
+    match value:
+        case RunStarted():
+            return f"{value.event.kind} {value.event.ref} {value.event.commit[:10]}"
+        case JobFinished():
+            return f"{value.key} #{value.attempt} {value.outcome}"
+        case GateAnswered():
+            return f"{value.key} {'approved' if value.approved else 'rejected'} by {value.by}"
+        case SignalSent():
+            return f"{value.name} by {value.by}"
+        case TimerFired():
+            return ""
+        case CancelRequested():
+            return f"by {value.by}: {value.reason}"
+
+
+def _run_row(started: RunStarted, at: float) -> RunRow:
+    event = started.event
+    return RunRow(
+        id=started.run,
+        repo=started.repo,
+        repo_name=started.repo_name,
+        connection=started.connection,
+        pipeline=started.pipeline,
+        file=started.file,
+        bundle=started.bundle,
+        event=event.kind,
+        ref=event.ref,
+        commit=event.commit,
+        sender=event.sender,
+        title=(event.message.splitlines() or [""])[0],
+        pull_request=event.pull_request.number if event.pull_request else None,
+        state=RunState.PENDING,
+        created_at=at,
+    )
+
+
+def _attempt(session: Session, run: str, key: str, attempt: int) -> AttemptRow:
+    identity = job_id(RunId(run), StepKey(key), attempt)
+    row = session.get(AttemptRow, identity)
+    if row is None:
+        row = AttemptRow(job=identity, run=run, key=key, attempt=attempt, state="queued")
+        session.add(row)
+    return row
+
+
+def _fold_job_finished(session: Session, run: str, report: JobFinished) -> None:
+    row = _attempt(session, run, report.key, report.attempt)
+    if row.finished_at is not None:
+        return  # a late or repeated report changes nothing
+    row.state = report.outcome
+    row.started_at = report.started_at or row.started_at
+    row.finished_at = report.finished_at
+    row.exit_code = report.exit_code
+    row.message = report.message
+    row.annotations_json = msgspec.json.encode(report.annotations).decode()
+    row.runner = report.runner or row.runner
+    row.log_bytes = report.log_bytes
+    session.add(row)
+
+
+def fold_lease(session: Session, lease: Lease) -> None:
+    """A Runner has claimed an Attempt."""
+    run, _, attempt = lease.job.split(".")
+    row = _attempt(session, run, lease.key, int(attempt))
+    if row.finished_at is None:
+        row.state = "running"
+    row.started_at = row.started_at or lease.started_at
+    row.runner = lease.runner
+    session.add(row)
+
+
+def fold_turn(session: Session, run: str, sequence: int, turn: Turn) -> None:
+    """A Run decided something."""
+    session.merge(
+        TurnRow(
+            run=run,
+            number=turn.number,
+            at=turn.now,
+            by=turn.by,
+            sequence=sequence,
+            inputs=len(turn.consumed),
+            commands=len(turn.commands),
+            results=len(turn.results),
+            printed=turn.printed,
+        )
+    )
+    for position, command in enumerate(turn.commands):
+        _fold_command(session, run, turn, position, command)
+    for result in turn.results:
+        _fold_result(session, run, turn, result)
+    for gate in turn.open.gates:
+        step = session.get(StepRow, (run, gate.key))
+        if step is not None:
+            step.approved_by_json = msgspec.json.encode(gate.approved_by).decode()
+            session.add(step)
+    _fold_state(session, run, turn)
+
+
+def _fold_command(session: Session, run: str, turn: Turn, position: int, command: Command) -> None:
+    step = session.get(StepRow, (run, command.key))
+    if step is None:
+        step = StepRow(
+            run=run,
+            key=command.key,
+            position=turn.number * 100_000 + position,
+            kind=command.kind,
+            state=StepState.RUNNING,
+            started_at=turn.now,
+            turn=turn.number,
+        )
+    step.state, step.attempt = StepState.RUNNING, command.attempt
+    step.due = command.gate.due if command.gate else command.due
+    step.gate_json = msgspec.json.encode(command.gate).decode() if command.gate else None
+    session.add(step)
+    if command.kind is StepKind.JOB:
+        attempt = _attempt(session, run, command.key, command.attempt)
+        attempt.queued_at = turn.now
+        attempt.pool = command.request.pool if command.request else ""
+        session.add(attempt)
+
+
+def _fold_result(session: Session, run: str, turn: Turn, result: Result) -> None:
+    step = session.get(StepRow, (run, result.key))
+    if step is None:
+        return
+    step.state, step.attempt = result.state, result.attempt
+    if result.state is not StepState.RETRYING:
+        step.finished_at = turn.now
+    if result.error is not None:
+        step.error_json = msgspec.json.encode(result.error).decode()
+    elif result.value is not None:
+        step.value_json = msgspec.json.encode(result.value).decode()
+    session.add(step)
+
+
+def _fold_state(session: Session, run: str, turn: Turn) -> None:
+    row = session.get(RunRow, run)
+    if row is None:
+        return
+    row.turns = turn.number
+    row.state = turn.state
+    row.waiting_for = "" if turn.state in FINAL else waiting_for(turn.open, turn.wake_at)
+    if turn.end is not None:
+        row.finished_at = turn.now
+        if turn.end.error is not None:
+            row.error_json = msgspec.json.encode(turn.end.error).decode()
+        row.output_json = msgspec.json.encode(turn.end.output).decode()
+        for step in _open_steps(session, run):
+            step.state, step.finished_at = StepState.CANCELLED, turn.now
+            session.add(step)
+    session.add(row)
+
+
+def _open_steps(session: Session, run: str) -> list[StepRow]:
+    from sqlmodel import select
+
+    wish = select(StepRow).where(StepRow.run == run, StepRow.finished_at.is_(None))  # type: ignore[union-attr]
+    return list(session.exec(wish))
+
+
+def waiting_for(wanted: Open, wake_at: float | None) -> str:
+    """What a Run waits for, in words."""
+    parts = [f"job {job.key}" for job in wanted.jobs if not job.cancelling]
+    parts += [f"gate {gate.key}" for gate in wanted.gates]
+    parts += [f"signal {wait.name}" for wait in wanted.waits]
+    if not parts and wake_at is not None:
+        parts = ["a timer"]
+    return ", ".join(parts)
+
+
+def fold_process_start(session: Session, start: ProcessStart) -> None:
+    """A process of the host began."""
+    session.merge(ProcessStartRow(role=start.role, incarnation=start.incarnation, at=start.at))
+
+
+def fold_delivery(session: Session, delivery: Delivery) -> None:
+    """A webhook call was recorded."""
+    row = _delivery(session, delivery.connection, delivery.id)
+    row.event, row.received_at = delivery.event, delivery.received_at
+    session.add(row)
+
+
+def fold_outcome(session: Session, outcome: DeliveryOutcome) -> None:
+    """It is known what became of a Delivery."""
+    row = _delivery(session, outcome.connection, outcome.id)
+    row.state, row.reason = outcome.state, outcome.reason
+    row.runs_json = msgspec.json.encode(outcome.runs).decode()
+    row.received_at = row.received_at or outcome.at
+    session.add(row)
+
+
+def _delivery(session: Session, connection: str, delivery: str) -> DeliveryRow:
+    row = session.get(DeliveryRow, (connection, delivery))
+    return row or DeliveryRow(connection=connection, id=delivery)

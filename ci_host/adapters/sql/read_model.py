@@ -1,0 +1,82 @@
+"""ReadModel: the SQL database, its cursors, and batches of messages folded in one transaction.
+
+A crash between two batches repeats nothing: the cursor is written with what it led to.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, event, text
+from sqlmodel import Session, SQLModel, create_engine
+
+from ci_host.adapters.sql.tables import VERSION, CursorRow
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One message of a stream, ready to be folded."""
+
+    sequence: int
+    fold: Callable[[Session], None]
+
+
+class ReadModel:
+    """Open with a SQLAlchemy URL; `sqlite:///…` is the embedded one. Blocking: use threads."""
+
+    def __init__(self, url: str) -> None:
+        self.engine: Engine = create_engine(url, connect_args=_arguments(url))
+        if url.startswith("sqlite"):
+            event.listen(self.engine, "connect", _tune_sqlite)
+        with self.engine.begin() as connection:
+            if url.startswith("sqlite") and _version(connection) not in (0, VERSION):
+                SQLModel.metadata.drop_all(connection)
+            SQLModel.metadata.create_all(connection)
+            if url.startswith("sqlite"):
+                connection.execute(text(f"PRAGMA user_version = {VERSION}"))
+
+    def apply(self, stream: str, changes: Sequence[Change]) -> int:
+        """Fold the changes that are new, in order; answers how far the stream is folded now."""
+        with Session(self.engine) as session:
+            cursor = session.get(CursorRow, stream) or CursorRow(stream=stream)
+            for change in changes:
+                if change.sequence > cursor.sequence:
+                    change.fold(session)
+                    # Later changes of the batch must find the rows that this one made.
+                    session.flush()
+                    cursor.sequence = change.sequence
+            session.add(cursor)
+            session.commit()
+            return cursor.sequence
+
+    def cursor(self, stream: str) -> int:
+        """How far a stream is folded."""
+        with Session(self.engine) as session:
+            row = session.get(CursorRow, stream)
+            return 0 if row is None else row.sequence
+
+    def clear(self) -> None:
+        """Throw everything away, to be folded anew."""
+        with self.engine.begin() as connection:
+            SQLModel.metadata.drop_all(connection)
+            SQLModel.metadata.create_all(connection)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.engine.dispose()
+
+
+def _arguments(url: str) -> dict[str, object]:
+    return {"check_same_thread": False} if url.startswith("sqlite") else {}
+
+
+def _tune_sqlite(connection: object, _record: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # A power loss may cost the last changes; the cursor goes back with them, so they come again.
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA busy_timeout = 5000")
+    cursor.close()
+
+
+def _version(connection: object) -> int:
+    return int(connection.execute(text("PRAGMA user_version")).scalar())  # type: ignore[attr-defined]

@@ -1,0 +1,139 @@
+"""Tables of the read model. Everything in them can be thrown away and folded again.
+
+Times are seconds since the epoch. Columns ending in `_json` hold JSON of the struct that they name.
+"""
+
+from sqlmodel import Field, SQLModel
+
+# A read model of another version is thrown away and folded anew.
+VERSION = 1
+
+
+class RunRow(SQLModel, table=True):
+    """One Run as lists show it. `waiting_for` says what it waits for, in words, while it does."""
+
+    __tablename__ = "runs"
+
+    id: str = Field(primary_key=True)
+    repo: str = Field(index=True)
+    repo_name: str
+    connection: str
+    pipeline: str
+    file: str
+    bundle: str
+    event: str
+    ref: str
+    commit: str = Field(index=True)
+    sender: str = ""
+    title: str = ""
+    pull_request: int | None = None
+    state: str = Field(index=True)
+    waiting_for: str = ""
+    error_json: str | None = None
+    output_json: str | None = None
+    created_at: float = Field(index=True)
+    finished_at: float | None = None
+    turns: int = 0
+
+
+class StepRow(SQLModel, table=True):
+    """One Step of a Run, in the order in which the plan asked for it (`position`)."""
+
+    __tablename__ = "steps"
+
+    run: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    position: int
+    kind: str
+    state: str
+    attempt: int = 1
+    started_at: float
+    finished_at: float | None = None
+    due: float | None = None
+    gate_json: str | None = None
+    approved_by_json: str | None = None
+    value_json: str | None = None
+    error_json: str | None = None
+    turn: int
+
+
+class AttemptRow(SQLModel, table=True):
+    """One Attempt of a Job: queued by a Turn, claimed by a Runner, ended by its report."""
+
+    __tablename__ = "attempts"
+
+    job: str = Field(primary_key=True)
+    run: str = Field(index=True)
+    key: str
+    attempt: int
+    pool: str = ""
+    state: str
+    queued_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
+    exit_code: int | None = None
+    message: str = ""
+    annotations_json: str = "[]"
+    runner: str = ""
+    log_bytes: int = 0
+
+
+class TurnRow(SQLModel, table=True):
+    """One Turn, for the timeline and the history view."""
+
+    __tablename__ = "turns"
+
+    run: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    at: float
+    by: str
+    sequence: int
+    inputs: int
+    commands: int
+    results: int
+    printed: str = ""
+
+
+class InputRow(SQLModel, table=True):
+    """One input as it was stored: what happened to the Run, and when."""
+
+    __tablename__ = "inputs"
+
+    run: str = Field(primary_key=True)
+    sequence: int = Field(primary_key=True)
+    at: float
+    type: str
+    summary: str = ""
+
+
+class ProcessStartRow(SQLModel, table=True):
+    """A process of the host began: the restart marks of every timeline."""
+
+    __tablename__ = "process_starts"
+
+    role: str = Field(primary_key=True)
+    incarnation: str = Field(primary_key=True)
+    at: float = Field(index=True)
+
+
+class DeliveryRow(SQLModel, table=True):
+    """One Delivery and what became of it."""
+
+    __tablename__ = "deliveries"
+
+    connection: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    event: str = ""
+    received_at: float = Field(default=0.0, index=True)
+    state: str = "received"
+    reason: str = ""
+    runs_json: str = "[]"
+
+
+class CursorRow(SQLModel, table=True):
+    """How far a stream is folded: written in the same transaction as what it led to."""
+
+    __tablename__ = "cursors"
+
+    stream: str = Field(primary_key=True)
+    sequence: int = 0

@@ -1,0 +1,1 @@
+"""Composition roots: one module a kind of process, the only places that know every adapter."""

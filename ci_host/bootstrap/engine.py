@@ -1,0 +1,128 @@
+"""The engine process: it alone holds tenant code. Expendable and supervised."""
+
+import asyncio
+import gc
+import os
+import secrets
+import time
+
+import structlog
+
+from ci_host.adapters.git.mirror import Mirrors
+from ci_host.adapters.git.source import GitSource, registered
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.bus import Bus, connect
+from ci_host.adapters.nats.consumer import ConsumerRule, NatsQueue
+from ci_host.adapters.nats.directory import Directory
+from ci_host.adapters.nats.history import NatsHistory
+from ci_host.adapters.nats.jobs import NatsJobs
+from ci_host.adapters.nats.marks import mark_start
+from ci_host.adapters.nats.stores import (
+    NatsBundles,
+    NatsCatalog,
+    NatsOutcomes,
+    NatsStatusOutbox,
+    decode_delivery,
+)
+from ci_host.adapters.nats.wakeups import NatsWakeUps
+from ci_host.adapters.wasm.sandbox import open_sandbox
+from ci_host.engine.actors import Actors, EngineLimits
+from ci_host.engine.crash_slots import CrashSlots
+from ci_host.engine.intake import Intake
+from ci_host.engine.live import Loader, Prepareds
+from ci_host.engine.sandbox_threads import SandboxThreads
+from ci_host.engine.triggers import Triggers
+from ci_host.engine.turns import TurnMaker
+from ci_host.settings import ProcessSettings
+from ci_host.tenant.sandbox import Sandbox
+from webhooks.registry import parse_delivery
+
+THREADS = 2
+
+log = structlog.get_logger()
+
+
+def incarnation() -> str:
+    """A name for this process's life: never used twice, readable in a timeline."""
+    return f"{int(time.time())}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+async def run_engine(process: ProcessSettings) -> None:
+    """Serve the shards of this engine until cancelled. Engine 0 also takes deliveries."""
+    name = incarnation()
+    settings = process.settings
+    sandbox = await asyncio.to_thread(open_sandbox, settings.cache)
+    bus = await connect(process.nats_url, name=f"engine-{process.index}")
+    slots = CrashSlots(settings.data / f"engine-{process.index}.slots", THREADS)
+    threads = SandboxThreads(slots, THREADS)
+    try:
+        await _serve(process, bus, sandbox, slots, threads, name)
+    finally:
+        threads.close()
+        sandbox.close()
+        await bus.close()
+
+
+async def _serve(
+    process: ProcessSettings,
+    bus: Bus,
+    sandbox: Sandbox,
+    slots: CrashSlots,
+    threads: SandboxThreads,
+    name: str,
+) -> None:
+    history = NatsHistory(bus, name)
+    prepareds = Prepareds(NatsBundles(bus), sandbox, threads)
+    wakes = NatsWakeUps(bus, process.shards, exclusive=process.exclusive)
+    actors = Actors(
+        history,
+        wakes,
+        Loader(history, prepareds, sandbox, threads),
+        TurnMaker(history, NatsJobs(bus), threads, name),
+        threads,
+        sandbox,
+        slots,
+        EngineLimits(),
+    )
+    await threads.maintain(sandbox.refill)
+    # What lives now lives long: the collector need not look at it again in every cold load.
+    gc.collect()
+    gc.freeze()
+    await wakes.start()
+    await mark_start(bus, "engine", name)
+    log.info("engine_ready", index=process.index, shards=process.shards, incarnation=name)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(actors.serve())
+            if process.index == 0:
+                intake = await _intake(process, bus, history, prepareds)
+                group.create_task(intake.serve())
+    finally:
+        await actors.close()
+        await wakes.stop()
+
+
+async def _intake(
+    process: ProcessSettings, bus: Bus, history: NatsHistory, prepareds: Prepareds
+) -> Intake:
+    settings = process.settings
+    directory = Directory(bus)
+    await directory.start()
+    mirrors = Mirrors(
+        settings.data / "mirrors", lambda: registered(directory.connections, directory.repos)
+    )
+    triggers = Triggers(
+        NatsCatalog(bus),
+        GitSource(mirrors),
+        NatsBundles(bus),
+        prepareds,
+        history,
+        NatsStatusOutbox(bus),
+        NatsOutcomes(bus),
+        parse=parse_delivery,
+        now=time.time,
+        shards=settings.shards,
+        base_url=settings.url,
+    )
+    rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",), exclusive=process.exclusive)
+    return Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)

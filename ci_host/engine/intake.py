@@ -1,0 +1,55 @@
+"""Intake: takes recorded Deliveries one after another from the queue and starts their Runs."""
+
+import asyncio
+
+import structlog
+
+from ci_host.engine.triggers import Triggers
+from ci_host.ports import Owed, Queue, SourceUnavailable, Unavailable
+from pipelines.repo import Delivery
+
+AT_ONCE_MAX = 8
+RETRY_S_FIRST = 2.0
+RETRY_S_MAX = 120.0
+# Within two hours a forge that was away is back; after that somebody must look.
+TRIES_MAX = 70
+
+log = structlog.get_logger()
+
+
+class Intake:
+    """Several Deliveries at a time; each is done when it is told what became of it."""
+
+    def __init__(self, deliveries: Queue[Delivery], triggers: Triggers) -> None:
+        self._deliveries = deliveries
+        self._triggers = triggers
+        self._room = asyncio.Semaphore(AT_ONCE_MAX)
+
+    async def serve(self) -> None:
+        """Take Deliveries for ever."""
+        async with asyncio.TaskGroup() as group:
+            async for owed in self._deliveries:
+                await self._room.acquire()
+                group.create_task(self._take(owed))
+
+    async def _take(self, owed: Owed[Delivery]) -> None:
+        try:
+            await self._triggers.take(owed.item)
+            await owed.done()
+        except (SourceUnavailable, Unavailable) as error:
+            await self._try_again(owed, str(error))
+        except Exception:  # the edge: one Delivery's trouble must not stop the others
+            log.exception("delivery_broke", delivery=owed.item.id)
+            await self._try_again(owed, "an error of Staunch's own, see the engine's log")
+        finally:
+            self._room.release()
+
+    async def _try_again(self, owed: Owed[Delivery], reason: str) -> None:
+        delivery = owed.item
+        if owed.times >= TRIES_MAX:
+            await self._triggers.give_up(delivery, f"given up after {owed.times} tries: {reason}")
+            await owed.done()
+            return
+        delay = min(RETRY_S_MAX, RETRY_S_FIRST * 2.0 ** min(owed.times - 1, 10))
+        log.warning("delivery_later", delivery=delivery.id, reason=reason, delay_s=delay)
+        await owed.later(delay)

@@ -1,0 +1,116 @@
+"""Projector: follows the streams and folds them into the read model. Knows both adapters, no rules.
+
+It keeps its place in the database, not in the consumers: a database that was deleted, or is of an
+older version, is simply folded anew from the beginning.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import structlog
+from sqlmodel import Session
+
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.bus import Bus
+from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, Delivered
+from ci_host.adapters.nats.stores import decode_delivery
+from ci_host.adapters.sql import fold
+from ci_host.adapters.sql.read_model import Change, ReadModel
+from pipelines.codec import Undecodable, decode_input, decode_turn
+from pipelines.job import Lease
+from pipelines.repo import DeliveryOutcome
+
+CONSUMER = "projector"
+BATCH_MAX = 500
+
+Folded = Callable[[Session], None]
+
+log = structlog.get_logger()
+
+
+class Projector:
+    """One per installation: two would fold twice, harmlessly and for nothing."""
+
+    def __init__(self, bus: Bus, model: ReadModel, shards: int) -> None:
+        self._bus = bus
+        self._model = model
+        self._shards = shards
+        # Set after every batch; whoever waits for the read model to move waits for this.
+        self.moved = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Follow every stream for ever."""
+        async with asyncio.TaskGroup() as group:
+            for shard in range(self._shards):
+                names = (f"run.{shard}.*.in", f"run.{shard}.*.turn")
+                group.create_task(self._follow(subjects.runs_stream(shard), names, _of_run))
+            group.create_task(self._follow(subjects.LEASES, ("lease.>",), _of_lease))
+            group.create_task(self._follow(subjects.HOST, ("host.>",), _of_host))
+            group.create_task(self._follow(subjects.INTAKE, ("intake.>",), _of_intake))
+            group.create_task(self._follow(subjects.OUTCOMES, ("outcome.>",), _of_outcome))
+
+    async def _follow(
+        self, stream: str, names: tuple[str, ...], folded: Callable[[Delivered], Folded]
+    ) -> None:
+        cursor = await asyncio.to_thread(self._model.cursor, stream)
+        rule = ConsumerRule(stream, CONSUMER, names, exclusive=True, start_after=cursor)
+        consumer = Consumer(self._bus, rule)
+        await consumer.ensure()
+        queue: asyncio.Queue[Delivered] = asyncio.Queue(maxsize=BATCH_MAX * 2)
+        pump = asyncio.create_task(_pump(consumer, queue))
+        try:
+            while True:
+                batch = [await queue.get()]
+                while len(batch) < BATCH_MAX and not queue.empty():
+                    batch.append(queue.get_nowait())
+                changes = [_change(delivered, folded) for delivered in batch]
+                await asyncio.to_thread(self._model.apply, stream, changes)
+                for delivered in batch:
+                    await consumer.done(delivered)
+                self.moved.set()
+                self.moved = asyncio.Event()
+        finally:
+            pump.cancel()
+
+
+async def _pump(consumer: Consumer, queue: "asyncio.Queue[Delivered]") -> None:
+    async for delivered in consumer:
+        await queue.put(delivered)
+
+
+def _change(delivered: Delivered, folded: Callable[[Delivered], Folded]) -> Change:
+    try:
+        return Change(delivered.sequence, folded(delivered))
+    except (Undecodable, msgspec.MsgspecError) as error:
+        log.error("undecodable", subject=delivered.subject, reason=str(error))  # noqa: TRY400
+        return Change(delivered.sequence, lambda _session: None)
+
+
+def _of_run(got: Delivered) -> Folded:
+    run = subjects.run_of(got.subject)
+    if got.subject.endswith(".turn"):
+        turn = decode_turn(got.body)
+        return lambda session: fold.fold_turn(session, run, got.sequence, turn)
+    value = decode_input(got.body)
+    return lambda session: fold.fold_input(session, run, got.sequence, got.at, value)
+
+
+def _of_lease(got: Delivered) -> Folded:
+    lease = msgspec.json.decode(got.body, type=Lease)
+    return lambda session: fold.fold_lease(session, lease)
+
+
+def _of_host(got: Delivered) -> Folded:
+    start = msgspec.json.decode(got.body, type=fold.ProcessStart)
+    return lambda session: fold.fold_process_start(session, start)
+
+
+def _of_intake(got: Delivered) -> Folded:
+    delivery = decode_delivery(got.body)
+    return lambda session: fold.fold_delivery(session, delivery)
+
+
+def _of_outcome(got: Delivered) -> Folded:
+    outcome = msgspec.json.decode(got.body, type=DeliveryOutcome)
+    return lambda session: fold.fold_outcome(session, outcome)

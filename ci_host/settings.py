@@ -1,0 +1,65 @@
+"""Settings: what an installation is told, as plain records. Read by the command line, not here."""
+
+from pathlib import Path
+
+import msgspec
+
+from pipelines.ids import SHARDS_DEFAULT
+
+HTTP_PORT_DEFAULT = 8765
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """One installation.
+
+    `data` is where everything is kept; `cache` holds what can be built again (the guest image).
+    `nats_url` None: the embedded server, on `nats_port` (0: any free one, then kept). `base_url` is
+    what people's browsers and forges use; None: the address that the host listens on.
+    """
+
+    data: Path
+    cache: Path
+    nats_url: str | None = None
+    nats_port: int = 0
+    nats_server: Path | None = None
+    http_host: str = "127.0.0.1"
+    http_port: int = HTTP_PORT_DEFAULT
+    base_url: str | None = None
+    shards: int = SHARDS_DEFAULT
+    engines: int = 1
+    slots: int = 2
+    pool: str = "default"
+    volumes: dict[str, Path] = {}
+
+    @property
+    def url(self) -> str:
+        """Where people and forges find the host."""
+        return (self.base_url or f"http://{self.http_host}:{self.http_port}").rstrip("/")
+
+
+class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor tells one process: the installation, the bus, and this process's part.
+
+    `index` counts the engines; `exclusive`: nobody else serves these shards (always so embedded).
+    """
+
+    settings: Settings
+    nats_url: str
+    index: int = 0
+    shards: list[int] = []
+    exclusive: bool = True
+
+
+def encode(value: ProcessSettings) -> str:
+    """As one command-line argument."""
+    return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+def decode(text: str) -> ProcessSettings:
+    """The inverse of `encode`."""
+    return msgspec.json.decode(text, type=ProcessSettings, dec_hook=_path)
+
+
+def _path(kind: type, value: object) -> object:
+    assert kind is Path, kind
+    return Path(str(value))
