@@ -19,13 +19,13 @@ class Breach(StrEnum):
 
 
 class Trapped(Exception):
-    """The instance broke a limit and is dead. `stderr` is the last of what it wrote there."""
+    """The instance broke a limit and is dead. `told` is the last of what it wrote there."""
 
-    def __init__(self, breach: Breach, detail: str, stderr: str) -> None:
+    def __init__(self, breach: Breach, detail: str, told: str) -> None:
         super().__init__(f"{breach}: {detail}")
         self.breach = breach
         self.detail = detail
-        self.stderr = stderr
+        self.told = told
 
 
 class Refused(Exception):

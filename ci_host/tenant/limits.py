@@ -21,5 +21,5 @@ class Limits:
     memory_bytes: int = 256 * 1024 * 1024
     stack_bytes_max: int = 1024 * 1024
     answer_chars_max: int = 64 * 1024 * 1024
-    stderr_bytes_max: int = 64 * 1024
+    told_chars_max: int = 64 * 1024
     blanks: int = 4

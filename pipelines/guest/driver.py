@@ -1,0 +1,203 @@
+"""Driver: moves one Run's plan from Turn to Turn. Inputs in, TurnOutcomes out, both as dicts.
+
+Theory of operation. `advance` takes the inputs of one Turn in order. For each, time moves to the
+input's (firing timers on the way), the input is applied to the books, and the loop runs until every
+coroutine waits. What was asked for and what settled on the way is the outcome. The driver neither
+reads a clock nor waits; equal inputs give equal outcomes.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any
+
+from staunch.event import Event
+from staunch.ledger import Site
+from staunch.loop import PlanLoop
+from staunch.step import Step
+
+from pipelines.guest.failures import failure_of
+from pipelines.guest.ledger import Books
+from pipelines.guest.limits import CANCEL_ROUNDS_MAX
+from pipelines.guest.printing import Printed
+from pipelines.guest.wire import canonical, digest, plain
+
+Plan = Callable[[Event, Step], Coroutine[Any, Any, Any]]
+
+
+class Driver:
+    """One Run. `plan` is the pipeline's `run`; `on_clock` is told each time before code runs."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        files: set[str],
+        printed: Printed,
+        *,
+        seed: str,
+        at: float,
+        on_clock: Callable[[float], None],
+    ) -> None:
+        self._plan = plan
+        self._files = files
+        self._printed = printed
+        self._loop = PlanLoop(on_clock, printed.note)
+        self._loop.now = at
+        self._books = Books(seed, self._loop, files)
+        self._main: asyncio.Task[Any] | None = None
+        self._over = False
+        self._end: dict[str, Any] | None = None
+        self._cancels: set[str] = set()
+        printed.on_breach = self._halt
+
+    def turn(self, inputs: list[dict[str, Any]], memo: list[dict[str, Any]] | None) -> str:
+        """Make one Turn; the TurnOutcome as JSON."""
+        self._end = None
+        self._books.begin_turn(memo)
+        for one in inputs:
+            self._take(one["at"], one["body"])
+        return self._outcome()
+
+    def _take(self, at: float, body: dict[str, Any]) -> None:
+        due = body.get("due", at) if body["type"] == "timer_fired" else at
+        now = max(self._loop.now, at, due)
+        if not self._over:
+            self._loop.move_to(now)
+            self._check_end()
+        self._loop.now = max(self._loop.now, now)
+        apply = _APPLY.get(body["type"])
+        if apply is not None:
+            apply(self, body)
+        if not self._over:
+            self._loop.settle()
+            self._check_end()
+
+    def _run_started(self, body: dict[str, Any]) -> None:
+        if self._main is not None or self._over:
+            return
+        event, step = Event.of(body), Step(self._books)
+        try:
+            coroutine = self._plan(event, step)
+        except Exception as error:  # noqa: BLE001 - e.g. a run() with other parameters
+            self._finish("failed", error=failure_of(error, self._files))
+            return
+        self._main = self._loop.create_task(coroutine, context=Context(), name="run")
+
+    def _job_finished(self, body: dict[str, Any]) -> None:
+        self._books.job_finished(body)
+
+    def _gate_answered(self, body: dict[str, Any]) -> None:
+        self._books.gate_answered(body)
+
+    def _signal_sent(self, body: dict[str, Any]) -> None:
+        self._books.signal_sent(body)
+
+    def _cancel_requested(self, body: dict[str, Any]) -> None:
+        if self._over or body["id"] in self._cancels:
+            return
+        self._cancels.add(body["id"])
+        if self._main is None:
+            self._finish("cancelled")
+        else:
+            self._main.cancel()
+
+    def _halt(self, breach: BaseException) -> None:
+        self._loop.halted = breach
+
+    def _check_end(self) -> None:
+        if self._over:
+            return
+        if self._loop.halted is None and self._main is not None and self._main.done():
+            self._cancel_rest()
+        if self._loop.halted is not None:
+            self._finish("failed", error=failure_of(self._loop.halted, self._files))
+        elif self._main is not None and self._main.done():
+            self._finish_main(self._main)
+
+    def _cancel_rest(self) -> None:
+        for _ in range(CANCEL_ROUNDS_MAX):
+            rest = self._loop.unfinished()
+            if not rest or self._loop.halted is not None:
+                return
+            for task in rest:
+                task.cancel()
+            self._loop.settle()
+
+    def _finish_main(self, main: "asyncio.Task[Any]") -> None:
+        error = None if main.cancelled() else main.exception()
+        forgotten = self._books.never_awaited()
+        if self._cancels:
+            failure = None if error is None else failure_of(error, self._files)
+            self._finish("cancelled", error=failure)
+        elif main.cancelled():
+            reason = asyncio.CancelledError("the plan cancelled its own main task")
+            self._finish("failed", error=failure_of(reason, self._files))
+        elif error is not None:
+            self._finish("failed", error=failure_of(error, self._files))
+        elif forgotten is not None:
+            self._finish("failed", error=_forgotten(*forgotten))
+        else:
+            self._finish_succeeded(main.result())
+
+    def _finish_succeeded(self, output: Any) -> None:
+        try:
+            self._finish("succeeded", output=plain(output, "what run() returned"))
+        except (TypeError, ValueError) as error:
+            self._finish("failed", error=failure_of(error, self._files))
+
+    def _finish(self, state: str, **parts: Any) -> None:
+        self._over = True
+        kept = {name: value for name, value in parts.items() if value is not None}
+        self._end = {"state": state, **kept}
+        self._books.never_awaited()
+        self._books.end()
+        for task in self._loop.unfinished():
+            # It refused to end. It stays where it is, and nobody needs to hear of it.
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+    def _outcome(self) -> str:
+        books, end = self._books, self._end
+        commands, results = canonical(books.commands), canonical(books.results)
+        # Tracebacks are for reading: they may be cut, and are no part of the decision.
+        decided = results if '"traceback"' not in results else canonical(_bare(books.results))
+        ended = canonical(end)
+        shown = {
+            "now": self._loop.now,
+            "digest": digest(commands, decided, canonical(_bare_one(end)) if end else ended),
+            "open": books.open(),
+            "wake_at": None if self._over else self._loop.wake_at(),
+            "printed": self._printed.take(),
+        }
+        rest = canonical(shown)[1:]
+        return f'{{"commands":{commands},"results":{results},"end":{ended},{rest}'
+
+
+_APPLY: dict[str, Callable[[Driver, dict[str, Any]], None]] = {
+    "run_started": Driver._run_started,
+    "job_finished": Driver._job_finished,
+    "gate_answered": Driver._gate_answered,
+    "signal_sent": Driver._signal_sent,
+    "cancel_requested": Driver._cancel_requested,
+}
+
+
+def _bare(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [_bare_one(one) for one in results]
+
+
+def _bare_one(one: dict[str, Any]) -> dict[str, Any]:
+    error = one.get("error")
+    return {**one, "error": {**error, "traceback": ""}} if error else one
+
+
+def _forgotten(verb: str, key: str, site: Site) -> dict[str, Any]:
+    named = f"step.{verb}({key!r}, …)" if key else f"step.{verb}(…)"
+    return {
+        "type": "NeverAwaited",
+        "message": f"{named} was never awaited, so it never ran; write `await` before it",
+        "kind": "tenant",
+        "file": site.file,
+        "line": site.line,
+        "traceback": "",
+        "step": key or None,
+    }

@@ -1,0 +1,138 @@
+"""Exports: the five functions of the guest's contract, text in and text out.
+
+One instance serves one Run (or one `prepare`). An error leaves as `Err` with the JSON of a Failure.
+"""
+
+import json
+import marshal
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pipelines.guest import trace
+from pipelines.guest.dice import Dice
+from pipelines.guest.driver import Driver
+from pipelines.guest.failures import failure_of
+from pipelines.guest.loading import Modules, NotAPipeline, Source, entries_of, sources_of
+from pipelines.guest.printing import Printed
+from pipelines.guest.wire import canonical
+
+
+class Err(Exception):
+    """The `err` of an export; `text` is the JSON of a Failure."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class Recorder(Protocol):
+    """Keeps what importing a Bundle compiles (see `records`), or nothing."""
+
+    def record(self) -> None:
+        """Keep it from now on."""
+
+    def recorded(self) -> Any:
+        """What was kept, as marshal takes it; stops keeping."""
+
+    def play(self, recorded: Any) -> None:
+        """Use it instead of compiling."""
+
+
+class NoRecords:
+    """For the native kind."""
+
+    def record(self) -> None:
+        """Nothing is kept."""
+
+    def recorded(self) -> Any:
+        """Nothing was kept."""
+        return None
+
+    def play(self, recorded: Any) -> None:
+        """Nothing is used."""
+
+
+class Exports:
+    """`tell` writes to the host's ear, `on_clock` sets the clocks."""
+
+    def __init__(
+        self,
+        *,
+        printed: Printed,
+        dice: Dice,
+        recorder: Recorder,
+        on_clock: Callable[[float], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self.modules: Modules | None = None
+        self._printed = printed
+        self._dice = dice
+        self._recorder = recorder
+        self._on_clock = on_clock
+        self._tell = tell
+        self._plan: Any = None
+        self._driver: Driver | None = None
+        self._is_traced = False
+
+    def ready(self, _: str) -> str:
+        """Nothing but what a first call costs."""
+        return ""
+
+    def prepare(self, argument: str) -> str:
+        """Compile a Bundle."""
+        asked = json.loads(argument)
+        files: dict[str, str] = asked["files"]
+        if asked.get("trace"):
+            trace.trace(set(files), self._tell)
+        sources = sources_of(files)
+        modules = self.modules = Modules(sources)
+        modules.install()
+        self._recorder.record()
+        entries = entries_of(modules, files)
+        kept = self._recorder.recorded()
+        trace.stop()
+        code = marshal.dumps(({name: tuple(one) for name, one in sources.items()}, kept))
+        return json.dumps({"code": code.decode("latin-1"), "pipelines": entries})
+
+    def load(self, argument: str) -> str:
+        """Import one pipeline of a prepared Bundle."""
+        file, _, code = argument.partition("\n")
+        sources, kept = marshal.loads(code.encode("latin-1"))  # noqa: S302 - only ever in here
+        modules = self.modules = Modules({name: Source(*one) for name, one in sources.items()})
+        modules.install()
+        self._recorder.play(kept)
+        try:
+            self._plan = modules.plan(file)
+        except NotAPipeline as error:
+            raise Err(canonical({**failure_of(error, modules.files), "file": file})) from None
+        except BaseException as error:  # noqa: BLE001 - a module may raise anything, sys.exit too
+            raise Err(canonical(failure_of(error, modules.files))) from None
+        return ""
+
+    def start(self, argument: str) -> str:
+        """Give the Run its identity."""
+        asked = json.loads(argument)
+        assert self.modules is not None, "load comes first"
+        self._dice.begin(asked["seed"])
+        self._is_traced = asked.get("trace", False)
+        self._driver = Driver(
+            self._plan,
+            self.modules.files,
+            self._printed,
+            seed=asked["seed"],
+            at=asked["at"],
+            on_clock=self._on_clock,
+        )
+        return ""
+
+    def advance(self, argument: str) -> str:
+        """Make Turns. With trace, the last of them is told line by line."""
+        turns = json.loads(argument)["turns"]
+        assert self._driver is not None and self.modules is not None, "start comes first"
+        outcomes = []
+        for number, turn in enumerate(turns, 1):
+            if self._is_traced and number == len(turns):
+                trace.trace(self.modules.files, self._tell)
+            outcomes.append(self._driver.turn(turn["inputs"], turn.get("memo")))
+        trace.stop()
+        return '{"turns":[' + ",".join(outcomes) + "]}"

@@ -1,0 +1,234 @@
+"""Books: one Run's keys, commands, results, and what is open. The Ledger the verbs write in."""
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from staunch.errors import LimitBreached
+from staunch.ledger import Site
+from staunch.loop import PlanLoop
+
+from pipelines.guest.failures import failure_of
+from pipelines.guest.gates import Tally
+from pipelines.guest.limits import COMMANDS_TURN_MAX, STEPS_RUN_MAX
+from pipelines.guest.wire import fingerprint, plain
+
+Report = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Job:
+    attempt: int
+    report: "asyncio.Future[Report]"
+    cancelling: bool = False
+
+
+@dataclass(slots=True)
+class _Gate:
+    tally: Tally
+    decision: "asyncio.Future[Report]"
+
+
+@dataclass(slots=True)
+class _Wait:
+    name: str
+    due: float | None
+    signal: "asyncio.Future[Report]"
+
+
+class Books:
+    """See `staunch.ledger.Ledger` for the verbs' side; below it is the driver's."""
+
+    def __init__(self, seed: str, loop: PlanLoop, files: set[str]) -> None:
+        self.seed = seed
+        self.commands: list[dict[str, Any]] = []
+        self.results: list[dict[str, Any]] = []
+        self.memo: dict[tuple[str, int], dict[str, Any]] = {}
+        self._loop = loop
+        self._files = files
+        self._counts: dict[str, int] = {}
+        self._steps = 0
+        self._jobs: dict[str, _Job] = {}
+        self._gates: dict[str, _Gate] = {}
+        self._waits: dict[str, _Wait] = {}
+        self._signals: dict[str, deque[Report]] = {}
+        self._signals_seen: set[str] = set()
+        self._given: list[tuple[str, str, Site, Coroutine[Any, Any, Any]]] = []
+        self._prune_at = 256
+
+    @property
+    def loop(self) -> PlanLoop:
+        """The plan's loop."""
+        return self._loop
+
+    def key(self, path: str) -> str:
+        """The key of the next step at this path."""
+        self._steps += 1
+        if self._steps > STEPS_RUN_MAX:
+            self._breach(f"the run asked for more than {STEPS_RUN_MAX} steps")
+        count = self._counts.get(path, 0) + 1
+        self._counts[path] = count
+        return path if count == 1 else f"{path}#{count}"
+
+    def given(self, verb: str, key: str, site: Site, step: Coroutine[Any, Any, Any]) -> None:
+        """A step was handed out."""
+        self._given.append((verb, key, site, step))
+        if len(self._given) > self._prune_at:
+            self._given = self._unstarted()
+            self._prune_at = 256 + 2 * len(self._given)
+
+    def ask(self, kind: str, key: str, options: dict[str, Any], **parts: Any) -> None:
+        """Record a command."""
+        if len(self.commands) >= COMMANDS_TURN_MAX:
+            self._breach(
+                f"the plan asked for more than {COMMANDS_TURN_MAX} things in one turn"
+                " without waiting for any"
+            )
+        print_ = fingerprint(kind, key, options)
+        self.commands.append({"kind": kind, "key": key, "fingerprint": print_, **parts})
+
+    def settle(self, kind: str, key: str, state: str, **parts: Any) -> None:
+        """Record a result."""
+        self.results.append({"kind": kind, "key": key, "state": state, **parts})
+
+    def recall(self, key: str, attempt: int) -> dict[str, Any] | None:
+        """The recorded result of a `do` attempt that succeeded in this Turn."""
+        return self.memo.get((key, attempt))
+
+    def plain(self, key: str, value: Any) -> Any:
+        """The value as the History gives it back."""
+        return plain(value, f"the value of step {key!r}")
+
+    def failure(self, error: BaseException, key: str) -> dict[str, Any]:
+        """The exception as a Failure."""
+        return failure_of(error, self._files, key)
+
+    def dice(self, purpose: str) -> Random:
+        """A stream for this purpose alone."""
+        return Random(f"{self.seed}/{purpose}")  # noqa: S311
+
+    def open_job(self, key: str, attempt: int) -> "asyncio.Future[Report]":
+        """Want an Attempt."""
+        assert key not in self._jobs, f"{key} has an attempt that is not over"
+        self._jobs[key] = _Job(attempt, self._loop.create_future())
+        return self._jobs[key].report
+
+    def drop_job(self, key: str) -> None:
+        """Want its end."""
+        if key in self._jobs:
+            self._jobs[key].cancelling = True
+
+    def open_gate(self, key: str, terms: dict[str, Any]) -> "asyncio.Future[Report]":
+        """Want answers."""
+        self._gates[key] = _Gate(Tally(terms), self._loop.create_future())
+        return self._gates[key].decision
+
+    def close_gate(self, key: str) -> None:
+        """No more answers."""
+        self._gates.pop(key, None)
+
+    def open_wait(self, key: str, signal: str, due: float | None) -> "asyncio.Future[Report]":
+        """Want a signal; take the oldest that is there."""
+        wait = self._waits[key] = _Wait(signal, due, self._loop.create_future())
+        kept = self._signals.get(signal)
+        if kept:
+            wait.signal.set_result(kept.popleft())
+        return wait.signal
+
+    def close_wait(self, key: str, unused: "asyncio.Future[Report] | None") -> None:
+        """No more signals; one that came too late for its wait is there for the next."""
+        wait = self._waits.pop(key, None)
+        if wait is not None and unused is not None and unused.done() and not unused.cancelled():
+            self._deliver(wait.name, unused.result(), oldest=True)
+
+    # What the driver does.
+
+    def begin_turn(self, memo: list[dict[str, Any]] | None) -> None:
+        """Open a new page."""
+        self.commands, self.results = [], []
+        self.memo = {
+            (one["key"], one.get("attempt", 1)): one
+            for one in memo or []
+            if one["kind"] == "do" and one["state"] == "succeeded"
+        }
+
+    def job_finished(self, report: Report) -> None:
+        """A Runner's report; late and repeated ones are nobody's."""
+        job = self._jobs.get(report["key"])
+        if job is None or job.attempt != report["attempt"]:
+            return
+        del self._jobs[report["key"]]
+        if not job.report.done():
+            job.report.set_result(report)
+
+    def gate_answered(self, answer: Report) -> None:
+        """A person's answer."""
+        gate = self._gates.get(answer["key"])
+        if gate is None or gate.decision.done():
+            return
+        decision = gate.tally.add(answer)
+        if decision is not None:
+            gate.decision.set_result(decision)
+
+    def signal_sent(self, signal: Report) -> None:
+        """A signal: to the oldest wait for its name, or kept."""
+        if signal["id"] in self._signals_seen:
+            return
+        self._signals_seen.add(signal["id"])
+        self._deliver(signal["name"], {"payload": signal.get("payload")})
+
+    def end(self) -> None:
+        """The Run is over: every job's end is wanted, and nothing else."""
+        for job in self._jobs.values():
+            job.cancelling = True
+        self._gates.clear()
+        self._waits.clear()
+
+    def open(self) -> dict[str, Any]:
+        """Everything still wanted."""
+        wanted: dict[str, Any] = {}
+        if self._jobs:
+            wanted["jobs"] = [
+                {"key": key, "attempt": job.attempt, "cancelling": job.cancelling}
+                for key, job in self._jobs.items()
+            ]
+        if self._gates:
+            wanted["gates"] = [
+                {"key": key, "terms": gate.tally.terms, "approved_by": gate.tally.approved_by}
+                for key, gate in self._gates.items()
+            ]
+        if self._waits:
+            wanted["waits"] = [
+                {"key": key, "name": wait.name, "due": wait.due}
+                for key, wait in self._waits.items()
+            ]
+        return wanted
+
+    def never_awaited(self) -> tuple[str, str, Site] | None:
+        """The first step that was asked for and never awaited; all such are closed."""
+        left = self._unstarted()
+        for _, _, _, step in left:
+            step.close()
+        self._given = []
+        return left[0][:3] if left else None
+
+    def _deliver(self, name: str, taken: Report, *, oldest: bool = False) -> None:
+        for wait in self._waits.values():
+            if wait.name == name and not wait.signal.done():
+                wait.signal.set_result(taken)
+                return
+        kept = self._signals.setdefault(name, deque())
+        kept.insert(0, taken) if oldest else kept.append(taken)
+
+    def _unstarted(self) -> list[tuple[str, str, Site, Coroutine[Any, Any, Any]]]:
+        state: Callable[[Coroutine[Any, Any, Any]], str] = inspect.getcoroutinestate
+        return [one for one in self._given if state(one[3]) == inspect.CORO_CREATED]
+
+    def _breach(self, message: str) -> None:
+        breach = LimitBreached(message)
+        self._loop.halted = breach
+        raise breach

@@ -1,0 +1,43 @@
+"""What a pipeline imports: triggers, retries, the errors it may catch, and the types it is given.
+
+    from staunch import Retry, on
+
+    on.push(branches=["main"])
+
+    async def run(event, step):
+        await step.job("test", run="pytest -q", retries=Retry(2, on=["lost"]))
+
+A pipeline is a pure function of its history: it sees no clock, dice, files or network of its own.
+`time`, `random` and `uuid` work and give the same again on replay; effects belong into jobs.
+"""
+
+from staunch.errors import (
+    GateRejected,
+    GateTimedOut,
+    JobFailed,
+    NonRetryable,
+    StepTimedOut,
+)
+from staunch.event import Event, PullRequest
+from staunch.results import GateAnswer, JobResult
+from staunch.retry import Retry
+from staunch.shell import Shell, shell
+from staunch.step import Step
+from staunch.triggers import on
+
+__all__ = [
+    "Event",
+    "GateAnswer",
+    "GateRejected",
+    "GateTimedOut",
+    "JobFailed",
+    "JobResult",
+    "NonRetryable",
+    "PullRequest",
+    "Retry",
+    "Shell",
+    "Step",
+    "StepTimedOut",
+    "on",
+    "shell",
+]

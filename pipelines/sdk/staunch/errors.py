@@ -1,0 +1,77 @@
+"""The errors of a plan.
+
+Exception
+├── JobFailed       a job did not succeed, and there was no further attempt
+├── StepTimedOut    a step had a time-out, and it passed
+├── GateRejected    somebody allowed to answer said no
+├── GateTimedOut    nobody opened the gate in time
+└── NonRetryable    raise it inside `step.do` to stop its retries
+BaseException
+└── LimitBreached   the plan is too big; it cannot be caught by `except Exception`
+"""
+
+
+class NonRetryable(Exception):
+    """Raise this (or a subclass) in a `step.do` body: trying again would not help."""
+
+
+class JobFailed(Exception):
+    """A job did not succeed. `outcome` is failed, timed_out, cancelled, lost or refused."""
+
+    def __init__(
+        self,
+        job: str,
+        outcome: str,
+        *,
+        exit_code: int | None = None,
+        attempt: int = 1,
+        message: str = "",
+    ) -> None:
+        how = outcome.replace("_", " ")
+        if exit_code is not None:
+            how += f" with exit code {exit_code}"
+        if attempt > 1:
+            how += f" in attempt {attempt}"
+        super().__init__(f"job {job!r} {how}" + (f": {message}" if message else ""))
+        self.step = job
+        self.job = job
+        self.outcome = outcome
+        self.exit_code = exit_code
+        self.attempt = attempt
+        self.message = message
+
+
+class StepTimedOut(Exception):
+    """A `do` attempt or a `wait_for_event` took longer than its `timeout`."""
+
+    def __init__(self, step: str, seconds: float) -> None:
+        super().__init__(f"step {step!r} was not done within {seconds:g} s")
+        self.step = step
+        self.seconds = seconds
+
+
+class GateRejected(Exception):
+    """Somebody who may answer at this gate rejected it."""
+
+    def __init__(self, gate: str, by: str, comment: str = "") -> None:
+        super().__init__(
+            f"gate {gate!r} was rejected by {by}" + (f": {comment}" if comment else "")
+        )
+        self.step = gate
+        self.gate = gate
+        self.by = by
+        self.comment = comment
+
+
+class GateTimedOut(Exception):
+    """The gate was not opened in time."""
+
+    def __init__(self, gate: str, seconds: float) -> None:
+        super().__init__(f"gate {gate!r} was not opened within {seconds:g} s")
+        self.step = gate
+        self.gate = gate
+        self.seconds = seconds
+
+
+class LimitBreached(BaseException):
+    """The plan asked for more than a Run may have. Ends the Run; not for catching."""

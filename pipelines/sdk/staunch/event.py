@@ -1,0 +1,73 @@
+"""Event: what started this Run, as `run(event, step)` receives it."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """A pull or merge request at the moment of the event."""
+
+    number: int
+    action: str = ""
+    title: str = ""
+    author: str = ""
+    base_ref: str = ""
+    base_commit: str = ""
+    head_ref: str = ""
+    head_repo: str | None = None
+    is_fork: bool = False
+    is_draft: bool = False
+    labels: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. `branch` and `tag` are short names, or empty; `commit` is a full commit id.
+
+    `kind` is push, tag, branch_delete, tag_delete, pull_request or manual; `repo` the repository's
+    name on its forge; `run_id` this Run's id.
+    """
+
+    kind: str
+    ref: str = ""
+    branch: str = ""
+    tag: str = ""
+    commit: str = ""
+    before: str = ""
+    sender: str = ""
+    message: str = ""
+    forced: bool = False
+    pull_request: PullRequest | None = None
+    repo: str = ""
+    run_id: str = ""
+
+    @staticmethod
+    def of(started: dict[str, Any]) -> "Event":
+        """The event inside a `run_started` input. Unknown fields are from a later host: ignored."""
+        raw = started["event"]
+        ref = raw.get("ref", "")
+        request = raw.get("pull_request")
+        return Event(
+            kind=raw["kind"],
+            ref=ref,
+            branch=_short(ref, "refs/heads/"),
+            tag=_short(ref, "refs/tags/"),
+            commit=raw.get("commit", ""),
+            before=raw.get("before", ""),
+            sender=raw.get("sender", ""),
+            message=raw.get("message", ""),
+            forced=raw.get("forced", False),
+            pull_request=_pull_request(request) if request else None,
+            repo=started.get("repo_name", ""),
+            run_id=started.get("run", ""),
+        )
+
+
+def _short(ref: str, prefix: str) -> str:
+    return ref[len(prefix) :] if ref.startswith(prefix) else ""
+
+
+def _pull_request(raw: dict[str, Any]) -> PullRequest:
+    known = {one.name for one in fields(PullRequest)}
+    return PullRequest(**{name: value for name, value in raw.items() if name in known})

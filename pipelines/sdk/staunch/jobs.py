@@ -1,0 +1,135 @@
+"""`step.job`: work for a Runner, its attempts and its end."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from staunch.durations import Duration, seconds
+from staunch.errors import JobFailed
+from staunch.ledger import Ledger, Site
+from staunch.results import JobResult
+from staunch.retry import Retry
+from staunch.shell import Run, commands, environment, text
+
+TIMEOUT_S_DEFAULT = 3600.0
+
+# What an outcome means for the step, and whose failure it is.
+STATES = {
+    "succeeded": ("succeeded", ""),
+    "failed": ("failed", "tenant"),
+    "timed_out": ("timed_out", "tenant"),
+    "cancelled": ("cancelled", "refused"),
+    "lost": ("failed", "transient"),
+    "refused": ("failed", "refused"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What to ask for, how often, and from where in the pipeline."""
+
+    request: dict[str, Any]
+    retry: Retry
+    site: Site
+
+
+def request(
+    run: Run,
+    env: Mapping[str, str] | None,
+    cwd: str,
+    timeout: Duration,
+    pool: str,
+    volumes: Sequence[str],
+    checkout: bool,
+) -> dict[str, Any]:
+    """The JobRequest in its wire form. Raises TypeError or ValueError for a wrong option."""
+    if isinstance(volumes, str):
+        raise TypeError(f"volumes must be a list of names: volumes=[{volumes!r}]")
+    if not isinstance(checkout, bool):
+        raise TypeError(f"checkout must be True or False, not {checkout!r}")
+    if not text(pool, "pool"):
+        raise ValueError("pool must be the name of a pool of runners; leave it out for the default")
+    folder = text(cwd, "cwd")
+    return {
+        "steps": [command.wire(folder) for command in commands(run)],
+        "env": environment(env),
+        "timeout_s": seconds(timeout, "timeout"),
+        "pool": pool,
+        "volumes": [text(volume, "a volume") for volume in volumes],
+        "checkout": checkout,
+    }
+
+
+async def run(ledger: Ledger, key: str, call: Call) -> JobResult:
+    """Ask for attempts until one succeeds or there may be no further one."""
+    attempt = 1
+    while True:
+        ledger.ask("job", key, call.request, attempt=attempt, request=call.request)
+        report = await _report(ledger, key, attempt, call)
+        outcome = report["outcome"]
+        if outcome == "succeeded":
+            return _settle_succeeded(ledger, key, attempt, report)
+        error = _error(key, attempt, report)
+        again = call.retry.wants(outcome, attempt)
+        _settle_failed(ledger, key, attempt, call, error, again)
+        if not again:
+            raise error
+        try:
+            await asyncio.sleep(call.retry.pause(attempt, ledger.dice(f"{key}/{attempt}/pause")))
+        except asyncio.CancelledError:
+            ledger.settle("job", key, "cancelled", attempt=attempt)
+            raise
+        attempt += 1
+
+
+async def _report(ledger: Ledger, key: str, attempt: int, call: Call) -> dict[str, Any]:
+    report = ledger.open_job(key, attempt)
+    try:
+        return await report
+    except asyncio.CancelledError:
+        # It may have reported in the very moment in which it was cancelled.
+        if report.done() and not report.cancelled():
+            told = report.result()
+            if told["outcome"] == "succeeded":
+                _settle_succeeded(ledger, key, attempt, told)
+            else:
+                _settle_failed(ledger, key, attempt, call, _error(key, attempt, told), False)
+        else:
+            ledger.drop_job(key)
+            ledger.settle("job", key, "cancelled", attempt=attempt)
+        raise
+
+
+def _settle_succeeded(ledger: Ledger, key: str, attempt: int, report: dict[str, Any]) -> JobResult:
+    worked = max(0.0, report.get("finished_at", 0.0) - report.get("started_at", 0.0))
+    code = report.get("exit_code")
+    result = JobResult(
+        name=key,
+        exit_code=0 if code is None else code,
+        attempt=attempt,
+        seconds=round(worked, 3),
+        runner=report.get("runner", ""),
+    )
+    ledger.settle("job", key, "succeeded", attempt=attempt, value={"exit_code": result.exit_code})
+    return result
+
+
+def _error(key: str, attempt: int, report: dict[str, Any]) -> JobFailed:
+    return JobFailed(
+        key,
+        report["outcome"],
+        exit_code=report.get("exit_code"),
+        attempt=attempt,
+        message=report.get("message", ""),
+    )
+
+
+def _settle_failed(
+    ledger: Ledger, key: str, attempt: int, call: Call, error: JobFailed, again: bool
+) -> None:
+    state, kind = STATES.get(error.outcome, ("failed", "tenant"))
+    failure = ledger.failure(error, key)
+    failure["kind"] = kind
+    failure["file"], failure["line"] = call.site
+    ledger.settle("job", key, "retrying" if again else state, attempt=attempt, error=failure)

@@ -1,0 +1,86 @@
+"""The Ledger port: what a Step asks of the driver that moves the plan (pipelines/guest).
+
+Not for pipeline authors. Commands, results and failures are dicts in their wire form
+(`pipelines/commands.py`), because nothing of the host may be imported in the sandbox.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from random import Random
+from typing import Any, NamedTuple, Protocol
+
+
+class Site(NamedTuple):
+    """Where in the pipeline a step was asked for."""
+
+    file: str
+    line: int
+
+
+class Ledger(Protocol):
+    """One Run's books, as the verbs see them."""
+
+    seed: str
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The plan's loop; its time is the Run's."""
+        ...
+
+    def key(self, path: str) -> str:
+        """The key of the next step at this path: the path, and from the second on `#n`."""
+        ...
+
+    def given(self, verb: str, key: str, site: Site, step: Coroutine[Any, Any, Any]) -> None:
+        """This step was handed to the plan; by the Run's end it must have been awaited."""
+        ...
+
+    def ask(self, kind: str, key: str, options: dict[str, Any], **parts: Any) -> None:
+        """Record a command; `options` is what its fingerprint is made of."""
+        ...
+
+    def settle(self, kind: str, key: str, state: str, **parts: Any) -> None:
+        """Record a result."""
+        ...
+
+    def recall(self, key: str, attempt: int) -> dict[str, Any] | None:
+        """On replay: the recorded result of this `do` attempt, if it settled in this Turn."""
+        ...
+
+    def plain(self, key: str, value: Any) -> Any:
+        """The value as it will come back from the History. Raises TypeError or ValueError."""
+        ...
+
+    def failure(self, error: BaseException, key: str) -> dict[str, Any]:
+        """The exception as a Failure."""
+        ...
+
+    def dice(self, purpose: str) -> Random:
+        """A random stream that only this purpose uses."""
+        ...
+
+    def open_job(self, key: str, attempt: int) -> "asyncio.Future[dict[str, Any]]":
+        """Want an Attempt; the future becomes its report."""
+        ...
+
+    def drop_job(self, key: str) -> None:
+        """Want its end; it stays open until it has reported."""
+        ...
+
+    def open_gate(self, key: str, terms: dict[str, Any]) -> "asyncio.Future[dict[str, Any]]":
+        """Want answers; the future becomes the decision."""
+        ...
+
+    def close_gate(self, key: str) -> None:
+        """Nobody waits for this gate any more."""
+        ...
+
+    def open_wait(
+        self, key: str, signal: str, due: float | None
+    ) -> "asyncio.Future[dict[str, Any]]":
+        """Want a signal; the future is done already if one came before."""
+        ...
+
+    def close_wait(self, key: str, unused: "asyncio.Future[dict[str, Any]] | None") -> None:
+        """Nobody waits for this any more; `unused`: its signal, if there is one, is given back."""
+        ...

@@ -1,0 +1,24 @@
+"""What awaiting a step gives back."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """A job that succeeded. `seconds` is how long its last attempt worked, on `runner`."""
+
+    name: str
+    exit_code: int
+    attempt: int = 1
+    seconds: float = 0.0
+    runner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GateAnswer:
+    """An open gate: who approved it, in that order, and what the last of them entered."""
+
+    by: list[str]
+    inputs: dict[str, Any] = field(default_factory=dict)
+    comment: str = ""

@@ -1,0 +1,76 @@
+"""Retry: how often, how fast and after which outcomes a step is tried again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal, get_args
+
+from staunch.durations import Duration, seconds
+
+Backoff = Literal["constant", "linear", "exponential"]
+
+OUTCOMES = ("failed", "timed_out", "lost", "refused", "cancelled")
+ON_DEFAULT = ("failed", "timed_out", "lost")
+LIMIT_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Up to `limit` further attempts after the first, each after a pause.
+
+    The pause before retry n is `delay` (constant), n times it (linear) or 2 to the n-1 times it
+    (exponential), at most `max_delay`; with `jitter` a random part of it, at least half. `on` names
+    the outcomes that are tried again: a job's, or failed and timed_out for `step.do`.
+    """
+
+    limit: int
+    delay: Duration = "10s"
+    backoff: Backoff = "exponential"
+    jitter: bool = True
+    max_delay: Duration = "1h"
+    on: Sequence[str] = ON_DEFAULT
+
+    def __post_init__(self) -> None:
+        """Check it where it is written, not where it is first needed."""
+        if isinstance(self.limit, bool) or not isinstance(self.limit, int):
+            raise TypeError(f"Retry's limit must be a whole number, not {self.limit!r}")
+        if not 0 <= self.limit <= LIMIT_MAX:
+            raise ValueError(f"Retry's limit must be 0 to {LIMIT_MAX}, not {self.limit}")
+        if self.backoff not in get_args(Backoff):
+            raise ValueError(
+                f"Retry's backoff must be constant, linear or exponential, not {self.backoff!r}"
+            )
+        seconds(self.delay, "Retry's delay")
+        seconds(self.max_delay, "Retry's max_delay")
+        if isinstance(self.on, str):
+            raise TypeError(f"Retry's on must be a list of outcomes: on=[{self.on!r}]")
+        for outcome in self.on:
+            if outcome not in OUTCOMES:
+                raise ValueError(f"Retry's on has {outcome!r}; outcomes are {', '.join(OUTCOMES)}")
+
+    def wants(self, outcome: str, attempt: int) -> bool:
+        """Whether this outcome of this attempt (from 1) is followed by another."""
+        return attempt <= self.limit and outcome in self.on
+
+    def pause(self, attempt: int, dice: Random) -> float:
+        """The seconds between the end of `attempt` and the next."""
+        assert attempt >= 1, "attempts count from one"
+        base, longest = seconds(self.delay), seconds(self.max_delay)
+        if self.backoff == "linear":
+            base *= attempt
+        elif self.backoff == "exponential":
+            base *= 2.0 ** min(attempt - 1, 64)
+        pause = min(base, longest)
+        return pause * dice.uniform(0.5, 1.0) if self.jitter else pause
+
+
+NEVER = Retry(0)
+
+
+def checked(value: object) -> Retry:
+    """The Retry, or none at all. Raises TypeError for anything else."""
+    if value is None:
+        return NEVER
+    if isinstance(value, Retry):
+        return value
+    raise TypeError(f"retries must be a Retry, not {value!r}; write retries=Retry(3)")

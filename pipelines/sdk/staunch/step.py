@@ -1,0 +1,198 @@
+"""Step: the verbs of a plan. Each asks for something durable and gives an awaitable.
+
+Here: names, argument checks, and which verb does what; how each works is in its own module. Options
+are checked and the key is taken when the verb is called; the step begins when it is awaited.
+"""
+
+import difflib
+import sys
+import unicodedata
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar, overload
+
+from staunch import gates, jobs, waits, work
+from staunch.attempt import CURRENT
+from staunch.durations import Duration, optional_seconds
+from staunch.ledger import Ledger, Site
+from staunch.parallel import checked_steps, join
+from staunch.results import GateAnswer, JobResult
+from staunch.retry import Retry, checked
+from staunch.shell import Run
+
+T = TypeVar("T")
+
+NAME_CHARS_MAX = 256
+VERBS = ("do", "job", "gate", "sleep", "sleep_until", "wait_for_event", "parallel", "scope")
+
+
+class Step:
+    """What `run(event, step)` is given. `step.scope(name)` gives one whose names are apart."""
+
+    __slots__ = ("_ledger", "_path")
+
+    def __init__(self, ledger: Ledger, path: str = "") -> None:
+        self._ledger = ledger
+        self._path = path
+
+    def scope(self, name: str) -> "Step":
+        """The same verbs under a name of their own: `step.scope("eu").job("deploy", …)`."""
+        return Step(self._ledger, self._path + _name(name) + "/")
+
+    @overload
+    def do(
+        self,
+        name: str,
+        fn: Callable[..., Coroutine[Any, Any, T]],
+        *args: Any,
+        retries: Retry | None = ...,
+        timeout: Duration | None = ...,
+    ) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def do(
+        self,
+        name: str,
+        fn: Callable[..., T],
+        *args: Any,
+        retries: Retry | None = ...,
+        timeout: Duration | None = ...,
+    ) -> Coroutine[Any, Any, T]: ...
+    def do(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        *args: Any,
+        retries: Retry | None = None,
+        timeout: Duration | None = None,
+    ) -> Coroutine[Any, Any, Any]:
+        """Call `fn(*args)` here and keep what it returns: on replay it is not computed again.
+
+        The value must be plain data (what JSON holds) and comes back as such: a tuple as a list.
+        `timeout` bounds each attempt of an `async` function by the Run's clock.
+        """
+        if not callable(fn):
+            hint = "; pass the function itself: step.do(name, fn, *args)"
+            raise TypeError(f"step.do needs a function, not {type(fn).__name__}{hint}")
+        call = work.Call(fn, args, checked(retries), optional_seconds(timeout))
+        key = self._key("do", name)
+        return self._given("do", key, work.run(self._ledger, key, call))
+
+    def job(
+        self,
+        name: str,
+        run: Run,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str = ".",
+        timeout: Duration = jobs.TIMEOUT_S_DEFAULT,
+        retries: Retry | None = None,
+        pool: str = "default",
+        volumes: Sequence[str] = (),
+        checkout: bool = True,
+    ) -> Coroutine[Any, Any, JobResult]:
+        """Have a Runner execute shell commands; the first that fails ends the job.
+
+        Raises JobFailed. `retries` says whether a failed or lost attempt is tried again.
+        """
+        request = jobs.request(run, env, cwd, timeout, pool, volumes, checkout)
+        retry = checked(retries)
+        key = self._key("job", name)
+        call = jobs.Call(request, retry, _site(2))
+        return self._given("job", key, jobs.run(self._ledger, key, call))
+
+    def gate(
+        self,
+        name: str,
+        *,
+        approvers: Sequence[str] = (),
+        needed: int = 1,
+        inputs: Mapping[str, type | str] | None = None,
+        timeout: Duration | None = None,
+        message: str = "",
+    ) -> Coroutine[Any, Any, GateAnswer]:
+        """Wait until `needed` of the `approvers` (names or `@team`; none: anybody) approve.
+
+        `inputs` are asked of them: `{"percent": int}`. Raises GateRejected or GateTimedOut.
+        """
+        terms = gates.terms(approvers, needed, inputs, message)
+        limit = optional_seconds(timeout)
+        key = self._key("gate", name)
+        return self._given("gate", key, gates.run(self._ledger, key, terms, limit))
+
+    def sleep(self, name: str, duration: Duration) -> Coroutine[Any, Any, None]:
+        """Wait so long; hours and weeks cost nothing."""
+        options = {"seconds": waits.span(duration)}
+        key = self._key("sleep", name)
+        return self._given("sleep", key, waits.sleep(self._ledger, key, options))
+
+    def sleep_until(self, name: str, when: datetime | float) -> Coroutine[Any, Any, None]:
+        """Wait until a moment: a datetime with a time zone, or seconds since the epoch."""
+        options = {"until": waits.moment(when)}
+        key = self._key("sleep_until", name)
+        return self._given("sleep_until", key, waits.sleep(self._ledger, key, options))
+
+    def wait_for_event(
+        self, name: str, *, event: str | None = None, timeout: Duration | None = None
+    ) -> Coroutine[Any, Any, Any]:
+        """Wait for a signal called `event` (default: `name`) and give its payload.
+
+        One that came before counts; each is taken once. Raises StepTimedOut.
+        """
+        signal = name if event is None else event
+        if not isinstance(signal, str) or not signal:
+            raise TypeError(f"event must be the signal's name, not {signal!r}")
+        limit = optional_seconds(timeout)
+        key = self._key("wait_for_event", name)
+        waiting = waits.signal(self._ledger, key, signal, limit)
+        return self._given("wait_for_event", key, waiting)
+
+    def parallel(
+        self, *steps: Awaitable[Any], fail_fast: bool = True
+    ) -> Coroutine[Any, Any, list[Any]]:
+        """Await all of these at once; their results in the order given.
+
+        `fail_fast`: the first error cancels the others. Without, all end first, and then one error
+        is raised as it is, several as an ExceptionGroup.
+        """
+        checked_steps(steps)
+        return self._given("parallel", "", join(list(steps), fail_fast=fail_fast))
+
+    def __getattr__(self, name: str) -> Any:
+        """An unknown verb: name the nearest one."""
+        near = difflib.get_close_matches(name, VERBS, 1)
+        hint = f"did you mean step.{near[0]}? " if near else ""
+        raise AttributeError(f"there is no step.{name}: {hint}there are {', '.join(VERBS)}")
+
+    def _key(self, verb: str, name: str) -> str:
+        attempt = CURRENT.get()
+        if attempt is not None:
+            raise RuntimeError(
+                f"step.{verb}({name!r}) was called inside the body of step.do({attempt.key!r});"
+                " a body only computes: return a value, and use steps in run() itself"
+            )
+        return self._ledger.key(self._path + _name(name))
+
+    def _given(self, verb: str, key: str, step: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        self._ledger.given(verb, key, _site(3), step)
+        return step
+
+
+def _site(depth: int) -> Site:
+    frame = sys._getframe(depth)
+    return Site(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"a step's name must be a text, not {name!r}")
+    if not name.strip() or len(name) > NAME_CHARS_MAX:
+        raise ValueError(
+            f"a step's name must have 1 to {NAME_CHARS_MAX} characters, not {len(name)}"
+        )
+    if name.isascii() and name.isprintable() and "/" not in name and "#" not in name:
+        return name
+    for char in name:
+        if char in "/#" or unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp"):
+            hint = "; for groups of steps use step.scope(name)" if char == "/" else ""
+            raise ValueError(f"a step's name cannot hold {char!r}: {name!r}{hint}")
+    return name

@@ -1,0 +1,55 @@
+"""Triggers: `on.push(…)` and its kin, called at the top of a pipeline file.
+
+A declaration belongs to the module that makes it (`__staunch_triggers__`): no registry, so that
+nothing can leak from one pipeline to another.
+"""
+
+import sys
+from collections.abc import Sequence
+
+DECLARED = "__staunch_triggers__"
+
+
+class On:
+    """What a pipeline runs on. A file that declares nothing runs on pushes and pull requests."""
+
+    def push(
+        self, *, branches: Sequence[str] | None = None, tags: Sequence[str] | None = None
+    ) -> None:
+        """Every push to one of these branches (globs; None: all), or of one of these tags."""
+        if tags is not None:
+            _declare({"on": "tag", "tags": _globs(tags, "tags")})
+        if branches is not None or tags is None:
+            _declare({"on": "push", "branches": _globs(branches, "branches")})
+
+    def tag(self, *tags: str) -> None:
+        """Every new tag that matches one of these globs; none given: every tag."""
+        _declare({"on": "tag", "tags": _globs(tags, "tags")})
+
+    def pull_request(self, *, branches: Sequence[str] | None = None) -> None:
+        """Every pull request, opened or updated, into one of these branches (globs)."""
+        _declare({"on": "pull_request", "branches": _globs(branches, "branches")})
+
+    def manual(self) -> None:
+        """Only when somebody starts it (which is always possible)."""
+        _declare({"on": "manual"})
+
+    def __getattr__(self, name: str) -> object:
+        """An unknown trigger: say which there are."""
+        raise AttributeError(f"there is no on.{name}; there are push, tag, pull_request, manual")
+
+
+on = On()
+
+
+def _globs(globs: Sequence[str] | None, what: str) -> list[str]:
+    if globs is None:
+        return []
+    if isinstance(globs, str) or not all(isinstance(glob, str) for glob in globs):
+        raise TypeError(f"{what} must be a list of texts, like {what}=['main'], not {globs!r}")
+    return list(globs)
+
+
+def _declare(trigger: dict[str, object]) -> None:
+    module = sys._getframe(2).f_globals
+    module.setdefault(DECLARED, []).append(trigger)

@@ -1,0 +1,99 @@
+"""`step.do`: code of the plan whose result is kept.
+
+A plain function is not called again on replay: its recorded value is taken. One that raised is, for
+the plan may catch its exception and only the real one will do; so is an `async` one, because its
+waits are a part of the order in which everything happens. Both give the same again.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any
+
+from staunch.attempt import CURRENT, Attempt
+from staunch.errors import NonRetryable, StepTimedOut
+from staunch.ledger import Ledger
+from staunch.retry import Retry
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What to call and how often."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    retry: Retry
+    timeout: float | None
+
+
+async def run(ledger: Ledger, key: str, call: Call) -> Any:
+    """Attempt it until it succeeds or may not be tried again."""
+    ledger.ask("do", key, {"retries": call.retry.limit, "timeout": call.timeout})
+    is_async = _is_async(call.fn)
+    number = 1
+    while True:
+        if not is_async and (memo := ledger.recall(key, number)) is not None:
+            ledger.settle("do", key, "succeeded", attempt=number, value=memo.get("value"))
+            return memo.get("value")
+        try:
+            value = await _attempt(ledger, key, number, call, is_async)
+        except asyncio.CancelledError:
+            ledger.settle("do", key, "cancelled", attempt=number)
+            raise
+        except Exception as error:
+            state = "timed_out" if isinstance(error, StepTimedOut) else "failed"
+            again = not isinstance(error, NonRetryable) and call.retry.wants(state, number)
+            failure = ledger.failure(error, key)
+            shown = "retrying" if again else state
+            ledger.settle("do", key, shown, attempt=number, error=failure)
+            if not again:
+                raise
+        else:
+            ledger.settle("do", key, "succeeded", attempt=number, value=value)
+            return value
+        try:
+            await asyncio.sleep(call.retry.pause(number, ledger.dice(f"{key}/{number}/pause")))
+        except asyncio.CancelledError:
+            ledger.settle("do", key, "cancelled", attempt=number)
+            raise
+        number += 1
+
+
+async def _attempt(ledger: Ledger, key: str, number: int, call: Call, is_async: bool) -> Any:
+    attempt = Attempt(ledger.seed, key, number)
+    if is_async:
+        return ledger.plain(key, await _in_task(ledger, attempt, call))
+    token = CURRENT.set(attempt)
+    try:
+        value = call.fn(*call.args)
+    finally:
+        CURRENT.reset(token)
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        raise NonRetryable(
+            f"the function of step.do({key!r}) returned an awaitable; pass the async function"
+            " itself: step.do(name, fn, *args), not a lambda around it"
+        )
+    return ledger.plain(key, value)
+
+
+async def _in_task(ledger: Ledger, attempt: Attempt, call: Call) -> Any:
+    context = copy_context()
+    context.run(CURRENT.set, attempt)
+    body = ledger.loop.create_task(call.fn(*call.args), context=context)
+    try:
+        async with asyncio.timeout(call.timeout) as limit:
+            return await body
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise StepTimedOut(attempt.key, call.timeout or 0.0) from None
+
+
+def _is_async(fn: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(
+        getattr(fn, "__call__", None)  # noqa: B004
+    )
