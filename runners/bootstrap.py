@@ -94,7 +94,7 @@ async def serve(options: Options) -> int:
         log.error("cannot start", cause=str(error))  # noqa: TRY400  a plain mistake, no fault
         return 1
     runner = data.runner_id()
-    executor = await asyncio.to_thread(executor_of, options)
+    executor = executor_of(options)
     connecting = asyncio.create_task(
         NatsLink.connect(options.nats, pool=options.pool, name=f"runner {runner}")
     )

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from pipelines.job import JobSpec
-from runners.executors.bubblewrap import find_bwrap
+from runners import spawn
+from runners.executors.bubblewrap import find_bwrap, staged_program
 from runners.ports import Launch, Refused
 
 PROBE_S = 10.0
@@ -118,19 +119,24 @@ def _in_sandbox(
             words += ["--ro-bind", str(path), str(path)]
     for bind in binds or []:
         words += ["--ro-bind", bind, bind]
-    user = uid_base if os.geteuid() == 0 else None
+    is_root = os.geteuid() == 0
+    program, mounts = staged_program(bwrap, is_root=is_root)
+    user = uid_base if is_root else None
+
+    def become_job() -> None:
+        spawn.stage(msgspec.to_builtins(mounts))
+        spawn.give_up_rights({"uid": user, "gid": user, "limits": {}})
+
     try:
         ended = subprocess.run(  # noqa: S603  our own words, no shell
-            [bwrap, *words, *command],
+            [program, *words, *command],
             env={},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PROBE_S,
             check=False,
             cwd="/",
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
+            preexec_fn=become_job,  # as a shim does it; no thread runs here
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)

