@@ -4,7 +4,7 @@ Nothing of the machine's or the user's configuration is read, no hook or filter 
 opens, and only the protocol that the caller names may be used. Each call has a time cap and an
 output cap, and its whole process group dies at the end of the time.
 
-GitPython's convenience calls (`repo.git.fetch(…)`) check nothing and are used nowhere.
+GitPython's dynamic calls (`repo.git.<command>`) check nothing and are used nowhere.
 """
 
 import os
