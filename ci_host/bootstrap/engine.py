@@ -2,8 +2,6 @@
 
 import asyncio
 import gc
-import os
-import secrets
 import time
 
 import structlog
@@ -26,6 +24,7 @@ from ci_host.adapters.nats.stores import (
 )
 from ci_host.adapters.nats.wakeups import NatsWakeUps
 from ci_host.adapters.wasm.sandbox import open_sandbox
+from ci_host.bootstrap.incarnation import incarnation
 from ci_host.engine.actors import Actors, EngineLimits
 from ci_host.engine.crash_slots import CrashSlots
 from ci_host.engine.intake import Intake
@@ -35,16 +34,14 @@ from ci_host.engine.triggers import Triggers
 from ci_host.engine.turns import TurnMaker
 from ci_host.settings import ProcessSettings
 from ci_host.tenant.sandbox import Sandbox
+from pipelines.repo import Delivery
+from webhooks.forge import Ignored, ParsedEvent
+from webhooks.manual import MANUAL_EVENT, parse_manual
 from webhooks.registry import parse_delivery
 
 THREADS = 2
 
 log = structlog.get_logger()
-
-
-def incarnation() -> str:
-    """A name for this process's life: never used twice, readable in a timeline."""
-    return f"{int(time.time())}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 async def run_engine(process: ProcessSettings) -> None:
@@ -102,6 +99,10 @@ async def _serve(
         await wakes.stop()
 
 
+def _parse(delivery: Delivery) -> list[ParsedEvent] | Ignored:
+    return parse_manual(delivery) if delivery.event == MANUAL_EVENT else parse_delivery(delivery)
+
+
 async def _intake(
     process: ProcessSettings, bus: Bus, history: NatsHistory, prepareds: Prepareds
 ) -> Intake:
@@ -119,7 +120,7 @@ async def _intake(
         history,
         NatsStatusOutbox(bus),
         NatsOutcomes(bus),
-        parse=parse_delivery,
+        parse=_parse,
         now=time.time,
         shards=settings.shards,
         base_url=settings.url,

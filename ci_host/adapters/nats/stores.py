@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
+from ci_host.access import Token
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, Refused
 from ci_host.ports import Missing, Unavailable
@@ -81,6 +82,10 @@ class NatsCatalog:
     async def put_repo(self, repo: Repo) -> None:
         """Add or replace; durable when it returns."""
         await self._put("repo", repo.id, repo)
+
+    async def put_token(self, token: Token) -> None:
+        """Add or replace; durable when it returns."""
+        await self._put("token", token.digest, token)
 
     async def _put(self, kind: str, name: str, value: msgspec.Struct) -> None:
         await self._bus.publish(subjects.config(kind, name), msgspec.json.encode(value))

@@ -1,0 +1,25 @@
+"""The `staunch` command, and the entry of every process of a host.
+
+`process <role> <settings>` is what the supervisor starts; everything else is the command line, which
+is imported only then: an engine has no use for it.
+"""
+
+import sys
+
+
+def main() -> None:
+    """Dispatch. Exits with a code that docs/guide/cli.md lists."""
+    if not __debug__:
+        sys.exit("staunch checks its invariants with assert: start Python without -O")
+    if sys.argv[1:2] == ["process"]:
+        from ci_host.bootstrap.process import run_process
+
+        run_process(sys.argv[2], sys.argv[3])
+        return
+    from ci_host.cli import run_cli
+
+    run_cli()
+
+
+if __name__ == "__main__":
+    main()

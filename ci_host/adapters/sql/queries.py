@@ -1,0 +1,120 @@
+"""Queries: what pages, lists and the command line ask of the read model. Read-only, blocking."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, desc, select
+
+from ci_host.adapters.sql.read_model import ReadModel
+from ci_host.adapters.sql.tables import (
+    AttemptRow,
+    DeliveryRow,
+    InputRow,
+    ProcessStartRow,
+    RunRow,
+    StepRow,
+    TurnRow,
+)
+
+PAGE_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which Runs to list. Empty fields do not filter; `before` pages backwards by creation time."""
+
+    repo: str = ""
+    state: str = ""
+    ref: str = ""
+    commit: str = ""
+    before: float | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """Everything that a Run's page shows."""
+
+    run: RunRow
+    steps: Sequence[StepRow]
+    attempts: Sequence[AttemptRow]
+    turns: Sequence[TurnRow]
+    inputs: Sequence[InputRow]
+    restarts: Sequence[ProcessStartRow]
+
+
+def list_runs(model: ReadModel, wish: RunFilter) -> Sequence[RunRow]:
+    """Newest first."""
+    query = select(RunRow).order_by(desc(RunRow.created_at)).limit(min(wish.limit, PAGE_MAX))
+    if wish.repo:
+        query = query.where((RunRow.repo == wish.repo) | (RunRow.repo_name == wish.repo))
+    if wish.state:
+        query = query.where(RunRow.state == wish.state)
+    if wish.ref:
+        query = query.where(RunRow.ref == wish.ref)
+    if wish.commit:
+        query = query.where(col(RunRow.commit).startswith(wish.commit))
+    if wish.before is not None:
+        query = query.where(RunRow.created_at < wish.before)
+    with Session(model.engine) as session:
+        return session.exec(query).all()
+
+
+def find_runs(model: ReadModel, prefix: str) -> Sequence[str]:
+    """Ids that begin with a prefix, or whose part behind the dash does; at most a few."""
+    both = col(RunRow.id).startswith(prefix) | col(RunRow.id).contains(f"-{prefix}")
+    with Session(model.engine) as session:
+        return session.exec(select(RunRow.id).where(both).limit(5)).all()
+
+
+def run_detail(model: ReadModel, run: str) -> RunDetail | None:
+    """One Run with all that belongs to it, or None."""
+    with Session(model.engine) as session:
+        row = session.get(RunRow, run)
+        if row is None:
+            return None
+        until = row.finished_at or float("inf")
+        restarts = select(ProcessStartRow).where(
+            ProcessStartRow.at > row.created_at, ProcessStartRow.at < until
+        )
+        by_run = AttemptRow.run == run
+        return RunDetail(
+            run=row,
+            steps=session.exec(
+                select(StepRow).where(StepRow.run == run).order_by(col(StepRow.position))
+            ).all(),
+            attempts=session.exec(
+                select(AttemptRow).where(by_run).order_by(col(AttemptRow.queued_at))
+            ).all(),
+            turns=session.exec(
+                select(TurnRow).where(TurnRow.run == run).order_by(col(TurnRow.number))
+            ).all(),
+            inputs=session.exec(
+                select(InputRow).where(InputRow.run == run).order_by(col(InputRow.sequence))
+            ).all(),
+            restarts=session.exec(restarts.order_by(col(ProcessStartRow.at))).all(),
+        )
+
+
+def latest_run(model: ReadModel, repo: str, commit: str, pipeline: str) -> RunRow | None:
+    """The newest Run of this pipeline at this commit, or None."""
+    query = (
+        select(RunRow)
+        .where(RunRow.repo == repo, RunRow.commit == commit, RunRow.pipeline == pipeline)
+        .order_by(desc(RunRow.created_at))
+    )
+    with Session(model.engine) as session:
+        return session.exec(query.limit(1)).first()
+
+
+def list_deliveries(model: ReadModel, limit: int) -> Sequence[DeliveryRow]:
+    """Newest first."""
+    query = select(DeliveryRow).order_by(desc(DeliveryRow.received_at)).limit(min(limit, PAGE_MAX))
+    with Session(model.engine) as session:
+        return session.exec(query).all()
+
+
+def attempt(model: ReadModel, job: str) -> AttemptRow | None:
+    """One Attempt by its job id, or None."""
+    with Session(model.engine) as session:
+        return session.get(AttemptRow, job)

@@ -1,0 +1,33 @@
+"""App: the FastAPI application of a host process, put together from its routers."""
+
+import time
+
+from fastapi import FastAPI
+
+from ci_host.api import installation, logs, problems, runs
+from ci_host.api.services import Services
+from webhooks.routes import webhook_routes
+
+DESCRIPTION = """Durable CI/CD pipelines. Every error is `application/problem+json` and says what
+to do next. Lists are paged with `next`; times are seconds since the epoch."""
+
+
+def create_app(services: Services) -> FastAPI:
+    """The application; `services` is what its routes find as `Here`."""
+    app = FastAPI(
+        title="Staunch",
+        version="1",
+        description=DESCRIPTION,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    problems.install(app)
+    app.include_router(
+        webhook_routes(connections=services.directory, inbox=services.inbox, now=time.time)
+    )
+    app.include_router(runs.router)
+    app.include_router(logs.router)
+    app.include_router(installation.router)
+    return app

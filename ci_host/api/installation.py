@@ -1,0 +1,134 @@
+"""Routes of the installation: connections, repositories, tokens, deliveries, runners, health."""
+
+import asyncio
+import secrets
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from ci_host.access import Token, digest_of_secret, new_secret
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.sql import queries
+from ci_host.api import views
+from ci_host.api.auth import Admin, Here, Person
+from ci_host.api.problems import Problem
+from pipelines.repo import Connection, ForgeKind, Repo
+
+router = APIRouter(prefix="/api/v1", tags=["installation"])
+
+
+class ConnectionBody(BaseModel):
+    """A forge. Without `secret` one is made and answered once; a new one keeps the old beside it."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    kind: ForgeKind
+    api_url: str = ""
+    token: str = ""
+    secret: str = ""
+
+
+class RepoBody(BaseModel):
+    """A repository: `external_id` is the forge's own id (a plain git repository's path)."""
+
+    connection: str
+    external_id: str
+    name: str
+    clone_url: str
+
+
+class TokenBody(BaseModel):
+    """A person's key."""
+
+    name: str = Field(min_length=1, max_length=100)
+    teams: list[str] = Field(default_factory=list)
+    admin: bool = False
+
+
+@router.get("/whoami", summary="Who I am here")
+async def whoami(_here: Here, who: Person) -> dict[str, Any]:
+    """The name that gates see."""
+    return {"name": who.name, "teams": who.teams, "admin": who.admin}
+
+
+@router.get("/connections", summary="List connections")
+async def list_connections(here: Here, _who: Person) -> dict[str, Any]:
+    """Without their secrets."""
+    found = sorted(await here.catalog.connections(), key=lambda c: c.id)
+    return {"connections": [views.connection_view(c, here.settings.url) for c in found]}
+
+
+@router.put("/connections", summary="Add a connection, or change one")
+async def put_connection(here: Here, _who: Admin, body: ConnectionBody) -> dict[str, Any]:
+    """Answers the webhook's secret. The one before is still accepted, until the next change."""
+    old = await here.catalog.connection(body.id)
+    kept = old.secrets[:1] if old is not None else []
+    secret = body.secret or (kept[0] if kept else secrets.token_urlsafe(32))
+    connection = Connection(
+        id=body.id,
+        kind=body.kind,
+        api_url=body.api_url.rstrip("/"),
+        token=body.token or (old.token if old is not None else ""),
+        secrets=[secret, *(s for s in kept if s != secret)],
+    )
+    await here.catalog.put_connection(connection)
+    here.directory.connections[connection.id] = connection
+    return {**views.connection_view(connection, here.settings.url), "secret": secret}
+
+
+@router.get("/repos", summary="List repositories")
+async def list_repos(here: Here, _who: Person) -> dict[str, Any]:
+    """With each one's webhook URL."""
+    found = sorted(await here.catalog.repos(), key=lambda repo: repo.name)
+    return {"repos": [views.repo_view(repo, here.settings.url) for repo in found]}
+
+
+@router.put("/repos", summary="Register a repository, or change one")
+async def put_repo(here: Here, _who: Admin, body: RepoBody) -> dict[str, Any]:
+    """Pushes to a repository that is not registered are recorded and ignored."""
+    if await here.catalog.connection(body.connection) is None:
+        raise Problem(404, "No such connection", f"Add connection {body.connection!r} first.")
+    repo = Repo(id=f"{body.connection}/{body.external_id}", **body.model_dump())
+    await here.catalog.put_repo(repo)
+    here.directory.repos[repo.id] = repo
+    return views.repo_view(repo, here.settings.url)
+
+
+@router.post("/tokens", status_code=201, summary="Make a token for a person")
+async def make_token(here: Here, _who: Admin, body: TokenBody) -> dict[str, Any]:
+    """The secret is answered once and kept nowhere."""
+    secret = new_secret()
+    token = Token(
+        digest=digest_of_secret(secret),
+        name=body.name,
+        teams=body.teams,
+        admin=body.admin,
+        created_at=here.now(),
+    )
+    await here.catalog.put_token(token)
+    here.directory.tokens[token.digest] = token
+    return {"name": token.name, "teams": token.teams, "admin": token.admin, "secret": secret}
+
+
+@router.get("/deliveries", summary="List webhook deliveries and what became of them")
+async def list_deliveries(
+    here: Here, _who: Person, limit: Annotated[int, Query(ge=1, le=queries.PAGE_MAX)] = 50
+) -> dict[str, Any]:
+    """Newest first; `reason` says why a delivery started nothing."""
+    rows = await asyncio.to_thread(queries.list_deliveries, here.model, limit)
+    return {"deliveries": [views.delivery_view(row) for row in rows]}
+
+
+@router.get("/runners", summary="List runners that are alive")
+async def list_runners(here: Here, _who: Person) -> dict[str, Any]:
+    """From their heartbeats; one that was silent for 90 s is not listed."""
+    beats = await here.bus.read(subjects.RUNNERS, "runner.*")
+    return {"runners": [msgspec.json.decode(beat.body) for beat in beats]}
+
+
+@router.get("/ready", summary="Whether this host can work", tags=["health"])
+async def ready(here: Here) -> dict[str, Any]:
+    """503 while the store does not answer. Needs no token."""
+    await here.bus.request("$JS.API.INFO")
+    return {"ready": True}

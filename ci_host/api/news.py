@@ -1,0 +1,76 @@
+"""News: who waits for a Run to move is told at once, by hints that may be lost.
+
+A hint says only that it is worth looking. Whoever looks reads what is durable.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from nats.aio.msg import Msg
+
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.bus import Bus
+
+# A hint that is lost with a connection costs this long.
+LOOK_AGAIN_S = 2.0
+
+
+class Watch:
+    """One who waits for news of a subject."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def tell(self) -> None:
+        """Something happened."""
+        self._event.set()
+
+    async def wait_news(self) -> None:
+        """Until something happened since the last call, or it is time to look anyway."""
+        try:
+            async with asyncio.timeout(LOOK_AGAIN_S):
+                await self._event.wait()
+        except TimeoutError:
+            return
+        self._event.clear()
+
+
+class News:
+    """Listens to the Runs' and logs' subjects. Start it once."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._watches: dict[str, set[Watch]] = {}
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        await self._bus.client.subscribe("run.>", cb=self._on_run)
+        await self._bus.client.subscribe("log.>", cb=self._on_log)
+        await self._bus.client.subscribe("outcome.>", cb=self._on_outcome)
+
+    async def _on_run(self, message: Msg) -> None:
+        self.tell(subjects.run_of(message.subject))
+
+    async def _on_log(self, message: Msg) -> None:
+        self.tell(message.subject)
+
+    async def _on_outcome(self, message: Msg) -> None:
+        self.tell(message.subject)
+
+    def tell(self, topic: str) -> None:
+        """Wake whoever waits for this topic (a run id, or a subject), or for everything."""
+        for watch in [*self._watches.get(topic, ()), *self._watches.get("", ())]:
+            watch.tell()
+
+    @asynccontextmanager
+    async def watching(self, topic: str) -> AsyncIterator[Watch]:
+        """A Watch on a topic; an empty one hears of everything."""
+        watch = Watch()
+        self._watches.setdefault(topic, set()).add(watch)
+        try:
+            yield watch
+        finally:
+            self._watches[topic].discard(watch)
+            if not self._watches[topic]:
+                del self._watches[topic]

@@ -1,0 +1,177 @@
+"""Routes of Runs: list, show, wait, start, answer gates, signal, cancel."""
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from ci_host.adapters.sql import queries
+from ci_host.api import views
+from ci_host.api.auth import Here, Person
+from ci_host.api.problems import Problem
+from ci_host.api.services import Services
+from ci_host.api.starting import start_again, start_by_delivery
+from ci_host.engine.people import Answer
+from pipelines.ids import RunId, shard_of
+from pipelines.run import FINAL
+
+WAIT_S_MAX = 60.0
+
+router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
+
+
+class GateAnswer(BaseModel):
+    """`inputs` must hold exactly what the gate asks for, if it is approved."""
+
+    approved: bool = True
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    comment: str = ""
+
+
+class SignalBody(BaseModel):
+    """`id` is the sender's own: the same id twice is one signal."""
+
+    name: str
+    payload: Any = None
+    id: str = ""
+
+
+class CancelBody(BaseModel):
+    """Why; shown on the run's page."""
+
+    reason: str = ""
+
+
+class StartBody(BaseModel):
+    """A manual start. `key` makes it repeatable: the same key twice is one run."""
+
+    repo: str
+    ref: str = ""
+    commit: str
+    pipeline: str = "pipeline"
+    key: str = ""
+
+
+async def resolve(here: Services, text: str) -> RunId:
+    """A run id from what a person typed: the id, or a beginning of it that only one has."""
+    try:
+        shard_of(RunId(text))
+    except ValueError:
+        pass
+    else:
+        if await here.history.started(RunId(text)) is not None:
+            return RunId(text)
+    found = await asyncio.to_thread(queries.find_runs, here.model, text)
+    if len(found) == 1:
+        return RunId(found[0])
+    if found:
+        raise Problem(409, "More than one run", f"{text!r} begins {', '.join(found)}; type more.")
+    raise Problem(404, "No such run", f"There is no run {text!r}; `staunch runs` lists them.")
+
+
+@router.get("", summary="List runs, newest first")
+async def list_runs(
+    here: Here,
+    _who: Person,
+    repo: str = "",
+    state: str = "",
+    ref: str = "",
+    commit: str = "",
+    before: float | None = None,
+    limit: Annotated[int, Query(ge=1, le=queries.PAGE_MAX)] = 50,
+) -> dict[str, Any]:
+    """`before` is the `created_at` of the last run of the page before; `next` gives it."""
+    wish = queries.RunFilter(repo, state, ref, commit, before, limit)
+    rows = await asyncio.to_thread(queries.list_runs, here.model, wish)
+    url = here.settings.url
+    following = rows[-1].created_at if len(rows) == limit else None
+    return {"runs": [views.run_view(row, url) for row in rows], "next": following}
+
+
+@router.post("", status_code=201, summary="Start a run by hand")
+async def start_run(here: Here, who: Person, body: StartBody) -> dict[str, Any]:
+    """The code is what the repository holds at `commit`; a commit that ran before starts at once."""
+    again = await start_again(here, who, body.repo, body.commit, body.pipeline, body.key)
+    if again is not None:
+        return {"runs": [again]}
+    outcome = await start_by_delivery(here, who, body.repo, body.ref, body.commit, body.key)
+    if not outcome.runs:
+        raise Problem(422, "Nothing was started", outcome.reason)
+    return {"runs": outcome.runs}
+
+
+@router.get("/{run}", summary="One run with its steps, attempts and history")
+async def show_run(here: Here, _who: Person, run: str) -> dict[str, Any]:
+    """What the read model knows; a moment behind the history at most."""
+    found = await resolve(here, run)
+    detail = await asyncio.to_thread(queries.run_detail, here.model, found)
+    if detail is None:
+        raise Problem(404, "Not there yet", f"Run {found} has only just begun; try again.")
+    return views.detail_view(detail, here.settings.url)
+
+
+@router.get("/{run}/wait", summary="Wait until a run is over")
+async def wait_run(
+    here: Here, _who: Person, run: str, timeout_s: Annotated[float, Query(ge=0)] = WAIT_S_MAX
+) -> dict[str, Any]:
+    """Answers when the run is over, or after `timeout_s` with the state it is in then."""
+    found = await resolve(here, run)
+    state = "pending"
+    async with here.news.watching(found) as watch:
+        try:
+            async with asyncio.timeout(min(timeout_s, WAIT_S_MAX)):
+                while True:
+                    last = await here.history.last_turn(found)
+                    state = last.turn.state if last is not None else state
+                    if state in FINAL:
+                        break
+                    await watch.wait_news()
+        except TimeoutError:
+            return {"run": found, "state": state, "over": False}
+    return {"run": found, "state": state, "over": True}
+
+
+@router.get("/{run}/history", summary="A run's history as it is stored")
+async def show_history(here: Here, _who: Person, run: str) -> dict[str, Any]:
+    """Inputs and Turns in stream order; docs/bus.md says what their fields mean."""
+    found = await resolve(here, run)
+    stored = await here.history.read(found)
+    return {
+        "run": found,
+        "armed": stored.armed,
+        "inputs": [
+            {"sequence": i.sequence, "at": i.at, "body": msgspec.to_builtins(i.input)}
+            for i in stored.inputs
+        ],
+        "turns": [
+            {"sequence": t.sequence, "turn": msgspec.to_builtins(t.turn)} for t in stored.turns
+        ],
+    }
+
+
+@router.post("/{run}/gates/{key:path}", summary="Approve or reject at a gate")
+async def answer_gate(
+    here: Here, who: Person, run: str, key: str, body: GateAnswer
+) -> dict[str, Any]:
+    """Accepted only from one of its approvers, once, while it waits, with the inputs it asks for."""
+    found = await resolve(here, run)
+    await here.people.answer_gate(found, key, who, Answer(body.approved, body.inputs, body.comment))
+    return {"run": found, "gate": key, "approved": body.approved, "by": who.name}
+
+
+@router.post("/{run}/signals", status_code=202, summary="Send a signal to a run")
+async def send_signal(here: Here, who: Person, run: str, body: SignalBody) -> dict[str, Any]:
+    """Kept if nobody waits for it yet."""
+    found = await resolve(here, run)
+    await here.people.signal(found, body.name, body.payload, who, body.id)
+    return {"run": found, "signal": body.name}
+
+
+@router.post("/{run}/cancel", status_code=202, summary="Cancel a run")
+async def cancel_run(here: Here, who: Person, run: str, body: CancelBody) -> dict[str, Any]:
+    """The plan's cleanup code still runs; then the run is `cancelled`."""
+    found = await resolve(here, run)
+    await here.people.cancel(found, body.reason, who)
+    return {"run": found}

@@ -1,0 +1,30 @@
+"""Services: what the routes need, put together once by `bootstrap/host.py`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ci_host.adapters.nats.bus import Bus
+from ci_host.adapters.nats.directory import Directory
+from ci_host.adapters.nats.history import NatsHistory
+from ci_host.adapters.nats.stores import NatsCatalog, NatsInbox
+from ci_host.adapters.sql.read_model import ReadModel
+from ci_host.api.news import News
+from ci_host.engine.people import People
+from ci_host.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One per host process."""
+
+    settings: Settings
+    bus: Bus
+    history: NatsHistory
+    catalog: NatsCatalog
+    inbox: NatsInbox
+    directory: Directory
+    model: ReadModel
+    people: People
+    news: News
+    now: Callable[[], float]
+    new_id: Callable[[], str]

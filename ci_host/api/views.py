@@ -1,0 +1,76 @@
+"""Views: rows of the read model as the JSON that the API promises. Pure."""
+
+from typing import Any
+
+import msgspec
+
+from ci_host.adapters.sql.queries import RunDetail
+from ci_host.adapters.sql.tables import AttemptRow, DeliveryRow, RunRow, StepRow
+from pipelines.repo import Connection, Repo
+
+
+def run_view(row: RunRow, url: str) -> dict[str, Any]:
+    """One Run as lists show it."""
+    view = row.model_dump(exclude={"error_json", "output_json"})
+    view["error"] = _json(row.error_json)
+    view["output"] = _json(row.output_json)
+    view["url"] = f"{url}/runs/{row.id}"
+    return view
+
+
+def step_view(row: StepRow) -> dict[str, Any]:
+    """One Step."""
+    hidden = {"run", "position", "gate_json", "approved_by_json", "value_json", "error_json"}
+    view = row.model_dump(exclude=hidden)
+    view["gate"] = _json(row.gate_json)
+    view["approved_by"] = _json(row.approved_by_json)
+    view["value"] = _json(row.value_json)
+    view["error"] = _json(row.error_json)
+    return view
+
+
+def attempt_view(row: AttemptRow) -> dict[str, Any]:
+    """One Attempt of a Job."""
+    view = row.model_dump(exclude={"annotations_json", "run"})
+    view["annotations"] = _json(row.annotations_json)
+    return view
+
+
+def detail_view(detail: RunDetail, url: str) -> dict[str, Any]:
+    """One Run with its Steps, Attempts, Turns, inputs and the restarts that it lived through."""
+    return {
+        **run_view(detail.run, url),
+        "steps": [step_view(step) for step in detail.steps],
+        "attempts": [attempt_view(attempt) for attempt in detail.attempts],
+        "history": [turn.model_dump(exclude={"run"}) for turn in detail.turns],
+        "inputs": [given.model_dump(exclude={"run"}) for given in detail.inputs],
+        "restarts": [start.model_dump() for start in detail.restarts],
+    }
+
+
+def delivery_view(row: DeliveryRow) -> dict[str, Any]:
+    """One Delivery."""
+    view = row.model_dump(exclude={"runs_json"})
+    view["runs"] = _json(row.runs_json)
+    return view
+
+
+def repo_view(repo: Repo, url: str) -> dict[str, Any]:
+    """One Repo, with the URL that its forge's webhook calls."""
+    return {**msgspec.to_builtins(repo), "webhook": f"{url}/hooks/{repo.connection}"}
+
+
+def connection_view(connection: Connection, url: str) -> dict[str, Any]:
+    """One Connection without its secrets."""
+    return {
+        "id": connection.id,
+        "kind": connection.kind,
+        "api_url": connection.api_url,
+        "webhook": f"{url}/hooks/{connection.id}",
+        "secrets": len(connection.secrets),
+        "has_token": bool(connection.token),
+    }
+
+
+def _json(text: str | None) -> Any:  # noqa: ANN401 whatever was stored
+    return None if text is None else msgspec.json.decode(text)

@@ -1,0 +1,161 @@
+"""The host process: webhooks, API, pages, projections and statuses. It holds no tenant code."""
+
+import asyncio
+import os
+import secrets
+import time
+from pathlib import Path
+
+import httpx2
+import msgspec
+import structlog
+import uvicorn
+
+from ci_host.access import Token, digest_of_secret, new_secret
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.bus import Bus, connect
+from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
+from ci_host.adapters.nats.directory import Directory
+from ci_host.adapters.nats.history import NatsHistory
+from ci_host.adapters.nats.marks import mark_start
+from ci_host.adapters.nats.stores import NatsCatalog, NatsInbox, NatsStatusOutbox
+from ci_host.adapters.sql.read_model import ReadModel
+from ci_host.api.app import create_app
+from ci_host.api.news import News
+from ci_host.api.services import Services
+from ci_host.bootstrap.incarnation import incarnation
+from ci_host.engine.people import People
+from ci_host.engine.statuses import StatusDelivery, StatusReporter
+from ci_host.ports import TurnNews
+from ci_host.projector import Projector
+from ci_host.settings import ProcessSettings
+from pipelines.codec import decode_turn
+from pipelines.status import Status
+from webhooks.reporter import StatusSender
+
+NEW_CONNECTIONS_S = 1.0
+FORGE_TIMEOUT_S = 15.0
+
+log = structlog.get_logger()
+
+
+async def run_host(process: ProcessSettings) -> None:
+    """Serve until cancelled."""
+    settings = process.settings
+    name = incarnation()
+    bus = await connect(process.nats_url, name="host")
+    model = ReadModel(f"sqlite:///{settings.data / 'read-model.sqlite'}")
+    directory = Directory(bus)
+    await directory.start()
+    await first_token(bus, directory, settings.data)
+    news = News(bus)
+    await news.start()
+    history = NatsHistory(bus, name)
+    services = Services(
+        settings=settings,
+        bus=bus,
+        history=history,
+        catalog=NatsCatalog(bus),
+        inbox=NatsInbox(bus),
+        directory=directory,
+        model=model,
+        people=People(history, now=time.time, new_id=new_id),
+        news=news,
+        now=time.time,
+        new_id=new_id,
+    )
+    await mark_start(bus, "host", name)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(Projector(bus, model, settings.shards).serve())
+            for shard in range(settings.shards):
+                group.create_task(_reporter(bus, history, shard, settings.url).serve())
+            group.create_task(deliver_statuses(bus, directory))
+            group.create_task(_serve_http(services))
+    finally:
+        model.close()
+        await bus.close()
+
+
+def new_id() -> str:
+    """An id that was never used."""
+    return secrets.token_hex(12)
+
+
+def _reporter(bus: Bus, history: NatsHistory, shard: int, base_url: str) -> StatusReporter:
+    rule = ConsumerRule(
+        subjects.runs_stream(shard), "reporter", (f"run.{shard}.*.turn",), exclusive=True
+    )
+    queue: NatsQueue[TurnNews] = NatsQueue(bus, rule, _turn_news)
+    return StatusReporter(queue, history, NatsStatusOutbox(bus), base_url)
+
+
+def _turn_news(got: Delivered) -> TurnNews:
+    return TurnNews(subjects.run_of(got.subject), decode_turn(got.body))
+
+
+async def deliver_statuses(bus: Bus, directory: Directory) -> None:
+    """One delivery for each Connection, also for those that are added later."""
+    async with (
+        httpx2.AsyncClient(timeout=FORGE_TIMEOUT_S) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        sender = StatusSender(directory, client, now=time.time, dice=_dice)
+        served: set[str] = set()
+        while True:
+            for connection in set(directory.connections) - served:
+                served.add(connection)
+                # One at a time: what waits for its turn again keeps the next from overtaking it.
+                rule = ConsumerRule(
+                    subjects.STATUSES,
+                    f"forge-{connection}",
+                    (f"status.{connection}.*",),
+                    in_flight_max=1,
+                    exclusive=True,
+                )
+                queue: NatsQueue[Status] = NatsQueue(bus, rule, _status)
+                group.create_task(StatusDelivery(queue, sender).serve())
+            await asyncio.sleep(NEW_CONNECTIONS_S)
+
+
+def _status(got: Delivered) -> Status:
+    return msgspec.json.decode(got.body, type=Status)
+
+
+def _dice() -> float:
+    return secrets.randbelow(1_000_000) / 1_000_000
+
+
+async def first_token(bus: Bus, directory: Directory, data: Path) -> None:
+    """An administrator's token for whoever owns the data directory, once, kept there in `token`."""
+    path = data / "token"
+    if path.exists() and digest_of_secret(path.read_text().strip()) in directory.tokens:
+        return
+    secret = new_secret()
+    name = os.environ.get("STAUNCH_USER") or os.environ.get("USER") or "admin"
+    token = Token(digest=digest_of_secret(secret), name=name, admin=True, created_at=time.time())
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    # After the file: a crash between the two makes another token, never a secret that is lost.
+    await NatsCatalog(bus).put_token(token)
+    directory.tokens[token.digest] = token
+
+
+async def _serve_http(services: Services) -> None:
+    settings = services.settings
+    config = uvicorn.Config(
+        create_app(services),
+        host=settings.http_host,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
+        loop="none",
+    )
+    server = uvicorn.Server(config)
+    log.info("host_ready", url=settings.url)
+    await server.serve()
+    raise asyncio.CancelledError

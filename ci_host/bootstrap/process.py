@@ -1,0 +1,59 @@
+"""Process: the outermost frame of a host or engine process: loop, logging, signals, exit."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+
+import structlog
+import uvloop
+
+from ci_host.settings import ProcessSettings, decode
+
+
+def run_process(role: str, text: str) -> None:
+    """Run one process of this role until it is told to end; `text` is its ProcessSettings."""
+    configure_logging()
+    settings = decode(text)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_told(_work(role, settings)))
+
+
+def configure_logging() -> None:
+    """Structured lines on standard error; the supervisor sends them to a file."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _work(role: str, settings: ProcessSettings) -> Coroutine[None, None, None]:
+    match role:
+        case "engine":
+            from ci_host.bootstrap.engine import run_engine
+
+            return run_engine(settings)
+        case "host":
+            from ci_host.bootstrap.host import run_host
+
+            return run_host(settings)
+        case _:
+            sys.exit(f"there is no process called {role!r}")
+
+
+async def _until_told(work: Coroutine[None, None, None]) -> None:
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task

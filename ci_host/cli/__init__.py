@@ -1,0 +1,34 @@
+"""The command line: typer commands over the REST API, and `up`, which starts an installation."""
+
+import sys
+
+import httpx2
+import typer
+
+from ci_host.cli import reading, settings, up, writing
+from ci_host.cli.client import ClientError
+
+
+def run_cli() -> None:
+    """The `staunch` command. Exit codes: docs/guide/cli.md."""
+    app = typer.Typer(
+        name="staunch",
+        help="Durable CI/CD pipelines: every repository brings its own code.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=True,
+    )
+    for module in (up, reading, writing, settings):
+        module.register(app)
+    try:
+        app()
+    except ClientError as error:
+        typer.secho(f"staunch: {error}", fg="red", err=True)
+        sys.exit(error.exit_code)
+    except httpx2.TransportError as error:
+        typer.secho(
+            f"staunch: no answer from the host ({error}); is `staunch up` running?",
+            fg="red",
+            err=True,
+        )
+        sys.exit(3)

@@ -1,0 +1,98 @@
+"""Client: how a command finds its host and talks to it. Errors become sentences and exit codes."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from ci_host.supervisor import read_state
+
+TIMEOUT_S = 90.0
+
+
+class ClientError(Exception):
+    """A command cannot do what it was asked; `exit_code` for the shell."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def default_data() -> Path:
+    """Where an installation keeps its data unless told otherwise."""
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(os.environ.get("STAUNCH_DATA") or Path(home) / "staunch")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A host and a token. All calls raise ClientError with the host's own words."""
+
+    url: str
+    token: str
+
+    def get(self, path: str, **query: object) -> Any:  # noqa: ANN401 the API's JSON
+        """GET, as JSON."""
+        chosen = {key: value for key, value in query.items() if value not in (None, "")}
+        return self._call("GET", path, params=chosen)
+
+    def post(self, path: str, body: object) -> Any:  # noqa: ANN401 the API's JSON
+        """POST JSON, answered with JSON."""
+        return self._call("POST", path, json=body)
+
+    def put(self, path: str, body: object) -> Any:  # noqa: ANN401 the API's JSON
+        """PUT JSON, answered with JSON."""
+        return self._call("PUT", path, json=body)
+
+    def text(self, path: str) -> str:
+        """GET, as text."""
+        return str(self._answer("GET", path).text)
+
+    def _call(self, method: str, path: str, **how: Any) -> Any:  # noqa: ANN401
+        return self._answer(method, path, **how).json()
+
+    def _answer(self, method: str, path: str, **how: Any) -> httpx2.Response:  # noqa: ANN401
+        with httpx2.Client(timeout=TIMEOUT_S) as http:
+            answer = http.request(method, f"{self.url}/api/v1{path}", headers=self.headers, **how)
+        if answer.is_success:
+            return answer
+        raise ClientError(_detail(answer), 4 if answer.status_code == 404 else 1)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def _detail(answer: httpx2.Response) -> str:
+    try:
+        problem = answer.json()
+        return str(problem["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"the host answered {answer.status_code}: {answer.text[:200]}"
+
+
+def find(server: str | None, token: str | None, data: Path | None) -> Client:
+    """The host that was named, or the one that runs from the data directory."""
+    folder = data or default_data()
+    if server is None:
+        state = read_state(folder)
+        if state is None:
+            raise ClientError(
+                f"no Staunch runs from {folder}: start one with `staunch up`, or name one with"
+                " --server or STAUNCH_SERVER",
+                3,
+            )
+        server = state.url
+    if token is None:
+        try:
+            token = (folder / "token").read_text().strip()
+        except OSError as error:
+            raise ClientError(
+                f"no token: give one with --token or STAUNCH_TOKEN, or see {folder / 'token'}"
+                f" ({error.strerror})",
+                3,
+            ) from error
+    return Client(server.rstrip("/"), token)

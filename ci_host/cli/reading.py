@@ -1,0 +1,280 @@
+"""Commands that read: `runs`, `show`, `logs`, `deliveries`, `runners`, `repos`."""
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import httpx2
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from ci_host.cli.client import Client, ClientError, find
+from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+
+console = Console()
+
+COLOURS = {
+    "succeeded": "green",
+    "failed": "red",
+    "timed_out": "red",
+    "lost": "red",
+    "cancelled": "yellow",
+    "running": "cyan",
+    "pending": "cyan",
+    "retrying": "yellow",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(runs)
+    app.command()(show)
+    app.command()(logs)
+    app.command()(deliveries)
+    app.command("runners")(list_runners)
+
+
+def runs(
+    repo: Annotated[str, typer.Option(help="Only this repository.")] = "",
+    state: Annotated[str, typer.Option(help="Only this state.")] = "",
+    limit: int = 20,
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List runs, newest first."""
+    client = find(server, token, data)
+    found = client.get("/runs", repo=repo, state=state, limit=limit)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table("run", "state", "repository", "pipeline", "ref", "commit", "age", "waits for")
+    for run in found["runs"]:
+        table.add_row(
+            run["id"],
+            state_text(run["state"]),
+            escape(run["repo_name"]),
+            escape(run["pipeline"]),
+            escape(run["ref"].removeprefix("refs/heads/")),
+            run["commit"][:10],
+            duration(time.time() - run["created_at"]),
+            escape(run["waiting_for"]),
+        )
+    console.print(table if found["runs"] else "No runs yet: push something.")
+
+
+def state_text(state: str) -> str:
+    """A state in its colour."""
+    return f"[{COLOURS.get(state, 'white')}]{state}[/]"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units."""
+    seconds = max(0, int(seconds))
+    for size, unit, below in ((86400, "d", 3600), (3600, "h", 60), (60, "m", 1)):
+        if seconds >= size:
+            small = {3600: "h", 60: "m", 1: "s"}[below]
+            return f"{seconds // size}{unit}{seconds % size // below:02d}{small}"
+    return f"{seconds}s"
+
+
+def show(
+    run: str,
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one run: why it failed first, then its steps and its timeline."""
+    client = find(server, token, data)
+    detail = client.get(f"/runs/{run}")
+    if as_json:
+        typer.echo(json.dumps(detail))
+        return
+    console.print(_heading(detail))
+    _print_failure(detail)
+    console.print(_step_tree(detail))
+    console.print(_timeline(detail))
+
+
+def _heading(run: dict[str, Any]) -> str:
+    took = (run["finished_at"] or time.time()) - run["created_at"]
+    waits = f" · waits for {run['waiting_for']}" if run["waiting_for"] else ""
+    return (
+        f"[bold]{run['id']}[/] {state_text(run['state'])} · {escape(run['repo_name'])}"
+        f" · {escape(run['pipeline'])} · {escape(run['ref'])} {run['commit'][:10]}"
+        f" · {duration(took)}{escape(waits)}\n[dim]{run['url']}[/]"
+    )
+
+
+def _print_failure(run: dict[str, Any]) -> None:
+    error = run["error"]
+    if error is None:
+        return
+    place = f"{error['file']}:{error['line']}: " if error.get("file") else ""
+    console.print(f"[bold red]{escape(place + error['message'])}[/]", highlight=False)
+    for attempt in run["attempts"]:
+        for note in attempt["annotations"]:
+            said = f"{note['file']}:{note['line']}: {note['message']}"
+            console.print(f"  [red]{escape(said)}[/]", highlight=False)
+    if error.get("traceback"):
+        console.print(f"[dim]{escape(error['traceback'])}[/]", highlight=False)
+
+
+def _step_tree(run: dict[str, Any]) -> Tree:
+    tree = Tree("steps")
+    for step in run["steps"]:
+        until = step["finished_at"] or time.time()
+        said = f"{state_text(step['state'])} {escape(step['key'])} [dim]{step['kind']}[/]"
+        branch = tree.add(f"{said} {duration(until - step['started_at'])}")
+        if step["gate"] and step["state"] == "running":
+            who = ", ".join(step["gate"]["approvers"]) or "anybody"
+            branch.add(f"[yellow]staunch approve {run['id']} {step['key']}[/] [dim]({who})[/]")
+        for attempt in run["attempts"]:
+            if attempt["key"] == step["key"]:
+                code = "" if attempt["exit_code"] is None else f" exit {attempt['exit_code']}"
+                branch.add(
+                    f"#{attempt['attempt']} {state_text(attempt['state'])}{code}"
+                    f" [dim]{escape(attempt['message'])} {attempt['runner']}[/]"
+                )
+    return tree
+
+
+def timeline_rows(run: dict[str, Any]) -> list[tuple[float, str, str]]:
+    """(time, what, detail) of everything that happened to a run, restarts included, in order."""
+    rows = [(i["at"], i["type"].replace("_", " "), i["summary"]) for i in run["inputs"]]
+    for start in run["restarts"]:
+        rows.append((start["at"], "[bold magenta]restarted[/]", f"{start['role']} came back"))
+    for attempt in run["attempts"]:
+        if attempt["started_at"]:
+            said = f"{attempt['key']} #{attempt['attempt']} on {attempt['runner']}"
+            rows.append((attempt["started_at"], "job started", said))
+    for step in run["steps"]:
+        if step["kind"] in ("gate", "wait", "sleep", "do"):
+            rows.append((step["started_at"], f"{step['kind']} began", step["key"]))
+    if run["finished_at"]:
+        rows.append((run["finished_at"], "run ended", run["state"]))
+    return sorted(rows, key=lambda row: row[0])
+
+
+def _timeline(run: dict[str, Any]) -> Table:
+    table = Table("time", "since start", "what", "", title="timeline", title_justify="left")
+    for at, what, detail in timeline_rows(run):
+        clock = datetime.fromtimestamp(at, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        table.add_row(clock, f"{at - run['created_at']:8.3f} s", what, escape(detail))
+    return table
+
+
+def logs(
+    run: str,
+    job: Annotated[str, typer.Argument(help="The job's name; not needed if there is one.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,
+    attempt: Annotated[int, typer.Option(help="0: the newest.")] = 0,
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Print a job's log."""
+    client = find(server, token, data)
+    chosen = _choose(client.get(f"/runs/{run}"), job, attempt)
+    if follow:
+        _follow(client, chosen)
+    else:
+        typer.echo(client.text(f"/jobs/{chosen}/log"), nl=False)
+
+
+def _choose(run: dict[str, Any], job: str, attempt: int) -> str:
+    names = sorted({a["key"] for a in run["attempts"]})
+    if not job and len(names) == 1:
+        job = names[0]
+    found = [a for a in run["attempts"] if a["key"] == job and attempt in (0, a["attempt"])]
+    if not found:
+        there = ", ".join(names) or "no job has begun yet"
+        raise ClientError(f"run {run['id']} has no such job: choose one of: {there}", 4)
+    return str(max(found, key=lambda a: a["attempt"])["job"])
+
+
+def _follow(client: Client, job: str) -> None:
+    """Server-sent events, resumed from the last offset if the host restarts meanwhile."""
+    offset = "0"
+    ended = False
+    while not ended:
+        try:
+            with (
+                httpx2.Client(timeout=httpx2.Timeout(10, read=None)) as http,
+                http.stream(
+                    "GET",
+                    f"{client.url}/api/v1/jobs/{job}/log/stream",
+                    headers={**client.headers, "Last-Event-ID": offset},
+                ) as answer,
+            ):
+                answer.raise_for_status()
+                offset, ended = _print_events(answer, offset)
+        except httpx2.TransportError:
+            time.sleep(0.5)
+
+
+def _print_events(answer: httpx2.Response, offset: str) -> tuple[str, bool]:
+    name, lines = "", []
+    for line in answer.iter_lines():
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "id":
+            offset = value
+        elif field == "event":
+            name = value
+        elif field == "data":
+            lines.append(value)
+        elif not line and name == "end":
+            return offset, True
+        elif not line and lines:
+            typer.echo("\n".join(lines), nl=False)
+            lines = []
+    return offset, False
+
+
+def deliveries(
+    limit: int = 20,
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List webhook deliveries and what became of each."""
+    found = find(server, token, data).get("/deliveries", limit=limit)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table("delivery", "connection", "event", "state", "runs or reason", "age")
+    for one in found["deliveries"]:
+        table.add_row(
+            escape(one["id"]),
+            one["connection"],
+            escape(one["event"]),
+            one["state"],
+            escape(", ".join(one["runs"]) or one["reason"]),
+            duration(time.time() - one["received_at"]),
+        )
+    console.print(table)
+
+
+def list_runners(
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the runners that are alive."""
+    found = find(server, token, data).get("/runners")
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table("runner", "pools", "slots", "version")
+    for one in found["runners"]:
+        table.add_row(one["runner"], str(one["pools"]), str(one["slots"]), str(one["version"]))
+    console.print(table)

@@ -1,0 +1,104 @@
+"""Commands that change the installation: `repo add|list`, `token add`."""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ci_host.cli.client import ClientError, find
+from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from webhooks.errors import HookRefused
+from webhooks.git.hook import install
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    repo = typer.Typer(help="Repositories.", no_args_is_help=True)
+    repo.command("add")(add_repo)
+    repo.command("list")(list_repos)
+    app.add_typer(repo, name="repo")
+    token = typer.Typer(help="People's keys.", no_args_is_help=True)
+    token.command("add")(add_token)
+    app.add_typer(token, name="token")
+
+
+def add_repo(
+    where: Annotated[str, typer.Argument(help="A bare repository's path, or a clone URL.")],
+    name: Annotated[str, typer.Option(help="owner/name on its forge.")] = "",
+    forge: Annotated[str, typer.Option(help="git, gitea or github.")] = "git",
+    external_id: Annotated[str, typer.Option("--id", help="The forge's own id of it.")] = "",
+    connection: Annotated[str, typer.Option(help="Its connection's id.")] = "",
+    api_url: Annotated[str, typer.Option(help="Where statuses are told.")] = "",
+    forge_token: Annotated[
+        str, typer.Option(envvar="STAUNCH_FORGE_TOKEN", help="For statuses.")
+    ] = "",
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Register a repository; a bare one on this machine gets its push hook installed."""
+    client = find(server, token, data)
+    local = forge == "git"
+    path = Path(where).resolve() if local else None
+    if path is not None and not path.is_dir():
+        raise ClientError(f"there is no repository at {path}", 2)
+    if path is None and not external_id:
+        raise ClientError(f"give the id that {forge} has for the repository, with --id", 2)
+    chosen = name or (path.name.removesuffix(".git") if path else where.rpartition("/")[2])
+    identity = connection or _slug(f"{forge}-{chosen}" if local else forge)
+    made = client.put(
+        "/connections",
+        {"id": identity, "kind": forge, "api_url": api_url, "token": forge_token},
+    )
+    repo = client.put(
+        "/repos",
+        {
+            "connection": identity,
+            "external_id": str(path) if path else external_id,
+            "name": chosen,
+            "clone_url": str(path) if path else where,
+        },
+    )
+    if path is not None:
+        try:
+            hook = install(path, made["webhook"], made["secret"], name=chosen)
+        except HookRefused as error:
+            raise ClientError(str(error), 1) from error
+        typer.echo(f"{chosen} is registered; its pushes come through {hook}")
+    else:
+        typer.echo(f"{chosen} is registered. In {forge}, add a webhook of content type JSON:")
+        typer.echo(f"  URL     {repo['webhook']}\n  secret  {made['secret']}")
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:64]
+
+
+def list_repos(
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the registered repositories."""
+    found = find(server, token, data).get("/repos")
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for repo in found["repos"]:
+        typer.echo(f"{repo['name']}\t{repo['clone_url']}\t{repo['webhook']}")
+
+
+def add_token(
+    person: str,
+    team: Annotated[list[str] | None, typer.Option(help="A team of theirs; repeat it.")] = None,
+    admin: Annotated[bool, typer.Option(help="May change settings.")] = False,
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Make a key for a person; it is shown this once."""
+    body = {"name": person, "teams": team or [], "admin": admin}
+    typer.echo(find(server, token, data).post("/tokens", body)["secret"])

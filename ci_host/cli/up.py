@@ -1,0 +1,171 @@
+"""`staunch up`, `doctor`, `rebuild`: what is done on the host's own machine."""
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+from rich.console import Console
+
+from ci_host.adapters.nats.server import ServerError, find_binary
+from ci_host.cli.client import ClientError, default_data
+from ci_host.cli.options import DataOption, JsonOption
+from ci_host.ports import Unavailable
+from ci_host.settings import HTTP_PORT_DEFAULT, Settings
+from ci_host.supervisor import RunningState, Supervisor, read_state
+from pipelines.ids import SHARDS_DEFAULT
+
+console = Console(stderr=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(up)
+    app.command()(doctor)
+    app.command()(rebuild)
+
+
+def default_cache() -> Path:
+    """Where the guest image is kept: it can be built again at any time."""
+    return Path.home() / ".cache" / "staunch"
+
+
+def up(
+    data: DataOption = None,
+    cache: Annotated[
+        Path | None, typer.Option(envvar="STAUNCH_CACHE_DIR", help="Where the guest image is kept.")
+    ] = None,
+    port: Annotated[int, typer.Option(envvar="STAUNCH_PORT")] = HTTP_PORT_DEFAULT,
+    host: Annotated[
+        str, typer.Option(envvar="STAUNCH_HOST", help="Address to listen on.")
+    ] = "127.0.0.1",
+    base_url: Annotated[
+        str | None,
+        typer.Option(envvar="STAUNCH_BASE_URL", help="What browsers and forges use to reach it."),
+    ] = None,
+    nats_url: Annotated[
+        str | None,
+        typer.Option(envvar="STAUNCH_NATS_URL", help="Use this server, not an embedded one."),
+    ] = None,
+    nats_port: Annotated[int, typer.Option(envvar="STAUNCH_NATS_PORT", help="0: any.")] = 0,
+    nats_server: Annotated[
+        Path | None, typer.Option(envvar="STAUNCH_NATS_SERVER", help="The binary to run.")
+    ] = None,
+    engines: Annotated[int, typer.Option(envvar="STAUNCH_ENGINES", min=1)] = 1,
+    slots: Annotated[int, typer.Option(envvar="STAUNCH_SLOTS", help="Jobs at once.")] = 2,
+    volume: Annotated[
+        list[str] | None, typer.Option(help="NAME=PATH that jobs may write to, by name.")
+    ] = None,
+) -> None:
+    """Start everything on this machine, and keep it running until Ctrl-C."""
+    settings = Settings(
+        data=(data or default_data()).resolve(),
+        cache=(cache or default_cache()).resolve(),
+        nats_url=nats_url,
+        nats_port=nats_port,
+        nats_server=nats_server,
+        http_host=host,
+        http_port=port,
+        base_url=base_url,
+        shards=SHARDS_DEFAULT,
+        engines=min(engines, SHARDS_DEFAULT),
+        slots=slots,
+        volumes=_volumes(volume or []),
+    )
+    _build_image(settings.cache)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    supervisor = Supervisor(settings, _once(lambda state: _say_ready(settings, state)))
+    try:
+        asyncio.run(supervisor.run())
+    except (ServerError, Unavailable) as error:
+        raise ClientError(str(error), 3) from error
+
+
+def _volumes(given: list[str]) -> dict[str, Path]:
+    found = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not Path(path).is_absolute():
+            raise ClientError(f"--volume {text!r}: write NAME=/absolute/path", 2)
+        found[name] = Path(path)
+    return found
+
+
+def _once(tell):  # noqa: ANN001, ANN202
+    told = []
+
+    def first(state: RunningState) -> None:
+        if not told:
+            told.append(state)
+            tell(state)
+
+    return first
+
+
+def _say_ready(settings: Settings, state: RunningState) -> None:
+    console.print(f"[bold green]Staunch is up[/] at [link]{state.url}[/]")
+    console.print(f"  data   {settings.data}\n  token  {settings.data / 'token'}")
+    console.print(f"  logs   {settings.data / 'logs'}\n  Ctrl-C stops it; runs go on next time.")
+
+
+def _build_image(cache: Path) -> None:
+    from ci_host.adapters.wasm.image import ensure_image
+
+    ensure_image(cache, lambda said: console.print(f"[dim]{said}[/]"))
+
+
+def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Look at what Staunch needs on this machine, and say what is missing and what to do."""
+    findings = [_nats_finding(), *_runner_findings()]
+    state = read_state(data or default_data())
+    if as_json:
+        typer.echo(json.dumps({"findings": findings, "running": state is not None}))
+    else:
+        for finding in findings:
+            mark = "[green]ok[/]  " if finding["ok"] else "[red]no[/]  "
+            console.print(f"{mark}{finding['name']}: {finding['detail']}")
+    if not all(finding["ok"] for finding in findings):
+        raise typer.Exit(1)
+
+
+def _nats_finding() -> dict[str, object]:
+    try:
+        binary = find_binary(None)
+    except ServerError as error:
+        return {"name": "nats-server", "ok": False, "detail": str(error)}
+    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    return {"name": "nats-server", "ok": said.returncode == 0, "detail": said.stdout.strip()}
+
+
+def _runner_findings() -> list[dict[str, object]]:
+    command = [sys.executable, "-m", "runners", "doctor", "--json"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    try:
+        return list(json.loads(said.stdout)["findings"])
+    except (ValueError, KeyError):
+        detail = (said.stderr.strip().splitlines() or ["no answer"])[-1]
+        return [{"name": "runner", "ok": False, "detail": detail}]
+
+
+def rebuild(data: DataOption = None) -> None:
+    """Throw the read model away and fold it anew from the history; nothing is lost."""
+    folder = data or default_data()
+    if read_state(folder) is not None:
+        raise ClientError(f"Staunch runs from {folder}; stop it, rebuild, and start it again", 3)
+    removed = 0
+    for path in folder.glob("read-model.sqlite*"):
+        path.unlink()
+        removed += 1
+    console.print(
+        "The read model is gone and will be folded anew at the next `staunch up`."
+        if removed
+        else "There is no read model; the next `staunch up` folds one."
+    )

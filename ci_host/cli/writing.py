@@ -1,0 +1,108 @@
+"""Commands that act on a run: `start`, `approve`, `reject`, `signal`, `cancel`."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from ci_host.cli.client import ClientError, find
+from ci_host.cli.options import DataOption, ServerOption, TokenOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(start)
+    app.command()(approve)
+    app.command()(reject)
+    app.command()(signal)
+    app.command()(cancel)
+
+
+def start(
+    repo: str,
+    commit: str,
+    ref: str = "",
+    pipeline: str = "pipeline",
+    key: Annotated[str, typer.Option(help="The same key twice is one run.")] = "",
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Start a run by hand, with the code of a commit."""
+    body = {"repo": repo, "commit": commit, "ref": ref, "pipeline": pipeline, "key": key}
+    for run in find(server, token, data).post("/runs", body)["runs"]:
+        typer.echo(run)
+
+
+def parsed_inputs(given: list[str]) -> dict[str, Any]:
+    """`name=value` pairs; a value that reads as JSON is taken as that, else as text."""
+    inputs: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ClientError(f"--input {text!r}: write NAME=VALUE", 2)
+        try:
+            inputs[name] = json.loads(value)
+        except ValueError:
+            inputs[name] = value
+    return inputs
+
+
+def approve(
+    run: str,
+    gate: str,
+    input_: Annotated[list[str] | None, typer.Option("--input", help="NAME=VALUE")] = None,
+    comment: str = "",
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Open a gate."""
+    body = {"approved": True, "inputs": parsed_inputs(input_ or []), "comment": comment}
+    answer = find(server, token, data).post(f"/runs/{run}/gates/{gate}", body)
+    typer.echo(f"{answer['by']} approved gate {gate} of run {answer['run']}")
+
+
+def reject(
+    run: str,
+    gate: str,
+    comment: str = "",
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Refuse at a gate; the run hears it as GateRejected."""
+    body = {"approved": False, "comment": comment}
+    answer = find(server, token, data).post(f"/runs/{run}/gates/{gate}", body)
+    typer.echo(f"{answer['by']} rejected gate {gate} of run {answer['run']}")
+
+
+def signal(
+    run: str,
+    name: str,
+    payload: Annotated[str, typer.Argument(help="JSON")] = "null",
+    id_: Annotated[str, typer.Option("--id", help="The same id twice is one signal.")] = "",
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Send a signal to a run; it is kept if nobody waits for it yet."""
+    try:
+        value = json.loads(payload)
+    except ValueError as error:
+        raise ClientError(f"the payload is no JSON: {error}", 2) from error
+    body = {"name": name, "payload": value, "id": id_}
+    answer = find(server, token, data).post(f"/runs/{run}/signals", body)
+    typer.echo(f"signal {name} sent to run {answer['run']}")
+
+
+def cancel(
+    run: str,
+    reason: str = "",
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Cancel a run; its cleanup code still runs."""
+    answer = find(server, token, data).post(f"/runs/{run}/cancel", {"reason": reason})
+    typer.echo(f"run {answer['run']} is told to end")

@@ -1,0 +1,31 @@
+"""Manual: a person's start in the form of a Delivery, so that it goes the way of all others.
+
+Never comes from outside: the webhook routes know no such event name, and the host records it itself.
+"""
+
+import msgspec
+
+from pipelines.event import Event
+from pipelines.repo import Delivery
+from webhooks.errors import Malformed
+from webhooks.forge import ParsedEvent
+
+MANUAL_EVENT = "staunch.manual"
+
+
+class ManualStart(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be started: the repository as its forge knows it, and the event."""
+
+    external_id: str
+    name: str
+    event: Event
+
+
+def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
+    """The one event of a manual start. Raises Malformed."""
+    try:
+        start = msgspec.json.decode(delivery.body, type=ManualStart)
+    except msgspec.MsgspecError as error:
+        raise Malformed(f"a manual start cannot be read: {error}") from error
+    event = msgspec.structs.replace(start.event, delivery=delivery.id)
+    return [ParsedEvent(external_id=start.external_id, name=start.name, event=event)]
