@@ -130,12 +130,18 @@ def test_hostile_attributes_modules_and_hooks_do_nothing(world):
     marks.mkdir()
     world.commit({".staunch/pipeline.py": "$Id$\r\n"})
     hostile = {
-        ".gitattributes": ".staunch/* ident filter=evil working-tree-encoding=UTF-16 text eol=lf\n",
         ".gitmodules": f'[submodule "x"]\n\tpath = x\n\turl = ext::touch {marks}/module\n',
         ".gitconfig": f'[filter "evil"]\n\tsmudge = touch {marks}/smudge\n',
         ".lfsconfig": "[lfs]\n\turl = http://127.0.0.1:9/\n",
     }
-    commit = world.commit(hostile)
+    world.commit(hostile)
+    # Never in the work tree of this test, whose own git would obey it.
+    attributes = world.folder / "attributes"
+    attributes.write_text("* ident filter=evil working-tree-encoding=UTF-16 text eol=lf\n")
+    blob = world.git("hash-object", "-w", "--no-filters", str(attributes))
+    world.git("update-index", "--add", "--cacheinfo", f"100644,{blob},.gitattributes")
+    world.git("commit", "-q", "-m", "attributes")
+    commit = world.push()
     hook = world.upstream / "hooks" / "post-checkout"
     hook.write_text(f"#!/bin/sh\ntouch {marks}/hook\n")
     hook.chmod(0o755)

@@ -1,0 +1,167 @@
+"""What every Forge must do, whatever it calls its headers; and every client of its status API."""
+
+import hashlib
+import hmac
+import json
+from pathlib import Path
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.repo import Connection, ForgeKind
+from pipelines.status import Status, StatusState
+from webhooks.errors import Malformed, Unverified
+from webhooks.forge import Ignored, Later, Refused, Sent
+from webhooks.gitea.client import GiteaStatuses
+from webhooks.github.client import GitHubStatuses
+from webhooks.memory import MemoryStatusClient
+from webhooks.registry import FORGES
+from webhooks.signature import sign_standard, standard_key
+
+NOW = 1_700_000_000.0
+PUSHES = {
+    kind: (Path(__file__).parents[1] / "forges" / kind / "push.json").read_bytes()
+    for kind in ForgeKind
+}
+NAMES = {
+    ForgeKind.GITHUB: ("x-github-delivery", "x-github-event", "x-hub-signature-256"),
+    ForgeKind.GITEA: ("x-gitea-delivery", "x-gitea-event", "x-gitea-signature"),
+    ForgeKind.GIT: ("webhook-id", "", "webhook-signature"),
+}
+
+
+def headers_of(kind: ForgeKind, body: bytes, secret: str) -> dict[str, str]:
+    """What this forge sends along with a push."""
+    digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    standard = sign_standard("d-1", str(int(NOW)), body, standard_key(secret))
+    signature = {
+        ForgeKind.GITHUB: f"sha256={digest}",
+        ForgeKind.GITEA: digest,
+        ForgeKind.GIT: f"v1,{standard}",
+    }
+    delivery, event, sign = NAMES[kind]
+    headers = {delivery: "d-1", event: "push", sign: signature[kind]}
+    return {**headers, "webhook-timestamp": str(int(NOW))}
+
+
+every_forge = pytest.mark.parametrize("kind", list(ForgeKind))
+
+
+def test_there_is_an_adapter_for_every_kind():
+    assert {kind: forge.kind for kind, forge in FORGES.items()} == {k: k for k in ForgeKind}
+
+
+@every_forge
+def test_a_call_is_accepted_under_any_current_secret_and_no_other(kind):
+    forge, body = FORGES[kind], PUSHES[kind]
+    headers = headers_of(kind, body, "old secret!")
+    for secrets in (["old secret!"], ["new secret!", "old secret!"]):
+        forge.verify(headers, body, secrets, NOW)
+    for secrets in ([], [""], ["new secret!"], ["old secret"]):
+        with pytest.raises(Unverified):
+            forge.verify(headers, body, secrets, NOW)
+
+
+@every_forge
+def test_each_part_of_a_signed_call_counts(kind):
+    forge, body = FORGES[kind], PUSHES[kind]
+    headers = headers_of(kind, body, "old secret!")
+    with pytest.raises(Unverified):
+        forge.verify(headers, body + b" ", ["old secret!"], NOW)
+    for value in ("", "x", headers[NAMES[kind][2]][:-1]):
+        with pytest.raises(Unverified):
+            forge.verify({**headers, NAMES[kind][2]: value}, body, ["old secret!"], NOW)
+    with pytest.raises(Unverified):
+        forge.verify({}, body, ["old secret!"], NOW)
+
+
+@every_forge
+@given(headers=st.dictionaries(st.sampled_from(sorted({n for t in NAMES.values() for n in t})),
+                               st.text(max_size=80)))  # fmt: skip
+def test_no_header_makes_verification_do_anything_but_refuse(kind, headers):
+    with pytest.raises(Unverified):
+        FORGES[kind].verify(headers, b"{}", ["old secret!"], NOW)
+
+
+@every_forge
+def test_a_call_is_named_by_its_headers_and_without_them_by_nothing(kind):
+    forge = FORGES[kind]
+    headers = headers_of(kind, b"{}", "s")
+    assert (forge.delivery_id(headers), forge.event_name(headers)) == ("d-1", "push")
+    assert forge.delivery_id({}) == ""
+    assert forge.ignores("push") is None
+
+
+@every_forge
+@given(name=st.text(max_size=30))
+def test_a_name_that_is_not_known_is_ignored_before_and_in_parsing(kind, name):
+    forge = FORGES[kind]
+    if ignored := forge.ignores(name):
+        assert ignored.reason
+        assert forge.parse(name, b"not even JSON") == ignored
+
+
+@every_forge
+def test_parsing_is_pure_and_takes_text_and_bytes(kind):
+    forge, body = FORGES[kind], PUSHES[kind]
+    parsed = forge.parse("push", body)
+    assert not isinstance(parsed, Ignored)
+    assert parsed == forge.parse("push", body.decode()) == forge.parse("push", body)
+    assert parsed[0].event.branch == "main"
+    assert parsed[0].external_id
+
+
+@every_forge
+def test_any_required_field_that_is_missing_is_malformed_and_nothing_else(kind):
+    payload = json.loads(PUSHES[kind])
+    for field in {"changes", "repo"} if kind is ForgeKind.GIT else {"ref", "after", "repository"}:
+        rest = {key: value for key, value in payload.items() if key != field}
+        with pytest.raises(Malformed, match=field):
+            FORGES[kind].parse("push", json.dumps(rest))
+
+
+STATUS = Status(
+    id="s",
+    connection="c",
+    repo="c/1",
+    repo_name="waterways/lock",
+    commit="1f0c3a5be2d94c7786ab01c2d3e4f5061728394a",
+    context="staunch/pipeline",
+    state=StatusState.SUCCESS,
+    description="",
+    target_url="",
+    at=NOW,
+)
+
+
+def answered(told):
+    """The answer of a forge that means what the fake was told to say."""
+    return httpx2.Response(
+        {Sent: 201, Later: 503, Refused: 404}[type(told)], headers={"retry-after": "7"}
+    )
+
+
+def client_of(name, told):
+    if name == "memory":
+        return MemoryStatusClient(told)
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: answered(told)))
+    made = {"github": GitHubStatuses, "gitea": GiteaStatuses}[name]
+    kind = ForgeKind(name)
+    return made(
+        Connection(id="c", kind=kind, api_url="https://forge.example", token="t"), http, lambda: NOW
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["memory", "github", "gitea"])
+@pytest.mark.parametrize("told", [Sent(), Later("busy", 7.0), Refused("no")], ids=str)
+async def test_every_outcome_of_telling_a_status_is_a_record(name, told):
+    client = client_of(name, told)
+    answer = await client.post_status(STATUS)
+    assert type(answer) is type(told)
+    if isinstance(answer, Later):
+        assert answer.retry_after_s == 7.0
+    # Telling it again is harmless.
+    await client.post_status(STATUS)
