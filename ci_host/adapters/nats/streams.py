@@ -65,8 +65,10 @@ def config_of(rule: StreamRule) -> StreamConfig:
         subjects=list(rule.subjects),
         storage=StorageType.FILE,
         retention=RetentionPolicy.WORK_QUEUE if rule.work_queue else RetentionPolicy.LIMITS,
-        # Where the disk is full the writer must hear of it; nothing old may go to make room.
-        discard=DiscardPolicy.NEW if rule.per_subject < 0 else DiscardPolicy.OLD,
+        # A stream with schedules refuses "discard new"; it has no limit, so nothing is discarded.
+        discard=DiscardPolicy.OLD
+        if rule.schedules or rule.per_subject > 0
+        else DiscardPolicy.NEW,
         max_age=rule.max_age_s or None,
         max_msgs_per_subject=rule.per_subject,
         duplicate_window=min(DUPLICATE_WINDOW_S, rule.max_age_s or DUPLICATE_WINDOW_S),
