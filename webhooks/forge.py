@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipelines.event import Event
-from pipelines.repo import ForgeKind
+from pipelines.repo import Connection, ForgeKind
 from pipelines.status import Status
 
 
@@ -94,3 +94,10 @@ class StatusClient(Protocol):
 
     async def post_status(self, status: Status) -> Told:
         """Tell it once; no retries in here."""
+
+
+class Connections(Protocol):
+    """The configured Connections, in memory: a webhook must not wait for a lookup."""
+
+    def find(self, connection_id: str) -> Connection | None:
+        """The Connection of that id, or None."""

@@ -1,6 +1,6 @@
 """Manual: a person's start in the form of a Delivery, so that it goes the way of all others.
 
-Never comes from outside: the webhook routes know no such event name, and the host records it itself.
+Never comes from outside: the webhook routes know no such event name; the host records it itself.
 """
 
 import msgspec

@@ -11,10 +11,9 @@ import httpx2
 
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import Status
-from webhooks.forge import Later, Refused, Sent, StatusClient, Told
+from webhooks.forge import Connections, Later, Refused, Sent, StatusClient, Told
 from webhooks.gitea.client import GiteaStatuses
 from webhooks.github.client import GitHubStatuses
-from webhooks.routes import Connections
 
 BACKOFF_S_FIRST = 1.0
 BACKOFF_S_MAX = 60.0

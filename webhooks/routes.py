@@ -6,7 +6,7 @@ some do not try again. The one thing that may take time is the inbox's fsync.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from pipelines.repo import Connection, Delivery, ForgeKind
 from webhooks.errors import InboxUnavailable, Unverified
-from webhooks.forge import Forge
+from webhooks.forge import Connections, Forge
 from webhooks.inbox import Inbox, Recorded
 from webhooks.registry import FORGES
 
@@ -25,13 +25,6 @@ DELIVERY_ID_CHARS_MAX = 200
 EVENT_CHARS_MAX = 100
 RECORD_TIMEOUT_S = 4.0
 RETRY_AFTER_S = 5
-
-
-class Connections(Protocol):
-    """The configured Connections, in memory: a webhook must not wait for a lookup."""
-
-    def find(self, connection_id: str) -> Connection | None:
-        """The Connection of that id, or None."""
 
 
 class Problem(Exception):

@@ -17,8 +17,13 @@ MARK = "# Staunch's hook: installing again replaces it; put your own into post-r
 LAUNCHER = f"""#!/bin/sh
 {MARK}
 # A push is never failed by this: without a python3 it is not announced, and that is all.
-command -v python3 >/dev/null || {{ echo "staunch: no python3, push not announced" >&2; exit 0; }}
-exec python3 -I "$(dirname "$0")/staunch_post_receive.py"
+# The system's own comes first: a version manager's shim takes longer than the whole hook.
+python=/usr/bin/python3
+[ -x "$python" ] || python=$(command -v python3) || {{
+    echo "staunch: there is no python3, so this push is not announced" >&2
+    exit 0
+}}
+exec "$python" -I -S "$(dirname "$0")/staunch_post_receive.py"
 """
 EARLIER_HOOK = "10-earlier-post-receive"
 

@@ -3,21 +3,17 @@
 A push is written to a spool beside the hook, fsynced, and delivered by a process in the
 background: it can neither hold nor fail the push, and nothing is lost while Staunch is down.
 What is in the spool is tried until ten minutes after the newest push, and again at the next push.
-Only the standard library of Python 3.9; imports that cost time are where they are needed.
+Only the standard library of Python 3.9, and what is slow to import only in the background: the
+pusher waits for the top of this file.
 """
 
-import base64
-import fcntl
-import hashlib
-import hmac
-import json
 import os
-import pwd
-import secrets
-import socket
 import sys
 import time
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 TRY_FOR_S = 600.0
 WAIT_S_FIRST = 0.5
@@ -59,14 +55,16 @@ def run_others(folder: str, lines: bytes) -> int:
 
 
 def write_push(spool: str, lines: bytes) -> None:
-    """Durable before it returns. The name is the order of delivery, and the delivery's id."""
+    """Durable before it returns: the pusher's name in a line, then the lines of the push.
+
+    The file's name is the order of delivery, and the delivery's id.
+    """
     os.makedirs(spool, mode=0o700, exist_ok=True)
-    user = os.environ.get("REMOTE_USER") or pwd.getpwuid(os.getuid()).pw_name
-    push = {"pusher": user, "lines": lines.decode("utf-8", "replace")}
-    name = f"push_{time.time_ns():020d}_{secrets.token_hex(8)}"
+    push = os.environ.get("REMOTE_USER", "").encode("utf-8", "replace") + b"\n" + lines
+    name = f"push_{time.time_ns():020d}_{os.urandom(8).hex()}"
     part = os.path.join(spool, f".{name}")
-    with open(part, "w", encoding="ascii") as file:
-        json.dump(push, file)
+    with open(part, "wb") as file:
+        file.write(push)
         file.flush()
         os.fsync(file.fileno())
     os.rename(part, os.path.join(spool, name))
@@ -95,6 +93,8 @@ def deliver_in_background(spool: str, settings_path: str) -> None:
 
 def deliver(spool: str, settings_path: str) -> None:
     """Post what is in the spool, oldest first, until it is empty or the time is over."""
+    import fcntl
+
     wait = WAIT_S_FIRST
     while True:
         with open(os.path.join(spool, ".lock"), "a") as lock:
@@ -118,12 +118,14 @@ def deliver(spool: str, settings_path: str) -> None:
 
 def post_all(spool: str, settings_path: str) -> bool:
     """Whether all pushes that were there are gone: taken, or moved aside as refused for good."""
+    import json
+
     with open(settings_path, encoding="utf-8") as file:
         settings = json.load(file)
     for name in pushes(spool):
         path = os.path.join(spool, name)
-        with open(path, encoding="ascii") as file:
-            push = json.load(file)
+        with open(path, "rb") as file:
+            push = file.read().decode("utf-8", "replace")
         code, said = post(settings, name, body_of(settings, push))
         if 200 <= code < 300:
             os.unlink(path)
@@ -153,10 +155,14 @@ def write_note(spool: str, text: str) -> None:
         file.write(text + "\n")
 
 
-def body_of(settings: "dict[str, Any]", push: "dict[str, Any]") -> bytes:
+def body_of(settings: "dict[str, Any]", push: str) -> bytes:
     """The payload, as `parse.py` reads it."""
+    import json
+    import pwd
+
+    pusher, _, lines = push.partition("\n")
     changes = []
-    for line in filter(None, push["lines"].split("\n")):
+    for line in filter(None, lines.split("\n")):
         old, new, ref = line.split(" ", 2)
         changes.append({"old": old, "new": new, "ref": ref})
     for change in changes[:DESCRIBED_MAX]:
@@ -164,7 +170,7 @@ def body_of(settings: "dict[str, Any]", push: "dict[str, Any]") -> bytes:
     payload = {
         "repo": settings["repo"],
         "name": settings["name"],
-        "pusher": push["pusher"],
+        "pusher": pusher or pwd.getpwuid(os.getuid()).pw_name,
         "changes": changes,
     }
     return json.dumps(payload).encode()
@@ -201,9 +207,12 @@ def git(repo: str, *arguments: str) -> "tuple[int, str]":
 
 def post(settings: "dict[str, Any]", message_id: str, body: bytes) -> "tuple[int, str]":
     """One signed HTTP call: the answer's code and body; (0, reason) where there was no answer."""
+    import base64
+    import hmac
+
     stamp = str(int(time.time()))
     content = f"{message_id}.{stamp}.".encode() + body
-    digest = hmac.new(bytes.fromhex(settings["key"]), content, hashlib.sha256).digest()
+    digest = hmac.digest(bytes.fromhex(settings["key"]), content, "sha256")
     head = "\r\n".join(
         (
             f"POST {settings['path']} HTTP/1.1",
@@ -229,6 +238,8 @@ def post(settings: "dict[str, Any]", message_id: str, body: bytes) -> "tuple[int
 
 def exchange(settings: "dict[str, Any]", request: bytes) -> bytes:
     """Send the request; the answer up to the end of its headers, and what came along with them."""
+    import socket
+
     address = (settings["address"], settings["port"])
     with socket.create_connection(address, SOCKET_TIMEOUT_S) as plain:
         link = plain

@@ -1,5 +1,4 @@
 import http.server
-import json
 import os
 import queue
 import socket
@@ -180,7 +179,7 @@ def test_what_was_left_in_the_spool_is_delivered_by_the_next_push(bare):
         spool.mkdir()
         lines = f"{'0' * 40} {left} refs/heads/main\n"
         name = f"push_{1:020d}_left"
-        (spool / name).write_text(json.dumps({"pusher": "ada", "lines": lines}))
+        (spool / name).write_text(f"ada\n{lines}")
         push(bare, "HEAD:main")
         assert host.verified()[0] == name
         assert host.verified()[0] != name
