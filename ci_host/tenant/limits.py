@@ -9,7 +9,7 @@ from dataclasses import dataclass
 STACK_BYTES = 8 * 1024 * 1024
 TICK_S = 0.01
 # The trace run does the same work again, but tells every line.
-TRACE_FACTOR = 3
+TRACE_FACTOR = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +17,7 @@ class Limits:
     """`turn_s` is processor time in one call into the guest; `memory_bytes` its linear memory."""
 
     turn_s: float = 2.0
-    prepare_s: float = 10.0
+    prepare_s: float = 5.0
     memory_bytes: int = 256 * 1024 * 1024
-    stack_bytes_max: int = 1024 * 1024
     answer_chars_max: int = 64 * 1024 * 1024
-    told_chars_max: int = 64 * 1024
     blanks: int = 4

@@ -10,7 +10,8 @@ from pipelines.guest.limits import MESSAGE_CHARS_MAX, TRACEBACK_CHARS_MAX
 from pipelines.guest.wire import printable
 
 CAUSES_SHOWN_MAX = 5
-FRAMES_SHOWN_MAX = 40
+# Of a function that calls itself from the same line.
+REPEATED_SHOWN_MAX = 3
 
 # An address differs from one replay to the next, and a message is part of a Turn's digest.
 _address = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -90,9 +91,11 @@ def _traceback(error: BaseException, files: Set[str]) -> str:
 def _one(error: BaseException, files: Set[str]) -> str:
     lines = []
     frames = list(_frames(error.__traceback__, files))
-    if len(frames) > FRAMES_SHOWN_MAX:
-        lines.append(f"  … {len(frames) - FRAMES_SHOWN_MAX} more\n")
-    for file, line, name in frames[-FRAMES_SHOWN_MAX:]:
+    repeated = 0
+    for index, (file, line, name) in enumerate(frames):
+        repeated = repeated + 1 if index and frames[index - 1] == (file, line, name) else 0
+        if repeated >= REPEATED_SHOWN_MAX:
+            continue
         source = linecache.getline(file, line).strip()
         lines.append(f'  File "{file}", line {line}, in {name}\n')
         if source:

@@ -225,8 +225,10 @@ class Books:
         kept.insert(0, taken) if oldest else kept.append(taken)
 
     def _unstarted(self) -> list[tuple[str, str, Site, Coroutine[Any, Any, Any]]]:
+        # A coroutine that has ended has no frame: that is quickly seen, and most have.
+        alive = [one for one in self._given if getattr(one[3], "cr_frame", None) is not None]
         state: Callable[[Coroutine[Any, Any, Any]], str] = inspect.getcoroutinestate
-        return [one for one in self._given if state(one[3]) == inspect.CORO_CREATED]
+        return [one for one in alive if state(one[3]) == inspect.CORO_CREATED]
 
     def _breach(self, message: str) -> None:
         breach = LimitBreached(message)

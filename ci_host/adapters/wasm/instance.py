@@ -35,7 +35,7 @@ _unknown = re.compile(r"unknown import: `([^`]+)`|import `([^`]+)` has not been 
 
 
 class Ticker:
-    """Moves an engine's epoch while calls are under way, by processor time rather than by the clock.
+    """Moves an engine's epoch while calls are under way, by processor time and not by the clock.
 
     A process that gets no processor does not use up its tenants' time.
     """

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import wasmtime
 from wasmtime import component
 
 NANOSECONDS = 1_000_000_000
@@ -55,7 +56,9 @@ class Imports:
         """This thread's calls are for this instance now."""
         self._current.world = world
 
-    def define(self, linker: component.Linker, guest: component.Component, engine: Any) -> None:
+    def define(
+        self, linker: component.Linker, guest: component.Component, engine: wasmtime.Engine
+    ) -> None:
         """Define them in the linker, and traps for all others."""
         versions = {name.partition("@")[0]: name for name in guest.type.imports(engine)}
         with linker.root() as root:
@@ -93,13 +96,13 @@ class Imports:
         world: World = self._current.world
         return world
 
-    def _wall_now(self, _: Any) -> Datetime:
+    def _wall_now(self, _: object) -> Datetime:
         now = self._world().now
         seconds = int(now)
         return Datetime(seconds, min(int((now - seconds) * NANOSECONDS), NANOSECONDS - 1))
 
-    def _set_now(self, _: Any, at: float) -> None:
+    def _set_now(self, _: object, at: float) -> None:
         self._world().now = max(0.0, at)
 
-    def _tell(self, _: Any, text: str) -> None:
+    def _tell(self, _: object, text: str) -> None:
         self._world().told.append(text)

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 from staunch.attempt import CURRENT, Attempt
@@ -70,7 +71,7 @@ async def _attempt(ledger: Ledger, key: str, number: int, call: Call, is_async: 
         value = call.fn(*call.args)
     finally:
         CURRENT.reset(token)
-    if inspect.isawaitable(value):
+    if hasattr(type(value), "__await__"):
         if inspect.iscoroutine(value):
             value.close()
         raise NonRetryable(
@@ -94,6 +95,8 @@ async def _in_task(ledger: Ledger, attempt: Attempt, call: Call) -> Any:
 
 
 def _is_async(fn: Callable[..., Any]) -> bool:
+    if type(fn) is FunctionType:
+        return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(
         getattr(fn, "__call__", None)  # noqa: B004
     )
