@@ -21,13 +21,21 @@ async def join(awaitables: list[Awaitable[Any]], *, fail_fast: bool) -> list[Any
     tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(one) for one in awaitables]
     try:
         broken = await _ended(tasks, fail_fast)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await _ended(tasks, False)
+    except GeneratorExit:
+        raise  # the whole Tenant is let go of: there is no loop left to wait on
+    except BaseException:
+        await _stop(tasks)
+        raise
+    await _stop(tasks)
     if broken is not None:
         broken.result()
     return _results(tasks)
+
+
+async def _stop(tasks: "list[asyncio.Future[Any]]") -> None:
+    for task in tasks:
+        task.cancel()
+    await _ended(tasks, False)
 
 
 async def _ended(
