@@ -14,7 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -88,7 +88,7 @@ def run_git(
     process = _start(folder, arguments, protocol, config or {}, subprocess.DEVNULL)
     try:
         out, said = _drain(process, time.monotonic() + timeout_s)
-    except TimeoutError:
+    except (TimeoutError, subprocess.TimeoutExpired):
         raise FetchFailed(
             f"git {arguments[0]} took longer than {timeout_s:g} s and was ended"
         ) from None
@@ -139,8 +139,15 @@ def _start(
     assert process is not None
     # Ours from here on: GitPython's wrapper would end it when it is collected.
     started.proc = None
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (FILE_BYTES_MAX, FILE_BYTES_MAX))
+    _limit_files(process.pid)
     return process
+
+
+def _limit_files(pid: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = FILE_BYTES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILE_BYTES_MAX)
+    with suppress(ProcessLookupError):
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, limit))
 
 
 def _environment(protocol: str, config: Mapping[str, str]) -> dict[str, str]:
@@ -177,17 +184,13 @@ def _drain(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
-            try:
+            with suppress(BrokenPipeError):
                 stream.close()
-            except BrokenPipeError:
-                continue
     if process.poll() is None:
         _kill(process.pid)
         process.wait()
 
 
 def _kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return

@@ -64,11 +64,17 @@ def test_what_is_configured_for_a_call_is_not_in_its_arguments(world):
 
 
 def test_a_command_and_its_children_end_with_their_time(world):
+    pid_file = world.folder / "pid"
     start = time.monotonic()
     with pytest.raises(FetchFailed, match="took longer"):
         # An alias is the shortest way to a git that has a child and says nothing.
-        check(world, "hang", config={"alias.hang": "!exec sleep 60"}, timeout_s=0.3)
+        hang = {"alias.hang": f"!echo $$ > {pid_file}; sleep 60; true"}
+        check(world, "hang", config=hang, timeout_s=0.5)
     assert time.monotonic() - start < 20
+    stat = Path(f"/proc/{pid_file.read_text().strip()}/stat")
+    # Killed is not yet gone: the kernel and init take their moment.
+    while stat.exists() and stat.read_text().split()[2] not in "ZX":
+        assert time.monotonic() - start < 20
 
 
 def test_a_conversation_ends_with_its_time(world):

@@ -1,3 +1,4 @@
+import fcntl
 import shutil
 import threading
 
@@ -147,6 +148,20 @@ def test_many_fetches_at_once_are_made_one_after_the_other(world):
     assert failures == []
     for commit in commits:
         assert world.mirrors.has(world.repo, commit)
+
+
+def test_a_fetch_waits_for_whoever_holds_the_mirror(world):
+    first, second = world.commit(PIPELINE), world.commit({"a": "1"})
+    check(world, first)
+    with open(world.mirror.with_suffix(".lock")) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        thread = threading.Thread(target=check, args=(world, second))
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()
+        assert not world.mirrors.has(world.repo, second)
+    thread.join()
+    assert world.mirrors.has(world.repo, second)
 
 
 def test_a_sha256_repository_is_mirrored_as_one(world):

@@ -21,6 +21,7 @@ PAYLOADS = {
 }
 COMMIT = "1f0c3a5be2d94c7786ab01c2d3e4f5061728394a"
 BEFORE = "9b8a7c6d5e4f30211203f4e5d6c7b8a99a8b7c6d"
+DEEP = '{"deep": ' + "[" * 50_000
 TAG_OBJECT = "77777777aaaabbbbccccddddeeeeffff00001111"
 
 
@@ -212,7 +213,7 @@ def test_what_people_write_at_length_is_cut_before_it_enters_a_history():
     assert len(msgspec.json.encode(pull)) < 40_000
 
 
-@pytest.mark.parametrize("body", ["", "{", "[]", "null", "1e400", '"\\ud800"', "{}", "[" * 50_000])
+@pytest.mark.parametrize("body", ["", "{", "[]", "null", "1e400", '"\\ud800"', "{}", DEEP])
 @pytest.mark.parametrize("kind", list(ForgeKind))
 def test_what_is_no_payload_at_all_is_malformed(kind, body):
     with pytest.raises(Malformed):
