@@ -16,13 +16,12 @@ from starlette.requests import ClientDisconnect
 
 from pipelines.repo import Connection, Delivery, ForgeKind
 from webhooks.errors import InboxUnavailable, Unverified
-from webhooks.forge import Connections, Forge
+from webhooks.forge import Connections, Forge, Ignored
 from webhooks.inbox import Inbox, Recorded
 from webhooks.registry import FORGES
 
 BODY_BYTES_MAX = 25 * 1024 * 1024
 DELIVERY_ID_CHARS_MAX = 200
-EVENT_CHARS_MAX = 100
 RECORD_TIMEOUT_S = 4.0
 RETRY_AFTER_S = 5
 
@@ -62,33 +61,6 @@ def webhook_routes(
     """The router, to be mounted by the host or served alone. `now`: seconds since the epoch."""
     router = APIRouter(tags=["webhooks"])
 
-    async def take(connection_id: str, request: Request) -> Response:
-        connection = connections.find(connection_id)
-        if connection is None:
-            raise Problem(
-                404,
-                "No such connection",
-                "Nothing is configured under this URL. `staunch repo` lists each webhook's URL.",
-            )
-        forge = forges[connection.kind]
-        body = await _read(request)
-        headers = request.headers
-        _verify(forge, connection, headers, body, now())
-        event = forge.event_name(headers)
-        if ignored := forge.ignores(event):
-            return JSONResponse({"ignored": f"ignored, because {ignored.reason}"})
-        delivery = Delivery(
-            connection=connection.id,
-            id=_delivery_id(forge, headers),
-            kind=connection.kind,
-            event=event[:EVENT_CHARS_MAX],
-            received_at=now(),
-            body=_json_text(headers.get("content-type", ""), body),
-        )
-        recorded = await _record(inbox, delivery, record_timeout_s)
-        duplicate = recorded is Recorded.DUPLICATE
-        return JSONResponse({"delivery": delivery.id, "duplicate": duplicate}, 202)
-
     @router.post(
         "/hooks/{connection_id}",
         status_code=202,
@@ -99,9 +71,17 @@ def webhook_routes(
     async def hook(connection_id: str, request: Request) -> Response:
         """Verified over the raw bytes, made durable, and only then answered with 202."""
         try:
-            return await take(connection_id, request)
+            connection = _known(connections, connection_id)
+            forge = forges[connection.kind]
+            body = await _read(request)
+            taken = _taken(forge, connection, request.headers, body, now())
+            if isinstance(taken, Ignored):
+                return JSONResponse({"ignored": f"ignored, because {taken.reason}"})
+            recorded = await _record(inbox, taken, record_timeout_s)
         except Problem as problem:
             return problem.response()
+        duplicate = recorded is Recorded.DUPLICATE
+        return JSONResponse({"delivery": taken.id, "duplicate": duplicate}, 202)
 
     return router
 
@@ -114,6 +94,35 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     413: {"description": f"Larger than {BODY_BYTES_MAX} bytes."},
     503: {"description": "It could not be made durable; send it again."},
 }
+
+
+def _known(connections: Connections, connection_id: str) -> Connection:
+    connection = connections.find(connection_id)
+    if connection is None:
+        raise Problem(
+            404,
+            "No such connection",
+            "Nothing is configured under this URL. `staunch repo` lists each webhook's URL.",
+        )
+    return connection
+
+
+def _taken(
+    forge: Forge, connection: Connection, headers: Mapping[str, str], body: bytes, now: float
+) -> Delivery | Ignored:
+    """The call as it will be kept. Nothing in it is looked at before the signature is."""
+    _verify(forge, connection, headers, body, now)
+    event = forge.event_name(headers)
+    if ignored := forge.ignores(event):
+        return ignored
+    return Delivery(
+        connection=connection.id,
+        id=_delivery_id(forge, headers),
+        kind=connection.kind,
+        event=event,
+        received_at=now,
+        body=_json_text(headers.get("content-type", ""), body),
+    )
 
 
 async def _read(request: Request) -> bytes:
