@@ -9,6 +9,9 @@ from collections.abc import Callable
 
 import msgspec
 import structlog
+from nats.errors import Error as NatsError
+from nats.js.errors import Error as JetStreamError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from ci_host.adapters.nats import subjects
@@ -17,12 +20,14 @@ from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, Delivered
 from ci_host.adapters.nats.stores import decode_delivery
 from ci_host.adapters.sql import fold
 from ci_host.adapters.sql.read_model import Change, ReadModel
+from ci_host.ports import Unavailable
 from pipelines.codec import Undecodable, decode_input, decode_turn
 from pipelines.job import Lease
 from pipelines.repo import DeliveryOutcome
 
 CONSUMER = "projector"
 BATCH_MAX = 500
+RETRY_S = 2.0
 
 Folded = Callable[[Session], None]
 
@@ -51,6 +56,17 @@ class Projector:
             group.create_task(self._follow(subjects.OUTCOMES, ("outcome.>",), _of_outcome))
 
     async def _follow(
+        self, stream: str, names: tuple[str, ...], folded: Callable[[Delivered], Folded]
+    ) -> None:
+        """Fold one stream for ever. A failure is told and tried again: the API must not go with it."""
+        while True:
+            try:
+                await self._fold_from_cursor(stream, names, folded)
+            except (SQLAlchemyError, NatsError, JetStreamError, Unavailable) as error:
+                log.exception("folding_failed", stream=stream, error=repr(error))
+                await asyncio.sleep(RETRY_S)
+
+    async def _fold_from_cursor(
         self, stream: str, names: tuple[str, ...], folded: Callable[[Delivered], Folded]
     ) -> None:
         cursor = await asyncio.to_thread(self._model.cursor, stream)

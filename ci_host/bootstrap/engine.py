@@ -23,7 +23,7 @@ from ci_host.adapters.nats.stores import (
     decode_delivery,
 )
 from ci_host.adapters.nats.wakeups import NatsWakeUps
-from ci_host.adapters.wasm.sandbox import open_sandbox
+from ci_host.adapters.wasm.instance import WasmImage
 from ci_host.bootstrap.incarnation import incarnation
 from ci_host.engine.actors import Actors, EngineLimits
 from ci_host.engine.crash_slots import CrashSlots
@@ -33,6 +33,8 @@ from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.engine.triggers import Triggers
 from ci_host.engine.turns import TurnMaker
 from ci_host.settings import ProcessSettings
+from ci_host.tenant.host import TenantHost
+from ci_host.tenant.limits import Limits
 from ci_host.tenant.sandbox import Sandbox
 from pipelines.repo import Delivery
 from webhooks.forge import Ignored, ParsedEvent
@@ -40,6 +42,7 @@ from webhooks.manual import MANUAL_EVENT, parse_manual
 from webhooks.registry import parse_delivery
 
 THREADS = 2
+LIMITS = Limits()
 
 log = structlog.get_logger()
 
@@ -48,7 +51,8 @@ async def run_engine(process: ProcessSettings) -> None:
     """Serve the shards of this engine until cancelled. Engine 0 also takes deliveries."""
     name = incarnation()
     settings = process.settings
-    sandbox = await asyncio.to_thread(open_sandbox, settings.cache)
+    image = await asyncio.to_thread(WasmImage, settings.cache, LIMITS, _tell_progress)
+    sandbox = TenantHost(image, LIMITS)
     bus = await connect(process.nats_url, name=f"engine-{process.index}")
     slots = CrashSlots(settings.data / f"engine-{process.index}.slots", THREADS)
     threads = SandboxThreads(slots, THREADS)
@@ -57,7 +61,12 @@ async def run_engine(process: ProcessSettings) -> None:
     finally:
         threads.close()
         sandbox.close()
+        image.close()
         await bus.close()
+
+
+def _tell_progress(said: str) -> None:
+    log.info("guest_image", said=said)
 
 
 async def _serve(

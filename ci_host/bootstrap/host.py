@@ -154,6 +154,7 @@ async def _serve_http(services: Services) -> None:
         access_log=False,
         timeout_graceful_shutdown=2,
         loop="none",
+        lifespan="off",
     )
     server = uvicorn.Server(config)
     log.info("host_ready", url=settings.url)

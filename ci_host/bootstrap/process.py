@@ -14,7 +14,15 @@ from ci_host.settings import ProcessSettings, decode
 
 
 def run_process(role: str, text: str) -> None:
-    """Run one process of this role until it is told to end; `text` is its ProcessSettings."""
+    """Run one process of this role until it is told to end; `text` is its ProcessSettings.
+
+    The role `image` ends by itself, and its text is the cache directory.
+    """
+    if role == "image":
+        from ci_host.bootstrap.image import run_image
+
+        run_image(text)
+        return
     configure_logging()
     settings = decode(text)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -5,6 +5,7 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -99,8 +100,8 @@ def _volumes(given: list[str]) -> dict[str, Path]:
     return found
 
 
-def _once(tell):  # noqa: ANN001, ANN202
-    told = []
+def _once(tell: Callable[[RunningState], None]) -> Callable[[RunningState], None]:
+    told: list[RunningState] = []
 
     def first(state: RunningState) -> None:
         if not told:
@@ -117,9 +118,14 @@ def _say_ready(settings: Settings, state: RunningState) -> None:
 
 
 def _build_image(cache: Path) -> None:
-    from ci_host.adapters.wasm.image import ensure_image
-
-    ensure_image(cache, lambda said: console.print(f"[dim]{said}[/]"))
+    """In a process of its own: the compiler takes half a gigabyte that `up` should not keep."""
+    command = [sys.executable, "-m", "ci_host", "process", "image", str(cache)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as building:  # noqa: S603
+        assert building.stdout is not None
+        for line in building.stdout:
+            console.print(f"[dim]{line.rstrip()}[/]")
+    if building.returncode != 0:
+        raise ClientError("the guest image could not be built; the lines above say why", 3)
 
 
 def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:

@@ -3,6 +3,7 @@
 A crash between two batches repeats nothing: the cursor is written with what it led to.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ class ReadModel:
     """Open with a SQLAlchemy URL; `sqlite:///…` is the embedded one. Blocking: use threads."""
 
     def __init__(self, url: str) -> None:
+        self._writing = threading.Lock()
         self.engine: Engine = create_engine(url, connect_args=_arguments(url))
         if url.startswith("sqlite"):
             event.listen(self.engine, "connect", _tune_sqlite)
@@ -36,7 +38,8 @@ class ReadModel:
 
     def apply(self, stream: str, changes: Sequence[Change]) -> int:
         """Fold the changes that are new, in order; answers how far the stream is folded now."""
-        with Session(self.engine) as session:
+        # Streams are folded side by side and meet in the same rows: one writer at a time.
+        with self._writing, Session(self.engine) as session:
             cursor = session.get(CursorRow, stream) or CursorRow(stream=stream)
             for change in changes:
                 if change.sequence > cursor.sequence:
