@@ -8,13 +8,14 @@ from pipelines.guest.limits import VALUE_BYTES_MAX
 
 _PLAIN = (str, int, bool, type(None))
 
-_encode = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def canonical(value: Any) -> str:
-    """The one text for this value: sorted keys, no spaces."""
+    """The one text for this value: no spaces, and keys in the order in which they were put in.
+
+    Not sorted: a dict must come back from the History in the order that the plan saw.
+    """
     return _encode(value)
 
 

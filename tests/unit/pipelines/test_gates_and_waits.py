@@ -1,0 +1,151 @@
+"""step.gate, step.sleep, step.sleep_until, step.wait_for_event."""
+
+import pytest
+
+from tests.tenants import BEGIN, approved, rejected, signal, started
+
+
+def test_a_gate_opens_for_an_approver_with_typed_inputs(play):
+    run = play(
+        """
+        answer = await step.gate('deploy', approvers=['ann', 'bob'], inputs={'percent': int},
+                                 timeout='7d', message='go?')
+        return [answer.by, answer.inputs, answer.comment]
+        """
+    )
+    first = run.start()
+    terms = first.open.gates[0].terms
+    assert (terms.approvers, terms.inputs, terms.message) == (
+        ["ann", "bob"],
+        {"percent": "int"},
+        "go?",
+    )
+    assert terms.due == first.wake_at == BEGIN + 7 * 86400
+    end = run.turn(approved("deploy", "bob", percent="25"))
+    assert end.end.output == [["bob"], {"percent": 25}, ""]
+    assert end.open.gates == []
+
+
+@pytest.mark.parametrize("inputs", [{}, {"percent": "many"}, {"percent": True}, {"percent": None}])
+def test_an_answer_without_the_right_inputs_does_not_count(play, inputs):
+    run = play("await step.gate('g', inputs={'percent': int})")
+    run.start()
+    after = run.turn(approved("g", "ann", **inputs))
+    assert after.end is None
+    assert after.open.gates[0].approved_by == []
+
+
+def test_somebody_who_may_not_answer_can_neither_open_nor_reject(play):
+    run = play("await step.gate('g', approvers=['ann'])")
+    run.start()
+    assert run.turn(approved("g", "eve"), rejected("g", "eve")).open.gates[0].approved_by == []
+    assert run.turn(approved("g", "ann")).end.state == "succeeded"
+
+
+def test_two_approvals_need_two_people(play):
+    run = play("return (await step.gate('g', needed=2)).by")
+    run.start()
+    once = run.turn(approved("g", "ann"), approved("g", "ann"))
+    assert once.open.gates[0].approved_by == ["ann"]
+    assert run.turn(approved("g", "bob")).end.output == ["ann", "bob"]
+
+
+def test_the_first_rejection_closes_the_gate(play):
+    run = play("await step.gate('g', needed=2)")
+    run.start()
+    run.turn(approved("g", "ann"))
+    end = run.turn(rejected("g", "bob", "not on a friday"))
+    assert end.end.error.type == "GateRejected"
+    assert end.end.error.message == "gate 'g' was rejected by bob: not on a friday"
+    assert end.results[0].error.kind == "refused"
+
+
+def test_a_gate_that_nobody_opens_times_out(play):
+    run = play("await step.gate('g', timeout='1h')")
+    run.start()
+    end = run.wake()
+    assert end.end.error.type == "GateTimedOut"
+    assert str(end.results[0].state) == "timed_out"
+    assert end.open.gates == []
+
+
+def test_an_answer_after_the_deadline_is_too_late(play):
+    run = play("await step.gate('g', timeout='1h')")
+    run.start()
+    assert run.turn(approved("g", "ann"), after=3601.0).end.error.type == "GateTimedOut"
+
+
+def test_a_sleep_ends_at_its_due_time_and_not_before(play):
+    run = play("await step.sleep('soak', '2h')\nreturn asyncio.get_running_loop().time()")
+    first = run.start()
+    assert first.commands[0].due == first.wake_at == BEGIN + 7200
+    assert run.turn(signal("noise"), after=7199.0).end is None
+    assert run.wake().end.output == BEGIN + 7200
+
+
+def test_a_sleep_of_nothing_takes_no_turn(play):
+    assert play("await step.sleep('nap', 0)").start().end.state == "succeeded"
+
+
+def test_sleep_until_takes_epoch_seconds_and_zoned_datetimes(play):
+    run = play(
+        f"""
+        from datetime import UTC, datetime
+        await step.sleep_until('a', {BEGIN + 60})
+        await step.sleep_until('b', datetime.fromtimestamp({BEGIN + 120}, UTC))
+        """
+    )
+    assert run.start().wake_at == BEGIN + 60
+    assert run.wake().wake_at == BEGIN + 120
+    assert run.wake().end.state == "succeeded"
+
+
+def test_sleep_until_refuses_a_datetime_without_a_zone(play):
+    body = "import datetime\nawait step.sleep_until('a', datetime.datetime(2030, 1, 1))"
+    assert "needs a time zone" in play(body).start().end.error.message
+
+
+def test_a_wait_takes_the_signals_payload(play):
+    run = play("return await step.wait_for_event('ready')")
+    first = run.start()
+    assert [(w.key, w.name, w.due) for w in first.open.waits] == [("ready", "ready", None)]
+    assert run.turn(signal("ready", {"a": 1})).end.output == {"a": 1}
+
+
+def test_signals_that_come_before_their_wait_are_kept_in_order(play):
+    run = play(
+        """
+        await step.sleep('later', 100)
+        first = await step.wait_for_event('one', event='ready')
+        return [first, await step.wait_for_event('two', event='ready')]
+        """
+    )
+    run.start()
+    run.turn(signal("ready", 1, "s1"), signal("ready", 1, "s1"), signal("ready", 2, "s2"))
+    assert run.wake().end.output == [1, 2]
+
+
+def test_a_signal_that_meets_a_cancelled_wait_is_there_for_the_next(play):
+    run = play(
+        """
+        first = asyncio.create_task(step.wait_for_event('one', event='ready'))
+        second = asyncio.create_task(step.wait_for_event('stop'))
+        await second
+        first.cancel()
+        return await step.wait_for_event('three', event='ready')
+        """
+    )
+    run.start()
+    run.turn(signal("stop", None, "s1"))
+    assert run.turn(signal("ready", 5, "s2")).end.output == 5
+
+
+def test_a_wait_that_takes_too_long_times_out(play):
+    run = play("await step.wait_for_event('ready', timeout='5m')")
+    assert run.start().open.waits[0].due == BEGIN + 300
+    assert run.wake().end.error.type == "StepTimedOut"
+
+
+def test_signals_before_the_start_are_kept_too(play):
+    run = play("return await step.wait_for_event('ready')")
+    assert run.turn(signal("ready", 3), started()).end.output == 3
