@@ -40,6 +40,7 @@ RUNNER_LOST_S = 60.0
 FOREIGN_DELAY_S = 5.0
 RETRY_S = 0.5
 FAULT_DELAY_S = 5.0
+CANCEL_AGAIN_S = 0.1
 
 log = structlog.get_logger("runners.agent")
 
@@ -83,9 +84,7 @@ class Agent:
             await self._queue.release()
         if drain:
             await asyncio.gather(*slots, *overflow)
-        for task in (*slots, *others, *busy.values()):
-            task.cancel()
-        await asyncio.gather(*slots, *others, *busy.values(), return_exceptions=True)
+        await _cancel_all({*slots, *others, *busy.values()})
 
     # -- slots
 
@@ -96,10 +95,20 @@ class Agent:
         self._data.forget_old(self._now())
         recovered = []
         for path in self._data.job_directories():
-            attempt = self._attempt(path)
+            try:
+                attempt = self._attempt(path)
+            except (OSError, ValueError):
+                log.exception("job directory cannot be read, left as it is", directory=str(path))
+                continue
             log.info("job found", job=attempt.spec.id, slot=attempt.note.slot)
-            recovered.append((attempt.note.slot, asyncio.create_task(self._keep(attempt))))
+            recovered.append((attempt.note.slot, asyncio.create_task(self._keep_found(attempt))))
         return recovered
+
+    async def _keep_found(self, attempt: Attempt) -> None:
+        try:
+            await self._keep(attempt)
+        except Exception:
+            log.exception("job not kept, a fault of the runner", job=attempt.spec.id)
 
     async def _serve(self, slot: int, busy: asyncio.Task[None] | None, stop: asyncio.Event) -> None:
         if busy is not None:
@@ -130,12 +139,12 @@ class Agent:
 
     async def _decide(self, slot: int, delivery: Delivery) -> None:
         job = delivery.spec.id
+        if self._data.is_reported(job):
+            await self._queue.done(delivery.token)
+            return
         known = self._attempts.get(job)
         if known is not None:
             known.adopt(delivery.token)
-            return
-        if self._data.is_reported(job):
-            await self._queue.done(delivery.token)
             return
         lease = await self._queue.claim(
             Lease(job=job, key=delivery.spec.key, runner=self._runner, started_at=self._now())
@@ -181,7 +190,6 @@ class Agent:
             spec=delivery.spec,
             launch=launch,
             note=workspace.DeliveryNote(slot=slot, token=delivery.token),
-            owner=self._executor.owner(slot),
         )
         log.info("job taken", job=job, slot=slot)
         await self._keep(self._attempt(directory))
@@ -268,3 +276,11 @@ class Agent:
             cancel = await self._queue.cancel_of(attempt.spec.id)
             if cancel is not None:
                 attempt.cancel(cancel.reason)
+
+
+async def _cancel_all(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel until all are done: a wait that had just ended may swallow a cancellation."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)

@@ -237,6 +237,7 @@ async def _readable(descriptor: int, timeout_s: float) -> None:
     loop.add_reader(descriptor, ready.set)
     try:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ready.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await ready.wait()
     finally:
         loop.remove_reader(descriptor)

@@ -5,13 +5,17 @@ marked the job as started, so waiting for it takes milliseconds.
 """
 
 import asyncio
+import subprocess
 import sys
 from pathlib import Path
 
 from runners import job_directory
 
 # -I and -S: no site, no user files, no environment. So the path to this package is given by hand.
-_START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from runners.shim import main; sys.exit(main(sys.argv[1]))"  # noqa: E501
+_START = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "from runners.shim import main; sys.exit(main(sys.argv[1]))"
+)
 _ROOT = str(Path(__file__).resolve().parent.parent)
 
 
@@ -24,17 +28,23 @@ async def start_shim(directory: Path) -> None:
 
     Another shim that runs, or ran, in the directory is no error: the state on disk tells.
     """
+    # In a thread, which a cancelled agent still waits for: a shim killed between its mark and
+    # its fork would leave a job that looks started and is not.
+    code = await asyncio.to_thread(_run_first_half, directory)
+    if code not in (0, job_directory.EXIT_LOCKED, job_directory.EXIT_STARTED_BEFORE):
+        said = (directory / job_directory.SHIM_ERRORS).read_text(errors="replace")[-1000:]
+        raise ShimFailed(f"the shim of {directory.name} ended with {code}: {said}")
+
+
+def _run_first_half(directory: Path) -> int:
     with (directory / job_directory.SHIM_ERRORS).open("ab") as errors:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", _START, _ROOT, str(directory)),
-            stdin=asyncio.subprocess.DEVNULL,
+        return subprocess.run(  # noqa: S603  our own words, no shell
+            [sys.executable, "-I", "-S", "-c", _START, _ROOT, str(directory)],
+            stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
             cwd="/",
             env={},
             start_new_session=True,
-        )
-        code = await process.wait()
-    if code not in (0, job_directory.EXIT_LOCKED, job_directory.EXIT_STARTED_BEFORE):
-        said = (directory / job_directory.SHIM_ERRORS).read_text(errors="replace")[-1000:]
-        raise ShimFailed(f"the shim of {directory.name} ended with {code}: {said}")
+            check=False,
+        ).returncode

@@ -125,7 +125,8 @@ def whole_characters(data: bytes) -> int:
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def encoded(chunk: LogChunk) -> bytes:

@@ -158,6 +158,3 @@ class Executor(Protocol):
 
         Raises Refused where this machine cannot confine the job as it must be; never degrades.
         """
-
-    def owner(self, slot: int) -> int | None:
-        """The user id that must own the slot's workspace; None: the agent's own."""

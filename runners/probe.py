@@ -41,10 +41,6 @@ class Unconfined:
         """Always raises Refused."""
         raise Refused(f"this runner cannot confine jobs, so it runs none: {self._cause}")
 
-    def owner(self, slot: int) -> int | None:
-        """Nothing is ever made that could be owned."""
-        return None
-
 
 def probe(data: Path, *, uid_base: int) -> list[Finding]:
     """Everything that a runner with this data directory needs of the machine."""

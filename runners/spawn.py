@@ -23,6 +23,8 @@ from runners.job_directory import ANSWERS, ARGUMENTS, INFO, ORDERS, STAGE
 
 FIRST_FREE = 20
 PIPE_BYTES = 1_048_576
+# Slots have different users in one group: what a job leaves on a volume, the next may change.
+UMASK = 0o002
 INFO_WAIT_MS = 5_000
 
 CLONE_NEWNS = 0x00020000
@@ -152,7 +154,7 @@ def _become_job(
         for number in (signal.SIGPIPE, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
-        os.umask(0o022)
+        os.umask(UMASK)
         os.chdir(launch["cwd"])
         # The keeper's death is the job's death. Set after the change of user, which clears it.
         _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

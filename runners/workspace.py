@@ -25,9 +25,7 @@ class DeliveryNote(msgspec.Struct, frozen=True, kw_only=True):
     token: str
 
 
-def create(
-    directory: Path, *, spec: JobSpec, launch: Launch, note: DeliveryNote, owner: int | None
-) -> None:
+def create(directory: Path, *, spec: JobSpec, launch: Launch, note: DeliveryNote) -> None:
     """Lay out `directory` for a job that nothing has run of yet."""
     staging = directory.with_name(f".{directory.name}.new")
     remove(staging)
@@ -36,8 +34,8 @@ def create(
     steps.write(spec, staging / job_directory.RUN, mirror=seen[0], workspace=seen[1])
     workspace = staging / job_directory.WORKSPACE
     workspace.mkdir(mode=0o755)
-    if owner is not None:
-        os.chown(workspace, owner, owner)
+    if launch.uid is not None and launch.gid is not None:
+        os.chown(workspace, launch.uid, launch.gid)
     for name, record in (
         (job_directory.SPEC, spec),
         (job_directory.LAUNCH, launch),

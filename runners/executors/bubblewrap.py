@@ -1,6 +1,8 @@
 """Confining a job with bubblewrap: the strict profile, and the only one for code that is not ours.
 
 Here: the arguments. The shim executes them; `probe` tells beforehand whether this machine can.
+Each slot has a user of its own, so that jobs cannot signal or starve each other, and all share one
+group, so that what one leaves on a volume another may change.
 A job never runs as the host's root: where the agent is root, bubblewrap itself is started as the
 slot's own user, because a sandbox made by root maps its users to the host's (it reads /etc/shadow).
 """
@@ -81,10 +83,6 @@ class Bubblewrap:
         self._read_only = read_only
         self._is_root = os.geteuid() == 0
 
-    def owner(self, slot: int) -> int | None:
-        """The slot's user where the agent is root; else the sandbox has the agent's own user."""
-        return self._uid_base + slot if self._is_root else None
-
     def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
@@ -96,7 +94,8 @@ class Bubblewrap:
             staged = {inside: f"{STAGE}/{index}" for index, inside in enumerate(sources)}
             mounts += [Mount(source=sources[inside], target=staged[inside]) for inside in sources]
             sources = staged
-        uid = self.owner(slot)
+        # Else the sandbox has the agent's own user, and there is nothing to change to.
+        uid = self._uid_base + slot if self._is_root else None
         limits = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": FILES_MAX}
         if uid is not None:
             # Counted per user: with a user for each slot that is the job, else everybody.
@@ -112,7 +111,7 @@ class Bubblewrap:
             timeout_s=spec.request.timeout_s,
             grace_s=CANCEL_GRACE_S_DEFAULT,
             uid=uid,
-            gid=uid,
+            gid=None if uid is None else self._uid_base,
             mounts=mounts,
             namespaced=True,
             limits=limits,
@@ -147,20 +146,20 @@ class Bubblewrap:
             )
         if not path.is_dir():
             raise Refused(f"volume {name!r} is {path}, which is no directory on this machine")
-        owner = self.owner(slot)
-        if owner is not None and not _writable_by(path, owner):
+        uid, gid = self._uid_base + slot, self._uid_base
+        if self._is_root and not _writable_by(path, uid, gid):
             raise Refused(
-                f"volume {name!r} ({path}) is not writable by user {owner}, as whom the jobs of"
-                f" slot {slot} run; give it to them (chown {owner} {path}) or to all (chmod 1777)"
+                f"volume {name!r} ({path}) is not writable by group {gid}, in which jobs of this"
+                f" runner run; give it to it: chgrp {gid} {path} && chmod g+rwx {path}"
             )
         return str(path)
 
 
-def _writable_by(path: Path, uid: int) -> bool:
+def _writable_by(path: Path, uid: int, gid: int) -> bool:
     facts = path.stat()
     if facts.st_uid == uid:
         return facts.st_mode & 0o300 == 0o300
-    if facts.st_gid == uid:
+    if facts.st_gid == gid:
         return facts.st_mode & 0o030 == 0o030
     return facts.st_mode & 0o003 == 0o003
 

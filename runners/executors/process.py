@@ -23,10 +23,6 @@ class Process:
         self._volumes = volumes
         self._is_root = os.geteuid() == 0
 
-    def owner(self, slot: int) -> int | None:
-        """As for the sandbox: a user for each slot where the agent is root."""
-        return self._uid_base + slot if self._is_root else None
-
     def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
@@ -44,7 +40,8 @@ class Process:
                 known = ", ".join(sorted(self._volumes)) or "none"
                 raise Refused(f"this runner has no volume {name!r} (it has: {known})")
             env[f"STAUNCH_VOLUME_{name.upper()}"] = str(self._volumes[name])
-        uid = self.owner(slot)
+        # As for the sandbox: a user for each slot where the agent is root.
+        uid = self._uid_base + slot if self._is_root else None
         return Launch(
             argv=["/bin/sh", str(base / "driver"), str(base)],
             steps=steps.launch_steps(spec),
@@ -53,6 +50,6 @@ class Process:
             env=env,
             cwd=str(workspace),
             uid=uid,
-            gid=uid,
+            gid=None if uid is None else self._uid_base,
             limits={"RLIMIT_CORE": 0},
         )

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
-import nats
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -28,6 +27,7 @@ from runners.ports import Conflict, Delivery, Heartbeat, Position, TooLarge, Una
 ACK_WAIT_S = 30.0
 PULL_S = 5.0
 ANSWER_S = 5.0
+RELEASE_S = 1.0
 WRONG_LAST_SEQUENCE = 10071
 CONSUMER_MISSING = (10014, 10059)
 CHUNK_OVERHEAD_BYTES = 1024
@@ -55,8 +55,10 @@ class NatsLink:
         self._client = client
         self._pool = pool
         self._consumer = f"runners-{pool}"
-        self._pulls: list[Subscription] = []
-        self._free_pulls: list[Subscription] = []
+        self._pulls: Subscription | None = None
+        self._handed: asyncio.Queue[Msg | None] = asyncio.Queue()
+        self._waiters = 0
+        self._limits: set[asyncio.Timeout] = set()
         self._releasing = False
 
     @classmethod
@@ -68,22 +70,27 @@ class NatsLink:
 
         async def on_disconnect() -> None:
             log.warning("link down, reconnecting")
+            link._give_up_requests()
 
         async def on_reconnect() -> None:
             log.info("link up again")
+            # The server forgot the pulls of the old connection: ask again at once.
+            link._wake_waiters()
 
-        client = await nats.connect(
+        client = Client()
+        link = cls(client, pool=pool)
+        await client.connect(
             url.split(","),
             name=name,
             max_reconnect_attempts=-1,
-            reconnect_time_wait=0.1,
+            reconnect_time_wait=0.1,  # type: ignore[arg-type]  # the client takes fractions
             connect_timeout=2,
             ping_interval=10,
             error_cb=on_error,
             disconnected_cb=on_disconnect,
             reconnected_cb=on_reconnect,
         )
-        return cls(client, pool=pool)
+        return link
 
     async def close(self) -> None:
         """Send what is buffered, for a moment, and go."""
@@ -121,43 +128,44 @@ class NatsLink:
         """One pull for one job; the server forgets it by itself after PULL_S."""
         if self._releasing:
             return None
-        pull = await self._take_pull()
+        if self._pulls is None:
+            self._pulls = await self._client.subscribe(self._client.new_inbox(), cb=self._on_pull)
+        request = {"batch": 1, "expires": int(PULL_S * 1e9)}
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{JOBS}.{self._consumer}"
         try:
-            message = await self._pull_once(pull)
-        finally:
-            self._free_pulls.append(pull)
-        if message is None:
+            await self._client.publish(subject, json.dumps(request).encode(), self._pulls.subject)
+        except Error as error:
+            raise Unavailable(str(error)) from error
+        message = await self._wait_handed()
+        status = message and (message.headers or {}).get("Status")
+        if message is None or status in ("404", "408"):
             return None
-        return await self._read(message)
-
-    async def _take_pull(self) -> Subscription:
-        if self._free_pulls:
-            return self._free_pulls.pop()
-        pull = await self._client.subscribe(self._client.new_inbox())
-        self._pulls.append(pull)
-        return pull
-
-    async def _pull_once(self, pull: Subscription) -> Msg | None:
-        # A job of an earlier pull whose wait was cut off comes first.
-        if pull.pending_msgs == 0:
-            request = {"batch": 1, "expires": int(PULL_S * 1e9)}
-            subject = f"$JS.API.CONSUMER.MSG.NEXT.{JOBS}.{self._consumer}"
-            try:
-                await self._client.publish(subject, json.dumps(request).encode(), pull.subject)
-            except Error as error:
-                raise Unavailable(str(error)) from error
-        try:
-            # The server's own expiry answers first; the margin is for a server that went away.
-            message = await pull.next_msg(timeout=PULL_S + 0.5)
-        except (Error, TimeoutError):
-            return None
-        status = (message.headers or {}).get("Status")
-        if status is None:
-            return message
-        if status not in ("404", "408"):
+        if status is not None:
             # 503 no responders, 409 consumer deleted: the stream or the consumer is not there.
             raise Unavailable(f"pull answered {status}: {message.headers}")
-        return None
+        return await self._read(message)
+
+    async def _wait_handed(self) -> Msg | None:
+        """Slots wait for each other's pulls alike: as many answers come as there are waiters."""
+        self._waiters += 1
+        try:
+            # The server's own expiry answers first; the margin is for a server that went away.
+            async with asyncio.timeout(PULL_S + 0.5):
+                return await self._handed.get()
+        except TimeoutError:
+            return None
+        finally:
+            self._waiters -= 1
+
+    async def _on_pull(self, message: Msg) -> None:
+        if not self._releasing:
+            self._handed.put_nowait(message)
+        elif not (message.headers or {}).get("Status"):
+            await self.later(message.reply, 0)
+
+    def _wake_waiters(self) -> None:
+        for _ in range(self._waiters):
+            self._handed.put_nowait(None)
 
     async def _read(self, message: Msg) -> Delivery | None:
         try:
@@ -188,7 +196,7 @@ class NatsLink:
     async def done(self, token: str) -> None:
         """Takes the message off the work queue; answered, so that it surely arrived."""
         try:
-            await self._client.request(token, b"+ACK", timeout=ANSWER_S)
+            await self._request(token, b"+ACK")
         except (Error, TimeoutError) as error:
             raise Unavailable(str(error)) from error
 
@@ -232,13 +240,17 @@ class NatsLink:
     async def release(self) -> None:
         """Without interest the server drops its waiting pulls, so no further job is handed out."""
         self._releasing = True
-        for pull in self._pulls:
-            while pull.pending_msgs:
-                message = await pull.next_msg(timeout=0.1)
-                if not (message.headers or {}).get("Status"):
-                    await self.later(message.reply, 0)
-            with contextlib.suppress(Error):
-                await pull.unsubscribe()
+        if self._pulls is None:
+            return
+        while not self._handed.empty():
+            message = self._handed.get_nowait()
+            if message is not None:
+                await self._on_pull(message)
+        self._wake_waiters()
+        with contextlib.suppress(Error, TimeoutError):
+            # Ends the interest first and the handler last: what is on its way is given back.
+            async with asyncio.timeout(RELEASE_S):
+                await self._pulls.drain()  # type: ignore[no-untyped-call]
 
     # -- LogSink
 
@@ -259,11 +271,28 @@ class NatsLink:
 
     # -- JetStream
 
+    async def _request(
+        self, subject: str, content: bytes, headers: dict[str, str] | None = None
+    ) -> Msg:
+        async with asyncio.timeout(ANSWER_S) as limit:
+            self._limits.add(limit)
+            try:
+                return await self._client.request(
+                    subject, content, timeout=2 * ANSWER_S, headers=headers or None
+                )
+            finally:
+                self._limits.discard(limit)
+
+    def _give_up_requests(self) -> None:
+        """No answer can come over a lost connection: time out now what waits for one."""
+        now = asyncio.get_running_loop().time()
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(now)
+
     async def _publish(self, subject: str, content: bytes, headers: dict[str, str]) -> int:
         try:
-            answer = await self._client.request(
-                subject, content, timeout=ANSWER_S, headers=headers or None
-            )
+            answer = await self._request(subject, content, headers)
         except (Error, TimeoutError) as error:
             raise Unavailable(f"{subject}: {error or type(error).__name__}") from error
         try:
@@ -276,9 +305,7 @@ class NatsLink:
     async def _last(self, stream: str, subject: str) -> "_Stored | None":
         """The newest message of a subject, by direct get, so a grant can name the subject."""
         try:
-            answer = await self._client.request(
-                f"$JS.API.DIRECT.GET.{stream}.{subject}", b"", timeout=ANSWER_S
-            )
+            answer = await self._request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
         except NoRespondersError as error:
             raise Unavailable(f"{stream} is not there, or has no direct get") from error
         except (Error, TimeoutError) as error:
@@ -293,9 +320,7 @@ class NatsLink:
 
     async def _api(self, subject: str, body: dict[str, Any]) -> dict[str, Any]:
         try:
-            answer = await self._client.request(
-                f"$JS.API.{subject}", json.dumps(body).encode(), timeout=ANSWER_S
-            )
+            answer = await self._request(f"$JS.API.{subject}", json.dumps(body).encode())
         except (Error, TimeoutError) as error:
             raise Unavailable(f"{subject}: {error or type(error).__name__}") from error
         return _answer_of(answer)

@@ -1,0 +1,209 @@
+"""The agent's decisions, on a bus in memory; jobs run for real, unconfined and as a slot's user."""
+
+import asyncio
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from pipelines.job import CancelJob, Lease, Outcome
+from runners.agent import Agent
+from runners.data_directory import DataDirectory, InUse
+from runners.executors.process import Process
+from runners.memory import MemoryLink
+from runners.ports import Heartbeat, Refused
+from tests.runner_world import make_spec, until
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_000_000.0
+
+
+@pytest.fixture
+def root():
+    path = Path(tempfile.mkdtemp(prefix="staunch-agent-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def link():
+    return MemoryLink()
+
+
+@asynccontextmanager
+async def agent(root, link, *, executor=None, drain=False):
+    data = DataDirectory(root / "data")
+    beat = Heartbeat(runner=data.runner_id(), pools=["default"], at=0, slots=2, version="0")
+    made = Agent(
+        data=data,
+        queue=link,
+        sink=link,
+        executor=executor or Process(uid_base=64_000, volumes={}),
+        heartbeat=beat,
+        now=lambda: NOW,
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(made.run(stop, drain=drain))
+    try:
+        yield data
+    finally:
+        stop.set()
+        await running
+        data.close()
+
+
+async def reported(link, count=1):
+    await until(lambda: len(link.settled) >= count, "the acknowledgement")
+    return link.reports[-1]
+
+
+async def test_a_job_is_leased_run_reported_and_only_then_acknowledged(root, link):
+    spec = make_spec(None, "echo hi")
+    async with agent(root, link) as data:
+        link.offer(spec)
+        report = await reported(link)
+        assert report.outcome is Outcome.SUCCEEDED
+        assert link.leases[spec.id].runner == data.runner_id() == report.runner
+        assert "\nhi\n" in link.text_of(spec.id)
+        assert link.settled == [f"token-of-{spec.id}"]
+        assert link.held
+        assert data.is_reported(spec.id)
+
+
+async def test_a_lease_of_a_living_runner_gives_the_job_back_for_a_while(root, link):
+    spec = make_spec(None, "echo hi")
+    link.leases[spec.id] = Lease(job=spec.id, key=spec.key, runner="b", started_at=NOW - 600)
+    link.beats["b"] = Heartbeat(runner="b", pools=[], at=NOW - 60, slots=1, version="0")
+    async with agent(root, link):
+        link.offer(spec)
+        await until(lambda: link.returned, "the return")
+    assert link.returned == [(f"token-of-{spec.id}", 5.0)]
+    assert link.reports == []
+
+
+@pytest.mark.parametrize("beat_at", [NOW - 61, None])
+async def test_a_lease_of_a_vanished_runner_ends_the_attempt_as_lost(root, link, beat_at):
+    spec = make_spec(None, "echo hi")
+    link.leases[spec.id] = Lease(job=spec.id, key=spec.key, runner="b", started_at=NOW - 600)
+    if beat_at is not None:
+        link.beats["b"] = Heartbeat(runner="b", pools=[], at=beat_at, slots=1, version="0")
+    async with agent(root, link):
+        link.offer(spec)
+        report = await reported(link)
+    assert (report.outcome, report.runner) == (Outcome.LOST, "b")
+    assert spec.id not in link.chunks
+
+
+async def test_a_fresh_lease_counts_as_a_sign_of_life(root, link):
+    spec = make_spec(None, "echo hi")
+    link.leases[spec.id] = Lease(job=spec.id, key=spec.key, runner="b", started_at=NOW - 1)
+    async with agent(root, link):
+        link.offer(spec)
+        await until(lambda: link.returned, "the return")
+    assert link.reports == []
+
+
+async def test_a_job_that_may_not_run_is_refused_with_the_reason(root, link):
+    class Never(Process):
+        def plan(self, spec, directory, slot):
+            raise Refused("not here; go elsewhere")
+
+    async with agent(root, link, executor=Never(uid_base=64_000, volumes={})) as data:
+        link.offer(make_spec(None, "echo hi"))
+        report = await reported(link)
+        assert data.job_directories() == []
+    assert (report.outcome, report.message) == (Outcome.REFUSED, "not here; go elsewhere")
+
+
+async def test_a_fault_of_the_runner_costs_a_delay_and_not_the_slot(root, link):
+    class Faulty(Process):
+        def plan(self, spec, directory, slot):
+            if spec.key == "bad":
+                raise RuntimeError("a bug")
+            return super().plan(spec, directory, slot)
+
+    async with agent(root, link, executor=Faulty(uid_base=64_000, volumes={})):
+        for number in range(3):
+            link.offer(make_spec(None, "true", key="bad"), token=f"bad{number}")
+        link.offer(make_spec(None, "true"))
+        assert (await reported(link)).outcome is Outcome.SUCCEEDED
+    assert [token for token, _ in link.returned] == ["bad0", "bad1", "bad2"]
+
+
+async def test_a_redelivery_of_a_running_job_is_the_one_that_is_acknowledged(root, link):
+    spec = make_spec(None, "sleep 0.5")
+    async with agent(root, link) as data:
+        link.offer(spec, token="first")
+        await until(lambda: data.job_directories(), "the start")
+        link.offer(spec, token="second")
+        await reported(link)
+    assert link.settled == ["second"]
+    assert len(link.reports) == 1
+
+
+async def test_a_cancel_that_came_before_the_job_ends_it_unrun(root, link):
+    spec = make_spec(None, "echo hi")
+    link.wish_cancelled(CancelJob(job=spec.id, reason="no need"))
+    async with agent(root, link):
+        link.offer(spec)
+        report = await reported(link)
+    assert report.outcome is Outcome.CANCELLED
+    assert report.message == "cancelled before it began: no need"
+
+
+async def test_a_cancel_of_a_running_job_ends_it(root, link):
+    spec = make_spec(None, "echo begun; sleep 60")
+    async with agent(root, link):
+        link.offer(spec)
+        await until(lambda: "begun\n" in link.text_of(spec.id), "the first line")
+        link.wish_cancelled(CancelJob(job=spec.id))
+        assert (await reported(link)).outcome is Outcome.CANCELLED
+
+
+async def test_the_report_waits_for_a_bus_that_is_away(root, link):
+    spec = make_spec(None, "echo begun; sleep 0.3")
+    async with agent(root, link) as data:
+        link.offer(spec)
+        await until(lambda: "begun\n" in link.text_of(spec.id), "the first line")
+        link.down = True
+        await until((data.job(spec.id) / "exit.json").exists, "the end")
+        link.down = False
+        assert (await reported(link)).outcome is Outcome.SUCCEEDED
+
+
+async def test_a_directory_that_nobody_can_read_does_not_stop_the_agent(root, link):
+    broken = root / "data" / "jobs" / "0-x.y.1"
+    broken.mkdir(parents=True)
+    (broken / "spec.json").write_text("{")
+    (root / "data" / "jobs" / ".0-x.z.1.new").mkdir()
+    async with agent(root, link) as data:
+        link.offer(make_spec(None, "true"))
+        await reported(link)
+        assert data.leftovers() == []
+        assert broken.exists()
+
+
+async def test_a_data_directory_has_one_agent_and_one_name(root):
+    first = DataDirectory(root / "data")
+    with pytest.raises(InUse, match="give this one its own --data"):
+        DataDirectory(root / "data")
+    name = first.runner_id()
+    first.close()
+    again = DataDirectory(root / "data")
+    assert again.runner_id() == name
+    again.close()
+
+
+async def test_marks_of_reported_jobs_are_forgotten_after_a_day(root):
+    data = DataDirectory(root / "data")
+    data.mark_reported("0-x.y.1")
+    marked_at = (data.root / "reported" / "0-x.y.1").stat().st_mtime
+    data.forget_old(marked_at + 86_400)
+    assert data.is_reported("0-x.y.1")
+    data.forget_old(marked_at + 86_401)
+    assert not data.is_reported("0-x.y.1")
+    data.close()
