@@ -178,10 +178,13 @@ class World:
         return "".join(path.read_text() for path in sorted(self.root.glob("agent-*.log")))
 
     async def publish(self, subject: str, body, headers=None) -> int:
-        answer = await self.client.request(
-            subject, msgspec.json.encode(body), timeout=10, headers=headers
-        )
-        answer = json.loads(answer.data)
+        async def attempt():
+            with contextlib.suppress(nats.errors.Error):
+                return await self.client.request(
+                    subject, msgspec.json.encode(body), timeout=2, headers=headers
+                )
+
+        answer = json.loads((await until(attempt, f"an answer on {subject}")).data)
         assert "error" not in answer, answer
         return answer["seq"]
 
@@ -255,6 +258,12 @@ async def world():
         yield made
     finally:
         await made.stop()
+
+
+def doctor(root: Path, data: Path) -> str:
+    """What `runners doctor --json` says."""
+    words = [sys.executable, "-m", "runners", "doctor", "--json", "--data", str(data)]
+    return subprocess.run(words, cwd=root, check=True, capture_output=True, text=True).stdout
 
 
 def pids_with(marker: str) -> list[int]:

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from runner_world import make_mirror, make_spec, pids_with, until
 
 from pipelines.job import ShellStep
 from runners import job_directory, launcher, workspace
@@ -18,6 +17,7 @@ from runners.executors.bubblewrap import Bubblewrap, find_bwrap
 from runners.executors.process import Process
 from runners.ports import Refused
 from runners.probe import blockers
+from tests.runner_world import make_mirror, make_spec, pids_with, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -35,15 +35,14 @@ class Bench:
         self.source = make_mirror(root / "repo", {"a.txt": "from the repository\n"})
         (root / "jobs").mkdir()
 
-    async def start(self, spec) -> Path:
+    async def start(self, spec, slot=0) -> Path:
         directory = self.root / "jobs" / spec.id
-        launch = self.executor.plan(spec, directory, 0)
+        launch = self.executor.plan(spec, directory, slot)
         workspace.create(
             directory,
             spec=spec,
             launch=launch,
             note=workspace.DeliveryNote(slot=0, token=""),
-            owner=self.executor.owner(0),
         )
         await launcher.start_shim(directory)
         return directory
@@ -87,7 +86,7 @@ def root():
 def bench(request, root):
     volume = root / "volume"
     volume.mkdir()
-    volume.chmod(0o1777)
+    volume.chmod(0o777)
     if request.param == "process":
         return Bench(root, Process(uid_base=UID_BASE, volumes={"shared": volume}))
     executor = Bubblewrap(find_bwrap(), uid_base=UID_BASE, volumes={"shared": volume})
@@ -273,6 +272,17 @@ async def test_volumes_are_written_and_unknown_ones_are_refused_by_name(bench):
         bench.executor.plan(make_spec(None, "true", volumes=["other"]), bench.root, 0)
 
 
+async def test_what_one_slot_leaves_on_a_volume_another_may_change(bench):
+    confined = isinstance(bench.executor, Bubblewrap)
+    place = "/volumes/shared" if confined else '"$STAUNCH_VOLUME_SHARED"'
+    for slot in (0, 1):
+        script = f"mkdir -p {place}/folder && echo {slot} >> {place}/folder/file"
+        spec = make_spec(None, script, volumes=["shared"], key=f"slot{slot}")
+        record = await bench.end(await bench.start(spec, slot))
+        assert record["outcome"] == "succeeded", log_of(bench.root / "jobs" / spec.id)
+    assert (bench.root / "volume" / "folder" / "file").read_text() == "0\n1\n"
+
+
 async def test_what_no_environment_can_hold_is_refused(bench):
     for env in ({"A": "x\0y"}, {"A B": "x"}, {"": "x"}):
         with pytest.raises(Refused):
@@ -367,7 +377,7 @@ async def test_a_volume_that_the_slots_user_cannot_write_is_refused_with_the_fix
     closed = root / "closed"
     closed.mkdir(mode=0o755)
     executor = Bubblewrap("/usr/bin/bwrap", uid_base=UID_BASE, volumes={"closed": closed})
-    with pytest.raises(Refused, match=r"not writable by user 64001.*chown 64001 "):
+    with pytest.raises(Refused, match=r"not writable by group 64000.*chgrp 64000 "):
         executor.plan(make_spec(None, "true", volumes=["closed"]), root, 1)
 
 
@@ -414,7 +424,6 @@ async def test_many_shims_of_one_directory_run_the_job_once(bench):
         spec=spec,
         launch=launch,
         note=workspace.DeliveryNote(slot=0, token=""),
-        owner=bench.executor.owner(0),
     )
     await asyncio.gather(*(launcher.start_shim(directory) for _ in range(4)))
     record = await bench.end(directory)

