@@ -51,13 +51,37 @@ def provide(cache: Path, engine: wasmtime.Engine, on_progress: Progress) -> Imag
     Takes half a minute the first time, milliseconds later. Raises ImageUnavailable.
     """
     _make_private(cache)
-    wasm = cache / f"guest-{_sources_digest()}.wasm"
-    with _alone(wasm):
-        if not wasm.exists():
+    pointer = cache / f"sources-{_sources_digest()}.digest"
+    with _alone(pointer):
+        if not pointer.exists() or not _wasm(cache, pointer.read_text()).exists():
             on_progress("building the guest image (once, about 20 s)")
-            _build(wasm)
-    digest = _digest_of(wasm)
+            content = _build(cache)
+            digest = hashlib.sha256(content).hexdigest()
+            _put(_wasm(cache, digest), content)
+            _put(pointer, digest.encode())
+    return of_digest(cache, pointer.read_text(), engine, on_progress)
+
+
+def of_digest(
+    cache: Path, digest: str, engine: wasmtime.Engine, on_progress: Progress
+) -> ImageFiles:
+    """An image that was built before: a Run replays on the one it began with.
+
+    Builds are not reproducible, so a digest can be copied and never built again. Raises
+    ImageUnavailable where the cache has not got it.
+    """
+    _make_private(cache)
+    wasm = _wasm(cache, digest)
+    if not wasm.exists():
+        raise ImageUnavailable(
+            f"the guest image {digest[:16]}… is not in {cache}; copy {wasm.name} there from a host"
+            " that has it: the runs that began on it need it"
+        )
     return ImageFiles(digest, wasm, compiled(cache, wasm, digest, engine, on_progress))
+
+
+def _wasm(cache: Path, digest: str) -> Path:
+    return cache / f"guest-{digest}.wasm"
 
 
 def compiled(
@@ -79,9 +103,9 @@ def compiled(
     return target
 
 
-def _build(target: Path) -> None:
+def _build(cache: Path) -> bytes:
     """Run componentize-py in a process of its own, on a copy of the guest sources alone."""
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
         stage = Path(folder)
         _stage(stage)
         output = stage / "guest.wasm"
@@ -109,7 +133,7 @@ def _build(target: Path) -> None:
         if done.returncode != 0 or not output.exists():
             shown = (done.stdout + done.stderr)[-OUTPUT_SHOWN_CHARS:]
             raise ImageUnavailable(f"componentize-py failed with {done.returncode}:\n{shown}")
-        _put(target, output.read_bytes())
+        return output.read_bytes()
 
 
 def _stage(stage: Path) -> None:
@@ -157,11 +181,6 @@ def _sources_digest() -> str:
         digest.update(f"{relative} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()[:32]
-
-
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _make_private(cache: Path) -> None:

@@ -87,11 +87,24 @@ class WasmImage:
 
     boot_kind = "wasm-ready-1"
 
-    def __init__(self, cache: Path, limits: Limits, on_progress: image.Progress) -> None:
-        """Build and compile what the cache has not. Raises ImageUnavailable."""
+    def __init__(
+        self,
+        cache: Path,
+        limits: Limits,
+        on_progress: image.Progress,
+        *,
+        digest: str | None = None,
+    ) -> None:
+        """The image of this installation's sources, built if need be; or the one of this digest.
+
+        Raises ImageUnavailable.
+        """
         self.limits = limits
         self.engine = config.engine()
-        self.files = image.provide(cache, self.engine, on_progress)
+        if digest is None:
+            self.files = image.provide(cache, self.engine, on_progress)
+        else:
+            self.files = image.of_digest(cache, digest, self.engine, on_progress)
         self.guest = _deserialized(self.engine, self.files.compiled)
         self.imports = Imports()
         self.linker = component.Linker(self.engine)

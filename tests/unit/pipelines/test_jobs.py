@@ -30,7 +30,7 @@ def test_every_option_of_a_job_is_in_its_request(play):
         """
         await step.job(
             'build',
-            run=['make', shell('make check', name='check', env={'CI': '1'}, cwd='sub', timeout='1m')],
+            run=['make', shell('make check', name='check', env={'CI': '1'}, cwd='sub', timeout=60)],
             env={'A': 'b'}, cwd='src', timeout='20m', pool='big', volumes=['cache'], checkout=False,
         )
         """

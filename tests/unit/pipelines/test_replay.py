@@ -27,7 +27,8 @@ async def branch(name):
         log.append([name, round, random.random()])
         try:
             log.append(await inner.do("plain", plain, retries=Retry(2, delay=1)))
-            log.append(await inner.do("flaky", flaky, round * 3, retries=Retry(1, delay=5), timeout=4))
+            again = Retry(1, delay=5)
+            log.append(await inner.do("flaky", flaky, round * 3, retries=again, timeout=4))
         except (OSError, KeyError, StepTimedOut) as error:
             log.append(repr(error))
         async with asyncio.timeout(20):
