@@ -58,7 +58,7 @@ class Projector:
     async def _follow(
         self, stream: str, names: tuple[str, ...], folded: Callable[[Delivered], Folded]
     ) -> None:
-        """Fold one stream for ever. A failure is told and tried again: the API must not go with it."""
+        """Fold one stream for ever. A failure is told and tried again: the API goes on."""
         while True:
             try:
                 await self._fold_from_cursor(stream, names, folded)

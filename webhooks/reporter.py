@@ -84,4 +84,5 @@ class StatusSender:
             case ForgeKind.GITEA:
                 return GiteaStatuses(connection, self._client, self._now)
             case ForgeKind.GIT:
-                return None
+                # Plain git has no statuses; an api_url beside it is one that speaks Gitea's.
+                return GiteaStatuses(connection, self._client, self._now)

@@ -22,8 +22,13 @@ class ClientError(Exception):
 
 def default_data() -> Path:
     """Where an installation keeps its data unless told otherwise."""
+    if chosen := os.environ.get("STAUNCH_DATA"):
+        return Path(chosen)
+    if os.geteuid() == 0:
+        # Not under root's home: jobs run as users of their own, who may not enter there.
+        return Path("/var/lib/staunch")
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(os.environ.get("STAUNCH_DATA") or Path(home) / "staunch")
+    return Path(home) / "staunch"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(runs)
     app.command()(show)
+    app.command()(history)
     app.command()(logs)
     app.command()(deliveries)
     app.command("runners")(list_runners)
@@ -168,6 +169,34 @@ def _timeline(run: dict[str, Any]) -> Table:
         clock = datetime.fromtimestamp(at, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
         table.add_row(clock, f"{at - run['created_at']:8.3f} s", what, escape(detail))
     return table
+
+
+def history(
+    run: str,
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a run's history, Turn by Turn, as it is stored."""
+    found = find(server, token, data).get(f"/runs/{run}/history")
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table("turn", "inputs", "asked for", "settled", "state", "by")
+    for stored in found["turns"]:
+        turn = stored["turn"]
+        asked = [f"{c['kind']} {c['key']}" for c in turn.get("commands", [])]
+        settled = [f"{r['key']} {r['state']}" for r in turn.get("results", [])]
+        table.add_row(
+            str(turn["number"]),
+            ", ".join(str(sequence) for sequence in turn["consumed"]),
+            escape("\n".join(asked)),
+            escape("\n".join(settled)),
+            state_text(turn["state"]),
+            turn["by"],
+        )
+    console.print(table)
 
 
 def logs(

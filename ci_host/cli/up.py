@@ -137,7 +137,9 @@ def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
     else:
         for finding in findings:
             mark = "[green]ok[/]  " if finding["ok"] else "[red]no[/]  "
-            console.print(f"{mark}{finding['name']}: {finding['detail']}")
+            console.print(f"{mark}{finding['name']}: {finding['message']}", highlight=False)
+            if not finding["ok"]:
+                console.print(f"      {finding['fix']}", highlight=False)
     if not all(finding["ok"] for finding in findings):
         raise typer.Exit(1)
 
@@ -146,19 +148,21 @@ def _nats_finding() -> dict[str, object]:
     try:
         binary = find_binary(None)
     except ServerError as error:
-        return {"name": "nats-server", "ok": False, "detail": str(error)}
+        return {"name": "nats-server", "ok": False, "message": "missing", "fix": str(error)}
     said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-    return {"name": "nats-server", "ok": said.returncode == 0, "detail": said.stdout.strip()}
+    ok = said.returncode == 0
+    fix = "" if ok else "reinstall Staunch, or name another binary with --nats-server"
+    return {"name": "nats-server", "ok": ok, "message": said.stdout.strip(), "fix": fix}
 
 
 def _runner_findings() -> list[dict[str, object]]:
     command = [sys.executable, "-m", "runners", "doctor", "--json"]
     said = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     try:
-        return list(json.loads(said.stdout)["findings"])
-    except (ValueError, KeyError):
+        return list(json.loads(said.stdout))
+    except (ValueError, TypeError):
         detail = (said.stderr.strip().splitlines() or ["no answer"])[-1]
-        return [{"name": "runner", "ok": False, "detail": detail}]
+        return [{"name": "runner", "ok": False, "message": detail, "fix": "reinstall Staunch"}]
 
 
 def rebuild(data: DataOption = None) -> None:

@@ -1,0 +1,122 @@
+"""Installation: a real `staunch up` that can be killed with -9, all of it, and started again."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+START_TIMEOUT_S = 60.0
+
+T = TypeVar("T")
+
+
+class Gone(Exception):
+    """Something that must happen did not."""
+
+
+def until(what: str, look: Callable[[], T | None], timeout_s: float = START_TIMEOUT_S) -> T:
+    """Look until there is something to see; Gone names `what` if there never is."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise Gone(f"waited {timeout_s:.0f} s in vain for {what}")
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Installation:
+    """One data directory, and whatever runs from it."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.data = folder / "data"
+        self._options = [*options, "--port", str(free_port())]
+        self._output = folder / "up.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.token = ""
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [sys.executable, "-m", "ci_host", "up", *self._options]
+        with self._output.open("ab") as output:
+            self._process = subprocess.Popen(
+                command, stdout=output, stderr=output, env=self._environment()
+            )
+        until("the host to be ready", self._is_ready)
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise Gone(f"`staunch up` ended: {self._output.read_text()[-2000:]}")
+        done = self._run("runs", "--json")
+        return done.returncode == 0
+
+    def kill(self) -> list[str]:
+        """SIGKILL to every process of it, the supervisor first; answers their names.
+
+        The shims of running jobs are nobody's children and stay: that is the point.
+        """
+        state = json.loads((self.data / "running.json").read_text())
+        pids = {"supervisor": state["supervisor"], **state["processes"]}
+        for pid in pids.values():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+        until("the killed processes to be gone", lambda: not any(map(_lives, pids.values())))
+        return sorted(pids)
+
+    def stop(self) -> None:
+        """End it as Ctrl-C does."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(30)
+
+    def staunch(self, *arguments: str, token: str = "") -> str:
+        """Run a command against it and answer what it printed. Raises Gone if it fails."""
+        done = self._run(*arguments, token=token)
+        if done.returncode != 0:
+            said = done.stderr.strip() or done.stdout.strip()
+            raise Gone(f"`staunch {' '.join(arguments)}` failed: {said}")
+        return done.stdout
+
+    def ask(self, *arguments: str) -> Any:
+        """The same with --json, read."""
+        return json.loads(self.staunch(*arguments, "--json"))
+
+    def _run(self, *arguments: str, token: str = "") -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "ci_host", *arguments],
+            capture_output=True,
+            text=True,
+            env=self._environment() | ({"STAUNCH_TOKEN": token} if token else {}),
+        )
+
+    def _environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("STAUNCH_")}
+        for name in ("STAUNCH_CACHE_DIR",):
+            if name in os.environ:
+                kept[name] = os.environ[name]
+        return {**kept, "STAUNCH_DATA": str(self.data), "COLUMNS": "110"}
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state != "Z"
