@@ -70,21 +70,19 @@ class Agent:
     async def run(self, stop: asyncio.Event, *, drain: bool = False) -> None:
         """Work until `stop`. Jobs that run then go on without an agent, unless `drain` waits."""
         recovered = self._recover()
-        overflow = [task for slot, task in recovered if slot >= self._heartbeat.slots]
-        busy = {slot: task for slot, task in recovered if slot < self._heartbeat.slots}
+        found = [task for _, task in recovered]
         slots = [
-            asyncio.create_task(self._serve(slot, busy.get(slot), stop))
+            asyncio.create_task(self._serve(slot, [t for s, t in recovered if s == slot], stop))
             for slot in range(self._heartbeat.slots)
         ]
         others = [asyncio.create_task(self._beat()), asyncio.create_task(self._follow_cancels())]
-        others += overflow
         await stop.wait()
         log.info("stopping", running=sorted(self._attempts), drain=drain)
         with contextlib.suppress(Unavailable):
             await self._queue.release()
         if drain:
-            await asyncio.gather(*slots, *overflow)
-        await _cancel_all({*slots, *others, *busy.values()})
+            await asyncio.gather(*slots, *found)
+        await _cancel_all({*slots, *others, *found})
 
     # -- slots
 
@@ -110,9 +108,8 @@ class Agent:
         except Exception:
             log.exception("job not kept, a fault of the runner", job=attempt.spec.id)
 
-    async def _serve(self, slot: int, busy: asyncio.Task[None] | None, stop: asyncio.Event) -> None:
-        if busy is not None:
-            await busy
+    async def _serve(self, slot: int, found: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
+        await asyncio.gather(*found)
         while not stop.is_set():
             try:
                 delivery = await self._queue.next()
@@ -174,6 +171,12 @@ class Agent:
     async def _work(self, slot: int, delivery: Delivery) -> None:
         job = delivery.spec.id
         directory = self._data.job(job)
+        if directory.exists():
+            # Laid out before, and then left by a fault of ours: it is taken up where it is.
+            attempt = self._attempt(directory)
+            attempt.adopt(delivery.token)
+            await self._keep(attempt)
+            return
         cancel = await self._queue.cancel_of(job)
         if cancel is not None:
             reason = cancel.reason or "no reason given"

@@ -73,12 +73,14 @@ def doctor(
     from runners import probe
 
     settings = _settings({"data": data, "uid_base": uid_base})
-    findings = probe.probe(settings.data, uid_base=settings.uid_base)
+    # The default directory is looked at, and made, only for somebody who means to use it.
+    chosen = settings.data if "data" in settings.model_fields_set else None
+    findings = probe.probe(chosen, uid_base=settings.uid_base)
     if as_json:
         typer.echo(probe.as_json(findings))
     else:
         for finding in findings:
-            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name}: {finding.message}")
+            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name}: {finding.detail}")
             if finding.fix:
                 typer.echo(f"     fix: {finding.fix}")
     if not all(finding.ok for finding in findings):

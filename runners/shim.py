@@ -23,7 +23,6 @@ from runners import job_directory, spawn
 
 TICK_S = 1.0
 READ_BYTES = 1_048_576
-LOG_BYTES_MAX = 1_073_741_824
 CLOSING_S = 5.0
 REFUSAL_CHARS_MAX = 500
 
@@ -209,7 +208,7 @@ class Shim:
                 return
 
     def _store(self, data: bytes) -> None:
-        room = LOG_BYTES_MAX - self.log_bytes
+        room = self.launch["log_bytes_max"] - self.log_bytes
         if not data or room <= 0:
             return
         if len(data) > room:

@@ -351,6 +351,6 @@ async def test_a_runner_without_bubblewrap_refuses_and_names_the_fix(bus):
 async def test_the_doctor_answers_in_json(bus):
     from tests.runner_world import ROOT, doctor
 
-    findings = json.loads(await asyncio.to_thread(doctor, ROOT, bus.data))
+    findings = json.loads(await asyncio.to_thread(doctor, ROOT, bus.data))["findings"]
     assert {finding["name"] for finding in findings} >= {"bubblewrap", "user namespaces", "git"}
     assert all(finding["ok"] for finding in findings), findings

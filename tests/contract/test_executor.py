@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from pipelines.job import ShellStep
 from runners import job_directory, launcher, workspace
@@ -35,9 +36,9 @@ class Bench:
         self.source = make_mirror(root / "repo", {"a.txt": "from the repository\n"})
         (root / "jobs").mkdir()
 
-    async def start(self, spec, slot=0) -> Path:
+    async def start(self, spec, slot=0, **changes) -> Path:
         directory = self.root / "jobs" / spec.id
-        launch = self.executor.plan(spec, directory, slot)
+        launch = structs.replace(self.executor.plan(spec, directory, slot), **changes)
         workspace.create(
             directory,
             spec=spec,
@@ -261,6 +262,21 @@ async def test_bytes_that_are_no_text_reach_the_log_as_they_are(bench):
     assert "\udcff\x00\x1b[31m\n===" in log
 
 
+@pytest.mark.parametrize("over", [0, 1])
+async def test_a_log_is_kept_to_its_limit_and_says_where_it_was_cut(bench, over):
+    header = b"=== x\n"
+    step = ShellStep(run=f"head -c {1000 + over} /dev/zero; sleep 0.1", name="x")
+    spec = make_spec(None, steps=[step])
+    directory = await bench.start(spec, log_bytes_max=len(header) + 1000)
+    record = await bench.end(directory)
+    log = (directory / "log").read_bytes()
+    assert record["outcome"] == "succeeded"
+    assert record["log_bytes"] == len(log)
+    assert log.startswith(header + b"\0" * 1000)
+    assert log.count(b"\0") == 1000
+    assert (b"=== the log is full; what follows is dropped\n" in log) == bool(over)
+
+
 async def test_volumes_are_written_and_unknown_ones_are_refused_by_name(bench):
     confined = isinstance(bench.executor, Bubblewrap)
     place = "/volumes/shared" if confined else '"$STAUNCH_VOLUME_SHARED"'
@@ -369,6 +385,21 @@ async def test_the_hosts_kernel_sees_a_slots_job_as_the_slots_user(sandbox):
     assert (directory / "workspace").stat().st_uid == UID_BASE
     cancel(directory)
     await sandbox.end(directory)
+
+
+@pytest.mark.bwrap
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has users for its slots")
+async def test_a_job_that_uses_up_its_processes_leaves_its_neighbour_alone(sandbox):
+    marker = f"32109.{os.getpid()}"
+    greedy = f"for i in $(seq 60); do sleep {marker} & done; echo all started; sleep {marker}"
+    first = await sandbox.start(make_spec(None, greedy), 0, limits={"RLIMIT_NPROC": 40})
+    await until(lambda: "fork" in log_of(first), "the limit")
+    second = make_spec(None, "for i in $(seq 20); do sleep 0.01 & done; wait", key="neighbour")
+    record = await sandbox.end(await sandbox.start(second, 1, limits={"RLIMIT_NPROC": 40}))
+    assert record["outcome"] == "succeeded"
+    cancel(first)
+    await sandbox.end(first)
+    assert pids_with(marker) == []
 
 
 @pytest.mark.bwrap

@@ -134,6 +134,27 @@ async def test_a_fault_of_the_runner_costs_a_delay_and_not_the_slot(root, link):
     assert [token for token, _ in link.returned] == ["bad0", "bad1", "bad2"]
 
 
+async def test_a_job_that_a_fault_let_go_of_is_taken_up_where_it_is(root, link):
+    class Forgetful(MemoryLink):
+        faults = 1
+
+        async def finish(self, report, run):
+            if self.faults:
+                self.faults -= 1
+                raise RuntimeError("a bug")
+            await super().finish(report, run)
+
+    link, spec = Forgetful(), make_spec(None, "echo once")
+    async with agent(root, link):
+        link.offer(spec, token="first")
+        await until(lambda: link.returned, "the return")
+        link.offer(spec, token="second")
+        report = await reported(link)
+    assert report.outcome is Outcome.SUCCEEDED
+    assert link.settled == ["second"]
+    assert link.text_of(spec.id).count("\nonce\n") == 1
+
+
 async def test_a_redelivery_of_a_running_job_is_the_one_that_is_acknowledged(root, link):
     spec = make_spec(None, "sleep 0.5")
     async with agent(root, link) as data:
