@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import time
 
 import msgspec
@@ -354,3 +355,31 @@ async def test_the_doctor_answers_in_json(bus):
     findings = json.loads(await asyncio.to_thread(doctor, ROOT, bus.data))["findings"]
     assert {finding["name"] for finding in findings} >= {"bubblewrap", "user namespaces", "git"}
     assert all(finding["ok"] for finding in findings), findings
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_agents_killed_at_any_moment_run_every_job_once_and_report_it(bus, seed):
+    dice = random.Random(seed)
+    specs = [
+        counted(f"{COUNTED}.{n}", "for i in $(seq 50); do echo line $i; done", key=f"k{n}")
+        for n in range(10)
+    ]
+    for spec in specs:
+        await bus.submit(spec)
+    for number in range(8):
+        agent = bus.agent(more=bus.volume)
+        await until(lambda n=number: bus.agent_log().count('"agent up"') > n, "the agent")
+        # The moment itself is the point: whatever the agent is at, it dies there.
+        await asyncio.sleep(dice.uniform(0, 0.12))
+        crash(agent)
+    bus.agent(more=bus.volume)
+    for number, spec in enumerate(specs):
+        report = await bus.report(spec)
+        assert report.outcome in (Outcome.SUCCEEDED, Outcome.LOST)
+        count = bus.root / "volume" / f"count.{number}"
+        times = len(count.read_text().splitlines()) if count.exists() else 0
+        assert times == 1 or (times == 0 and report.outcome is Outcome.LOST)
+        if report.outcome is Outcome.SUCCEEDED:
+            lines = [line for line in (await bus.log(spec)).splitlines() if line.startswith("line")]
+            assert lines == [f"line {i}" for i in range(1, 51)]
+    await bus.settled()
