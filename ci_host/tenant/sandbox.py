@@ -46,7 +46,8 @@ class TenantFailed(Exception):
 class SandboxStarved(Exception):
     """The host was too busy: the time was over before the Tenant could use it.
 
-    Nobody's mistake: drop the Tenant, load it again later. The Tenant is gone.
+    Nobody's mistake, as far as one can tell: drop the Tenant, load it again later, and alone. One
+    that is starved every time is to be failed like any that takes too long. The Tenant is gone.
     """
 
 

@@ -90,7 +90,11 @@ def call(export: str, argument: str) -> str:
         raise ComponentErr(error.text) from None
     except BaseException as error:  # noqa: BLE001 - the edge of the sandbox
         files = EXPORTS.modules.files if EXPORTS.modules else set()
-        raise ComponentErr(canonical(failure_of(error, files))) from None
+        failure = failure_of(error, files)
+        if failure["file"] is None and not isinstance(error, MemoryError | RecursionError):
+            # No line of the tenant's was on the way.
+            failure["kind"] = "ours"
+        raise ComponentErr(canonical(failure)) from None
 
 
 class WitWorld(wit_world.WitWorld):

@@ -2,13 +2,31 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from pipelines.guest.limits import VALUE_BYTES_MAX
 
 _PLAIN = (str, int, bool, type(None))
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _made_encode() -> Callable[[Any], str]:
+    """The encoder's C core, made once: JSONEncoder makes one anew for every value."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    text = getattr(json.encoder, "c_encode_basestring", None)
+    if make is None or text is None:
+        return _encoder.encode
+    core = make(None, _encoder.default, text, None, ":", ",", False, False, False)
+
+    def encode(value: Any) -> str:
+        return "".join(core(value, 0))
+
+    return encode
+
+
+_encode = _made_encode()
 
 
 def canonical(value: Any) -> str:

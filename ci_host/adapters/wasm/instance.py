@@ -29,7 +29,7 @@ TABLES_MAX = 20
 MEMORIES_MAX = 4
 
 # Under this part of its time on a processor, a stopped call was starved and not greedy.
-STARVED_BELOW = 0.7
+STARVED_BELOW = 0.5
 
 _unknown = re.compile(r"unknown import: `([^`]+)`|import `([^`]+)` has not been defined")
 
@@ -37,7 +37,8 @@ _unknown = re.compile(r"unknown import: `([^`]+)`|import `([^`]+)` has not been 
 class Ticker:
     """Moves an engine's epoch while calls are under way, by processor time and not by the clock.
 
-    A process that gets no processor does not use up its tenants' time.
+    A process that gets no processor does not use up its tenants' time, and calls that share one
+    each get their part: a tick is what one call can have had of it.
     """
 
     def __init__(self, engine: wasmtime.Engine) -> None:
@@ -73,9 +74,10 @@ class Ticker:
                     self._changed.wait()
                 if self._closed:
                     return
+                sharing = self._calls
             time.sleep(TICK_S)
             now = time.process_time()
-            owed = min(owed + now - seen, 4 * TICK_S)
+            owed = min(owed + (now - seen) / sharing, 4 * TICK_S)
             seen = now
             if owed >= TICK_S * 0.9:
                 owed = max(0.0, owed - TICK_S)

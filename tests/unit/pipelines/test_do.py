@@ -190,3 +190,14 @@ def test_each_attempt_has_random_numbers_of_its_own(play):
         """
     ).start()
     assert end.end.output is True
+
+
+def test_a_value_that_holds_itself_is_refused(play):
+    body = "value = []\nvalue.append(value)\nawait step.do('loop', lambda: value)"
+    assert "nested too deeply" in play(body).start().end.error.message
+
+
+def test_a_dict_comes_back_in_its_own_order(play):
+    run = play("return list(await step.do('x', lambda: {'b': 1, 'a': {'d': 1, 'c': 2}}))")
+    assert run.start().end.output == ["b", "a"]
+    assert run.replayed()[0].end.output == ["b", "a"]
