@@ -18,6 +18,7 @@ from pipelines.ids import RunId, shard_of
 from pipelines.run import FINAL
 
 WAIT_S_MAX = 60.0
+FOLD_LOOKS_MAX = 5
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 
@@ -106,10 +107,18 @@ async def start_run(here: Here, who: Person, body: StartBody) -> dict[str, Any]:
 async def show_run(here: Here, _who: Person, run: str) -> dict[str, Any]:
     """What the read model knows; a moment behind the history at most."""
     found = await resolve(here, run)
-    detail = await asyncio.to_thread(queries.run_detail, here.model, found)
-    if detail is None:
-        raise Problem(404, "Not there yet", f"Run {found} has only just begun; try again.")
-    return views.detail_view(detail, here.settings.url)
+    return views.detail_view(await folded(here, found), here.settings.url)
+
+
+async def folded(here: Services, run: RunId) -> queries.RunDetail:
+    """The Run as the read model has it; one that has only just begun is waited for."""
+    async with here.news.watching(run) as watch:
+        for _ in range(FOLD_LOOKS_MAX):
+            detail = await asyncio.to_thread(queries.run_detail, here.model, run)
+            if detail is not None:
+                return detail
+            await watch.wait_news()
+    raise Problem(503, "Not there yet", f"Run {run} has only just begun; try again in a moment.")
 
 
 @router.get("/{run}/wait", summary="Wait until a run is over")

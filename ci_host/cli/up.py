@@ -23,10 +23,16 @@ from pipelines.ids import SHARDS_DEFAULT
 
 console = Console(stderr=True)
 
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", envvar="STAUNCH_CACHE_DIR", help="Where the guest image is kept."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(up)
+    app.command()(image)
     app.command()(doctor)
     app.command()(rebuild)
 
@@ -38,9 +44,7 @@ def default_cache() -> Path:
 
 def up(
     data: DataOption = None,
-    cache: Annotated[
-        Path | None, typer.Option(envvar="STAUNCH_CACHE_DIR", help="Where the guest image is kept.")
-    ] = None,
+    cache: CacheOption = None,
     port: Annotated[int, typer.Option(envvar="STAUNCH_PORT")] = HTTP_PORT_DEFAULT,
     host: Annotated[
         str, typer.Option(envvar="STAUNCH_HOST", help="Address to listen on.")
@@ -126,6 +130,11 @@ def _build_image(cache: Path) -> None:
             console.print(f"[dim]{line.rstrip()}[/]")
     if building.returncode != 0:
         raise ClientError("the guest image could not be built; the lines above say why", 3)
+
+
+def image(cache: CacheOption = None) -> None:
+    """Build the guest image if it is not there yet; `up` does it by itself."""
+    _build_image((cache or default_cache()).resolve())
 
 
 def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:

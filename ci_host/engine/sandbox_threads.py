@@ -1,19 +1,15 @@
 """SandboxThreads: the few threads on which guests run, with a crash slot for each.
 
 The sandbox is synchronous and not thread-safe per instance; an actor only ever has one call out.
-Threads get an explicit stack: on a small one a tenant's deep recursion would crash the process.
 """
 
 import asyncio
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from ci_host.engine.crash_slots import CrashSlots
+from ci_host.tenant.threads import sandbox_threads
 from pipelines.ids import RunId
-
-STACK_BYTES = 8 * 1024 * 1024
 
 T = TypeVar("T")
 
@@ -22,14 +18,7 @@ class SandboxThreads:
     """Run synchronous sandbox calls off the loop. A suspect (see CrashSlots) runs alone."""
 
     def __init__(self, slots: CrashSlots, threads: int) -> None:
-        before = threading.stack_size(STACK_BYTES)
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="sandbox")
-        # The threads start lazily, so start them all now, while the size holds.
-        barrier = threading.Barrier(threads + 1)
-        for _ in range(threads):
-            self._executor.submit(barrier.wait)
-        barrier.wait()
-        threading.stack_size(before)
+        self._executor = sandbox_threads(threads)
         self._slots = slots
         self._count = threads
         self._free: asyncio.Queue[int] = asyncio.Queue()

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -44,7 +45,9 @@ class Installation:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.data = folder / "data"
-        self._options = [*options, "--port", str(free_port())]
+        port = free_port()
+        self._url = f"http://127.0.0.1:{port}"
+        self._options = [*options, "--port", str(port)]
         self._output = folder / "up.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.token = ""
@@ -62,8 +65,11 @@ class Installation:
         assert self._process is not None
         if self._process.poll() is not None:
             raise Gone(f"`staunch up` ended: {self._output.read_text()[-2000:]}")
-        done = self._run("runs", "--json")
-        return done.returncode == 0
+        try:
+            with urllib.request.urlopen(f"{self._url}/api/v1/ready", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
 
     def kill(self) -> list[str]:
         """SIGKILL to every process of it, the supervisor first; answers their names.

@@ -1,0 +1,1 @@
+"""Figures, measured on real parts: what `make bench` runs. One JSON object a line."""

@@ -1,0 +1,82 @@
+"""`python -m tests.bench [id,id…]`: measure, and print one JSON object a line."""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tests.bench import bench_alone, bench_installed
+from tests.bench.bench_installed import Bench
+from tests.demo.installation import Installation
+
+ALONE: dict[str, Callable[[], None]] = {
+    "tenant.cold": bench_alone.tenant,
+    "tenant.warm": bench_alone.tenant,
+}
+INSTALLED: dict[str, Callable[[Bench], Awaitable[None]]] = {
+    "idle.memory": bench_installed.idle,
+    "intake.accept": bench_installed.intake,
+    "push.first_command": bench_installed.push,
+    "run.create_complete": bench_installed.create_complete,
+    "step.do.100": bench_installed.steps,
+    "step.do.1000": bench_installed.steps,
+    "step.do.100x10": bench_installed.steps,
+    "signal.resume": bench_installed.signal,
+    "log.throughput": bench_installed.logs,
+    "restart.resume": bench_installed.restart,
+    "parked.ram": bench_installed.parked,
+    "parked.disk": bench_installed.parked,
+}
+
+
+def main() -> int:
+    """Answers the exit code."""
+    names = [name for text in sys.argv[1:] for name in text.split(",") if name]
+    unknown = set(names) - {"disk.fdatasync", *ALONE, *INSTALLED}
+    if unknown:
+        known = ", ".join(["disk.fdatasync", *ALONE, *INSTALLED])
+        print(f"no such figure: {', '.join(sorted(unknown))}; there is: {known}", file=sys.stderr)
+        return 2
+    bench_alone.disk()
+    for action in dict.fromkeys(ALONE[n] for n in ALONE if not names or n in names):
+        action()
+    chosen = list(dict.fromkeys(INSTALLED[n] for n in INSTALLED if not names or n in names))
+    if chosen:
+        measure_installed(chosen)
+    bench_alone.disk()
+    return 0
+
+
+def measure_installed(actions: list[Callable[[Bench], Awaitable[None]]]) -> None:
+    """One installation for all of them."""
+    folder = Path(tempfile.mkdtemp(prefix="staunch-bench-"))
+    folder.chmod(0o711)
+    stamps = folder / "stamps"
+    stamps.mkdir()
+    stamps.chmod(0o777)
+    installation = Installation(folder, "--volume", f"stamps={stamps}")
+    try:
+        installation.start()
+        asyncio.run(_measure(installation, folder, actions))
+    finally:
+        installation.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _measure(
+    installation: Installation, folder: Path, actions: list[Callable[[Bench], Awaitable[None]]]
+) -> None:
+    bench = Bench(installation, folder)
+    await bench.open()
+    try:
+        for action in actions:
+            await action(bench)
+    finally:
+        await bench.http.aclose()
+        await bench.bus.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

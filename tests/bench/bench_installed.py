@@ -1,0 +1,278 @@
+"""What a real `staunch up` does: measured from outside, over HTTP and on the bus."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+
+from ci_host.adapters.nats.bus import Bus, connect
+from ci_host.adapters.nats.history import NatsHistory
+from ci_host.adapters.nats.stores import NatsBundles
+from ci_host.api.news import News
+from ci_host.supervisor import read_state
+from pipelines.bundle import Bundle
+from pipelines.events import GateAnswered, SignalSent
+from pipelines.ids import RunId, run_id
+from pipelines.run import FINAL
+from tests.bench import plans, report
+from tests.bench.bench_alone import FILE, started
+from tests.bench.pushing import BenchRepo, signed
+from tests.demo.installation import Installation
+
+PARKED = 10_000
+ACTIVE = 100
+
+
+class Bench:
+    """A running installation, an HTTP client and a connection to its bus."""
+
+    def __init__(self, installation: Installation, folder: Path) -> None:
+        self.installation = installation
+        self.folder = folder
+        self.state = read_state(installation.data)
+        assert self.state is not None
+        token = (installation.data / "token").read_text().strip()
+        self.http = httpx2.AsyncClient(
+            base_url=self.state.url, headers={"Authorization": f"Bearer {token}"}, timeout=60
+        )
+        self.serial = 0
+
+    async def open(self) -> None:
+        """Connect to the bus."""
+        assert self.state is not None
+        self.bus: Bus = await connect(self.state.nats_url, name="bench")
+        self.history = NatsHistory(self.bus, "bench")
+        self.news = News(self.bus)
+        await self.news.start()
+
+    async def create(self, source: str, count: int = 1) -> list[RunId]:
+        """Start Runs of a pipeline directly in their histories."""
+        digest = await NatsBundles(self.bus).put(Bundle(files={FILE: source}))
+
+        async def one() -> RunId:
+            self.serial += 1
+            run = run_id("bench", str(self.serial), str(time.time()))
+            first = msgspec.structs.replace(started(run), bundle=digest)
+            await self.history.create(run, first)
+            return run
+
+        return await asyncio.gather(*(one() for _ in range(count)))
+
+    async def over(self, run: RunId) -> None:
+        """Until the Run is over, by hints and durable looks."""
+        async with self.news.watching(run) as watch:
+            while True:
+                last = await self.history.last_turn(run)
+                if last is not None and last.turn.state in FINAL:
+                    assert last.turn.end is not None and last.turn.end.error is None, last.turn.end
+                    return
+                await watch.wait_news()
+
+    async def parked(self, runs: list[RunId]) -> None:
+        """Until every Run has made its first Turn."""
+        for run in runs:
+            while await self.history.last_turn(run) is None:
+                await asyncio.sleep(0.02)
+
+
+async def timed(action: Callable[[], Awaitable[Any]]) -> float:
+    """Seconds that an action took."""
+    began = time.perf_counter()
+    await action()
+    return time.perf_counter() - began
+
+
+async def intake(bench: Bench) -> None:
+    """A signed webhook call until its 202."""
+    repo = await BenchRepo.make(bench.installation, bench.folder / "intake", plans.ONE_DO)
+    samples = []
+    for number in range(600):
+        headers, body = signed(repo, [("1" * 40, "0" * 40, f"refs/heads/gone-{number}")])
+        began = time.perf_counter()
+        answer = await bench.http.post(repo.path, content=body, headers=headers)
+        samples.append((time.perf_counter() - began) * 1e3)
+        assert answer.status_code == 202, answer.text
+    report.spread("intake.accept", "ms", samples[100:], bytes=len(body))
+
+
+async def push(bench: Bench) -> None:
+    """A webhook call until the first command of the first job executes, by the job's own clock."""
+    repo = await BenchRepo.make(bench.installation, bench.folder / "push", plans.STAMP)
+    stamps = bench.folder / "stamps"
+    samples = []
+    for number in range(40):
+        before, commit = repo.commit(f"change {number}")
+        headers, body = signed(repo, [(before, commit, "refs/heads/main")])
+        began = time.time()
+        answer = await bench.http.post(repo.path, content=body, headers=headers)
+        assert answer.status_code == 202, answer.text
+        stamp = stamps / commit
+        while not (stamp.exists() and stamp.read_text().strip()):
+            await asyncio.sleep(0.002)
+        samples.append((int(stamp.read_text()) / 1e9 - began) * 1e3)
+    report.spread("push.first_command", "ms", samples[5:], isolation="bubblewrap")
+
+
+async def create_complete(bench: Bench) -> None:
+    """An API call that starts a pipeline with one step, until it is finished."""
+    repo = await BenchRepo.make(bench.installation, bench.folder / "one", plans.ONE_DO)
+    wish = {"repo": repo.name, "commit": repo.head, "ref": "refs/heads/main"}
+    first = (await bench.http.post("/api/v1/runs", json=wish)).json()["runs"][0]
+    await bench.http.get(f"/api/v1/runs/{first}/wait")
+    samples = []
+    for number in range(220):
+        began = time.perf_counter()
+        answer = await bench.http.post("/api/v1/runs", json={**wish, "key": f"k{number}"})
+        run = answer.json()["runs"][0]
+        over = (await bench.http.get(f"/api/v1/runs/{run}/wait")).json()
+        samples.append((time.perf_counter() - began) * 1e3)
+        assert over["state"] == "succeeded", over
+    report.spread("run.create_complete", "ms", samples[20:])
+
+
+async def steps(bench: Bench) -> None:
+    """Sequential steps of one Run, and of many at once, from creation to the end."""
+    for count in (100, 1000):
+        source = plans.MANY_DO.format(count=count)
+        await _one_run(bench, source)
+        took = [await timed(lambda s=source: _one_run(bench, s)) for _ in range(15)]
+        report.spread(f"step.do.{count}", "steps/s", [count / t for t in took], runs=1)
+    source = plans.MANY_DO.format(count=10)
+    await _one_run(bench, source)
+
+    async def hundred() -> None:
+        runs = await bench.create(source, 100)
+        await asyncio.gather(*(bench.over(run) for run in runs))
+
+    took = [await timed(hundred) for _ in range(3)]
+    report.spread("step.do.100x10", "steps/s", [1000 / t for t in took], runs=100)
+
+
+async def _one_run(bench: Bench, source: str) -> None:
+    (run,) = await bench.create(source)
+    await bench.over(run)
+
+
+async def signal(bench: Bench) -> None:
+    """A signal to a waiting Run (in memory) until the Turn that it led to is durable."""
+    samples = []
+    for number in range(120):
+        (run,) = await bench.create(plans.WAITING)
+        await bench.parked([run])
+        value = SignalSent(id=str(number), name="go", payload=1)
+        began = time.perf_counter()
+        await bench.history.append_input(run, value)
+        await bench.over(run)
+        samples.append((time.perf_counter() - began) * 1e3)
+    report.spread("signal.resume", "ms", samples[20:], tenant="warm")
+
+
+async def parked(bench: Bench) -> None:
+    """Ten thousand Runs at a gate: what each costs in memory and on disk; then one is woken."""
+    await _one_run(bench, plans.ONE_DO)
+    before_ram, before_disk = private_bytes(bench, "engine-0", "nats-server"), disk_bytes(bench)
+    runs: list[RunId] = []
+    while len(runs) < PARKED:
+        batch = await bench.create(plans.GATE, 200)
+        await bench.parked(batch)
+        runs += batch
+    ram = private_bytes(bench, "engine-0", "nats-server")
+    report.single("parked.ram", "bytes/run", (ram - before_ram) / PARKED, runs=PARKED)
+    report.single(
+        "parked.disk", "bytes/run", (disk_bytes(bench) - before_disk) / PARKED, runs=PARKED
+    )
+    samples = []
+    for run in runs[:40]:
+        value = GateAnswered(id=run, key="deploy", approved=True, by="ada")
+        await bench.history.append_input(run, value)
+        samples.append(await timed(lambda r=run: bench.over(r)) * 1e3)
+    report.spread("signal.resume.hibernated", "ms", samples, parked=PARKED)
+
+
+def private_bytes(bench: Bench, *names: str) -> int:
+    """Memory that only these processes have (all of them, if none is named)."""
+    state = read_state(bench.installation.data)
+    assert state is not None
+    pids = {"supervisor": state.supervisor, **state.processes}
+    total = 0
+    for name in names or pids:
+        for line in Path(f"/proc/{pids[name]}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Private_"):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+def disk_bytes(bench: Bench) -> int:
+    """What the histories take on the disk: the blocks of the RUNS streams."""
+    found = (bench.installation.data / "nats" / "js").rglob("RUNS_*/msgs/*.blk")
+    return sum(path.stat().st_blocks * 512 for path in found)
+
+
+async def logs(bench: Bench) -> None:
+    """A job that writes as fast as it can, until its log is stored and its Run is over."""
+    lines = 500_000
+    repo = await BenchRepo.make(
+        bench.installation, bench.folder / "talk", plans.TALK.format(lines=lines)
+    )
+    wish = {"repo": repo.name, "commit": repo.head, "ref": "refs/heads/main"}
+    rates = []
+    for number in range(3):
+        key = {"key": f"talk{number}"}
+        run = (await bench.http.post("/api/v1/runs", json={**wish, **key})).json()["runs"][0]
+        while not (await bench.http.get(f"/api/v1/runs/{run}/wait")).json()["over"]:
+            pass
+        detail = (await bench.http.get(f"/api/v1/runs/{run}")).json()
+        (attempt,) = detail["attempts"]
+        end = detail["inputs"][-1]["at"]
+        rates.append(attempt["log_bytes"] / 1e6 / (end - attempt["started_at"]))
+    report.spread("log.throughput", "MB/s", rates, lines=lines, line_bytes=100)
+
+
+async def idle(bench: Bench) -> None:
+    """Everything that `staunch up` runs, with nothing to do."""
+    await asyncio.sleep(5)
+    before = cpu_seconds(bench)
+    began = time.perf_counter()
+    await asyncio.sleep(15)
+    percent = (cpu_seconds(bench) - before) / (time.perf_counter() - began) * 100
+    report.single("idle.memory", "MB", private_bytes(bench) / 1e6, cpu_percent_of_a_core=percent)
+
+
+def cpu_seconds(bench: Bench) -> float:
+    """Processor time of the installation so far."""
+    state = read_state(bench.installation.data)
+    assert state is not None
+    total = 0
+    for pid in [state.supervisor, *state.processes.values()]:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / 100
+
+
+async def restart(bench: Bench) -> None:
+    """Kill -9 of everything while a hundred Runs are active, until each has moved again."""
+    runs = await bench.create(plans.TICKING, ACTIVE)
+    await bench.parked(runs)
+    await bench.bus.close()
+    killed = time.time()
+    bench.installation.kill()
+    start = asyncio.create_task(asyncio.to_thread(bench.installation.start))
+    while (state := read_state(bench.installation.data)) is None or state == bench.state:
+        await asyncio.sleep(0.01)
+    bench.state = state
+    await bench.open()
+    moved: list[float] = []
+    for run in runs:
+        while (
+            last := await bench.bus.last(f"RUNS_{run[0]}", f"run.{run[0]}.{run}.turn")
+        ) is None or (last.at < killed):
+            await asyncio.sleep(0.01)
+        moved.append(time.time() - killed)
+    await start
+    report.single("restart.resume", "s", max(moved), runs=ACTIVE, killed="all five processes")
+    for run in runs:
+        await bench.http.post(f"/api/v1/runs/{run}/cancel", json={})
