@@ -26,7 +26,6 @@ PAUSE_S_FIRST = 0.1
 PAUSE_S_MAX = 10.0
 STEADY_S = 30.0
 STOP_TIMEOUT_S = 10.0
-SERVER_POLL_S = 0.2
 
 log = structlog.get_logger()
 
@@ -108,13 +107,11 @@ class Supervisor:
     async def _keep_server(self) -> None:
         assert self._server is not None
         while True:
-            await asyncio.sleep(SERVER_POLL_S)
-            code = self._server.poll()
-            if code is not None:
-                log.error("nats_server_died", code=code)
-                self._server.stop()
-                self._start_server()
-                self._tell_state()
+            await ended(self._server.pid)
+            log.error("nats_server_died", code=self._server.poll())
+            self._server.stop()
+            self._start_server()
+            self._tell_state()
 
     def _plan(self) -> list[Child]:
         settings = self._settings
@@ -189,6 +186,19 @@ class Supervisor:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+async def ended(pid: int) -> None:
+    """Wait for the end of a child process, without looking again and again."""
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+    descriptor = os.pidfd_open(pid)
+    loop.add_reader(descriptor, over.set)
+    try:
+        await over.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 def _kept_port(path: Path) -> int:

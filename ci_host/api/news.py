@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 
 from nats.aio.msg import Msg
 
-from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
 
 # A hint that is lost with a connection costs this long.
@@ -51,12 +50,12 @@ class News:
 
     async def start(self) -> None:
         """Begin to listen."""
-        await self._bus.client.subscribe("run.>", cb=self._on_run)
+        await self._bus.client.subscribe("moved.*", cb=self._on_moved)
         await self._bus.client.subscribe("log.>", cb=self._on_log)
         await self._bus.client.subscribe("outcome.>", cb=self._on_outcome)
 
-    async def _on_run(self, message: Msg) -> None:
-        self.tell(subjects.run_of(message.subject))
+    async def _on_moved(self, message: Msg) -> None:
+        self.tell(message.subject.partition(".")[2])
 
     async def _on_log(self, message: Msg) -> None:
         self.tell(message.subject)

@@ -23,7 +23,7 @@ from ci_host.adapters.nats.stores import (
     decode_delivery,
 )
 from ci_host.adapters.nats.wakeups import NatsWakeUps
-from ci_host.adapters.wasm.instance import WasmImage
+from ci_host.adapters.wasm.sandboxes import WasmSandboxes
 from ci_host.bootstrap.incarnation import incarnation
 from ci_host.engine.actors import Actors, EngineLimits
 from ci_host.engine.crash_slots import CrashSlots
@@ -33,7 +33,6 @@ from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.engine.triggers import Triggers
 from ci_host.engine.turns import TurnMaker
 from ci_host.settings import ProcessSettings
-from ci_host.tenant.host import TenantHost
 from ci_host.tenant.limits import Limits
 from ci_host.tenant.sandbox import Sandbox
 from pipelines.repo import Delivery
@@ -51,17 +50,15 @@ async def run_engine(process: ProcessSettings) -> None:
     """Serve the shards of this engine until cancelled. Engine 0 also takes deliveries."""
     name = incarnation()
     settings = process.settings
-    image = await asyncio.to_thread(WasmImage, settings.cache, LIMITS, _tell_progress)
-    sandbox = TenantHost(image, LIMITS)
+    sandboxes = await asyncio.to_thread(WasmSandboxes, settings.cache, LIMITS, _tell_progress)
     bus = await connect(process.nats_url, name=f"engine-{process.index}")
     slots = CrashSlots(settings.data / f"engine-{process.index}.slots", THREADS)
     threads = SandboxThreads(slots, THREADS)
     try:
-        await _serve(process, bus, sandbox, slots, threads, name)
+        await _serve(process, bus, sandboxes, slots, threads, name)
     finally:
         threads.close()
-        sandbox.close()
-        image.close()
+        sandboxes.close()
         await bus.close()
 
 
@@ -72,25 +69,25 @@ def _tell_progress(said: str) -> None:
 async def _serve(
     process: ProcessSettings,
     bus: Bus,
-    sandbox: Sandbox,
+    sandboxes: WasmSandboxes,
     slots: CrashSlots,
     threads: SandboxThreads,
     name: str,
 ) -> None:
     history = NatsHistory(bus, name)
-    prepareds = Prepareds(NatsBundles(bus), sandbox, threads)
+    prepareds = Prepareds(NatsBundles(bus), threads)
     wakes = NatsWakeUps(bus, process.shards, exclusive=process.exclusive)
     actors = Actors(
         history,
         wakes,
-        Loader(history, prepareds, sandbox, threads),
+        Loader(history, prepareds, sandboxes, threads),
         TurnMaker(history, NatsJobs(bus), threads, name),
         threads,
-        sandbox,
+        sandboxes.current,
         slots,
         EngineLimits(),
     )
-    await threads.maintain(sandbox.refill)
+    await threads.maintain(sandboxes.current.refill)
     # What lives now lives long: the collector need not look at it again in every cold load.
     gc.collect()
     gc.freeze()
@@ -101,7 +98,7 @@ async def _serve(
         async with asyncio.TaskGroup() as group:
             group.create_task(actors.serve())
             if process.index == 0:
-                intake = await _intake(process, bus, history, prepareds)
+                intake = await _intake(process, bus, history, prepareds, sandboxes.current)
                 group.create_task(intake.serve())
     finally:
         await actors.close()
@@ -113,7 +110,11 @@ def _parse(delivery: Delivery) -> list[ParsedEvent] | Ignored:
 
 
 async def _intake(
-    process: ProcessSettings, bus: Bus, history: NatsHistory, prepareds: Prepareds
+    process: ProcessSettings,
+    bus: Bus,
+    history: NatsHistory,
+    prepareds: Prepareds,
+    sandbox: Sandbox,
 ) -> Intake:
     settings = process.settings
     directory = Directory(bus)
@@ -126,6 +127,7 @@ async def _intake(
         GitSource(mirrors),
         NatsBundles(bus),
         prepareds,
+        sandbox,
         history,
         NatsStatusOutbox(bus),
         NatsOutcomes(bus),

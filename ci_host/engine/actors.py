@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from ci_host.engine.crash_slots import CRASHES_MAX, CrashSlots
-from ci_host.engine.live import Live, Loader, WrongImage
+from ci_host.engine.live import Live, Loader
 from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.engine.turns import TurnMaker
 from ci_host.ports import (
@@ -26,7 +26,7 @@ from ci_host.ports import (
     WakeUp,
     WakeUps,
 )
-from ci_host.tenant.sandbox import Sandbox, SandboxStarved, TenantFailed
+from ci_host.tenant.sandbox import Sandbox, SandboxStarved, TenantFailed, WrongImage
 from pipelines.failure import Failure, FailureKind
 from pipelines.history import effects_of, repair_of
 from pipelines.ids import RunId
@@ -37,18 +37,20 @@ EXTEND_S = 10.0
 RETRY_S = 1.0
 # A Run on which the engine itself stumbles is ended with that reason, not tried for ever.
 BREAKS_MAX = 5
+BLANKS_AT_ONCE = 4
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """`warm_max`: loaded Runs kept while they wait. `cold_max`: loads under way at once.
+    """`warm_max`: loaded Runs kept while they wait, each for `warm_s`. `cold_max`: loads at once.
 
-    Without the second, a burst of new Runs would hold an instance each, and all finish at the end.
+    Without the last, a burst of new Runs would hold an instance each, and all finish at the end.
     """
 
     warm_max: int = 32
+    warm_s: float = 30.0
     cold_max: int = 4
 
 
@@ -80,6 +82,8 @@ class Actors:
         self._tasks: dict[RunId, asyncio.Task[None]] = {}
         self._warm: OrderedDict[RunId, Live] = OrderedDict()
         self._broke: dict[RunId, int] = {}
+        self._refiller: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._refiller.set_result(None)
 
     async def serve(self) -> None:
         """Take wake-ups for ever."""
@@ -93,12 +97,18 @@ class Actors:
             keeper.cancel()
 
     async def _keep_owed(self) -> None:
-        """Tell the store that what is queued here is not lost, or it would go to a neighbour."""
+        """Tell the store that what is queued here is not lost, or it would go to a neighbour.
+
+        And let go of Runs that have waited for long: they wait on the disk as well.
+        """
         while True:
             await asyncio.sleep(EXTEND_S)
             for wakes in [*self._pending.values(), *self._held.values()]:
                 for wake in wakes:
                     await self._wakes.extend(wake)
+            before = asyncio.get_running_loop().time() - self._limits.warm_s
+            for run in [run for run, live in self._warm.items() if live.used_at < before]:
+                self._drop(run)
 
     async def _act(self, run: RunId) -> None:
         while wakes := self._pending.pop(run, None):
@@ -106,18 +116,32 @@ class Actors:
             try:
                 await self._work(run, wakes)
                 self._broke.pop(run, None)
-            except (Unavailable, SandboxStarved) as error:
+            except Unavailable as error:
                 log.warning("turn_postponed", run=run, reason=str(error))
                 await self._postpone(run, wakes)
+            except SandboxStarved as error:
+                log.warning("turn_starved", run=run, reason=str(error))
+                self._threads.run_alone(run)
+                await self._stumble(run, wakes)
             except Exception:
-                self._broke[run] = self._broke.get(run, 0) + 1
                 log.exception("turn_broke", run=run)
-                await self._postpone(run, wakes)
+                await self._stumble(run, wakes)
             finally:
                 del self._held[run]
         del self._tasks[run]
-        if not self._tasks:
+        if not self._tasks and self._refiller.done():
+            self._refiller = asyncio.create_task(self._refill())
+
+    async def _refill(self) -> None:
+        """Boot blanks for the next Runs while nobody waits for a thread."""
+        for _ in range(BLANKS_AT_ONCE):
+            if self._tasks:
+                return
             await self._threads.maintain(self._sandbox.refill)
+
+    async def _stumble(self, run: RunId, wakes: list[WakeUp]) -> None:
+        self._broke[run] = self._broke.get(run, 0) + 1
+        await self._postpone(run, wakes)
 
     async def _postpone(self, run: RunId, wakes: list[WakeUp]) -> None:
         self._drop(run)
@@ -225,6 +249,7 @@ class Actors:
     def _keep_warm(self, live: Live) -> None:
         if live.tenant is None:
             return
+        live.used_at = asyncio.get_running_loop().time()
         self._warm[live.run] = live
         while len(self._warm) > self._limits.warm_max:
             _, oldest = self._warm.popitem(last=False)
@@ -237,9 +262,10 @@ class Actors:
 
     async def close(self) -> None:
         """Let go of every Tenant; what was owed comes again to the next engine."""
-        for task in list(self._tasks.values()):
+        out = [*self._tasks.values(), self._refiller]
+        for task in out:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*out, return_exceptions=True)
         for live in self._warm.values():
             _close(live)
         self._warm.clear()

@@ -1,8 +1,8 @@
 """Crash slots: which Runs were inside the guest when their engine died.
 
-A delivery count cannot tell: it accuses every Run that was in flight. A slot is written before
-the guest is entered and cleared after it; the page cache keeps it when the process is killed, so at
-most as many Runs are suspected as there are sandbox threads. No fsync: a machine crash accuses nobody.
+A delivery count cannot tell: it accuses every Run that was in flight. A slot is written before the
+guest is entered and cleared after it; the page cache keeps it when the process is killed, so there
+are at most as many suspects as sandbox threads. No fsync: a machine crash accuses nobody.
 """
 
 import json

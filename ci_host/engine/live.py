@@ -12,8 +12,8 @@ import msgspec
 
 from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.ports import Bundles, HistoryStore, StoredHistory, StoredInput
-from ci_host.tenant.sandbox import Sandbox, Tenant, TimedInput, TurnInputs
-from pipelines.bundle import Bundle, Prepared
+from ci_host.tenant.sandbox import Sandbox, Sandboxes, Tenant, TimedInput, TurnInputs
+from pipelines.bundle import Prepared
 from pipelines.codec import CODEC
 from pipelines.events import RunStarted
 from pipelines.history import HistoryView
@@ -23,15 +23,12 @@ from pipelines.turn import Pins, check_replay
 PREPARED_CACHED_MAX = 64
 
 
-class WrongImage(Exception):
-    """The Run is pinned to a guest image that this engine does not have."""
-
-
 @dataclass(slots=True)
 class Live:
     """One loaded Run. `fresh` holds inputs that the load has read already and no Turn consumed.
 
     `clean`: this process has repaired the Run's effects, or made every one of them itself.
+    `used_at` is on the event loop's clock.
     """
 
     run: RunId
@@ -43,37 +40,35 @@ class Live:
     fresh: list[StoredInput] = field(default_factory=list)
     stored: StoredHistory | None = None
     clean: bool = False
+    used_at: float = 0.0
 
 
 class Prepareds:
     """Prepared Bundles by content, kept in memory for the next Run and in the store for ever."""
 
-    def __init__(self, bundles: Bundles, sandbox: Sandbox, threads: SandboxThreads) -> None:
+    def __init__(self, bundles: Bundles, threads: SandboxThreads) -> None:
         self._bundles = bundles
-        self._sandbox = sandbox
         self._threads = threads
-        self._cached: OrderedDict[str, Prepared] = OrderedDict()
+        self._cached: OrderedDict[tuple[str, str], Prepared] = OrderedDict()
 
-    async def of(self, digest: Digest, run: RunId) -> Prepared:
-        """The Bundle as this engine's guest image compiles it. Raises TenantFailed, Missing."""
-        if digest in self._cached:
-            self._cached.move_to_end(digest)
-            return self._cached[digest]
-        image = Digest(self._sandbox.image_digest)
+    async def of(self, digest: Digest, sandbox: Sandbox, run: RunId) -> Prepared:
+        """The Bundle as this sandbox's guest image compiles it. Raises TenantFailed, Missing."""
+        image = Digest(sandbox.image_digest)
+        key = (digest, image)
+        if key in self._cached:
+            self._cached.move_to_end(key)
+            return self._cached[key]
         content = await self._bundles.get_prepared(digest, image)
         if content is None:
             bundle = await self._bundles.get(digest)
-            content = await self._keep(bundle, digest, image, run)
+            made = await self._threads.run(run, lambda: sandbox.prepare(bundle))
+            # Two engines may compile the same Bundle; both go on with the first one's bytes.
+            content = await self._bundles.put_prepared(digest, image, msgspec.json.encode(made))
         prepared = msgspec.json.decode(content, type=Prepared)
-        self._cached[digest] = prepared
+        self._cached[key] = prepared
         if len(self._cached) > PREPARED_CACHED_MAX:
             self._cached.popitem(last=False)
         return prepared
-
-    async def _keep(self, bundle: Bundle, digest: Digest, image: Digest, run: RunId) -> bytes:
-        prepared = await self._threads.run(run, lambda: self._sandbox.prepare(bundle))
-        # Two engines may compile the same Bundle; both go on with the first one's bytes.
-        return await self._bundles.put_prepared(digest, image, msgspec.json.encode(prepared))
 
 
 class Loader:
@@ -83,12 +78,12 @@ class Loader:
         self,
         history: HistoryStore,
         prepareds: Prepareds,
-        sandbox: Sandbox,
+        sandboxes: Sandboxes,
         threads: SandboxThreads,
     ) -> None:
         self._history = history
         self._prepareds = prepareds
-        self._sandbox = sandbox
+        self._sandboxes = sandboxes
         self._threads = threads
 
     async def view(self, run: RunId) -> Live | None:
@@ -116,24 +111,23 @@ class Loader:
         """
         stored = live.stored
         assert stored is not None, "load follows view"
-        if live.pins is not None and live.pins.image != self._sandbox.image_digest:
-            raise WrongImage(
-                f"the run began on guest image {live.pins.image[:12]}, this engine has"
-                f" {self._sandbox.image_digest[:12]}; run the Staunch version that began it"
-            )
-        prepared = await self._prepareds.of(Digest(live.started.bundle), live.run)
+        sandbox = self._sandboxes.current
+        if live.pins is not None and live.pins.image != sandbox.image_digest:
+            wanted = live.pins.image
+            sandbox = await self._threads.maintain(lambda: self._sandboxes.of_image(wanted))
+        prepared = await self._prepareds.of(Digest(live.started.bundle), sandbox, live.run)
         pins = Pins(
-            image=self._sandbox.image_digest,
+            image=sandbox.image_digest,
             bundle=live.started.bundle,
             prepared=prepared.digest(),
             codec=CODEC,
-            boot=self._sandbox.boot,
+            boot=sandbox.boot,
         )
         assert live.pins is None or live.pins == pins, "a Run is loaded as it was begun"
         turns = turns_to_replay(stored)
 
         def enter() -> Tenant:
-            tenant = self._sandbox.load(
+            tenant = sandbox.load(
                 prepared,
                 live.started.file,
                 run=live.run,

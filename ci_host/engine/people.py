@@ -72,7 +72,7 @@ class People:
         self._new_id = new_id
 
     async def answer_gate(self, run: RunId, key: str, who: Token, answer: Answer) -> None:
-        """Approve or reject. Raises PersonRefused: no such run or gate, over, answered, not allowed."""
+        """Approve or reject. Raises PersonRefused: unknown, over, answered, not allowed."""
         for _ in range(TRIES_MAX):
             seen = await self._look(run)
             gate = self._open_gate(run, key, seen)
@@ -90,7 +90,9 @@ class People:
                 return
         raise PersonRefused(503, f"run {run} is too busy to take an answer; try again")
 
-    async def signal(self, run: RunId, name: str, payload: Any, who: Token, id_: str = "") -> None:
+    async def signal(
+        self, run: RunId, name: str, payload: object, who: Token, id_: str = ""
+    ) -> None:
         """Send a Signal; with an `id_` of the caller's own, sending it twice is sending it once."""
         size = len(msgspec.json.encode(payload))
         if size > SIGNAL_BYTES_MAX:

@@ -21,7 +21,7 @@ from ci_host.ports import (
     SourceRefused,
     StatusOutbox,
 )
-from ci_host.tenant.sandbox import TenantFailed
+from ci_host.tenant.sandbox import Sandbox, TenantFailed
 from pipelines import job
 from pipelines.bundle import PipelineEntry
 from pipelines.event import Event
@@ -51,6 +51,7 @@ class Triggers:
         source: Source,
         bundles: Bundles,
         prepareds: Prepareds,
+        sandbox: Sandbox,
         history: HistoryStore,
         statuses: StatusOutbox,
         outcomes: Outcomes,
@@ -64,6 +65,7 @@ class Triggers:
         self._source = source
         self._bundles = bundles
         self._prepareds = prepareds
+        self._sandbox = sandbox
         self._history = history
         self._statuses = statuses
         self._outcomes = outcomes
@@ -148,7 +150,8 @@ class Triggers:
             raise Unwanted(str(error)) from error
         digest = await self._bundles.put(bundle)
         try:
-            prepared = await self._prepareds.of(digest, RunId(f"bundle-{digest[:20]}"))
+            run = RunId(f"bundle-{digest[:20]}")
+            prepared = await self._prepareds.of(digest, self._sandbox, run)
         except TenantFailed as error:
             await self._tell_refused(repo, event, str(error))
             raise Unwanted(f"its pipeline files cannot be loaded: {error}") from error

@@ -104,3 +104,20 @@ class Sandbox(Protocol):
     def close(self) -> None:
         """Close what waits in the pool. Tenants in use are closed by their owners."""
         ...
+
+
+class WrongImage(Exception):
+    """A Run is pinned to a guest image that is not here any more."""
+
+
+class Sandboxes(Protocol):
+    """The guest images that this process can load: today's, and those that older Runs began on."""
+
+    @property
+    def current(self) -> Sandbox:
+        """What new Runs begin on."""
+        ...
+
+    def of_image(self, image: str) -> Sandbox:
+        """The sandbox of an older image. Raises WrongImage where its file is gone."""
+        ...

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ from ci_host.engine.turns import TurnMaker
 from ci_host.ports import HistoryStore, Jobs, WakeUps
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
-from ci_host.tenant.sandbox import Sandbox
+from ci_host.tenant.sandbox import Sandbox, WrongImage
 from pipelines.bundle import Bundle
 from pipelines.event import Event, EventKind
 from pipelines.events import JobFinished, RunStarted
@@ -27,6 +28,19 @@ from pipelines.turn import Turn
 
 COMMIT = "a" * 40
 FILE = ".staunch/pipeline.py"
+
+
+@dataclass(frozen=True)
+class OneSandbox:
+    """See Sandboxes: the given one, and older ones by digest."""
+
+    current: Sandbox
+    older: dict[str, Sandbox]
+
+    def of_image(self, image: str) -> Sandbox:
+        if image not in self.older:
+            raise WrongImage(f"guest image {image[:12]} is gone")
+        return self.older[image]
 
 
 class Engine:
@@ -42,14 +56,16 @@ class Engine:
         name: str,
         sandbox: Sandbox | None = None,
         limits: EngineLimits | None = None,
+        older: dict[str, Sandbox] | None = None,
     ) -> None:
         self.sandbox = sandbox or TenantHost(NativeImage())
         self.slots = CrashSlots(folder / "engine.slots", 2)
         self.threads = SandboxThreads(self.slots, 2)
+        sandboxes = OneSandbox(self.sandbox, older or {})
         self.actors = Actors(
             history,
             wakes,
-            Loader(history, Prepareds(bundles, self.sandbox, self.threads), self.sandbox, self.threads),
+            Loader(history, Prepareds(bundles, self.threads), sandboxes, self.threads),
             TurnMaker(history, jobs, self.threads, name),
             self.threads,
             self.sandbox,
@@ -87,7 +103,9 @@ async def begin(
     return run
 
 
-def finished(run: RunId, key: str, attempt: int = 1, outcome: Outcome = Outcome.SUCCEEDED) -> JobFinished:
+def finished(
+    run: RunId, key: str, attempt: int = 1, outcome: Outcome = Outcome.SUCCEEDED
+) -> JobFinished:
     """A Runner's report."""
     code = 0 if outcome is Outcome.SUCCEEDED else 1
     identity = job_id(run, StepKey(key), attempt)

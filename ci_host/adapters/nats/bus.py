@@ -5,13 +5,12 @@ tree, and no schedules. Everything here turns the server's answers into the port
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
-import nats
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -75,16 +74,36 @@ def expected(sequence: int) -> dict[str, str]:
 class Bus:
     """A connection that reconnects for ever. Use `connect`; one per process is enough."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, name: str) -> None:
         self.client = client
+        self.name = name
         self.js: JetStreamContext = client.jetstream(timeout=REQUEST_TIMEOUT_S)
         self._replies: dict[str, asyncio.Queue[Msg]] = {}
-        self._inbox = client.new_inbox()
+        self._inbox = ""
         self._counter = 0
         self._ack = msgspec.json.Decoder(PublishAck)
+        self._on_reconnect: list[Callable[[], None]] = []
+        self._closing = False
+
+    def on_reconnect(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Have `call` called after each reconnect; answers how to end that."""
+        self._on_reconnect.append(call)
+        return lambda: self._on_reconnect.remove(call)
+
+    async def reconnected(self) -> None:
+        """The connection is back, perhaps to another life of the server."""
+        log.info("nats_reconnected", name=self.name)
+        for call in list(self._on_reconnect):
+            call()
+
+    async def disconnected(self) -> None:
+        """The connection is gone for now."""
+        if not self._closing:
+            log.warning("nats_disconnected", name=self.name)
 
     async def start(self) -> None:
         """Listen for the replies to batch reads."""
+        self._inbox = self.client.new_inbox()
         await self.client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
 
     async def _on_reply(self, message: Msg) -> None:
@@ -119,6 +138,13 @@ class Bus:
         if ack.error.code == 503:
             raise Unavailable(f"{subject}: {ack.error.description}")
         raise Refused(f"{subject}: {ack.error.description} ({ack.error.err_code})")
+
+    async def hint(self, subject: str) -> None:
+        """Tell whoever listens just now; nobody may depend on it."""
+        try:
+            await self.client.publish(subject)
+        except NatsError as error:
+            log.debug("hint_lost", subject=subject, error=repr(error))
 
     async def put_once(
         self, subject: str, body: bytes, headers: dict[str, str] | None = None
@@ -196,6 +222,7 @@ class Bus:
 
     async def close(self) -> None:
         """Say goodbye; never raises for a server that is gone."""
+        self._closing = True
         try:
             await self.client.close()
         except (NatsError, OSError):
@@ -227,29 +254,24 @@ async def connect(url: str, *, name: str) -> Bus:
     async def on_error(error: Exception) -> None:
         log.debug("nats_error", error=repr(error))
 
-    async def on_disconnect() -> None:
-        log.warning("nats_disconnected", name=name)
-
-    async def on_reconnect() -> None:
-        log.info("nats_reconnected", name=name)
-
+    bus = Bus(Client(), name)
     try:
-        client = await nats.connect(
+        await bus.client.connect(
             url,
             name=name,
             allow_reconnect=True,
             max_reconnect_attempts=-1,
-            reconnect_time_wait=0.1,
+            # The client sleeps these seconds, whatever its annotation says.
+            reconnect_time_wait=0.1,  # type: ignore[arg-type]
             connect_timeout=5,
             error_cb=on_error,
-            disconnected_cb=on_disconnect,
-            reconnected_cb=on_reconnect,
+            disconnected_cb=bus.disconnected,
+            reconnected_cb=bus.reconnected,
             ping_interval=20,
         )
     except (NatsError, OSError, TimeoutError) as error:
         raise Unavailable(
             f"no nats-server answers at {url}: {error!r}; is it running, and is the address right?"
         ) from error
-    bus = Bus(client)
     await bus.start()
     return bus

@@ -22,6 +22,7 @@ from ci_host.ports import Unavailable
 from pipelines.codec import Undecodable
 
 EXPIRES_S = 30
+RETRY_S = 0.2
 ACK_WAIT_S = 30.0
 
 T = TypeVar("T")
@@ -108,33 +109,38 @@ class Consumer:
             ),
         )
 
-    async def _take_back(self) -> None:
-        subject = f"$JS.API.CONSUMER.RESET.{self._rule.stream}.{self._rule.name}"
-        try:
-            await self._bus.request(subject, b"{}")
-        except Unavailable as error:
-            # Then they come after the ack wait: later, not never.
-            log.warning("take_back_failed", stream=self._rule.stream, error=str(error))
-
     async def __aiter__(self) -> AsyncIterator[Delivered]:
+        arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
         inbox = self._bus.client.new_inbox()
-        subscription = await self._bus.client.subscribe(inbox)
-        reconnects = -1
+
+        async def on_message(message: Msg) -> None:
+            arrived.put_nowait(message)
+
+        subscription = await self._bus.client.subscribe(inbox, cb=on_message)
+        # A wish dies with the server that held it: None ends the one that is out.
+        forget = self._bus.on_reconnect(lambda: arrived.put_nowait(None))
         try:
+            if self._rule.exclusive:
+                await self._take_back()
             while True:
-                if self._rule.exclusive and reconnects != self._bus.client.stats["reconnects"]:
-                    reconnects = self._bus.client.stats["reconnects"]
+                is_new_server = False
+                async for message in self._one_wish(arrived, inbox):
+                    if message is None:
+                        is_new_server = True
+                    else:
+                        yield delivered_of(message)
+                if is_new_server and self._rule.exclusive:
                     await self._take_back()
-                async for delivered in self._one_wish(subscription, inbox):
-                    yield delivered
         finally:
+            forget()
             await self._leave(subscription)
 
-    async def _one_wish(self, subscription: Subscription, inbox: str) -> AsyncIterator[Delivered]:
-        """Ask for a batch; end when it is used up, has expired, or died with its server."""
+    async def _one_wish(
+        self, arrived: "asyncio.Queue[Msg | None]", inbox: str
+    ) -> AsyncIterator[Msg | None]:
+        """Ask for a batch; end when it is used up, has expired, or (None) died with its server."""
         rule = self._rule
         wish = {"batch": rule.batch, "expires": EXPIRES_S * 1_000_000_000}
-        reconnects = self._bus.client.stats["reconnects"]
         try:
             await self._bus.client.publish(
                 f"$JS.API.CONSUMER.MSG.NEXT.{rule.stream}.{rule.name}",
@@ -143,22 +149,29 @@ class Consumer:
             )
         except NatsError as error:
             log.warning("pull_failed", stream=rule.stream, error=repr(error))
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(RETRY_S)
             return
         for _ in range(rule.batch):
-            message = await self._next(subscription, reconnects)
-            if message is None or _is_end(message):
-                return
-            yield delivered_of(message)
-
-    async def _next(self, subscription: Subscription, reconnects: int) -> Msg | None:
-        for _ in range((EXPIRES_S + 5) * 2):
             try:
-                return await subscription.next_msg(timeout=0.5)
+                async with asyncio.timeout(EXPIRES_S + 5):
+                    message = await arrived.get()
             except TimeoutError:
-                if self._bus.client.stats["reconnects"] != reconnects:
-                    return None
-        return None
+                return
+            if message is None:
+                yield None
+                return
+            if _is_end(message):
+                return
+            yield message
+
+    async def _take_back(self) -> None:
+        """Have everything above the acknowledged floor again, now and not after the ack wait."""
+        subject = f"$JS.API.CONSUMER.RESET.{self._rule.stream}.{self._rule.name}"
+        try:
+            await self._bus.request(subject, b"{}")
+        except Unavailable as error:
+            # Then they come after the ack wait: later, not never.
+            log.warning("take_back_failed", stream=self._rule.stream, error=str(error))
 
     async def _leave(self, subscription: Subscription) -> None:
         try:

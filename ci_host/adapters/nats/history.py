@@ -34,6 +34,8 @@ class NatsHistory:
         ack = await self._bus.publish(subjects.run_subject(run, "turn"), encode_turn(turn), headers)
         if ack.duplicate:
             raise Conflict(f"turn {turn.number} of {run} was stored before")
+        # A hint for whoever is looking at this Run; what must know has a durable consumer.
+        await self._bus.hint(subjects.moved(run))
         return ack.seq
 
     async def read(self, run: RunId) -> StoredHistory:

@@ -66,9 +66,7 @@ def config_of(rule: StreamRule) -> StreamConfig:
         storage=StorageType.FILE,
         retention=RetentionPolicy.WORK_QUEUE if rule.work_queue else RetentionPolicy.LIMITS,
         # A stream with schedules refuses "discard new"; it has no limit, so nothing is discarded.
-        discard=DiscardPolicy.OLD
-        if rule.schedules or rule.per_subject > 0
-        else DiscardPolicy.NEW,
+        discard=DiscardPolicy.OLD if rule.schedules or rule.per_subject > 0 else DiscardPolicy.NEW,
         max_age=rule.max_age_s or None,
         max_msgs_per_subject=rule.per_subject,
         duplicate_window=min(DUPLICATE_WINDOW_S, rule.max_age_s or DUPLICATE_WINDOW_S),

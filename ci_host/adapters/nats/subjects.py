@@ -27,6 +27,11 @@ def run_subject(run: RunId, kind: str) -> str:
     return f"run.{shard_of(run)}.{run}.{kind}"
 
 
+def moved(run: RunId) -> str:
+    """The hint that a Run has a new Turn. Not stored."""
+    return f"moved.{run}"
+
+
 def run_of(subject: str) -> RunId:
     """The Run that a `run.<k>.<id>.<kind>` subject belongs to."""
     return RunId(subject.split(".")[2])
