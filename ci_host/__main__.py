@@ -1,7 +1,7 @@
 """The `staunch` command, and the entry of every process of a host.
 
-`process <role> <settings>` is what the supervisor starts; everything else is the command line, which
-is imported only then: an engine has no use for it.
+`process <role> <settings>` is what the supervisor starts; everything else is the command line,
+which is imported only then: an engine has no use for it.
 """
 
 import sys

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/api/v1", tags=["installation"])
 
 
 class ConnectionBody(BaseModel):
-    """A forge. Without `secret` one is made and answered once; a new one keeps the old beside it."""
+    """A forge. Without `secret` one is made and answered once; a new one keeps the old one too."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     kind: ForgeKind

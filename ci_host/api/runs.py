@@ -93,7 +93,7 @@ async def list_runs(
 
 @router.post("", status_code=201, summary="Start a run by hand")
 async def start_run(here: Here, who: Person, body: StartBody) -> dict[str, Any]:
-    """The code is what the repository holds at `commit`; a commit that ran before starts at once."""
+    """The code is what the repository holds at `commit`; one that ran before starts at once."""
     again = await start_again(here, who, body.repo, body.commit, body.pipeline, body.key)
     if again is not None:
         return {"runs": [again]}
@@ -164,7 +164,7 @@ async def show_history(here: Here, _who: Person, run: str) -> dict[str, Any]:
 async def answer_gate(
     here: Here, who: Person, run: str, key: str, body: GateAnswer
 ) -> dict[str, Any]:
-    """Accepted only from one of its approvers, once, while it waits, with the inputs it asks for."""
+    """Accepted from one of its approvers only, once, while it waits, with the inputs it wants."""
     found = await resolve(here, run)
     await here.people.answer_gate(found, key, who, Answer(body.approved, body.inputs, body.comment))
     return {"run": found, "gate": key, "approved": body.approved, "by": who.name}

@@ -79,7 +79,8 @@ class Version:
         found = VERSION.fullmatch(text)
         if found is None:
             raise ValueError(f"{text!r} is no version")
-        return cls(int(found["major"]), int(found["minor"]), int(found["patch"]), found["rest"] or "")
+        numbers = [int(found[part]) for part in ("major", "minor", "patch")]
+        return cls(*numbers, found["rest"] or "")
 
     def bump(self, part):
         match part:

@@ -1,1 +1,1 @@
-"""The main job, acted out on real parts: what `make demo` runs. Its verdicts decide its exit code."""
+"""The main job, acted out on real parts: what `make demo` runs. Its verdicts are its exit code."""

@@ -1,7 +1,7 @@
 """Crashes: ports that die with their engine at a chosen operation, and a world that plays on.
 
-`Deadly` counts every call that an engine's life makes on its ports. At the chosen one the life ends,
-either before the operation has happened or right after it: exactly what kill -9 can do.
+`Deadly` counts every call that an engine's life makes on its ports. At the chosen one the life
+ends, either before the operation has happened or right after it: exactly what kill -9 can do.
 """
 
 import asyncio
@@ -89,7 +89,7 @@ class Deadly:
 
 
 class CrashingWorld:
-    """Ports in memory, a Runner and a person that always answer, and one engine life after another."""
+    """Ports in memory, a Runner and a person that always answer, and one engine after another."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

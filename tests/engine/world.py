@@ -1,4 +1,4 @@
-"""World: one engine over the given ports, with the in-process sandbox, and a Runner played by hand."""
+"""World: one engine over the given ports, the in-process sandbox, and a Runner played by hand."""
 
 import asyncio
 from collections.abc import AsyncIterator

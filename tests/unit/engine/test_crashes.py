@@ -16,7 +16,9 @@ import asyncio
 
 async def run(event, step):
     first = await step.do("first", lambda: 20)
-    unit, lint = await step.parallel(step.job("unit", run="make unit"), step.job("lint", run="make lint"))
+    unit, lint = await step.parallel(
+        step.job("unit", run="make unit"), step.job("lint", run="make lint")
+    )
     await step.sleep("rest", "10s")
     answer = await step.gate("deploy", approvers=["ada"], timeout="1d")
     late = "in time"
