@@ -15,11 +15,15 @@ from pipelines.status import Status
 
 @dataclass(frozen=True, slots=True)
 class ParsedEvent:
-    """One event and the repository it happened in: the forge's own id, and its name today."""
+    """One event and the repository it happened in: the forge's own id, and its name today.
+
+    `pipeline` names the only one that is asked for; empty: whichever wants the event.
+    """
 
     external_id: str
     name: str
     event: Event
+    pipeline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,14 @@ class Later:
 
     reason: str
     retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendLater:
+    """Try again in `retry_after_s`, which the sender has decided; `reason` says what was wrong."""
+
+    reason: str
+    retry_after_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,26 +5,17 @@ of attempts. The waiting policy is here, pure, so that it can be read and tested
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import httpx2
 
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import Status
-from webhooks.forge import Connections, Later, Refused, Sent, StatusClient, Told
+from webhooks.forge import Connections, Later, Refused, SendLater, Sent, StatusClient, Told
 from webhooks.gitea.client import GiteaStatuses
 from webhooks.github.client import GitHubStatuses
 
 BACKOFF_S_FIRST = 1.0
 BACKOFF_S_MAX = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class SendLater:
-    """Try again in `retry_after_s`; `reason` says what was wrong."""
-
-    reason: str
-    retry_after_s: float
 
 
 def backoff_s(attempt: int, dice: float) -> float:

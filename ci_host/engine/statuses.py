@@ -20,8 +20,7 @@ from pipelines.ids import RunId
 from pipelines.run import RunState
 from pipelines.status import OF_RUN, Status, StatusState, shorten
 from pipelines.turn import Turn
-from webhooks.forge import Refused, Sent
-from webhooks.reporter import SendLater
+from webhooks.forge import Refused, SendLater, Sent
 
 STARTED_CACHED_MAX = 1_000
 

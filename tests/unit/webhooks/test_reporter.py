@@ -6,9 +6,9 @@ import pytest
 
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import DESCRIPTION_CHARS_MAX, Status, StatusState
-from webhooks.forge import Refused, Sent
+from webhooks.forge import Refused, SendLater, Sent
 from webhooks.memory import MemoryConnections
-from webhooks.reporter import BACKOFF_S_MAX, SendLater, StatusSender, backoff_s
+from webhooks.reporter import BACKOFF_S_MAX, StatusSender, backoff_s
 
 pytestmark = pytest.mark.anyio
 
