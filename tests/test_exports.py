@@ -1,0 +1,118 @@
+"""Exports: the names that a pipeline may rely on, locked; a change here is a change for authors."""
+
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+
+import pytest
+import staunch
+from staunch.errors import LimitBreached
+from staunch.event import Event
+from staunch.retry import Retry
+from staunch.step import VERBS, Step
+
+import ci_host
+import pipelines
+import runners
+import webhooks
+
+SDK = [
+    "Event",
+    "GateAnswer",
+    "GateRejected",
+    "GateTimedOut",
+    "JobFailed",
+    "JobResult",
+    "NonRetryable",
+    "PullRequest",
+    "Retry",
+    "Shell",
+    "Step",
+    "StepTimedOut",
+    "on",
+    "shell",
+]
+PARAMETERS = {
+    "do": ["name", "fn", "args", "retries", "timeout"],
+    "job": ["name", "run", "env", "cwd", "timeout", "retries", "pool", "volumes", "checkout"],
+    "gate": ["name", "approvers", "needed", "inputs", "timeout", "message"],
+    "sleep": ["name", "duration"],
+    "sleep_until": ["name", "when"],
+    "wait_for_event": ["name", "event", "timeout"],
+    "parallel": ["steps", "fail_fast"],
+    "scope": ["name"],
+}
+EVENT_FIELDS = [
+    "kind",
+    "ref",
+    "branch",
+    "tag",
+    "commit",
+    "before",
+    "sender",
+    "message",
+    "forced",
+    "pull_request",
+    "repo",
+    "run_id",
+]
+
+
+def test_the_sdk_exports_exactly_these_names() -> None:
+    assert staunch.__all__ == SDK
+    assert all(hasattr(staunch, name) for name in SDK)
+
+
+def test_a_star_import_brings_nothing_else() -> None:
+    names: dict[str, object] = {}
+    exec("from staunch import *", names)
+    assert sorted(names.keys() - {"__builtins__"}) == sorted(SDK)
+
+
+def test_the_verbs_are_the_public_methods_of_step() -> None:
+    public = [name for name, _ in inspect.getmembers(Step, callable) if not name.startswith("_")]
+    assert sorted(public) == sorted(VERBS) == sorted(PARAMETERS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_takes_these_parameters(verb: str) -> None:
+    names = list(inspect.signature(getattr(Step, verb)).parameters)
+    assert names[1:] == PARAMETERS[verb]
+
+
+def test_an_event_has_these_fields() -> None:
+    assert list(Event.__dataclass_fields__) == EVENT_FIELDS
+
+
+def test_a_retry_has_these_fields() -> None:
+    fields = ["limit", "delay", "backoff", "jitter", "max_delay", "on"]
+    assert list(Retry.__dataclass_fields__) == fields
+
+
+def test_there_are_these_triggers() -> None:
+    triggers = [name for name in vars(type(staunch.on)) if not name.startswith("_")]
+    assert sorted(triggers) == ["manual", "pull_request", "push", "tag"]
+
+
+def test_an_error_of_a_plan_is_caught_by_except_exception_and_a_breach_is_not() -> None:
+    for name in SDK:
+        found = getattr(staunch, name)
+        if inspect.isclass(found) and issubclass(found, BaseException):
+            assert issubclass(found, Exception), name
+    assert not issubclass(LimitBreached, Exception)
+
+
+@pytest.mark.parametrize("package", [ci_host, runners, webhooks, pipelines])
+def test_the_four_packages_are_imported_by_module_and_export_nothing(package: ModuleType) -> None:
+    shown = [name for name in vars(package) if not name.startswith("_")]
+    modules = {found.name for found in pkgutil.iter_modules(package.__path__)}
+    assert not hasattr(package, "__all__")
+    assert set(shown) <= modules | {"sdk"}, "a facade in __init__ makes cycles"
+
+
+def test_every_package_says_what_lives_in_it() -> None:
+    for package in (ci_host, runners, webhooks, pipelines):
+        for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            if found.ispkg:
+                assert importlib.import_module(found.name).__doc__, found.name
