@@ -168,8 +168,9 @@ def _runner_findings() -> list[dict[str, object]]:
     command = [sys.executable, "-m", "runners", "doctor", "--json"]
     said = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     try:
-        return list(json.loads(said.stdout))
-    except (ValueError, TypeError):
+        found = json.loads(said.stdout)["findings"]
+        return [{**finding, "message": finding["detail"]} for finding in found]
+    except (ValueError, TypeError, KeyError):
         detail = (said.stderr.strip().splitlines() or ["no answer"])[-1]
         return [{"name": "runner", "ok": False, "message": detail, "fix": "reinstall Staunch"}]
 
