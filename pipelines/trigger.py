@@ -1,9 +1,13 @@
-"""Trigger: which events a pipeline wants, by what it declared with `on.…`. Pure matching."""
+"""Trigger: which events a pipeline wants, by what it declared with `on.…`, and which Run that is.
+
+Pure: the same event asks for the same Run, however often and by whichever way it comes.
+"""
 
 from fnmatch import fnmatchcase
 from typing import Any
 
 from pipelines.event import Event, EventKind
+from pipelines.ids import SHARDS_DEFAULT, RunId, run_id
 
 # What a pipeline without any declaration runs on.
 DEFAULT_KINDS = frozenset({EventKind.PUSH, EventKind.PULL_REQUEST, EventKind.MANUAL})
@@ -22,6 +26,16 @@ def wanted(triggers: list[dict[str, Any]] | None, event: Event) -> bool:
     if triggers is None:
         return event.kind in DEFAULT_KINDS
     return any(_matches(trigger, event) for trigger in triggers)
+
+
+def run_of(repo: str, event: Event, pipeline: str, *, shards: int = SHARDS_DEFAULT) -> RunId:
+    """The Run that an event asks of a pipeline.
+
+    A forge tells the same push as often as it likes; a person who starts twice wants two Runs, and
+    one who asks again with the same key (it is in the delivery's id) wants the first.
+    """
+    asked = event.delivery if event.kind is EventKind.MANUAL else event.ref
+    return run_id(repo, event.kind, asked, event.commit, pipeline, shards=shards)
 
 
 def _matches(trigger: dict[str, Any], event: Event) -> bool:

@@ -14,11 +14,12 @@ MANUAL_EVENT = "staunch.manual"
 
 
 class ManualStart(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be started: the repository as its forge knows it, and the event."""
+    """What is to be started: the repository as its forge knows it, the event, and the pipeline."""
 
     external_id: str
     name: str
     event: Event
+    pipeline: str
 
 
 def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
@@ -28,4 +29,4 @@ def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
     except msgspec.MsgspecError as error:
         raise Malformed(f"a manual start cannot be read: {error}") from error
     event = msgspec.structs.replace(start.event, delivery=delivery.id)
-    return [ParsedEvent(external_id=start.external_id, name=start.name, event=event)]
+    return [ParsedEvent(start.external_id, start.name, event, start.pipeline)]

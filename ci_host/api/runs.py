@@ -97,7 +97,9 @@ async def start_run(here: Here, who: Person, body: StartBody) -> dict[str, Any]:
     again = await start_again(here, who, body.repo, body.commit, body.pipeline, body.key)
     if again is not None:
         return {"runs": [again]}
-    outcome = await start_by_delivery(here, who, body.repo, body.ref, body.commit, body.key)
+    outcome = await start_by_delivery(
+        here, who, body.repo, body.ref, body.commit, body.pipeline, body.key
+    )
     if not outcome.runs:
         raise Problem(422, "Nothing was started", outcome.reason)
     return {"runs": outcome.runs}

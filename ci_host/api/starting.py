@@ -14,9 +14,10 @@ from ci_host.adapters.sql import queries
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from pipelines.event import Event, EventKind
-from pipelines.ids import RunId, run_id
+from pipelines.ids import RunId
 from pipelines.refs import is_commit
 from pipelines.repo import Delivery, DeliveryOutcome, Repo
+from pipelines.trigger import run_of
 from webhooks.manual import MANUAL_EVENT, ManualStart
 
 OUTCOME_TIMEOUT_S = 60.0
@@ -32,16 +33,15 @@ async def start_again(
     if earlier is None:
         return None
     event = msgspec.structs.replace(
-        earlier.event, kind=EventKind.MANUAL, sender=who.name, delivery=key
+        earlier.event, kind=EventKind.MANUAL, sender=who.name, delivery=_delivery_id(here, key)
     )
-    cause = (found.id, "manual", commit, pipeline, key or here.new_id())
-    run = run_id(*cause, shards=here.settings.shards)
+    run = run_of(found.id, event, pipeline, shards=here.settings.shards)
     await here.history.create(run, msgspec.structs.replace(earlier, run=run, event=event))
     return run
 
 
 async def start_by_delivery(
-    here: Services, who: Token, repo: str, ref: str, commit: str, key: str
+    here: Services, who: Token, repo: str, ref: str, commit: str, pipeline: str, key: str
 ) -> DeliveryOutcome:
     """Have an engine fetch and start it; answers what became of it. Raises Problem."""
     found = _repo(here, repo)
@@ -52,12 +52,14 @@ async def start_by_delivery(
     event = Event(kind=EventKind.MANUAL, ref=ref, commit=commit, sender=who.name)
     delivery = Delivery(
         connection=found.connection,
-        id=f"manual-{key or here.new_id()}",
+        id=_delivery_id(here, key),
         kind=connection.kind,
         event=MANUAL_EVENT,
         received_at=here.now(),
         body=msgspec.json.encode(
-            ManualStart(external_id=found.external_id, name=found.name, event=event)
+            ManualStart(
+                external_id=found.external_id, name=found.name, event=event, pipeline=pipeline
+            )
         ).decode(),
     )
     topic = subjects.outcome(delivery.connection, delivery.id)
@@ -77,6 +79,11 @@ async def start_by_delivery(
                 f"The start is recorded as delivery {delivery.id} and will be done; see"
                 " `staunch deliveries`.",
             ) from None
+
+
+def _delivery_id(here: Services, key: str) -> str:
+    """Both ways to start name their Run by it, so that the same key is the same Run."""
+    return f"manual-{key or here.new_id()}"
 
 
 def _repo(here: Services, name: str) -> Repo:

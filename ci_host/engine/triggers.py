@@ -26,10 +26,10 @@ from pipelines import job
 from pipelines.bundle import PipelineEntry
 from pipelines.event import Event
 from pipelines.events import RunStarted
-from pipelines.ids import RunId, run_id
+from pipelines.ids import RunId
 from pipelines.repo import Delivery, DeliveryOutcome, Repo
 from pipelines.status import Status, StatusState, shorten
-from pipelines.trigger import wanted
+from pipelines.trigger import run_of, wanted
 from webhooks.errors import Malformed
 from webhooks.forge import Ignored, ParsedEvent
 
@@ -134,10 +134,14 @@ class Triggers:
         if not event.commit:
             raise Unwanted(f"{event.ref} was deleted: there is nothing to build")
         entries, bundle = await self._entries(repo, event)
-        chosen = [e for e in entries if e.error is not None or wanted(e.triggers, event)]
+        asked = [e for e in entries if parsed.pipeline in ("", e.name)]
+        chosen = [e for e in asked if e.error is not None or wanted(e.triggers, event)]
         if not chosen:
             names = ", ".join(e.name for e in entries) or "none"
-            raise Unwanted(f"no pipeline runs on {event.kind} of {event.ref} (there is: {names})")
+            reason = f"no pipeline runs on {event.kind} of {event.ref}"
+            if parsed.pipeline:
+                reason = f"commit {event.commit} has no pipeline {parsed.pipeline!r}"
+            raise Unwanted(f"{reason} (there is: {names})")
         return [await self._create(repo, event, entry, bundle) for entry in chosen]
 
     async def _entries(self, repo: Repo, event: Event) -> tuple[list[PipelineEntry], str]:
@@ -158,8 +162,7 @@ class Triggers:
         return prepared.pipelines, digest
 
     async def _create(self, repo: Repo, event: Event, entry: PipelineEntry, bundle: str) -> RunId:
-        cause = (repo.id, event.kind, event.ref, event.commit, entry.name)
-        run = run_id(*cause, shards=self._shards)
+        run = run_of(repo.id, event, entry.name, shards=self._shards)
         mirror = await asyncio.to_thread(self._source.keep, repo, event.commit, run)
         started = RunStarted(
             run=run,

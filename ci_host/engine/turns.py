@@ -153,14 +153,10 @@ def spec_of(live: Live, job: OpenJob) -> JobSpec:
         request=live.view.requests[(job.key, job.attempt)],
         source=started.source,
         repo=started.repo_name,
+        # What the spec itself says (run, job, attempt, repo, commit) the runner adds.
         context={
-            "STAUNCH_RUN": live.run,
-            "STAUNCH_JOB": job.key,
-            "STAUNCH_ATTEMPT": str(job.attempt),
-            "STAUNCH_REPO": started.repo_name,
             "STAUNCH_PIPELINE": started.pipeline,
             "STAUNCH_EVENT": event.kind,
-            "STAUNCH_COMMIT": event.commit,
             "STAUNCH_REF": event.ref,
             "STAUNCH_BRANCH": event.branch,
             "STAUNCH_TAG": event.tag,

@@ -46,7 +46,7 @@ class Installation:
     def __init__(self, folder: Path, *options: str) -> None:
         self.data = folder / "data"
         port = free_port()
-        self._url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{port}"
         self._options = [*options, "--port", str(port)]
         self._output = folder / "up.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -54,19 +54,23 @@ class Installation:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        self.launch()
+        until("the host to be ready", self._is_ready)
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
         command = [sys.executable, "-m", "ci_host", "up", *self._options]
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
                 command, stdout=output, stderr=output, env=self._environment()
             )
-        until("the host to be ready", self._is_ready)
 
     def _is_ready(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
             raise Gone(f"`staunch up` ended: {self._output.read_text()[-2000:]}")
         try:
-            with urllib.request.urlopen(f"{self._url}/api/v1/ready", timeout=2) as answer:
+            with urllib.request.urlopen(f"{self.url}/api/v1/ready", timeout=2) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -76,8 +80,7 @@ class Installation:
 
         The shims of running jobs are nobody's children and stay: that is the point.
         """
-        state = json.loads((self.data / "running.json").read_text())
-        pids = {"supervisor": state["supervisor"], **state["processes"]}
+        pids = self.pids()
         for pid in pids.values():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -86,11 +89,34 @@ class Installation:
         until("the killed processes to be gone", lambda: not any(map(_lives, pids.values())))
         return sorted(pids)
 
+    def pids(self) -> dict[str, int]:
+        """Its living processes by name, the supervisor first: what running.json says and is true.
+
+        A number there can be that of a process long gone, and somebody else's by now.
+        """
+        try:
+            state = json.loads((self.data / "running.json").read_text())
+        except OSError:
+            return {}
+        found = {"supervisor": state["supervisor"], **state["processes"]}
+        mark = f"STAUNCH_DATA={self.data}".encode()
+        return {name: pid for name, pid in found.items() if mark in _environment_of(pid)}
+
+    def has_ended(self) -> bool:
+        """Whether the supervisor is gone."""
+        return self._process is None or self._process.poll() is not None
+
     def stop(self) -> None:
         """End it as Ctrl-C does."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
             self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
 
     def staunch(self, *arguments: str, token: str = "") -> str:
         """Run a command against it and answer what it printed. Raises Gone if it fails."""
@@ -118,6 +144,13 @@ class Installation:
             if name in os.environ:
                 kept[name] = os.environ[name]
         return {**kept, "STAUNCH_DATA": str(self.data), "COLUMNS": "110"}
+
+
+def _environment_of(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def _lives(pid: int) -> bool:
