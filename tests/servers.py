@@ -12,9 +12,9 @@ SHARDS = 4
 
 
 @contextmanager
-def nats_server(folder: Path) -> Iterator[EmbeddedServer]:
+def nats_server(folder: Path, port: int = 0) -> Iterator[EmbeddedServer]:
     """A server with its store in this folder."""
-    with EmbeddedServer(ServerSettings(folder)) as server:
+    with EmbeddedServer(ServerSettings(folder, port)) as server:
         yield server
 
 

@@ -4,9 +4,7 @@ Raw, because the client library has no batch read, no expected-sequence answer w
 tree, and no schedules. Everything here turns the server's answers into the ports' three errors.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
+from ci_host.adapters.nats.replies import Replies
 from ci_host.ports import Conflict, Unavailable
 
 REQUEST_TIMEOUT_S = 5.0
@@ -78,9 +77,7 @@ class Bus:
         self.client = client
         self.name = name
         self.js: JetStreamContext = client.jetstream(timeout=REQUEST_TIMEOUT_S)
-        self._replies: dict[str, asyncio.Queue[Msg]] = {}
-        self._inbox = ""
-        self._counter = 0
+        self._replies = Replies(client, REQUEST_TIMEOUT_S)
         self._ack = msgspec.json.Decoder(PublishAck)
         self._on_reconnect: list[Callable[[], None]] = []
         self._closing = False
@@ -93,34 +90,25 @@ class Bus:
     async def reconnected(self) -> None:
         """The connection is back, perhaps to another life of the server."""
         log.info("nats_reconnected", name=self.name)
+        self._replies.back()
         for call in list(self._on_reconnect):
             call()
 
     async def disconnected(self) -> None:
-        """The connection is gone for now."""
+        """The connection is gone for now: whoever waits for an answer hears it at once."""
+        self._replies.lost()
         if not self._closing:
             log.warning("nats_disconnected", name=self.name)
 
     async def start(self) -> None:
-        """Listen for the replies to batch reads."""
-        self._inbox = self.client.new_inbox()
-        await self.client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
-
-    async def _on_reply(self, message: Msg) -> None:
-        queue = self._replies.get(message.subject.rsplit(".", 1)[1])
-        if queue is not None:
-            queue.put_nowait(message)
+        """Listen for replies."""
+        await self._replies.start()
 
     async def request(
         self, subject: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> Msg:
-        """One request, one answer. Raises Unavailable where none comes."""
-        try:
-            return await self.client.request(
-                subject, body, timeout=REQUEST_TIMEOUT_S, headers=headers
-            )
-        except (NatsError, TimeoutError, OSError) as error:
-            raise Unavailable(f"no answer on {subject}: {error!r}") from error
+        """One request, one answer. Raises Unavailable: none comes, or the connection is lost."""
+        return await self._replies.one(subject, body, headers)
 
     async def publish(
         self, subject: str, body: bytes, headers: dict[str, str] | None = None
@@ -187,12 +175,10 @@ class Bus:
     async def _page(self, stream: str, subject: str, start: int) -> tuple[list[Stored], bool]:
         wish = {"seq": start, "batch": BATCH_MAX, "next_by_subj": subject}
         page: list[Stored] = []
-        async with self._reply_queue() as (reply, queue):
-            await self.client.publish(
-                f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(wish), reply=reply
-            )
+        request = f"$JS.API.DIRECT.GET.{stream}"
+        async with self._replies.many(request, msgspec.json.encode(wish)) as answers:
             while True:
-                message = await _next(queue, stream)
+                message = await answers.next()
                 headers = message.headers or {}
                 status = headers.get("Status")
                 if status is None:
@@ -202,17 +188,6 @@ class Bus:
                 else:
                     why = headers.get("Description", "")
                     raise Unavailable(f"{stream} {subject}: {status} {why}")
-
-    @asynccontextmanager
-    async def _reply_queue(self) -> AsyncIterator[tuple[str, "asyncio.Queue[Msg]"]]:
-        self._counter += 1
-        name = str(self._counter)
-        queue: asyncio.Queue[Msg] = asyncio.Queue()
-        self._replies[name] = queue
-        try:
-            yield f"{self._inbox}.{name}", queue
-        finally:
-            del self._replies[name]
 
     async def purge(self, stream: str, subject: str) -> None:
         """Remove every message of a subject; no error if there is none."""
@@ -227,14 +202,6 @@ class Bus:
             await self.client.close()
         except (NatsError, OSError):
             log.info("bus_closed_without_goodbye")
-
-
-async def _next(queue: "asyncio.Queue[Msg]", stream: str) -> Msg:
-    try:
-        async with asyncio.timeout(REQUEST_TIMEOUT_S):
-            return await queue.get()
-    except TimeoutError as error:
-        raise Unavailable(f"a batch read of {stream} stopped in the middle") from error
 
 
 def _stored(message: Msg) -> Stored:

@@ -151,6 +151,13 @@ class EmbeddedServer:
         """The child's exit code, or None while it runs."""
         return None if self._process is None else self._process.poll()
 
+    def kill(self) -> None:
+        """End it as a crash does: no goodbye, nothing flushed; then free the store."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self.stop()
+
     def stop(self) -> None:
         """Ask it to end, wait, insist; then free the store."""
         if self._process is not None and self._process.poll() is None:
