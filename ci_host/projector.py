@@ -37,8 +37,16 @@ log = structlog.get_logger()
 class Projector:
     """One per installation: two would fold twice, harmlessly and for nothing."""
 
-    def __init__(self, bus: Bus, model: ReadModel, shards: int) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        model: ReadModel,
+        shards: int,
+        tell: Callable[[str], None] = lambda _run: None,
+    ) -> None:
+        """`tell` hears of every Run that was folded, once it can be read."""
         self._bus = bus
+        self._tell = tell
         self._model = model
         self._shards = shards
         # Set after every batch; whoever waits for the read model to move waits for this.
@@ -86,6 +94,8 @@ class Projector:
                     await consumer.done(delivered)
                 self.moved.set()
                 self.moved = asyncio.Event()
+                for run in {run for one in batch if (run := _run_of(one.subject))}:
+                    self._tell(run)
         finally:
             pump.cancel()
 
@@ -93,6 +103,15 @@ class Projector:
 async def _pump(consumer: Consumer, queue: "asyncio.Queue[Delivered]") -> None:
     async for delivered in consumer:
         await queue.put(delivered)
+
+
+def _run_of(subject: str) -> str:
+    """The Run that a message is about, or nothing."""
+    match subject.split("."):
+        case ["run", _, run, _] | ["lease", run, *_]:
+            return run
+        case _:
+            return ""
 
 
 def _change(delivered: Delivered, folded: Callable[[Delivered], Folded]) -> Change:

@@ -28,7 +28,7 @@ def person(request: Request) -> Token:
     secret = bearer.removeprefix("Bearer ").strip() if bearer.startswith("Bearer ") else ""
     if not secret:
         secret = request.cookies.get(COOKIE, "")
-        if secret and request.method not in READING and not _is_from_here(request):
+        if secret and request.method not in READING and not is_from_here(request):
             raise Problem(403, "Not from our pages", "Send this from Staunch's own page.")
     token = services(request).directory.tokens.get(digest_of_secret(secret)) if secret else None
     if token is None or token.revoked:
@@ -48,7 +48,8 @@ def admin(who: "Person") -> Token:
     return who
 
 
-def _is_from_here(request: Request) -> bool:
+def is_from_here(request: Request) -> bool:
+    """Whether a browser says that one of our own pages sent this."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")

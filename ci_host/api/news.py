@@ -15,6 +15,11 @@ from ci_host.adapters.nats.bus import Bus
 
 # A hint that is lost with a connection costs this long.
 LOOK_AGAIN_S = 2.0
+
+
+def folded(run: str) -> str:
+    """The topic of a Run in the read model: told once a change can be read. Empty: of any Run."""
+    return f"folded.{run}"
 ECHOES_S = (0.003, 0.02, 0.15)
 
 
@@ -67,6 +72,11 @@ class News:
         """Wake whoever waits for this topic (a run id, or a subject), or for everything."""
         for watch in [*self._watches.get(topic, ()), *self._watches.get("", ())]:
             watch.tell()
+
+    def tell_folded(self, run: str) -> None:
+        """The read model has news of this Run."""
+        self.tell(folded(run))
+        self.tell(folded(""))
 
     @asynccontextmanager
     async def watching(self, topic: str) -> AsyncIterator[Watch]:

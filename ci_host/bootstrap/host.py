@@ -29,6 +29,7 @@ from ci_host.engine.statuses import StatusDelivery, StatusReporter
 from ci_host.ports import TurnNews
 from ci_host.projector import Projector
 from ci_host.settings import ProcessSettings
+from ci_host.web.site import add_pages
 from pipelines.codec import decode_turn
 from pipelines.status import Status
 from webhooks.reporter import StatusSender
@@ -67,7 +68,7 @@ async def run_host(process: ProcessSettings) -> None:
     await mark_start(bus, "host", name)
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(Projector(bus, model, settings.shards).serve())
+            group.create_task(Projector(bus, model, settings.shards, news.tell_folded).serve())
             for shard in range(settings.shards):
                 group.create_task(_reporter(bus, history, shard, settings.url).serve())
             group.create_task(deliver_statuses(bus, directory))
@@ -146,8 +147,10 @@ async def first_token(bus: Bus, directory: Directory, data: Path) -> None:
 
 async def _serve_http(services: Services) -> None:
     settings = services.settings
+    app = create_app(services)
+    add_pages(app)
     config = uvicorn.Config(
-        create_app(services),
+        app,
         host=settings.http_host,
         port=settings.http_port,
         log_config=None,

@@ -1,9 +1,10 @@
 """Queries: what pages, lists and the command line ask of the read model. Read-only, blocking."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlmodel import Session, col, desc, select
+from sqlmodel import Session, col, desc, func, select
 
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.adapters.sql.tables import (
@@ -94,6 +95,27 @@ def run_detail(model: ReadModel, run: str) -> RunDetail | None:
             ).all(),
             restarts=session.exec(restarts.order_by(col(ProcessStartRow.at))).all(),
         )
+
+
+def run_mark(model: ReadModel, run: str) -> str:
+    """A text that differs whenever something on the Run's page does; empty: no such Run."""
+    attempts = select(AttemptRow.job, AttemptRow.state).where(AttemptRow.run == run)
+    newest = select(func.max(InputRow.sequence)).where(InputRow.run == run)
+    starts = select(func.count()).select_from(ProcessStartRow)
+    with Session(model.engine) as session:
+        row = session.get(RunRow, run)
+        if row is None:
+            return ""
+        states = sorted(f"{job}{state}" for job, state in session.exec(attempts).all())
+        parts = [row.turns, row.state, session.exec(newest).one(), session.exec(starts).one()]
+        return hashlib.sha256(repr((parts, states)).encode()).hexdigest()[:16]
+
+
+def repo_names(model: ReadModel) -> Sequence[str]:
+    """The names of the repositories that have Runs."""
+    query = select(RunRow.repo_name).distinct().order_by(RunRow.repo_name).limit(PAGE_MAX)
+    with Session(model.engine) as session:
+        return session.exec(query).all()
 
 
 def latest_run(model: ReadModel, repo: str, commit: str, pipeline: str) -> RunRow | None:

@@ -1,0 +1,1 @@
+"""The pages: what the API knows, rendered on the server for people. No rule of the host is here."""

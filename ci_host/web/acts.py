@@ -1,0 +1,103 @@
+"""Acts: what a person does on a page: log in and out, answer a gate, cancel, run again.
+
+Each is a plain form that works without JavaScript. They call what the API calls. A form of another
+site is refused by `api/auth.py`, or here where nobody is logged in yet.
+"""
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from ci_host.access import digest_of_secret
+from ci_host.adapters.sql import queries
+from ci_host.api.auth import COOKIE, Here, Person, is_from_here
+from ci_host.api.problems import Problem
+from ci_host.api.runs import resolve
+from ci_host.api.starting import start_again
+from ci_host.engine.people import Answer
+from ci_host.web.forms import gate_inputs, read_form
+from ci_host.web.page import PageRoute, pages_of
+from ci_host.web.redirects import HOME, safe_next
+
+COOKIE_S = 30 * 86_400
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+
+@router.post("/login")
+async def log_in(here: Here, request: Request) -> Response:
+    """Keep a token that is known in a cookie."""
+    if not is_from_here(request):
+        raise Problem(403, "Not from our pages", "Log in on Staunch's own page.")
+    form = await read_form(request)
+    secret = form.get("token", "").strip()
+    following = safe_next(form.get("next", HOME))
+    token = here.directory.tokens.get(digest_of_secret(secret))
+    if token is None or token.revoked:
+        said = "This is not a token that is valid here."
+        return pages_of(request).answer(
+            request, "login.html", who=None, status=401, following=following, refused=said
+        )
+    answer = RedirectResponse(following, 303)
+    answer.set_cookie(
+        COOKIE,
+        secret,
+        max_age=COOKIE_S,
+        httponly=True,
+        samesite="strict",
+        secure=here.settings.url.startswith("https:"),
+    )
+    return answer
+
+
+@router.post("/logout")
+async def log_out(_who: Person) -> Response:
+    """Forget the cookie."""
+    answer = RedirectResponse("/login", 303)
+    answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    return answer
+
+
+@router.post("/runs/{run}/gates")
+async def answer_gate(here: Here, who: Person, request: Request, run: str) -> Response:
+    """Approve or reject."""
+    found = await resolve(here, run)
+    form = await read_form(request)
+    key, decision = form.get("key", ""), form.get("decision", "")
+    if decision not in ("approve", "reject"):
+        raise Problem(422, "No decision", "Use one of the gate's two buttons.")
+    approved = decision == "approve"
+    inputs = {}
+    if approved:
+        last = await here.history.last_turn(found)
+        gates = [] if last is None else last.turn.open.gates
+        # One that is not open asks for nothing; `answer_gate` says why it takes no answer.
+        wanted = next((gate.terms.inputs for gate in gates if gate.key == key), {})
+        inputs = gate_inputs(wanted, form)
+    answer = Answer(approved, inputs, form.get("comment", "").strip())
+    await here.people.answer_gate(found, key, who, answer)
+    return RedirectResponse(f"/runs/{found}", 303)
+
+
+@router.post("/runs/{run}/cancel")
+async def cancel(here: Here, who: Person, request: Request, run: str) -> Response:
+    """Ask the run to end."""
+    found = await resolve(here, run)
+    form = await read_form(request)
+    await here.people.cancel(found, form.get("reason", "").strip(), who)
+    return RedirectResponse(f"/runs/{found}", 303)
+
+
+@router.post("/runs/{run}/again")
+async def run_again(here: Here, who: Person, run: str) -> Response:
+    """The same commit and pipeline once more, as a new run."""
+    found = await resolve(here, run)
+    detail = await asyncio.to_thread(queries.run_detail, here.model, found)
+    if detail is None:
+        raise Problem(404, "Not there yet", f"Run {found} has only just begun; try again.")
+    row = detail.run
+    started = await start_again(here, who, row.repo, row.commit, row.pipeline, "")
+    if started is None:
+        raise Problem(409, "Not now", "What this run was made of is not kept any more.")
+    return RedirectResponse(f"/runs/{started}", 303)

@@ -1,0 +1,197 @@
+"""Drawing: a Timeline as percentages of a width. Pure.
+
+Theory of operation. A Run may work for a minute and wait for a week; on a plain axis the work would
+be a hair. So time is cut where segments begin and end, and a stretch in which nothing is worked on
+is *folded*: drawn far narrower than it lasted, hatched, with its length written on it. Everything
+else keeps one scale, so that lengths can be compared.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ci_host.web.timeline import IDLE, PHASE_WORDS, Mark, Phase, Row, Segment, Timeline
+from ci_host.web.words import duration, state_word
+
+# A wait is folded from this many times the working time on, and this many seconds.
+FOLD_FROM = 0.75
+FOLD_S_MIN = 10.0
+# What all folds together may take of the width, and one of them alone.
+FOLDS_SHARE = 0.35
+FOLD_SHARE = 0.12
+# Bars below this many percent are drawn as marks of a fixed width.
+BAR_PERCENT_MIN = 0.5
+TICKS_APART_PERCENT = 9.0
+TICKS_MAX = 10
+STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400,
+           43200, 86400, 172800, 604800, 2592000, 31536000)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of time and where it is drawn; between pieces nothing is left out."""
+
+    begin: float
+    end: float
+    x: float
+    width: float
+    folded: bool
+
+
+class Scale:
+    """Where a point in time is drawn, in percent. Monotone."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        assert pieces, "an axis has at least one piece"
+        self.pieces = pieces
+        self._begins = [piece.begin for piece in pieces]
+
+    def x(self, at: float) -> float:
+        """0 at the Run's beginning, 100 at its end."""
+        piece = self.pieces[max(0, bisect_right(self._begins, at) - 1)]
+        length = piece.end - piece.begin
+        share = (at - piece.begin) / length if length > 0 else 0.0
+        return round(piece.x + piece.width * min(max(share, 0.0), 1.0), 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One segment. `is_short`: too short for its width to be seen."""
+
+    phase: Phase
+    x: float
+    width: float
+    title: str
+    outcome: str
+    is_short: bool
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnRow:
+    """One Step's bars, and how long it took."""
+
+    row: Row
+    bars: tuple[Bar, ...]
+    took: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A label on the axis."""
+
+    x: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Everything that the template places."""
+
+    rows: tuple[DrawnRow, ...]
+    ticks: tuple[Tick, ...]
+    folds: tuple[Piece, ...]
+    marks: tuple[tuple[float, Mark], ...]
+    phases: tuple[Phase, ...]
+
+
+def draw(line: Timeline) -> Drawing:
+    """The Timeline, placed."""
+    scale = scale_of(line)
+    present = {segment.phase for row in line.rows for segment in row.segments}
+    return Drawing(
+        rows=tuple(_row(row, scale) for row in line.rows),
+        ticks=tuple(_ticks(scale, line.begin)),
+        folds=tuple(piece for piece in scale.pieces if piece.folded),
+        marks=tuple((scale.x(mark.at), mark) for mark in line.marks),
+        phases=tuple(phase for phase in Phase if phase in present),
+    )
+
+
+def scale_of(line: Timeline) -> Scale:
+    """The axis of a Timeline, long waits folded."""
+    stretches = list(_stretches(line))
+    busy_s = sum(end - begin for begin, end, idle in stretches if not idle)
+    limit_s = max(FOLD_S_MIN, busy_s * FOLD_FROM)
+    folded = [idle and end - begin > limit_s for begin, end, idle in stretches]
+    plain_s = sum(e - b for (b, e, _), fold in zip(stretches, folded, strict=True) if not fold)
+    if not any(folded) or plain_s <= 0:
+        return Scale([Piece(line.begin, line.end, 0.0, 100.0, False)])
+    share = min(FOLD_SHARE, FOLDS_SHARE / sum(folded)) * 100
+    per_s = (100 - share * sum(folded)) / plain_s
+    pieces, x = [], 0.0
+    for (begin, end, _), fold in zip(stretches, folded, strict=True):
+        width = share if fold else (end - begin) * per_s
+        pieces.append(Piece(begin, end, x, width, fold))
+        x += width
+    return Scale(pieces)
+
+
+def _stretches(line: Timeline) -> Iterator[tuple[float, float, bool]]:
+    """(begin, end, idle), without gaps, neighbours of one kind joined.
+
+    Idle is where at least one Step waits and none is worked on.
+    """
+    changes: dict[float, list[int]] = {line.begin: [0, 0], line.end: [0, 0]}
+    for row in line.rows:
+        for segment in row.segments:
+            kind = 1 if segment.phase in IDLE else 0
+            changes.setdefault(segment.begin, [0, 0])[kind] += 1
+            changes.setdefault(segment.end, [0, 0])[kind] -= 1
+    working, waiting = 0, 0
+    begin, idle = line.begin, False
+    for at in sorted(changes):
+        was_idle = idle
+        working += changes[at][0]
+        waiting += changes[at][1]
+        idle = working == 0 and waiting > 0
+        if idle != was_idle and at > begin:
+            yield begin, at, was_idle
+            begin = at
+    # Every segment ends with the Run at the latest, so an idle end was yielded above.
+    assert not idle
+    if begin < line.end or begin == line.begin:
+        yield begin, line.end, False
+
+
+def _row(row: Row, scale: Scale) -> DrawnRow:
+    bars = tuple(_bar(segment, scale) for segment in row.segments)
+    took = duration(row.segments[-1].end - row.segments[0].begin) if row.segments else ""
+    return DrawnRow(row, bars, took)
+
+
+def _bar(segment: Segment, scale: Scale) -> Bar:
+    x = scale.x(segment.begin)
+    width = round(scale.x(segment.end) - x, 3)
+    said = [PHASE_WORDS[segment.phase], duration(segment.end - segment.begin), segment.note]
+    if segment.phase is Phase.RUNNING and segment.outcome and not segment.is_open:
+        said.append(state_word(segment.outcome).lower())
+    return Bar(
+        phase=segment.phase,
+        x=x,
+        width=max(width, 0.0),
+        title=" · ".join(part for part in said if part),
+        outcome=segment.outcome,
+        is_short=width < BAR_PERCENT_MIN,
+        is_open=segment.is_open,
+    )
+
+
+def _ticks(scale: Scale, begin: float) -> Iterator[Tick]:
+    plain = [piece for piece in scale.pieces if not piece.folded]
+    total_s = sum(piece.end - piece.begin for piece in plain)
+    step_s = next((s for s in STEPS_S if total_s / s <= TICKS_MAX), STEPS_S[-1])
+    yield Tick(0.0, "0")
+    last = 0.0
+    for piece in plain:
+        number = int((piece.begin - begin) / step_s) + 1
+        while (at := begin + number * step_s) < piece.end:
+            x = scale.x(at)
+            if x - last >= TICKS_APART_PERCENT and x <= 100 - TICKS_APART_PERCENT / 2:
+                last = x
+                yield Tick(x, _tick_label(number * step_s))
+            number += 1
+
+
+def _tick_label(seconds: float) -> str:
+    return f"{seconds:.1f}s" if seconds < 10 and seconds % 1 else duration(seconds + 0.001)

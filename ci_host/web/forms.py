@@ -1,0 +1,49 @@
+"""Forms: what a browser's form says, in the types that the API's own acts take."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+
+from ci_host.api.problems import Problem
+
+FORM_BYTES_MAX = 65_536
+FIELDS_MAX = 200
+INPUT = "input."
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a url-encoded form; of a field that comes twice, the last. Raises Problem."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > FORM_BYTES_MAX:
+            raise Problem(413, "Too large", f"A form may have {FORM_BYTES_MAX:,} bytes.")
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=FIELDS_MAX,
+        )
+    except ValueError as error:
+        raise Problem(422, "Not a form", "The form's fields could not be read.") from error
+    return dict(pairs)
+
+
+def gate_inputs(wanted: dict[str, str], form: dict[str, str]) -> dict[str, Any]:
+    """The inputs of a gate, typed; a box that is not ticked is no field. Raises Problem."""
+    return {name: _typed(name, kind, form.get(INPUT + name)) for name, kind in wanted.items()}
+
+
+def _typed(name: str, kind: str, text: str | None) -> Any:  # noqa: ANN401 of the type that kind names
+    if kind == "bool":
+        return text is not None
+    if text is None:
+        raise Problem(422, "Something is missing", f"The gate asks for {name!r} ({kind}).")
+    try:
+        return {"int": int, "float": float}.get(kind, str)(text)
+    except ValueError:
+        raise Problem(
+            422, "Not of the right type", f"{name!r} must be a {kind}; {text!r} is none. Go back."
+        ) from None

@@ -1,0 +1,48 @@
+"""LogTail: the last lines of a job's log, for readers without JavaScript and for failure cards.
+
+The live log is the browser's (`static/log.js`) and comes from the API.
+"""
+
+import re
+
+import msgspec
+
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.sql.tables import AttemptRow
+from ci_host.api.services import Services
+from pipelines.ids import JobId
+from pipelines.job import LogChunk
+
+TAIL_LINES = 200
+FAILURE_LINES = 30
+# A log up to this size is read whole for its tail; of a longer one only the last chunk is.
+WHOLE_BYTES_MAX = 2_000_000
+LINE_CHARS_MAX = 2_000
+
+_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])"
+    r"|[\x00-\x08\x0b-\x1f\x7f]"
+)
+
+
+async def log_tail(here: Services, attempt: AttemptRow, lines_max: int) -> list[str]:
+    """The last lines, plain."""
+    name = subjects.log(JobId(attempt.job))
+    if attempt.log_bytes <= WHOLE_BYTES_MAX:
+        stored = await here.bus.read(subjects.LOGS, name)
+    else:
+        last = await here.bus.last(subjects.LOGS, name)
+        stored = [] if last is None else [last]
+    text = "".join(msgspec.json.decode(one.body, type=LogChunk).text for one in stored)
+    return plain_lines(text)[-lines_max:]
+
+
+def plain_lines(text: str) -> list[str]:
+    """Lines without colours and control characters; a line rewritten by `\\r` in its last form."""
+    lines = text.removesuffix("\n").split("\n") if text else []
+    return [_plain(line) for line in lines]
+
+
+def _plain(line: str) -> str:
+    shown = line.rstrip("\r").rpartition("\r")[2]
+    return _ESCAPES.sub("", shown)[:LINE_CHARS_MAX]

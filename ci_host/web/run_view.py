@@ -1,0 +1,183 @@
+"""RunView: one Run as its page shows it: its failure first, its Steps as a tree, its open gates.
+
+Pure: rows of the read model in, records for the templates out.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ci_host.access import Token, may_open
+from ci_host.adapters.sql.queries import RunDetail
+from ci_host.adapters.sql.tables import AttemptRow, StepRow
+from pipelines.commands import GateTerms
+from pipelines.failure import Failure
+from pipelines.ids import StepKey, step_token
+from pipelines.job import Annotation
+
+BROKEN = frozenset({"failed", "timed_out", "lost", "refused"})
+VALUE_CHARS_MAX = 160
+
+
+@dataclass(slots=True)
+class Node:
+    """A Step in the tree, or (without `step`) a scope that holds some."""
+
+    name: str
+    path: str
+    step: StepRow | None = None
+    attempts: Sequence[AttemptRow] = ()
+    note: str = ""
+    children: list["Node"] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCard:
+    """Why the Run failed: what the plan saw, and what the job that broke it had to say."""
+
+    failure: Failure
+    job: AttemptRow | None
+    annotations: Sequence[Annotation]
+
+
+@dataclass(frozen=True, slots=True)
+class GateCard:
+    """A Gate that waits. `may_answer`: whoever looks is one of its approvers."""
+
+    key: str
+    token: str
+    terms: GateTerms
+    approved_by: Sequence[str]
+    may_answer: bool
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """The parts of a Run's page. `chosen` is the Attempt whose log is shown."""
+
+    failure: FailureCard | None
+    gates: Sequence[GateCard]
+    tree: Sequence[Node]
+    chosen: AttemptRow | None
+
+
+def run_view(detail: RunDetail, who: Token, job: str = "", attempt: int = 0) -> RunView:
+    """The Run as `who` sees it; `job` and `attempt` choose a log, empty: whatever matters most."""
+    failure = _failure(detail)
+    return RunView(
+        failure=failure,
+        gates=[_gate(step, who) for step in detail.steps if _is_open_gate(step)],
+        tree=tree(detail.steps, detail.attempts),
+        chosen=_chosen(detail.attempts, failure, job, attempt),
+    )
+
+
+def tree(steps: Sequence[StepRow], attempts: Sequence[AttemptRow]) -> list[Node]:
+    """The Steps by their scopes (`eu/deploy` is in `eu`), in the order they were asked for."""
+    of_key: dict[str, list[AttemptRow]] = defaultdict(list)
+    for one in attempts:
+        of_key[one.key].append(one)
+    top = Node("", "")
+    scopes: dict[str, Node] = {"": top}
+    for step in steps:
+        path, _, name = step.key.rpartition("/")
+        tried = sorted(of_key[step.key], key=lambda one: one.attempt)
+        node = Node(name, step.key, step, tried, _note(step, tried))
+        _scope(scopes, path).children.append(node)
+    return top.children
+
+
+def _scope(scopes: dict[str, Node], path: str) -> Node:
+    if path not in scopes:
+        above, _, name = path.rpartition("/")
+        scopes[path] = Node(name, path)
+        _scope(scopes, above).children.append(scopes[path])
+    return scopes[path]
+
+
+def _note(step: StepRow, attempts: Sequence[AttemptRow]) -> str:
+    """What is worth saying of a Step in half a line."""
+    if step.kind == "gate" and step.state == "succeeded":
+        return _opened_by(_decoded(step.value_json))
+    if step.kind == "job":
+        return attempts[-1].message if attempts else ""
+    if step.error_json is not None:
+        return msgspec.json.decode(step.error_json, type=Failure).message
+    if step.value_json is None:
+        return ""
+    text = step.value_json
+    return text if len(text) <= VALUE_CHARS_MAX else text[: VALUE_CHARS_MAX - 1] + "…"
+
+
+def _opened_by(value: object) -> str:
+    if not isinstance(value, Mapping):
+        return ""
+    inputs = ", ".join(f"{name} = {said}" for name, said in value.get("inputs", {}).items())
+    said = f"approved by {', '.join(value.get('by', []))}"
+    comment = value.get("comment") or ""
+    return " · ".join(part for part in (said, inputs, comment) if part)
+
+
+def _decoded(text: str | None) -> Any:  # noqa: ANN401 whatever was stored
+    return None if text is None else msgspec.json.decode(text)
+
+
+def _failure(detail: RunDetail) -> FailureCard | None:
+    if detail.run.error_json is None:
+        return None
+    failure = msgspec.json.decode(detail.run.error_json, type=Failure)
+    job = _broken_job(detail, failure)
+    notes = [] if job is None else annotations_of(job)
+    return FailureCard(failure, job, notes)
+
+
+def _broken_job(detail: RunDetail, failure: Failure) -> AttemptRow | None:
+    """The Attempt that the failure is about; else the first that broke."""
+    broken = [attempt for attempt in detail.attempts if attempt.state in BROKEN]
+    blamed = [attempt for attempt in broken if attempt.key == failure.step]
+    if blamed:
+        return max(blamed, key=lambda one: one.attempt)
+    last_broken = {s.key for s in detail.steps if s.kind == "job" and s.state in BROKEN}
+    found = [attempt for attempt in broken if attempt.key in last_broken]
+    return found[0] if found else None
+
+
+def annotations_of(attempt: AttemptRow) -> list[Annotation]:
+    """What the Attempt's log said about places in the repository."""
+    return msgspec.json.decode(attempt.annotations_json, type=list[Annotation])
+
+
+def _is_open_gate(step: StepRow) -> bool:
+    return step.kind == "gate" and step.state == "running" and step.gate_json is not None
+
+
+def _gate(step: StepRow, who: Token) -> GateCard:
+    assert step.gate_json is not None
+    terms = msgspec.json.decode(step.gate_json, type=GateTerms)
+    approved_by = _decoded(step.approved_by_json) or []
+    return GateCard(
+        key=step.key,
+        token=step_token(StepKey(step.key)),
+        terms=terms,
+        approved_by=approved_by,
+        may_answer=may_open(who, terms.approvers) and who.name not in approved_by,
+        since=step.started_at,
+    )
+
+
+def _chosen(
+    attempts: Sequence[AttemptRow], failure: FailureCard | None, job: str, attempt: int
+) -> AttemptRow | None:
+    asked = [one for one in attempts if one.key == job and attempt in (0, one.attempt)]
+    if asked:
+        return max(asked, key=lambda one: one.attempt)
+    if failure is not None and failure.job is not None:
+        return failure.job
+    running = [one for one in attempts if one.state == "running"]
+    if running:
+        return running[0]
+    return max(attempts, key=lambda one: (one.started_at or 0, one.queued_at), default=None)

@@ -1,0 +1,201 @@
+/* Live: keeps an open page true without reloading it.
+
+   The server says that something changed; then the page's parts (`data-part`) are asked for, and
+   those that differ are put in place of the old ones. What a person typed, opened or scrolled stays. */
+
+const settings = document.querySelector("script[data-fragment]")?.dataset;
+const GROW_MS = 5_000;
+const RETRY_MS = 2_000;
+const shownParts = new Map();
+
+/* -- times: they tick here, so that a part need not be replaced for them */
+
+function duration(seconds) {
+  if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)}s`;
+  const whole = Math.round(seconds);
+  const two = (n) => String(n).padStart(2, "0");
+  if (whole >= 86400) return `${Math.floor(whole / 86400)}d ${two(Math.floor((whole % 86400) / 3600))}h`;
+  if (whole >= 3600) return `${Math.floor(whole / 3600)}h ${two(Math.floor((whole % 3600) / 60))}m`;
+  return whole >= 60 ? `${Math.floor(whole / 60)}m ${two(whole % 60)}s` : `${whole}s`;
+}
+
+function age(seconds) {
+  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "m"]]) {
+    if (seconds >= size) return `${Math.floor(seconds / size)}${unit} ago`;
+  }
+  return seconds >= 5 ? `${Math.floor(seconds)}s ago` : "just now";
+}
+
+function tick(root = document) {
+  const now = Date.now();
+  for (const one of root.querySelectorAll("[data-since]")) {
+    one.textContent = duration(now / 1000 - Number(one.dataset.since));
+  }
+  for (const one of root.querySelectorAll("[data-ago]")) {
+    one.textContent = age((now - Date.parse(one.dateTime)) / 1000);
+  }
+}
+
+function localise(root = document) {
+  for (const one of root.querySelectorAll("time")) {
+    const said = new Date(one.dateTime).toLocaleString();
+    one.title = said;
+    if ("local" in one.dataset) one.textContent = said;
+  }
+}
+
+/* -- parts */
+
+function essence(part) {
+  const copy = part.cloneNode(true);
+  for (const one of copy.querySelectorAll("[data-since], time")) {
+    one.textContent = "";
+    one.removeAttribute("title");
+  }
+  return copy.innerHTML + copy.className;
+}
+
+function keep(old, part) {
+  for (const field of old.querySelectorAll("input[id]")) {
+    const there = part.querySelector(`#${CSS.escape(field.id)}`);
+    if (there && there.type === field.type) {
+      there.value = field.value;
+      there.checked = field.checked;
+    }
+  }
+  for (const details of old.querySelectorAll("details[id]")) {
+    const there = part.querySelector(`#${CSS.escape(details.id)}`);
+    if (there) there.open = details.open;
+  }
+}
+
+function place(old, part) {
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  const top = old.scrollTop;
+  keep(old, part);
+  old.replaceWith(part);
+  part.scrollTop = top;
+  if (!focused) return;
+  const there = focused.id
+    ? part.querySelector(`#${CSS.escape(focused.id)}`)
+    : [...part.querySelectorAll("a[href], button, summary")].find((one) =>
+        one.tagName === focused.tagName && one.textContent === focused.textContent);
+  there?.focus({ preventScroll: true });
+}
+
+function takeParts(text) {
+  const parsed = new DOMParser().parseFromString(text, "text/html");
+  for (const part of parsed.querySelectorAll("[data-part]")) {
+    const said = essence(part);
+    const old = document.getElementById(part.id);
+    if (!old || shownParts.get(part.id) === said) continue;
+    shownParts.set(part.id, said);
+    place(old, document.adoptNode(part));
+  }
+  const head = document.getElementById("part-head");
+  if (head?.dataset.title) document.title = head.dataset.title;
+  tick();
+  localise();
+  document.dispatchEvent(new Event("staunch:parts"));
+}
+
+let asking = null;
+let askAgain = false;
+
+/* Ask for the parts and place them. One at a time; a wish that comes meanwhile is kept. */
+export async function refresh() {
+  if (asking) {
+    askAgain = true;
+    return asking;
+  }
+  asking = ask();
+  await asking;
+  asking = null;
+  if (askAgain) {
+    askAgain = false;
+    await refresh();
+  }
+}
+
+async function ask() {
+  try {
+    const answer = await fetch(settings.fragment + location.search, { cache: "no-store" });
+    if (answer.redirected) location.reload();
+    else if (answer.ok) takeParts(await answer.text());
+  } catch {
+    offline(true);
+  }
+}
+
+/* -- the connection */
+
+let source = null;
+
+function isOver() {
+  return document.getElementById("part-head")?.dataset.over === "yes";
+}
+
+function listen() {
+  if (source || document.hidden) return;
+  source = new EventSource(settings.live);
+  source.addEventListener("changed", async () => {
+    offline(false);
+    await refresh();
+    if (isOver()) deafen();
+  });
+  source.onopen = () => offline(false);
+  source.onerror = () => {
+    offline(true);
+    if (source?.readyState !== EventSource.CLOSED) return;
+    deafen();
+    setTimeout(listen, RETRY_MS);
+  };
+}
+
+function deafen() {
+  source?.close();
+  source = null;
+}
+
+function offline(is) {
+  let banner = document.getElementById("offline");
+  if (is && !banner) {
+    banner = document.createElement("p");
+    banner.id = "offline";
+    banner.className = "offline";
+    banner.setAttribute("role", "status");
+    banner.textContent = "Staunch does not answer. Runs are safe; this page goes on when it is back.";
+    document.body.append(banner);
+  } else if (!is) banner?.remove();
+}
+
+/* -- choosing a job: its own address, without a new page */
+
+function chooseJob(event) {
+  const link = event.target.closest?.("a[data-job-link]");
+  if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  history.pushState(null, "", link.href);
+  refresh().then(() => {
+    if (matchMedia("(max-width: 860px)").matches) document.getElementById("log")?.scrollIntoView();
+  });
+}
+
+tick();
+localise();
+setInterval(tick, 1_000);
+
+if (settings) {
+  for (const part of document.querySelectorAll("[data-part]")) shownParts.set(part.id, essence(part));
+  document.addEventListener("click", chooseJob);
+  addEventListener("popstate", () => refresh());
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) deafen();
+    else if (!isOver()) listen();
+  });
+  if (!isOver()) listen();
+  // What goes on is drawn longer as time goes by.
+  setInterval(() => {
+    if (!document.hidden && source && document.querySelector(".bar.open")) refresh();
+  }, GROW_MS);
+}

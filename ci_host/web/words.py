@@ -1,0 +1,87 @@
+"""Words: times, lengths of time, states and refs as people read them. Pure."""
+
+from datetime import UTC, datetime
+
+from ci_host.adapters.sql.tables import RunRow
+
+WAITING = "waiting"
+
+# What a state is called beside its icon; its colour is never the only sign.
+STATE_WORDS = {
+    "pending": "Pending",
+    "queued": "Queued",
+    "running": "Running",
+    "retrying": "Retrying",
+    "waiting": "Waiting",
+    "succeeded": "Succeeded",
+    "failed": "Failed",
+    "timed_out": "Timed out",
+    "cancelled": "Cancelled",
+    "lost": "Runner lost",
+    "refused": "Refused",
+    "received": "Received",
+    "started": "Started",
+    "ignored": "Ignored",
+}
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units; below ten seconds with a tenth."""
+    seconds = max(0.0, seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "m")):
+        if whole >= size:
+            return f"{whole // size}{unit} {whole % size // below:02d}{small}"
+    return f"{whole // 60}m {whole % 60:02d}s" if whole >= 60 else f"{whole}s"
+
+
+def age(at: float, now: float) -> str:
+    """How long ago, in one unit."""
+    seconds = max(0, int(now - at))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit} ago"
+    return f"{seconds}s ago" if seconds >= 5 else "just now"
+
+
+def moment(at: float) -> str:
+    """A point in time, as ISO 8601 in UTC: what `<time datetime>` takes."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def clock(at: float) -> str:
+    """A point in time as people read it without JavaScript, which shows it in their own zone."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def state_word(state: str) -> str:
+    """A state's name on a page."""
+    return STATE_WORDS.get(state, state.replace("_", " ").capitalize())
+
+
+def shown_state(run: RunRow) -> str:
+    """A Run's state, with `waiting` for one that moves only when somebody outside acts."""
+    if run.state == "running" and run.waiting_for:
+        parts = run.waiting_for.split(", ")
+        if not any(part.startswith("job ") for part in parts):
+            return WAITING
+    return run.state
+
+
+def ref_name(ref: str) -> str:
+    """A ref as people call it: `main`, `v1.2`, `pull/7`."""
+    for prefix in ("refs/heads/", "refs/tags/"):
+        if ref.startswith(prefix):
+            return ref.removeprefix(prefix)
+    if ref.startswith("refs/pull/"):
+        return ref.removeprefix("refs/").removesuffix("/head")
+    return ref
+
+
+def size(count: int) -> str:
+    """A number of bytes."""
+    if count < 1_000:
+        return f"{count} B"
+    return f"{count / 1_000:.0f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
