@@ -2,7 +2,6 @@
 
 import sys
 
-import httpx2
 import typer
 
 from ci_host.cli import reading, settings, up, writing
@@ -25,10 +24,3 @@ def run_cli() -> None:
     except ClientError as error:
         typer.secho(f"staunch: {error}", fg="red", err=True)
         sys.exit(error.exit_code)
-    except httpx2.TransportError as error:
-        typer.secho(
-            f"staunch: no answer from the host ({error}); is `staunch up` running?",
-            fg="red",
-            err=True,
-        )
-        sys.exit(3)

@@ -3,11 +3,12 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import httpx2
+from typing import TYPE_CHECKING, Any
 
 from ci_host.supervisor import read_state
+
+if TYPE_CHECKING:
+    import httpx2  # imported where it is used: `staunch up` must not wait for it
 
 TIMEOUT_S = 90.0
 
@@ -58,9 +59,17 @@ class Client:
     def _call(self, method: str, path: str, **how: Any) -> Any:  # noqa: ANN401
         return self._answer(method, path, **how).json()
 
-    def _answer(self, method: str, path: str, **how: Any) -> httpx2.Response:  # noqa: ANN401
-        with httpx2.Client(timeout=TIMEOUT_S) as http:
-            answer = http.request(method, f"{self.url}/api/v1{path}", headers=self.headers, **how)
+    def _answer(self, method: str, path: str, **how: Any) -> "httpx2.Response":  # noqa: ANN401
+        import httpx2
+
+        try:
+            with httpx2.Client(timeout=TIMEOUT_S) as http:
+                url = f"{self.url}/api/v1{path}"
+                answer = http.request(method, url, headers=self.headers, **how)
+        except httpx2.TransportError as error:
+            raise ClientError(
+                f"no answer from {self.url} ({error}); is `staunch up` running?", 3
+            ) from error
         if answer.is_success:
             return answer
         raise ClientError(_detail(answer), 4 if answer.status_code == 404 else 1)
@@ -71,7 +80,7 @@ class Client:
         return {"Authorization": f"Bearer {self.token}"}
 
 
-def _detail(answer: httpx2.Response) -> str:
+def _detail(answer: "httpx2.Response") -> str:
     try:
         problem = answer.json()
         return str(problem["detail"])

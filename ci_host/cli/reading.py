@@ -3,9 +3,8 @@
 import json
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import httpx2
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -14,6 +13,9 @@ from rich.tree import Tree
 
 from ci_host.cli.client import Client, ClientError, find
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+
+if TYPE_CHECKING:
+    import httpx2
 
 console = Console()
 
@@ -230,6 +232,8 @@ def _choose(run: dict[str, Any], job: str, attempt: int) -> str:
 
 def _follow(client: Client, job: str) -> None:
     """Server-sent events, resumed from the last offset if the host restarts meanwhile."""
+    import httpx2
+
     offset = "0"
     ended = False
     while not ended:
@@ -248,7 +252,7 @@ def _follow(client: Client, job: str) -> None:
             time.sleep(0.5)
 
 
-def _print_events(answer: httpx2.Response, offset: str) -> tuple[str, bool]:
+def _print_events(answer: "httpx2.Response", offset: str) -> tuple[str, bool]:
     name, lines = "", []
     for line in answer.iter_lines():
         field, _, value = line.partition(":")

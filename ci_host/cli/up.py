@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from ci_host.adapters.nats.server import ServerError, find_binary
+from ci_host.adapters.wasm.image import is_provided
 from ci_host.cli.client import ClientError, default_data
 from ci_host.cli.options import DataOption, JsonOption
 from ci_host.ports import Unavailable
@@ -123,6 +124,8 @@ def _say_ready(settings: Settings, state: RunningState) -> None:
 
 def _build_image(cache: Path) -> None:
     """In a process of its own: the compiler takes half a gigabyte that `up` should not keep."""
+    if is_provided(cache):
+        return
     command = [sys.executable, "-m", "ci_host", "process", "image", str(cache)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as building:  # noqa: S603
         assert building.stdout is not None

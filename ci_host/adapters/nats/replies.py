@@ -18,7 +18,7 @@ NO_RESPONDERS = "503"
 
 
 class Replies:
-    """One per connection. `start` it when connected; tell it that the connection is lost or back."""
+    """One per connection. `start` it when connected; tell it of each loss and return."""
 
     def __init__(self, client: Client, timeout_s: float) -> None:
         self._client = client

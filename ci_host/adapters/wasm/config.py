@@ -1,9 +1,14 @@
-"""The one wasmtime configuration. A compiled guest only loads into an engine made from the same."""
+"""The one wasmtime configuration. A compiled guest only loads into an engine made from the same.
+
+wasmtime is imported where it is used: who only asks whether the image is there need not load it.
+"""
 
 import platform
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-import wasmtime
+if TYPE_CHECKING:
+    import wasmtime
 
 # What the compiled form depends on, besides the versions; change it with `engine`.
 DESCRIPTION = "epoch,opt=speed,stack=1048576"
@@ -12,8 +17,10 @@ DESCRIPTION = "epoch,opt=speed,stack=1048576"
 WASM_STACK_BYTES = 1024 * 1024
 
 
-def engine() -> wasmtime.Engine:
+def engine() -> "wasmtime.Engine":
     """A new engine; one a process is enough."""
+    import wasmtime
+
     config = wasmtime.Config()
     config.wasm_component_model = True
     config.epoch_interruption = True

@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import wasmtime
-from wasmtime import component
+from typing import TYPE_CHECKING
 
 import pipelines
 from ci_host.adapters.wasm import config
+
+if TYPE_CHECKING:
+    import wasmtime
 
 Progress = Callable[[str], None]
 
@@ -45,7 +46,7 @@ class ImageFiles:
     compiled: Path
 
 
-def provide(cache: Path, engine: wasmtime.Engine, on_progress: Progress) -> ImageFiles:
+def provide(cache: Path, engine: "wasmtime.Engine", on_progress: Progress) -> ImageFiles:
     """The image of the guest sources of this installation; builds what is missing.
 
     Takes half a minute the first time, milliseconds later. Raises ImageUnavailable.
@@ -62,8 +63,18 @@ def provide(cache: Path, engine: wasmtime.Engine, on_progress: Progress) -> Imag
     return of_digest(cache, pointer.read_text(), engine, on_progress)
 
 
+def is_provided(cache: Path) -> bool:
+    """Whether `provide` has nothing to build or compile. Cheap: no wasmtime, no large file."""
+    pointer = cache / f"sources-{_sources_digest()}.digest"
+    try:
+        digest = pointer.read_text()
+    except OSError:
+        return False
+    return _wasm(cache, digest).exists() and _compiled(cache, digest).exists()
+
+
 def of_digest(
-    cache: Path, digest: str, engine: wasmtime.Engine, on_progress: Progress
+    cache: Path, digest: str, engine: "wasmtime.Engine", on_progress: Progress
 ) -> ImageFiles:
     """An image that was built before: a Run replays on the one it began with.
 
@@ -85,22 +96,32 @@ def _wasm(cache: Path, digest: str) -> Path:
 
 
 def compiled(
-    cache: Path, wasm: Path, digest: str, engine: wasmtime.Engine, on_progress: Progress
+    cache: Path, wasm: Path, digest: str, engine: "wasmtime.Engine", on_progress: Progress
 ) -> Path:
     """The machine code for a wasm: bound to it, to wasmtime, its configuration and this machine."""
-    bound_to = hashlib.sha256(f"{digest} {config.fingerprint()}".encode()).hexdigest()
-    target = cache / f"guest-{digest[:16]}-{bound_to[:16]}.cwasm"
+    target = _compiled(cache, digest)
     with _alone(target):
         if not target.exists():
             on_progress("compiling the guest image (once, about 10 s)")
-            try:
-                code = component.Component.from_file(engine, str(wasm)).serialize()
-            except wasmtime.WasmtimeError as error:
-                raise ImageUnavailable(
-                    f"{wasm} cannot be compiled: {error}; delete it, and it is built again"
-                ) from error
-            _put(target, bytes(code))
+            _put(target, _compile(wasm, engine))
     return target
+
+
+def _compile(wasm: Path, engine: "wasmtime.Engine") -> bytes:
+    import wasmtime
+    from wasmtime import component
+
+    try:
+        return bytes(component.Component.from_file(engine, str(wasm)).serialize())
+    except wasmtime.WasmtimeError as error:
+        raise ImageUnavailable(
+            f"{wasm} cannot be compiled: {error}; delete it, and it is built again"
+        ) from error
+
+
+def _compiled(cache: Path, digest: str) -> Path:
+    bound_to = hashlib.sha256(f"{digest} {config.fingerprint()}".encode()).hexdigest()
+    return cache / f"guest-{digest[:16]}-{bound_to[:16]}.cwasm"
 
 
 def _build(cache: Path) -> bytes:
