@@ -138,6 +138,9 @@ def _in_sandbox(
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
+    except subprocess.SubprocessError:
+        # What went wrong before exec; the child can say no more than that.
+        return "this process may not unshare or mount (root without CAP_SYS_ADMIN, or a chroot)"
     if ended.returncode == 0:
         return None
     return ended.stderr.decode(errors="replace").strip() or f"exit code {ended.returncode}"
