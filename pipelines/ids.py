@@ -5,6 +5,7 @@ Run. The shard is a part of the id: it may never depend on how many shards there
 """
 
 import hashlib
+import re
 from typing import NewType
 
 RunId = NewType("RunId", str)
@@ -13,6 +14,7 @@ JobId = NewType("JobId", str)
 Digest = NewType("Digest", str)
 
 SHARDS_DEFAULT = 4
+RUN_ID = re.compile(r"[0-9]{1,4}-[0-9a-f]{20}")
 TOKEN_CHARS = 16
 
 
@@ -29,6 +31,11 @@ def run_id(*cause: str, shards: int = SHARDS_DEFAULT) -> RunId:
     assert shards > 0
     digest = hashlib.sha256("\x00".join(cause).encode()).hexdigest()
     return RunId(f"{int(digest[-8:], 16) % shards}-{digest[:20]}")
+
+
+def is_run_id(text: str) -> bool:
+    """Whether the text has the form of a whole Run id, such as `run_id` makes."""
+    return RUN_ID.fullmatch(text) is not None
 
 
 def shard_of(run: RunId) -> int:

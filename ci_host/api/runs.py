@@ -14,7 +14,7 @@ from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.starting import start_again, start_by_delivery
 from ci_host.engine.people import Answer
-from pipelines.ids import RunId, shard_of
+from pipelines.ids import RunId, is_run_id, shard_of
 from pipelines.run import FINAL
 
 WAIT_S_MAX = 60.0
@@ -57,19 +57,18 @@ class StartBody(BaseModel):
 
 async def resolve(here: Services, text: str) -> RunId:
     """A run id from what a person typed: the id, or a beginning of it that only one has."""
-    try:
-        shard_of(RunId(text))
-    except ValueError:
-        pass
-    else:
-        if await here.history.started(RunId(text)) is not None:
-            return RunId(text)
+    if _is_whole(here, text) and await here.history.started(RunId(text)) is not None:
+        return RunId(text)
     found = await asyncio.to_thread(queries.find_runs, here.model, text)
     if len(found) == 1:
         return RunId(found[0])
     if found:
         raise Problem(409, "More than one run", f"{text!r} begins {', '.join(found)}; type more.")
     raise Problem(404, "No such run", f"There is no run {text!r}; `staunch runs` lists them.")
+
+
+def _is_whole(here: Services, text: str) -> bool:
+    return is_run_id(text) and shard_of(RunId(text)) < here.settings.shards
 
 
 @router.get("", summary="List runs, newest first")
@@ -128,7 +127,8 @@ async def wait_run(
     here: Here, _who: Person, run: str, timeout_s: Annotated[float, Query(ge=0)] = WAIT_S_MAX
 ) -> dict[str, Any]:
     """Answers when the run is over, or after `timeout_s` with the state it is in then."""
-    found = await resolve(here, run)
+    # A whole id is not looked up first: whoever waits for a run has just been told it.
+    found = RunId(run) if _is_whole(here, run) else await resolve(here, run)
     state = "pending"
     async with here.news.watching(found) as watch:
         try:
@@ -138,6 +138,8 @@ async def wait_run(
                     state = last.turn.state if last is not None else state
                     if state in FINAL:
                         break
+                    if last is None:
+                        await resolve(here, found)
                     await watch.wait_news()
         except TimeoutError:
             return {"run": found, "state": state, "over": False}

@@ -8,6 +8,7 @@ from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.adapters.nats.stores import NatsCatalog, NatsInbox
 from ci_host.adapters.sql.read_model import ReadModel
+from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
 from ci_host.engine.people import People
 from ci_host.settings import Settings
@@ -26,5 +27,6 @@ class Services:
     model: ReadModel
     people: People
     news: News
+    beginnings: Beginnings
     now: Callable[[], float]
     new_id: Callable[[], str]

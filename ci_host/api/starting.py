@@ -10,11 +10,9 @@ import msgspec
 
 from ci_host.access import Token
 from ci_host.adapters.nats import subjects
-from ci_host.adapters.sql import queries
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from pipelines.event import Event, EventKind
-from pipelines.ids import RunId
 from pipelines.refs import is_commit
 from pipelines.repo import Delivery, DeliveryOutcome, Repo
 from pipelines.trigger import run_of
@@ -28,8 +26,7 @@ async def start_again(
 ) -> str | None:
     """A new Run of code that is kept already, or None where this pipeline never ran there."""
     found = _repo(here, repo)
-    row = await asyncio.to_thread(queries.latest_run, here.model, found.id, commit, pipeline)
-    earlier = None if row is None else await here.history.started(RunId(row.id))
+    earlier = await here.beginnings.earlier(found.id, commit, pipeline)
     if earlier is None:
         return None
     event = msgspec.structs.replace(

@@ -21,6 +21,7 @@ from ci_host.adapters.nats.marks import mark_start
 from ci_host.adapters.nats.stores import NatsCatalog, NatsInbox, NatsStatusOutbox
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.app import create_app
+from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
 from ci_host.api.services import Services
 from ci_host.bootstrap.incarnation import incarnation
@@ -62,6 +63,7 @@ async def run_host(process: ProcessSettings) -> None:
         model=model,
         people=People(history, now=time.time, new_id=new_id),
         news=news,
+        beginnings=Beginnings(model, history),
         now=time.time,
         new_id=new_id,
     )

@@ -1,0 +1,345 @@
+"""World: the host's application over memory: a History, a folded read model, logs. No server.
+
+What happens to a Run is put into the History and folded, as the projector does; so the pages read
+what they read in earnest.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+from fastapi import FastAPI
+from sqlmodel import Session
+
+from ci_host.access import Token, digest_of_secret
+from ci_host.adapters.memory.history import MemoryHistory
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.bus import Stored
+from ci_host.adapters.sql import fold
+from ci_host.adapters.sql.read_model import Change, ReadModel
+from ci_host.api.app import create_app
+from ci_host.api.news import News
+from ci_host.api.beginnings import Beginnings
+from ci_host.api.services import Services
+from ci_host.engine.people import People
+from ci_host.settings import Settings
+from ci_host.web.site import add_pages
+from pipelines.commands import Command, GateTerms, Open, OpenGate, OpenJob, Result, StepKind
+from pipelines.commands import StepState as Is
+from pipelines.event import Event, EventKind
+from pipelines.events import Input, JobFinished, RunStarted
+from pipelines.failure import Failure
+from pipelines.ids import JobId, RunId, StepKey, job_id
+from pipelines.job import Annotation, Lease, LogChunk, Outcome, Source
+from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Repo
+from pipelines.run import RunState
+from pipelines.turn import End, Turn
+
+NOW = 1_800_000_000.0
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SECRETS = {"ada": "stn_ada", "grace": "stn_grace"}
+
+
+@dataclass
+class MemoryBus:
+    """The part of Bus that pages and logs read: messages by subject."""
+
+    messages: dict[str, list[Stored]] = field(default_factory=dict)
+    sequence: int = 0
+
+    async def read(self, _stream: str, subject: str, after: int = 0) -> list[Stored]:
+        return [one for one in self.messages.get(subject, []) if one.sequence > after]
+
+    async def last(self, _stream: str, subject: str) -> Stored | None:
+        return (self.messages.get(subject) or [None])[-1]
+
+    def put(self, subject: str, body: bytes) -> None:
+        self.sequence += 1
+        stored = Stored(subject, self.sequence, NOW, body, {})
+        self.messages.setdefault(subject, []).append(stored)
+
+
+@dataclass
+class MemoryDirectory:
+    """The host's settings."""
+
+    connections: dict[str, Connection] = field(default_factory=dict)
+    repos: dict[str, Repo] = field(default_factory=dict)
+    tokens: dict[str, Token] = field(default_factory=dict)
+
+    def find(self, connection_id: str) -> Connection | None:
+        return self.connections.get(connection_id)
+
+
+class World:
+    """`now` is the host's clock. `ada` administers; `grace` is of team ops."""
+
+    def __init__(self, folder: Path, *, clone_url: str = "https://forge.test/me/shop.git") -> None:
+        self.history = MemoryHistory(NOW)
+        self.bus = MemoryBus()
+        self.directory = MemoryDirectory()
+        self.news = News(cast(Any, self.bus))
+        self.model = ReadModel(f"sqlite:///{folder / 'read-model.sqlite'}")
+        self._sequence = 0
+        self._ids = 0
+        tea = Connection(id="tea", kind=ForgeKind.GITEA, secrets=["s"])
+        repo = Repo(
+            id="tea/7", connection="tea", external_id="7", name="me/shop", clone_url=clone_url
+        )
+        self.directory.connections["tea"] = tea
+        self.directory.repos[repo.id] = repo
+        for name, secret in SECRETS.items():
+            token = Token(
+                digest=digest_of_secret(secret),
+                name=name,
+                teams=["ops"] if name == "grace" else [],
+                admin=name == "ada",
+            )
+            self.directory.tokens[token.digest] = token
+        self.services = Services(
+            settings=Settings(data=folder, cache=folder),
+            bus=cast(Any, self.bus),
+            history=cast(Any, self.history),
+            catalog=cast(Any, None),
+            inbox=cast(Any, None),
+            directory=cast(Any, self.directory),
+            model=self.model,
+            people=People(self.history, now=self.clock, new_id=self.new_id),
+            news=self.news,
+            beginnings=Beginnings(self.model, self.history),
+            now=self.clock,
+            new_id=self.new_id,
+        )
+        self.app: FastAPI = create_app(self.services)
+        add_pages(self.app)
+
+    def clock(self) -> float:
+        return self.history.now
+
+    def new_id(self) -> str:
+        self._ids += 1
+        return f"id{self._ids}"
+
+    def fold(self, run: str, change: Any) -> None:
+        """Fold one change into the read model, and tell who watches the Run."""
+        self._sequence += 1
+        self.model.apply("any", [Change(self._sequence, change)])
+        self.news.tell_folded(run)
+
+    def restarted(self, role: str, at: float) -> None:
+        """A process of the host began."""
+        start = fold.ProcessStart(role=role, incarnation=f"{role}-{at}", at=at)
+        self.fold("", lambda session: fold.fold_process_start(session, start))
+
+    def delivered(self, id_: str, *, reason: str = "", runs: Sequence[str] = ()) -> None:
+        """A webhook came, and something became of it."""
+        delivery = Delivery(
+            connection="tea",
+            id=id_,
+            kind=ForgeKind.GITEA,
+            event="push",
+            received_at=self.clock(),
+            body="{}",
+        )
+        self.fold("", lambda session: fold.fold_delivery(session, delivery))
+        outcome = DeliveryOutcome(
+            connection="tea",
+            id=id_,
+            state="started" if runs else "ignored",
+            reason=reason,
+            runs=list(runs),
+        )
+        self.fold("", lambda session: fold.fold_outcome(session, outcome))
+
+    def write_log(self, job: JobId, text: str, *, offset: int = 0) -> int:
+        """Append to a log; answers the offset behind it."""
+        size = len(text.encode())
+        chunk = LogChunk(offset=offset, size=size, at=self.clock(), text=text)
+        self.bus.put(subjects.log(job), msgspec.json.encode(chunk))
+        self.news.tell(subjects.log(job))
+        return offset + size
+
+
+class Story:
+    """One Run, told Turn by Turn; each act happens a second after the last."""
+
+    def __init__(self, world: World, number: int = 1) -> None:
+        self.world = world
+        self.run = RunId(f"1-{number:020x}")
+        self._turns = 0
+
+    def later(self, seconds: float = 1.0) -> "Story":
+        """Time goes by."""
+        self.world.history.now += seconds
+        return self
+
+    async def begin(self, **event: Any) -> "Story":
+        """A push, or what `event` says."""
+        facts = {
+            "kind": EventKind.PUSH,
+            "ref": "refs/heads/main",
+            "commit": COMMIT,
+            "sender": "ada",
+            "message": "A shop with a cart\n\nAnd more.",
+        }
+        started = RunStarted(
+            run=self.run,
+            repo="tea/7",
+            repo_name="me/shop",
+            connection="tea",
+            pipeline="pipeline",
+            file=".staunch/pipeline.py",
+            bundle="b" * 64,
+            source=Source(mirror="/srv/mirror", commit=COMMIT),
+            event=Event(**{**facts, **event}),
+        )
+        await self._input(started)
+        return self
+
+    async def _input(self, value: Input) -> None:
+        sequence = await self.world.history.append_input(self.run, value)
+        at = self.world.clock()
+
+        def change(session: Session) -> None:
+            fold.fold_input(session, self.run, sequence, at, value)
+
+        self.world.fold(self.run, change)
+
+    async def turn(
+        self,
+        *commands: Command,
+        results: Sequence[Result] = (),
+        wanted: Open | None = None,
+        end: End | None = None,
+        wake_at: float | None = None,
+    ) -> "Story":
+        """The Run decides."""
+        self._turns += 1
+        inputs = await self.world.history.inputs_after(self.run, 0)
+        last = await self.world.history.last_turn(self.run)
+        turn = Turn(
+            number=self._turns,
+            consumed=[],
+            through=inputs[-1].sequence,
+            by="engine-1",
+            now=self.world.clock(),
+            digest=f"d{self._turns}",
+            state=end.state if end else RunState.RUNNING,
+            commands=list(commands),
+            results=list(results),
+            open=wanted or Open(),
+            end=end,
+            wake_at=wake_at,
+        )
+        after = last.sequence if last else 0
+        sequence = await self.world.history.append_turn(self.run, turn, after=after)
+        self.world.fold(self.run, lambda session: fold.fold_turn(session, self.run, sequence, turn))
+        return self
+
+    def job_id(self, key: str, attempt: int = 1) -> JobId:
+        return job_id(self.run, StepKey(key), attempt)
+
+    def claim(self, key: str, attempt: int = 1) -> "Story":
+        """A Runner takes the job."""
+        lease = Lease(
+            job=self.job_id(key, attempt),
+            key=key,
+            runner="runner-a",
+            started_at=self.world.clock(),
+        )
+        self.world.fold(self.run, lambda session: fold.fold_lease(session, lease))
+        return self
+
+    async def finish(
+        self,
+        key: str,
+        outcome: Outcome = Outcome.SUCCEEDED,
+        *,
+        attempt: int = 1,
+        annotations: Sequence[Annotation] = (),
+        message: str = "",
+    ) -> "Story":
+        """The Runner reports."""
+        await self._input(
+            JobFinished(
+                job=self.job_id(key, attempt),
+                key=key,
+                attempt=attempt,
+                outcome=outcome,
+                exit_code=0 if outcome is Outcome.SUCCEEDED else 1,
+                message=message,
+                annotations=list(annotations),
+                finished_at=self.world.clock(),
+                runner="runner-a",
+            )
+        )
+        return self
+
+
+def job(key: str, attempt: int = 1) -> Command:
+    """The wish for a job."""
+    return Command(kind=StepKind.JOB, key=key, fingerprint="f", attempt=attempt)
+
+
+def gate_open(key: str, terms: GateTerms, approved_by: Sequence[str] = ()) -> Open:
+    """Nothing but this gate is wanted."""
+    return Open(gates=[OpenGate(key=key, terms=terms, approved_by=list(approved_by))])
+
+
+TERMS = GateTerms(
+    approvers=["@ops"],
+    inputs={"percent": "int", "share": "float", "note": "str", "sure": "bool"},
+    message="May it go out?",
+)
+
+
+async def waiting_run(world: World, number: int = 1, **event: Any) -> Story:
+    """A job succeeded; the gate `approve` waits."""
+    story = await Story(world, number).begin(**event)
+    await story.turn(job("unit"), wanted=Open(jobs=[OpenJob(key="unit", attempt=1)]))
+    story.later().claim("unit")
+    world.write_log(story.job_id("unit"), "=== make test\nall is well\n")
+    await story.later(3).finish("unit")
+    await story.turn(
+        Command(kind=StepKind.GATE, key="approve", fingerprint="g", gate=TERMS),
+        results=[Result(kind=StepKind.JOB, key="unit", state=Is.SUCCEEDED)],
+        wanted=gate_open("approve", TERMS),
+    )
+    return story
+
+
+async def failed_run(
+    world: World,
+    number: int = 2,
+    *,
+    log: str = "=== make test\nFAIL: it is not 4\n",
+    annotations: Sequence[Annotation] = (),
+    message: str = "job 'unit' failed with exit code 1",
+    **event: Any,
+) -> Story:
+    """A job that failed, and the Run with it."""
+    story = await Story(world, number).begin(**event)
+    await story.turn(job("unit"), wanted=Open(jobs=[OpenJob(key="unit", attempt=1)]))
+    story.later().claim("unit")
+    world.write_log(story.job_id("unit"), log)
+    await story.later(3).finish("unit", Outcome.FAILED, annotations=annotations, message="exit 1")
+    failure = Failure(
+        type="JobFailed", message=message, file=".staunch/pipeline.py", line=12, step="unit"
+    )
+    await story.turn(
+        results=[Result(kind=StepKind.JOB, key="unit", state=Is.FAILED, error=failure)],
+        end=End(state=RunState.FAILED, error=failure),
+    )
+    return story
+
+
+async def running_run(world: World, number: int = 3, **event: Any) -> Story:
+    """A job that is at work."""
+    story = await Story(world, number).begin(**event)
+    await story.turn(job("eu/unit"), wanted=Open(jobs=[OpenJob(key="eu/unit", attempt=1)]))
+    story.later().claim("eu/unit")
+    world.write_log(story.job_id("eu/unit"), "=== make test\n\x1b[32mgreen\x1b[0m so far\n")
+    story.later()
+    return story
