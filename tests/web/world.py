@@ -20,8 +20,8 @@ from ci_host.adapters.nats.bus import Stored
 from ci_host.adapters.sql import fold
 from ci_host.adapters.sql.read_model import Change, ReadModel
 from ci_host.api.app import create_app
-from ci_host.api.news import News
 from ci_host.api.beginnings import Beginnings
+from ci_host.api.news import News
 from ci_host.api.services import Services
 from ci_host.engine.people import People
 from ci_host.settings import Settings
