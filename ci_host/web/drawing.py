@@ -14,7 +14,7 @@ from ci_host.web.timeline import IDLE, PHASE_WORDS, Mark, Phase, Row, Segment, T
 from ci_host.web.words import duration, state_word
 
 # A wait is folded from this many times the working time on, and this many seconds.
-FOLD_FROM = 0.75
+FOLD_FROM = 2.5
 FOLD_S_MIN = 10.0
 # What all folds together may take of the width, and one of them alone.
 FOLDS_SHARE = 0.35
@@ -93,18 +93,22 @@ class Drawing:
     folds: tuple[Piece, ...]
     marks: tuple[tuple[float, Mark], ...]
     phases: tuple[Phase, ...]
+    outcomes: tuple[str, ...]
 
 
 def draw(line: Timeline) -> Drawing:
     """The Timeline, placed."""
     scale = scale_of(line)
-    present = {segment.phase for row in line.rows for segment in row.segments}
+    segments = [segment for row in line.rows for segment in row.segments]
+    present = {segment.phase for segment in segments}
+    ends = {one.outcome for one in segments if one.phase is Phase.RUNNING and not one.is_open}
     return Drawing(
         rows=tuple(_row(row, scale) for row in line.rows),
         ticks=tuple(_ticks(scale, line.begin)),
         folds=tuple(piece for piece in scale.pieces if piece.folded),
         marks=tuple((scale.x(mark.at), mark) for mark in line.marks),
         phases=tuple(phase for phase in Phase if phase in present),
+        outcomes=tuple(sorted(ends - {""})),
     )
 
 
@@ -179,6 +183,7 @@ def _bar(segment: Segment, scale: Scale) -> Bar:
 
 def _ticks(scale: Scale, begin: float) -> Iterator[Tick]:
     plain = [piece for piece in scale.pieces if not piece.folded]
+    labels = [piece.x + piece.width / 2 for piece in scale.pieces if piece.folded]
     total_s = sum(piece.end - piece.begin for piece in plain)
     step_s = next((s for s in STEPS_S if total_s / s <= TICKS_MAX), STEPS_S[-1])
     yield Tick(0.0, "0")
@@ -187,7 +192,8 @@ def _ticks(scale: Scale, begin: float) -> Iterator[Tick]:
         number = int((piece.begin - begin) / step_s) + 1
         while (at := begin + number * step_s) < piece.end:
             x = scale.x(at)
-            if x - last >= TICKS_APART_PERCENT and x <= 100 - TICKS_APART_PERCENT / 2:
+            apart = min([x - last, 100 - x, *(abs(x - label) for label in labels)])
+            if x - last >= TICKS_APART_PERCENT and apart >= TICKS_APART_PERCENT / 2:
                 last = x
                 yield Tick(x, _tick_label(number * step_s))
             number += 1

@@ -78,10 +78,3 @@ def ref_name(ref: str) -> str:
     if ref.startswith("refs/pull/"):
         return ref.removeprefix("refs/").removesuffix("/head")
     return ref
-
-
-def size(count: int) -> str:
-    """A number of bytes."""
-    if count < 1_000:
-        return f"{count} B"
-    return f"{count / 1_000:.0f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
