@@ -1,0 +1,255 @@
+"""The pages in a real browser: what moves, what must not run, what stays where a reader put it."""
+
+import pytest
+
+from pipelines.commands import Result, StepKind
+from pipelines.commands import StepState as Is
+from pipelines.events import GateAnswered
+from pipelines.failure import Failure
+from pipelines.job import Annotation, Outcome
+from pipelines.run import RunState
+from pipelines.turn import End
+from tests.web.browser import CHROMIUM, browser
+from tests.web.served import served
+from tests.web.world import SECRETS, World, failed_run, running_run, waiting_run
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
+    pytest.mark.slow,
+]
+
+LONG = 100_000
+HOSTILE = (
+    "<script>window.pwned = 1</script>\n"
+    "<img src=x onerror='window.pwned = 1'>\n"
+    "\x1b[31m<svg onload='window.pwned = 1'>\x1b[0m\n"
+    '\x1b]8;;javascript:window.pwned=1\x07click"><script>window.pwned = 1</script>\x1b]8;;\x07\n'
+    "=== <script>window.pwned = 1</script>\n"
+)
+
+
+@pytest.fixture
+def host(tmp_path):
+    world = World(tmp_path)
+    with served(world) as host:
+        yield host
+    world.model.close()
+
+
+@pytest.fixture
+def page(tmp_path, host):
+    with browser(tmp_path / "profile") as page:
+        page.look()
+        page.set_cookie(host.url, "staunch_token", SECRETS["grace"])
+        yield page
+        assert page.complaints == []
+
+
+def lines(page) -> list[str]:
+    return page.evaluate("[...document.querySelectorAll('.line .text')].map(l => l.textContent)")
+
+
+async def fail(story) -> None:
+    """The job breaks, and the Run with it."""
+    await story.finish("eu/unit", Outcome.FAILED, message="exit 1")
+    failure = Failure(type="JobFailed", message="it broke", step="eu/unit")
+    await story.turn(
+        results=[Result(kind=StepKind.JOB, key="eu/unit", state=Is.FAILED, error=failure)],
+        end=End(state=RunState.FAILED, error=failure),
+    )
+
+
+def test_a_stranger_logs_in_and_arrives_where_they_wanted_to_go(page, host):
+    story = host.do(running_run(host.world))
+    page.call("Network.clearBrowserCookies")
+    page.open(f"{host.url}/runs/{story.run}")
+    assert page.evaluate("location.pathname") == "/login"
+    assert page.evaluate("document.activeElement.id") == "token"
+    page.call("Input.insertText", text=SECRETS["grace"])
+    page.evaluate("document.querySelector('form.stack').requestSubmit()")
+    page.until(f"location.pathname === '/runs/{story.run}'")
+    assert page.evaluate("document.cookie") == ""
+
+
+def test_a_link_on_another_site_does_not_look_like_a_logout(page, host):
+    story = host.do(running_run(host.world))
+    page.open(f"http://localhost:{host.port}/login")
+    page.evaluate(f"location.href = '{host.url}/runs/{story.run}', true")
+    page.until("document.getElementById('part-head') !== null")
+
+
+def test_a_running_page_moves_without_a_reload(page, host):
+    story = host.do(running_run(host.world))
+    page.open(f"{host.url}/runs/{story.run}")
+    page.evaluate("window.same = true")
+    page.until("document.querySelectorAll('.line').length === 2")
+    assert page.evaluate("getComputedStyle(document.querySelector('.f2')).color !== ''")
+    job = story.job_id("eu/unit")
+    host.do(as_coroutine(lambda: host.world.write_log(job, "more\n", offset=500)))
+    page.until("document.querySelector('#log-lines').textContent.includes('more')")
+    assert lines(page) == ["make test", "green so far", "more"]
+    assert page.evaluate("document.title").startswith("Running")
+    host.do(fail(story))
+    page.until("document.querySelector('.failure')?.textContent.includes('it broke')", 5)
+    page.until("document.querySelector('#log-foot').textContent.includes('exit code 1')")
+    assert page.evaluate("document.title").startswith("Failed")
+    assert page.evaluate("window.same")
+
+
+async def as_coroutine(act):
+    return act()
+
+
+def test_the_list_moves_without_a_reload(page, host):
+    story = host.do(running_run(host.world))
+    page.open(f"{host.url}/")
+    page.evaluate("window.same = true")
+    host.do(waiting_run(host.world, 1))
+    page.until("document.querySelectorAll('.run').length === 2", 5)
+    host.do(fail(story))
+    page.until("document.querySelector('.run .s-failed') !== null", 5)
+    assert page.evaluate("window.same")
+
+
+def test_nothing_in_a_log_a_title_or_a_note_ever_runs(page, host):
+    evil = "<img src=x onerror='window.pwned = 1'>"
+    note = Annotation(file=f"a/{evil}", line=1, message=evil)
+    story = host.do(
+        failed_run(host.world, log=HOSTILE, annotations=[note], message=evil,
+                   ref=f"refs/heads/{evil}")
+    )  # fmt: skip
+    for path in ("/", f"/runs/{story.run}"):
+        page.open(host.url + path)
+    page.until("document.querySelectorAll('.line').length === 5")
+    assert page.evaluate("window.pwned === undefined")
+    assert (
+        page.evaluate("document.querySelectorAll('main img, main script, svg[onload]').length") == 0
+    )
+    assert lines(page)[0] == "<script>window.pwned = 1</script>"
+    assert lines(page)[3] == 'click"><script>window.pwned = 1</script>'
+
+
+def test_a_very_long_log_neither_blocks_the_page_nor_loses_a_line(page, host):
+    text = "".join(f"\x1b[3{n % 8}mline {n}\x1b[0m of many, and this is what it says\n"
+                   for n in range(1, LONG + 1))  # fmt: skip
+    story = host.do(failed_run(host.world, log=text))
+    page.call(
+        "Page.addScriptToEvaluateOnNewDocument",
+        source="window.blocked = 0; new PerformanceObserver(l => { for (const e of l.getEntries())"
+        " window.blocked = Math.max(window.blocked, e.duration); })"
+        ".observe({ entryTypes: ['longtask'] });",
+    )
+    page.open(f"{host.url}/runs/{story.run}")
+    page.until(f"document.getElementById('L{LONG}') !== null")
+    assert page.evaluate("document.querySelectorAll('.line').length") <= 20_000
+    page.evaluate("document.querySelector('.earlier button').click()")
+    page.until(f"document.querySelectorAll('.line').length === {LONG}")
+    assert page.evaluate("document.getElementById('L1').textContent").startswith("line 1 of")
+    assert page.evaluate("window.blocked") < 1_000
+    page.evaluate("location.hash = '#L50000', true")
+    page.until("document.querySelector('#L50000.chosen') !== null")
+    page.until(
+        "(r => r.top > 0 && r.top < document.querySelector('#log-lines')"
+        ".getBoundingClientRect().bottom)(document.getElementById('L50000').getBoundingClientRect())"
+    )
+
+
+def test_an_address_with_a_line_shows_that_line(page, host):
+    text = "".join(f"line {n}\n" for n in range(1, 30_001))
+    story = host.do(failed_run(host.world, log=text))
+    page.open(f"{host.url}/runs/{story.run}?job=unit#L20-L22")
+    page.until("document.querySelectorAll('.line.chosen').length === 3")
+    assert page.evaluate("document.querySelector('.line.chosen .text').textContent") == "line 20"
+
+
+def test_the_log_follows_only_while_the_reader_is_at_its_end(page, host):
+    story = host.do(running_run(host.world))
+    job = story.job_id("eu/unit")
+    write = host.world.write_log
+    many = "".join(f"line {n}\n" for n in range(200))
+    host.do(as_coroutine(lambda: write(job, many, offset=1_000)))
+    page.open(f"{host.url}/runs/{story.run}")
+    box = "document.querySelector('#log-lines')"
+    at_end = f"(b => b.scrollTop + b.clientHeight >= b.scrollHeight - 2)({box})"
+    page.until(f"document.querySelectorAll('.line').length === 202 && {at_end}")
+    host.do(as_coroutine(lambda: write(job, many, offset=5_000)))
+    page.until(f"document.querySelectorAll('.line').length === 402 && {at_end}")
+    page.evaluate("document.querySelector('#log-lines').scrollTop = 100")
+    page.until("document.querySelector('#log-foot button') !== null")
+    host.do(as_coroutine(lambda: write(job, many, offset=9_000)))
+    page.until("document.querySelectorAll('.line').length === 602")
+    assert page.evaluate("document.querySelector('#log-lines').scrollTop") == 100
+    page.evaluate("document.querySelector('#log-foot button').click()")
+    page.until(at_end)
+
+
+def test_a_gate_is_opened_with_what_was_typed_though_the_page_moved_meanwhile(page, host):
+    story = host.do(waiting_run(host.world))
+    page.open(f"{host.url}/runs/{story.run}")
+    page.evaluate("document.querySelector('[name=\"input.percent\"]').focus()")
+    page.call("Input.insertText", text="25")
+    host.do(as_coroutine(lambda: host.world.restarted("engine", host.world.clock())))
+    host.do(as_coroutine(lambda: host.world.news.tell_folded(story.run)))
+    page.until("document.querySelector('.mark-label') !== null", 5)
+    page.call("Input.insertText", text="0")
+    page.evaluate("document.querySelector('[name=\"input.share\"]').value = '0.5'")
+    page.evaluate("document.querySelector('[name=\"input.sure\"]').click()")
+    page.evaluate("document.querySelector('button[value=approve]').click()")
+
+    async def answered():
+        newest = (await host.world.history.inputs_after(story.run, 0))[-1].input
+        return newest if isinstance(newest, GateAnswered) else None
+
+    page.until("performance.getEntriesByType('navigation')[0].name.includes('/runs/')")
+    while (given := host.do(answered())) is None:
+        page.evaluate("document.readyState")
+    assert given.approved and given.by == "grace"
+    assert given.inputs == {"percent": 250, "share": 0.5, "note": "", "sure": True}
+
+
+def test_choosing_a_job_changes_the_address_and_back_returns(page, host):
+    story = host.do(waiting_run(host.world))
+    page.open(f"{host.url}/runs/{story.run}")
+    page.evaluate("window.same = true")
+    page.evaluate("document.querySelector('a[data-job-link]').click()")
+    page.until("location.search === '?job=unit' && location.hash === '#log'")
+    page.evaluate("history.back(), true")
+    page.until("location.search === ''")
+    assert page.evaluate("window.same")
+
+
+def test_everything_can_be_read_without_scripts(page, host):
+    story = host.do(failed_run(host.world, log="=== make test\n\x1b[31mFAIL\x1b[0m: it is not 4\n"))
+    page.without_scripts()
+    page.open(f"{host.url}/runs/{story.run}")
+    assert page.evaluate("document.querySelector('#log-lines').innerText").count(
+        "FAIL: it is not 4"
+    )
+    assert page.evaluate("document.querySelectorAll('.chart .bar').length") == 2
+    assert page.evaluate("document.querySelector('.failure').innerText").count("JobFailed")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_no_page_is_wider_than_a_phone(page, host, dark):
+    evil = "x" * 300
+    failed = host.do(failed_run(host.world, ref=f"refs/heads/{evil}", message=evil, sender=evil))
+    waiting = host.do(waiting_run(host.world, 1, message=evil))
+    host.do(as_coroutine(lambda: host.world.delivered("d" * 200, reason=evil)))
+    page.look(width=360, height=740, dark=dark)
+    for path in ("/", f"/runs/{failed.run}", f"/runs/{waiting.run}", "/deliveries", "/docs/api"):
+        page.open(host.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+def test_a_keyboard_reaches_the_content_first_and_shows_where_it_is(page, host):
+    host.do(running_run(host.world))
+    page.open(f"{host.url}/")
+    page.key("Tab", 9)
+    assert page.evaluate("document.activeElement.className") == "skip"
+    for _ in range(12):
+        page.key("Tab", 9)
+        style = "getComputedStyle(document.activeElement).outlineStyle"
+        assert page.evaluate(style) != "none", page.evaluate("document.activeElement.outerHTML")
+        if page.evaluate("document.activeElement.className") == "run-title":
+            return
+    raise AssertionError("the first run was never reached")

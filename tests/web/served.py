@@ -1,0 +1,55 @@
+"""Served: a World on a real port, in a thread of its own; acts of the test go into its loop."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import uvicorn
+
+from tests.web.world import World
+
+TIMEOUT_S = 30.0
+
+T = TypeVar("T")
+
+
+class Served:
+    """`url` is where a browser finds it."""
+
+    def __init__(self, world: World, port: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.world = world
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self._loop = loop
+
+    def do(self, act: Coroutine[Any, Any, T]) -> T:
+        """Have something happen in the host's own loop."""
+        return asyncio.run_coroutine_threadsafe(act, self._loop).result(TIMEOUT_S)
+
+
+@contextmanager
+def served(world: World) -> Iterator[Served]:
+    """The World, answering on a free port of loopback."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        world.app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    loop = asyncio.new_event_loop()
+
+    def serve() -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_until_complete(server.serve(sockets=[listening]))
+        loop.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield Served(world, listening.getsockname()[1], loop)
+    finally:
+        server.should_exit = True
+        thread.join(TIMEOUT_S)
+        listening.close()
