@@ -23,6 +23,7 @@ FOLD_SHARE = 0.12
 BAR_PERCENT_MIN = 0.5
 TICKS_APART_PERCENT = 9.0
 TICKS_MAX = 10
+NEAR_PERCENT = 14.0
 STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400,
            43200, 86400, 172800, 604800, 2592000, 31536000)  # fmt: skip
 
@@ -78,10 +79,11 @@ class DrawnRow:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A label on the axis."""
+    """A label on the axis. `is_near`: on a narrow screen it would touch another text."""
 
     x: float
     label: str
+    is_near: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def draw(line: Timeline) -> Drawing:
     ends = {one.outcome for one in segments if one.phase is Phase.RUNNING and not one.is_open}
     return Drawing(
         rows=tuple(_row(row, scale) for row in line.rows),
-        ticks=tuple(_ticks(scale, line.begin)),
+        ticks=tuple(_ticks(scale)),
         folds=tuple(piece for piece in scale.pieces if piece.folded),
         marks=tuple((scale.x(mark.at), mark) for mark in line.marks),
         phases=tuple(phase for phase in Phase if phase in present),
@@ -181,23 +183,27 @@ def _bar(segment: Segment, scale: Scale) -> Bar:
     )
 
 
-def _ticks(scale: Scale, begin: float) -> Iterator[Tick]:
+def _ticks(scale: Scale) -> Iterator[Tick]:
+    """Round times since the beginning; behind a fold, since its end (`+30s`)."""
     plain = [piece for piece in scale.pieces if not piece.folded]
     labels = [piece.x + piece.width / 2 for piece in scale.pieces if piece.folded]
     total_s = sum(piece.end - piece.begin for piece in plain)
     step_s = next((s for s in STEPS_S if total_s / s <= TICKS_MAX), STEPS_S[-1])
-    yield Tick(0.0, "0")
-    last = 0.0
+    last = -TICKS_APART_PERCENT
     for piece in plain:
-        number = int((piece.begin - begin) / step_s) + 1
-        while (at := begin + number * step_s) < piece.end:
+        is_first = piece.x == 0
+        number = 0 if is_first else 1
+        while (at := piece.begin + number * step_s) < piece.end or (is_first and number == 0):
             x = scale.x(at)
-            apart = min([x - last, 100 - x, *(abs(x - label) for label in labels)])
+            apart = min([100 - x, *(abs(x - label) for label in labels)])
             if x - last >= TICKS_APART_PERCENT and apart >= TICKS_APART_PERCENT / 2:
                 last = x
-                yield Tick(x, _tick_label(number * step_s))
+                said = _tick_label(number * step_s)
+                yield Tick(x, said if is_first else f"+{said}", apart < NEAR_PERCENT)
             number += 1
 
 
 def _tick_label(seconds: float) -> str:
+    if seconds == 0:
+        return "0"
     return f"{seconds:.1f}s" if seconds < 10 and seconds % 1 else duration(seconds + 0.001)

@@ -74,10 +74,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Processes of the host came back; `label` says which, and where the Run went on."""
+    """Processes of the host came back; `label` says which, and where the Run went on.
+
+    `short` is for narrow screens.
+    """
 
     at: float
     label: str
+    short: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +189,9 @@ def _marks(restarts: Sequence[ProcessStartRow], turns: Sequence[TurnRow]) -> Ite
 
 def _mark(group: Sequence[ProcessStartRow], turns: Sequence[TurnRow]) -> Mark:
     roles = sorted({start.role for start in group}, reverse=True)
-    label = f"{' and '.join(roles)} restarted"
+    label, short = f"{' and '.join(roles)} restarted", "restart"
     engines = [start.at for start in group if start.role == "engine"]
-    if engines:
-        resumed = next((turn.number for turn in turns if turn.at >= engines[0]), None)
-        label += "" if resumed is None else f", resumed at turn {resumed}"
-    return Mark(group[0].at, label)
+    resumed = next((turn.number for turn in turns if engines and turn.at >= engines[0]), None)
+    if resumed is not None:
+        label, short = f"{label}, resumed at turn {resumed}", f"restart, turn {resumed}"
+    return Mark(group[0].at, label, short)

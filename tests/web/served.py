@@ -43,6 +43,10 @@ def served(world: World) -> Iterator[Served]:
     def serve() -> None:
         asyncio.set_event_loop(loop)
         loop.run_until_complete(server.serve(sockets=[listening]))
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
 
     thread = threading.Thread(target=serve)

@@ -8,7 +8,10 @@ const GROW_MS = 5_000;
 const RETRY_MS = 2_000;
 const shownParts = new Map();
 
-/* -- times: they tick here, so that a part need not be replaced for them */
+/* -- times: they tick here, so that a part need not be replaced for them. The clock is the host's. */
+
+const hostNow = Number(document.querySelector("[data-now]")?.dataset.now ?? Date.now() / 1000);
+const skewMs = Date.now() - hostNow * 1000;
 
 function duration(seconds) {
   if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)}s`;
@@ -27,7 +30,7 @@ function age(seconds) {
 }
 
 function tick(root = document) {
-  const now = Date.now();
+  const now = Date.now() - skewMs;
   for (const one of root.querySelectorAll("[data-since]")) {
     one.textContent = duration(now / 1000 - Number(one.dataset.since));
   }
@@ -72,9 +75,11 @@ function keep(old, part) {
 function place(old, part) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   const top = old.scrollTop;
+  const chartTop = old.querySelector("#chart")?.scrollTop ?? 0;
   keep(old, part);
   old.replaceWith(part);
   part.scrollTop = top;
+  if (chartTop) part.querySelector("#chart").scrollTop = chartTop;
   if (!focused) return;
   const there = focused.id
     ? part.querySelector(`#${CSS.escape(focused.id)}`)

@@ -33,6 +33,7 @@ class Log {
     document.addEventListener("visibilitychange", this.onVisible);
     addEventListener("hashchange", this.onHash);
     this.clear(0);
+    this.schedule();
     this.connect();
   }
 
