@@ -119,16 +119,22 @@ def scale_of(line: Timeline) -> Scale:
     stretches = list(_stretches(line))
     busy_s = sum(end - begin for begin, end, idle in stretches if not idle)
     limit_s = max(FOLD_S_MIN, busy_s * FOLD_FROM)
-    folded = [idle and end - begin > limit_s for begin, end, idle in stretches]
-    plain_s = sum(e - b for (b, e, _), fold in zip(stretches, folded, strict=True) if not fold)
-    if not any(folded) or plain_s <= 0:
+    spans: list[tuple[float, float, bool]] = []
+    for begin, end, idle in stretches:
+        is_folded = idle and end - begin > limit_s
+        if spans and not is_folded and not spans[-1][2]:
+            begin = spans.pop()[0]
+        spans.append((begin, end, is_folded))
+    folds = sum(is_folded for _, _, is_folded in spans)
+    plain_s = sum(end - begin for begin, end, is_folded in spans if not is_folded)
+    if not folds or plain_s <= 0:
         return Scale([Piece(line.begin, line.end, 0.0, 100.0, False)])
-    share = min(FOLD_SHARE, FOLDS_SHARE / sum(folded)) * 100
-    per_s = (100 - share * sum(folded)) / plain_s
+    share = min(FOLD_SHARE, FOLDS_SHARE / folds) * 100
+    per_s = (100 - share * folds) / plain_s
     pieces, x = [], 0.0
-    for (begin, end, _), fold in zip(stretches, folded, strict=True):
-        width = share if fold else (end - begin) * per_s
-        pieces.append(Piece(begin, end, x, width, fold))
+    for begin, end, is_folded in spans:
+        width = share if is_folded else (end - begin) * per_s
+        pieces.append(Piece(begin, end, x, width, is_folded))
         x += width
     return Scale(pieces)
 
