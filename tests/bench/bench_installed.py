@@ -25,6 +25,9 @@ from tests.demo.installation import Installation
 
 PARKED = 10_000
 ACTIVE = 100
+WARM_S = 50.0
+PARKED_BEFORE = 1_000
+STORING = ("engine-0", "nats-server")
 
 
 class Bench:
@@ -172,25 +175,36 @@ async def signal(bench: Bench) -> None:
 
 
 async def parked(bench: Bench) -> None:
-    """Ten thousand Runs at a gate: what each costs in memory and on disk; then one is woken."""
-    await _one_run(bench, plans.ONE_DO)
-    before_ram, before_disk = private_bytes(bench, "engine-0", "nats-server"), disk_bytes(bench)
-    runs: list[RunId] = []
-    while len(runs) < PARKED:
-        batch = await bench.create(plans.GATE, 200)
-        await bench.parked(batch)
-        runs += batch
-    ram = private_bytes(bench, "engine-0", "nats-server")
-    report.single("parked.ram", "bytes/run", (ram - before_ram) / PARKED, runs=PARKED)
-    report.single(
-        "parked.disk", "bytes/run", (disk_bytes(bench) - before_disk) / PARKED, runs=PARKED
-    )
+    """Ten thousand Runs at a gate: what each costs in memory and on disk; then some are woken.
+
+    Measured from the first thousand on: what the processes take once, for their first Runs, is not
+    the cost of a Run. Each time the cache has let go of what waits.
+    """
+    await _park(bench, PARKED_BEFORE)
+    await asyncio.sleep(WARM_S)
+    before = {name: private_bytes(bench, name) for name in STORING}
+    before_disk = disk_bytes(bench)
+    runs = await _park(bench, PARKED)
+    await asyncio.sleep(WARM_S)
+    each = {name: (private_bytes(bench, name) - before[name]) / PARKED for name in STORING}
+    report.single("parked.ram", "bytes/run", sum(each.values()), runs=PARKED, **each)
+    disk = (disk_bytes(bench) - before_disk) / PARKED
+    report.single("parked.disk", "bytes/run", disk, runs=PARKED)
     samples = []
     for run in runs[:40]:
         value = GateAnswered(id=run, key="deploy", approved=True, by="ada")
         await bench.history.append_input(run, value)
         samples.append(await timed(lambda r=run: bench.over(r)) * 1e3)
     report.spread("signal.resume.hibernated", "ms", samples, parked=PARKED)
+
+
+async def _park(bench: Bench, count: int) -> list[RunId]:
+    runs: list[RunId] = []
+    while len(runs) < count:
+        batch = await bench.create(plans.GATE, 200)
+        await bench.parked(batch)
+        runs += batch
+    return runs
 
 
 def private_bytes(bench: Bench, *names: str) -> int:
