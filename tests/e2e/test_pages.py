@@ -129,6 +129,28 @@ def test_nothing_in_a_log_a_title_or_a_note_ever_runs(page, host):
     assert lines(page)[3] == 'click"><script>window.pwned = 1</script>'
 
 
+@pytest.mark.parametrize(
+    ("escape", "style"),
+    [
+        ("38;5;208", {"color": "rgb(255, 135, 0)"}),
+        ("48;2;30;60;120", {"backgroundColor": "rgb(30, 60, 120)"}),
+        ("1;3;4", {"fontWeight": "700", "fontStyle": "italic", "textDecorationLine": "underline"}),
+        ("7;38;5;16;48;5;231", {"color": "rgb(255, 255, 255)", "backgroundColor": "rgb(0, 0, 0)"}),
+        ("31;39;1;22;38;5", None),
+    ],
+)
+def test_colours_of_a_log_are_shown_though_no_inline_style_is_allowed(page, host, escape, style):
+    story = host.do(failed_run(host.world, log=f"\x1b[{escape}mtext\x1b[0m plain\nnext\n"))
+    page.open(f"{host.url}/runs/{story.run}")
+    page.until("document.querySelectorAll('.line').length === 2")
+    assert lines(page) == ["text plain", "next"]
+    shown = page.evaluate("document.querySelector('.text span')?.className ?? null")
+    for name, value in (style or {}).items():
+        assert shown is not None
+        there = f"getComputedStyle(document.querySelector('.text span')).{name}"
+        assert page.evaluate(there) == value
+
+
 def test_a_very_long_log_neither_blocks_the_page_nor_loses_a_line(page, host):
     text = "".join(f"\x1b[3{n % 8}mline {n}\x1b[0m of many, and this is what it says\n"
                    for n in range(1, LONG + 1))  # fmt: skip
