@@ -16,6 +16,8 @@ from ci_host.web.words import duration, state_word
 # A wait is folded from this many times the working time on, and this many seconds.
 FOLD_FROM = 2.5
 FOLD_S_MIN = 10.0
+# With less working time than this there is nothing to make room for.
+PLAIN_S_MIN = 0.001
 # What all folds together may take of the width, and one of them alone.
 FOLDS_SHARE = 0.35
 FOLD_SHARE = 0.12
@@ -127,7 +129,7 @@ def scale_of(line: Timeline) -> Scale:
         spans.append((begin, end, is_folded))
     folds = sum(is_folded for _, _, is_folded in spans)
     plain_s = sum(end - begin for begin, end, is_folded in spans if not is_folded)
-    if not folds or plain_s <= 0:
+    if not folds or plain_s < PLAIN_S_MIN:
         return Scale([Piece(line.begin, line.end, 0.0, 100.0, False)])
     share = min(FOLD_SHARE, FOLDS_SHARE / folds) * 100
     per_s = (100 - share * folds) / plain_s

@@ -41,8 +41,9 @@ def test_a_wait_while_something_runs_is_never_folded():
     assert not check((Phase.RUNNING, 0, 1_000), (Phase.GATE, 1, 999)).folds
 
 
-def test_a_run_that_only_waits_is_drawn_plainly():
-    assert not check((Phase.GATE, 0, 1_000_000)).folds
+@pytest.mark.parametrize("worked_s", [0.0, 1e-308, 0.0009])
+def test_a_run_that_only_waits_is_drawn_plainly(worked_s):
+    assert not check((Phase.RUNNING, 0, worked_s), (Phase.GATE, worked_s, 1_000_000)).folds
 
 
 @pytest.mark.parametrize(("length", "folds"), [(FOLD_S_MIN, 0), (FOLD_S_MIN + 0.1, 1)])
