@@ -2,12 +2,15 @@
 
 It does none of the work. A child that dies is started again, with a growing pause while it keeps
 dying; the others go on. Job shims are not its children: they outlive it, and are found again.
+Nothing that happens to a child or to the disk ends it: what cannot be done now is tried again.
 """
 
 import asyncio
 import os
 import signal
+import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,13 +21,21 @@ import msgspec
 import structlog
 
 from ci_host.adapters.nats.bus import connect
-from ci_host.adapters.nats.server import EmbeddedServer, ServerSettings, die_with_parent
+from ci_host.adapters.nats.server import (
+    EmbeddedServer,
+    ServerError,
+    ServerSettings,
+    die_with_parent,
+)
 from ci_host.adapters.nats.streams import ensure_streams
 from ci_host.settings import ProcessSettings, Settings, encode
 
 PAUSE_S_FIRST = 0.1
 PAUSE_S_MAX = 10.0
-STEADY_S = 30.0
+PAUSE_S_SERVER = 1.0
+STEADY_S = 5.0
+# What a supervisor that was killed has left behind is ending, and still holds its ports.
+PORT_WAIT_S = 5.0
 STOP_TIMEOUT_S = 10.0
 
 log = structlog.get_logger()
@@ -56,6 +67,7 @@ class Supervisor:
         self._settings = settings
         self._on_ready = on_ready
         self._server: EmbeddedServer | None = None
+        self._server_pid: int | None = None
         self._nats_url = settings.nats_url or ""
         self._children: list[Child] = []
         self._stopping = asyncio.Event()
@@ -65,16 +77,15 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stopping.set)
-        self._settings.data.mkdir(parents=True, exist_ok=True)
-        os.chmod(self._settings.data, 0o700)
-        self._start_server()
-        await self._make_streams()
-        self._children = self._plan()
-        tasks = [asyncio.create_task(self._keep(child)) for child in self._children]
-        if self._server is not None:
-            tasks.append(asyncio.create_task(self._keep_server()))
+        tasks: list[asyncio.Task[None]] = []
         try:
-            await self._stopping.wait()
+            self._prepare()
+            await self._make_streams()
+            self._children = self._plan()
+            tasks = [asyncio.create_task(self._keep(child)) for child in self._children]
+            if self._server is not None:
+                tasks.append(asyncio.create_task(self._keep_server()))
+            await self._until_told(tasks)
         finally:
             for task in tasks:
                 task.cancel()
@@ -82,20 +93,47 @@ class Supervisor:
             await self._stop_children()
             if self._server is not None:
                 await asyncio.to_thread(self._server.stop)
-            with suppress(OSError):
-                (self._settings.data / "running.json").unlink()
+            if tasks:
+                with suppress(OSError):
+                    (self._settings.data / "running.json").unlink()
 
-    def _start_server(self) -> None:
-        if self._settings.nats_url:
-            return
-        port_file = self._settings.data / "nats-port"
-        port = self._settings.nats_port or _kept_port(port_file)
-        chosen = ServerSettings(self._settings.data, port, self._settings.nats_server)
-        self._server = EmbeddedServer(chosen)
+    async def _until_told(self, tasks: "list[asyncio.Task[None]]") -> None:
+        """Until a signal comes. A keeper never ends; one that does is a bug, and not hidden."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        for task in done - {stopping}:
+            task.result()
+
+    def _prepare(self) -> None:
+        """The data directory, the embedded server, and the port that the host will want."""
+        data = self._settings.data
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+            os.chmod(data, 0o700)
+        except OSError as error:
+            raise ServerError(
+                f"the data directory {data} cannot be used: {error.strerror}; choose another with"
+                " --data"
+            ) from error
+        if not self._settings.nats_url:
+            kept = _kept_port(data / "nats-port")
+            chosen = self._settings.nats_port
+            self._start_server(chosen or kept, is_wished=not chosen)
+        _refuse_taken_port(self._settings.http_host, self._settings.http_port)
+
+    def _start_server(self, port: int, *, is_wished: bool) -> None:
+        data, binary = self._settings.data, self._settings.nats_server
+        self._server = EmbeddedServer(ServerSettings(data, port, binary, is_wished))
         # On this thread: the server is told to end when the thread that started it does.
-        self._nats_url = self._server.start()
+        try:
+            self._nats_url = self._server.start()
+        except OSError as error:
+            raise ServerError(f"nats-server cannot be started: {error}") from error
+        self._server_pid = self._server.pid
         # The same port after a restart: clients that outlived the server find it again.
-        port_file.write_text(self._nats_url.rpartition(":")[2])
+        with suppress(OSError):
+            (self._settings.data / "nats-port").write_text(self._nats_url.rpartition(":")[2])
 
     async def _make_streams(self) -> None:
         bus = await connect(self._nats_url, name="supervisor")
@@ -106,11 +144,19 @@ class Supervisor:
 
     async def _keep_server(self) -> None:
         assert self._server is not None
+        port = int(self._nats_url.rpartition(":")[2])
         while True:
-            await ended(self._server.pid)
-            log.error("nats_server_died", code=self._server.poll())
+            if self._server_pid is not None:
+                await ended(self._server_pid)
+                log.error("nats_server_died", code=self._server.poll())
+            self._server_pid = None
             self._server.stop()
-            self._start_server()
+            try:
+                # The others know this address and no other.
+                self._start_server(port, is_wished=False)
+            except ServerError as error:
+                log.error("nats_server_does_not_start", reason=str(error))  # noqa: TRY400
+                await asyncio.sleep(PAUSE_S_SERVER)
             self._tell_state()
 
     def _plan(self) -> list[Child]:
@@ -148,29 +194,39 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            with _log_file(self._settings.data, child.name) as output:
-                child.process = await asyncio.create_subprocess_exec(
-                    *child.command,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=asyncio.subprocess.STDOUT,
-                    preexec_fn=die_with_parent,
-                )
-            self._tell_state()
-            code = await child.process.wait()
-            log.error("process_died", name=child.name, code=code)
+            try:
+                child.process = await self._start(child)
+            except OSError as error:
+                log.error("process_does_not_start", name=child.name, reason=str(error))  # noqa: TRY400
+            else:
+                self._tell_state()
+                code = await child.process.wait()
+                log.error("process_died", name=child.name, code=code)
             pause = PAUSE_S_FIRST if loop.time() - began > STEADY_S else min(pause * 2, PAUSE_S_MAX)
             await asyncio.sleep(pause)
 
+    async def _start(self, child: Child) -> asyncio.subprocess.Process:
+        with _log_file(self._settings.data, child.name) as output:
+            return await asyncio.create_subprocess_exec(
+                *child.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+                preexec_fn=die_with_parent,
+            )
+
     def _tell_state(self) -> None:
         pids = {c.name: c.process.pid for c in self._children if c.process is not None}
-        if self._server is not None:
-            pids["nats-server"] = self._server.pid
+        if self._server_pid is not None:
+            pids["nats-server"] = self._server_pid
         state = RunningState(self._settings.url, self._nats_url, os.getpid(), pids)
         path = self._settings.data / "running.json"
         temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(msgspec.json.encode(state))
-        temporary.replace(path)
+        try:
+            temporary.write_bytes(msgspec.json.encode(state))
+            temporary.replace(path)
+        except OSError as error:
+            log.error("state_not_written", path=str(path), reason=str(error))  # noqa: TRY400
         if len(pids) > len(self._children) - (self._server is None):
             self._on_ready(state)
 
@@ -202,10 +258,27 @@ async def ended(pid: int) -> None:
 
 
 def _kept_port(path: Path) -> int:
+    """The embedded server's last port."""
     try:
         return int(path.read_text())
     except (OSError, ValueError):
         return 0
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    deadline = time.monotonic() + PORT_WAIT_S
+    while True:
+        try:
+            with socket.create_server((host, port), family=family):
+                return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise ServerError(
+                    f"the host cannot listen on {host} port {port}: {error.strerror}; end what"
+                    " does, or choose another with --port"
+                ) from error
+            time.sleep(0.05)
 
 
 def _log_file(data: Path, name: str) -> BinaryIO:
@@ -215,8 +288,12 @@ def _log_file(data: Path, name: str) -> BinaryIO:
 
 
 def read_state(data: Path) -> RunningState | None:
-    """Where the installation in this directory runs, or None."""
+    """Where the installation in this directory runs, or None; one that was killed does not."""
     try:
-        return msgspec.json.decode((data / "running.json").read_bytes(), type=RunningState)
+        state = msgspec.json.decode((data / "running.json").read_bytes(), type=RunningState)
+        os.kill(state.supervisor, 0)
+    except PermissionError:
+        return state
     except (OSError, msgspec.MsgspecError):
         return None
+    return state

@@ -20,6 +20,8 @@ LOOK_AGAIN_S = 2.0
 def folded(run: str) -> str:
     """The topic of a Run in the read model: told once a change can be read. Empty: of any Run."""
     return f"folded.{run}"
+
+
 ECHOES_S = (0.003, 0.02, 0.15)
 
 

@@ -1,12 +1,16 @@
 """Problems: every refusal of the API in one form, RFC 9457 `application/problem+json`."""
 
+import asyncio
+
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ci_host.engine.people import PersonRefused
 from ci_host.ports import Unavailable
+from webhooks.errors import InboxUnavailable
 
 RETRY_AFTER_S = "2"
 
@@ -26,6 +30,30 @@ def answer(status: int, title: str, detail: str) -> Response:
     headers = {"Retry-After": RETRY_AFTER_S} if status == 503 else None
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return JSONResponse(content, status, headers, media_type="application/problem+json")
+
+
+class Interrupted:
+    """Answers 503 to whoever waits for an answer while the host ends, and not a broken 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        has_begun = False
+
+        async def told(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, told)
+        except asyncio.CancelledError:
+            # Only the end of the server cancels a request.
+            if scope["type"] == "http" and not has_begun:
+                ending = answer(503, "The host is ending", "Ask again: it comes back in a moment.")
+                await ending(scope, receive, send)
 
 
 def install(app: FastAPI) -> None:
@@ -57,4 +85,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(PersonRefused, on_refused)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Unavailable, on_unavailable)
+    app.add_exception_handler(InboxUnavailable, on_unavailable)
+    app.add_middleware(Interrupted)
     app.add_exception_handler(Exception, on_bug)

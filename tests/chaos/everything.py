@@ -9,7 +9,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,16 +42,22 @@ class Reaper:
         while time.monotonic() < deadline:
             # The moments themselves are the point: whatever is going on then is cut off.
             await asyncio.sleep(self.dice.uniform(*KILL_EVERY_S))
-            self._kill(self.dice.choices(list(VICTIMS), list(VICTIMS.values()))[0])
+            self._kill()
             await self.revive()
+        await until("a supervisor that lives", self._has_revived, 10)
 
-    def _kill(self, victim: str) -> None:
+    async def _has_revived(self) -> bool:
+        await self.revive()
+        return "supervisor" in self.installation.pids()
+
+    def _kill(self) -> None:
         pids = self.installation.pids()
-        chosen = pids if victim == "all" else {victim: pids.get(victim)}
-        for pid in filter(None, chosen.values()):
+        there = [name for name in VICTIMS if name in pids or name == "all"]
+        (victim,) = self.dice.choices(there, [VICTIMS[name] for name in there])
+        for pid in pids.values() if victim == "all" else [pids[victim]]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.killed.append(victim if any(chosen.values()) else f"({victim})")
+        self.killed.append(victim)
 
     async def revive(self) -> None:
         """Start the installation again if its supervisor is gone."""
@@ -140,7 +146,7 @@ class Crowd:
             self._signalled.add(identity)
 
 
-async def until(what: str, look: Callable[[], Any], timeout_s: float) -> Any:
+async def until(what: str, look: Callable[[], Awaitable[Any]], timeout_s: float) -> Any:
     """Look (an async call) until there is something to see; Gone names `what` if there never is."""
     try:
         async with asyncio.timeout(timeout_s):

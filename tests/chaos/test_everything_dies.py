@@ -72,18 +72,17 @@ async def test_fifty_runs_outlive_the_death_of_every_process(installation, folde
     )  # fmt: skip
     crowd = Crowd(installation, repo, random.Random(seed))
     reaper = Reaper(installation, random.Random(seed + 1))
-    serving = asyncio.create_task(crowd.serve_runs())
     try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(crowd.ask_runs(ASK_S))
+        async with asyncio.TaskGroup() as people:
+            serving = people.create_task(crowd.serve_runs())
+            asking = people.create_task(crowd.ask_runs(ASK_S))
             await reaper.reap(CHAOS_S)
             calm = time.monotonic()
-            await reaper.revive()
-        print(f"{len(reaper.killed)} kills: {' '.join(reaper.killed)}")
-        flaws = await judge(installation, crowd, forge, folder / "effects", calm)
+            print(f"{len(reaper.killed)} kills: {' '.join(reaper.killed)}")
+            await asking
+            flaws = await judge(installation, crowd, forge, folder / "effects", calm)
+            serving.cancel()
     finally:
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
         await crowd.close()
     assert not flaws, "\n".join(flaws)
 

@@ -48,11 +48,15 @@ class ServerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """`port` 0: any free one. `binary` None: the wheel's, then the PATH's."""
+    """`port` 0: any free one. `binary` None: the wheel's, then the PATH's.
+
+    `is_port_wished`: nobody chose the port, it is that of the last life; any other will do.
+    """
 
     data: Path
     port: int = 0
     binary: Path | None = None
+    is_port_wished: bool = False
 
 
 class EmbeddedServer:
@@ -83,13 +87,12 @@ class EmbeddedServer:
             os.chmod(store, 0o700)
             self._lock = lock_store(store)
             config = store / "nats-server.conf"
-            config.write_text(self._config(store, ports))
+            config.write_text(self._config(store, ports, self._free_port()))
         except OSError as error:
             raise ServerError(
                 f"the data directory {store} cannot be used: {error.strerror}; make room or choose"
                 " another with --data"
             ) from error
-        self._refuse_taken_port()
         log_path = store / "nats-server.log"
         with log_path.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 our own binary and arguments
@@ -104,28 +107,32 @@ class EmbeddedServer:
         self.url = self._wait_ready(ports, log_path)
         return self.url
 
-    def _config(self, store: Path, ports: Path) -> str:
+    def _config(self, store: Path, ports: Path, port: int) -> str:
         return CONFIG.format(
-            port=self._settings.port or -1,
+            port=port or -1,
             ports=ports,
             store=store / "js",
             payload=PAYLOAD_BYTES_MAX,
             consumers=CONSUMERS_PER_STREAM_MAX,
         )
 
-    def _refuse_taken_port(self) -> None:
+    def _free_port(self) -> int:
+        """The port of the settings. Raises ServerError if somebody has it, and it was chosen."""
         if not self._settings.port:
-            return
+            return 0
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", self._settings.port))
             except OSError as error:
+                if self._settings.is_port_wished:
+                    return 0
                 self._unlock()
                 raise ServerError(
                     f"port {self._settings.port} is taken by another process; choose another with"
                     " --nats-port, or 0 for any free one"
                 ) from error
+        return self._settings.port
 
     def _wait_ready(self, ports: Path, log_path: Path) -> str:
         assert self._process is not None
