@@ -2,43 +2,24 @@
 
 import asyncio
 import gc
-import time
 
 import structlog
 
-from ci_host.adapters.git.mirror import Mirrors
-from ci_host.adapters.git.source import GitSource, registered
-from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus, connect
-from ci_host.adapters.nats.consumer import ConsumerRule, NatsQueue
-from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.adapters.nats.jobs import NatsJobs
 from ci_host.adapters.nats.marks import mark_start
-from ci_host.adapters.nats.stores import (
-    NatsBundles,
-    NatsCatalog,
-    NatsOutcomes,
-    NatsStatusOutbox,
-    decode_delivery,
-)
+from ci_host.adapters.nats.stores import NatsBundles
 from ci_host.adapters.nats.wakeups import NatsWakeUps
 from ci_host.adapters.wasm.sandboxes import WasmSandboxes
 from ci_host.bootstrap.incarnation import incarnation
 from ci_host.engine.actors import Actors, EngineLimits
 from ci_host.engine.crash_slots import CrashSlots
-from ci_host.engine.intake import Intake
 from ci_host.engine.live import Loader, Prepareds
 from ci_host.engine.sandbox_threads import SandboxThreads
-from ci_host.engine.triggers import Triggers
 from ci_host.engine.turns import TurnMaker
 from ci_host.settings import ProcessSettings
 from ci_host.tenant.limits import Limits
-from ci_host.tenant.sandbox import Sandbox
-from pipelines.repo import Delivery
-from webhooks.forge import Ignored, ParsedEvent
-from webhooks.manual import MANUAL_EVENT, parse_manual
-from webhooks.registry import parse_delivery
 
 THREADS = 2
 LIMITS = Limits()
@@ -92,49 +73,17 @@ async def _serve(
     gc.collect()
     gc.freeze()
     await wakes.start()
-    await mark_start(bus, "engine", name)
-    log.info("engine_ready", index=process.index, shards=process.shards, incarnation=name)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(actors.serve())
+            await mark_start(bus, "engine", name)
+            log.info("engine_ready", index=process.index, shards=process.shards, incarnation=name)
             if process.index == 0:
-                intake = await _intake(process, bus, history, prepareds, sandboxes.current)
+                # Only now: what fetching code needs takes long to load, and Runs are waiting.
+                from ci_host.bootstrap.intake import open_intake
+
+                intake = await open_intake(process, bus, history, prepareds, sandboxes.current)
                 group.create_task(intake.serve())
     finally:
         await actors.close()
         await wakes.stop()
-
-
-def _parse(delivery: Delivery) -> list[ParsedEvent] | Ignored:
-    return parse_manual(delivery) if delivery.event == MANUAL_EVENT else parse_delivery(delivery)
-
-
-async def _intake(
-    process: ProcessSettings,
-    bus: Bus,
-    history: NatsHistory,
-    prepareds: Prepareds,
-    sandbox: Sandbox,
-) -> Intake:
-    settings = process.settings
-    directory = Directory(bus)
-    await directory.start()
-    mirrors = Mirrors(
-        settings.data / "mirrors", lambda: registered(directory.connections, directory.repos)
-    )
-    triggers = Triggers(
-        NatsCatalog(bus),
-        GitSource(mirrors),
-        NatsBundles(bus),
-        prepareds,
-        sandbox,
-        history,
-        NatsStatusOutbox(bus),
-        NatsOutcomes(bus),
-        parse=_parse,
-        now=time.time,
-        shards=settings.shards,
-        base_url=settings.url,
-    )
-    rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",), exclusive=process.exclusive)
-    return Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)
