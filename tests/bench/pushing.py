@@ -8,6 +8,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tests.demo.installation import Installation
 
@@ -53,11 +54,21 @@ class BenchRepo:
         return before, self.head
 
 
-def signed(repo: BenchRepo, changes: list[tuple[str, str, str]]) -> tuple[dict[str, str], bytes]:
-    """(headers, body) of a webhook call, by Standard Webhooks."""
+class Signer(Protocol):
+    """Whose push it is said to be."""
+
+    name: str
+    bare: Path
+    key: bytes
+
+
+def signed(
+    repo: Signer, changes: list[tuple[str, str, str]], identity: str = ""
+) -> tuple[dict[str, str], bytes]:
+    """(headers, body) of a webhook call, by Standard Webhooks; without an identity, a new one."""
     listed = [{"old": old, "new": new, "ref": ref} for old, new, ref in changes]
     body = json.dumps({"repo": str(repo.bare), "name": repo.name, "changes": listed}).encode()
-    identity = f"bench_{time.time_ns()}_{next(_serial)}"
+    identity = identity or f"bench_{time.time_ns()}_{next(_serial)}"
     stamp = str(int(time.time()))
     content = f"{identity}.{stamp}.".encode() + body
     signature = base64.b64encode(hmac.digest(repo.key, content, hashlib.sha256)).decode()

@@ -120,7 +120,7 @@ class Installation:
 
     def staunch(self, *arguments: str, token: str = "") -> str:
         """Run a command against it and answer what it printed. Raises Gone if it fails."""
-        done = self._run(*arguments, token=token)
+        done = self.command(*arguments, token=token)
         if done.returncode != 0:
             said = done.stderr.strip() or done.stdout.strip()
             raise Gone(f"`staunch {' '.join(arguments)}` failed: {said}")
@@ -130,7 +130,8 @@ class Installation:
         """The same with --json, read."""
         return json.loads(self.staunch(*arguments, "--json"))
 
-    def _run(self, *arguments: str, token: str = "") -> "subprocess.CompletedProcess[str]":
+    def command(self, *arguments: str, token: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run a command against it, whatever comes of it."""
         return subprocess.run(
             [sys.executable, "-m", "ci_host", *arguments],
             capture_output=True,
