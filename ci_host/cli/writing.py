@@ -2,6 +2,7 @@
 
 import json
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -59,7 +60,7 @@ def approve(
 ) -> None:
     """Open a gate."""
     body = {"approved": True, "inputs": parsed_inputs(input_ or []), "comment": comment}
-    answer = find(server, token, data).post(f"/runs/{run}/gates/{gate}", body)
+    answer = find(server, token, data).post(f"/runs/{quote(run)}/gates/{quote(gate)}", body)
     typer.echo(f"{answer['by']} approved gate {gate} of run {answer['run']}")
 
 
@@ -73,7 +74,7 @@ def reject(
 ) -> None:
     """Refuse at a gate; the run hears it as GateRejected."""
     body = {"approved": False, "comment": comment}
-    answer = find(server, token, data).post(f"/runs/{run}/gates/{gate}", body)
+    answer = find(server, token, data).post(f"/runs/{quote(run)}/gates/{quote(gate)}", body)
     typer.echo(f"{answer['by']} rejected gate {gate} of run {answer['run']}")
 
 
