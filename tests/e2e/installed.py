@@ -167,6 +167,8 @@ class Registered(Repo):
 
     def __init__(self, installed: Installed, folder: Path, name: str) -> None:
         super().__init__(folder)
+        # So that its commits are no other repository's too.
+        self.write({"README.md": name})
         self.name = name
         self._installed = installed
         self.connection = folder.name
@@ -207,11 +209,15 @@ class Registered(Repo):
         return commit
 
 
-def delivery_of(installed: Installed, repo: Registered) -> dict[str, Any]:
-    """What became of the repository's newest delivery, once it is told."""
-    listed = installed.get("/deliveries?limit=200")["deliveries"]
-    newest = next(d for d in listed if d["connection"] == repo.connection)
-    return installed.outcome(newest["id"])
+def delivery_of(installed: Installed, repo: Registered, number: int = 1) -> dict[str, Any]:
+    """What became of the repository's delivery of this number, once it is told."""
+
+    def look() -> list[str] | None:
+        listed = installed.get("/deliveries?limit=200")["deliveries"]
+        ours = [d["id"] for d in listed if d["connection"] == repo.connection]
+        return ours if len(ours) >= number else None
+
+    return installed.outcome(until(f"delivery {number} of {repo.name}", look, TIMEOUT_S)[-number])
 
 
 @contextmanager
