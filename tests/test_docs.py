@@ -13,6 +13,7 @@ import typer
 import typer.main
 from staunch.step import VERBS
 
+from ci_host.adapters.nats.streams import rules
 from ci_host.cli import reading, settings, up, writing
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
@@ -40,7 +41,7 @@ TYPED = {"str": "text", "int": 25, "float": 0.5, "bool": True}
 FENCE = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
 VARIABLE = re.compile(r"STAUNCH_[A-Z][A-Z_]*[A-Z]")
 # Internal to one process pair, or a placeholder: named in the code for people who read it.
-NOT_FOR_PEOPLE = {"STAUNCH_MIRROR", "STAUNCH_VOLUME", "STAUNCH_RUNNER"}
+NOT_FOR_PEOPLE = {"STAUNCH_PROCESS", "STAUNCH_MIRROR", "STAUNCH_VOLUME", "STAUNCH_RUNNER"}
 
 
 # The command line.
@@ -229,6 +230,14 @@ def test_every_limit_of_a_plan_is_in_the_guide() -> None:
             assert not name.endswith("_MAX") or f"{module}.{name}" in listed
     said = {name.rpartition(".")[2] for name in listed}
     assert {"STEPS_RUN_MAX", "COMMANDS_TURN_MAX", "VALUE_BYTES_MAX", "PRINTED_CHARS_MAX"} <= said
+
+
+def test_every_stream_and_its_subjects_are_described() -> None:
+    said = (ROOT / "docs/bus.md").read_text()
+    for rule in rules(1):
+        assert f"`{rule.name.replace('_0', '_<k>')}`" in said, rule.name
+        for subject in rule.subjects:
+            assert f"`{subject.split('.')[0]}." in said, subject
 
 
 def test_every_make_target_is_described() -> None:
