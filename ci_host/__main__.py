@@ -1,6 +1,6 @@
 """The `staunch` command, and the entry of every process of a host.
 
-`process <role> <settings>` is what the supervisor starts; everything else is the command line,
+`process <role>` is what the supervisor starts; everything else is the command line,
 which is imported only then: an engine has no use for it.
 """
 
@@ -14,7 +14,7 @@ def main() -> None:
     if sys.argv[1:2] == ["process"]:
         from ci_host.bootstrap.process import run_process
 
-        run_process(sys.argv[2], sys.argv[3])
+        run_process(sys.argv[2], sys.argv[3:])
         return
     from ci_host.cli import run_cli
 

@@ -7,6 +7,7 @@ import msgspec
 from pipelines.ids import SHARDS_DEFAULT
 
 HTTP_PORT_DEFAULT = 8765
+PROCESS_VARIABLE = "STAUNCH_PROCESS"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +52,7 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode(value: ProcessSettings) -> str:
-    """As one command-line argument."""
+    """As the text of one environment variable, PROCESS_VARIABLE."""
     return msgspec.json.encode(value, enc_hook=str).decode()
 
 

@@ -28,7 +28,7 @@ from ci_host.adapters.nats.server import (
     die_with_parent,
 )
 from ci_host.adapters.nats.streams import ensure_streams
-from ci_host.settings import ProcessSettings, Settings, encode
+from ci_host.settings import PROCESS_VARIABLE, ProcessSettings, Settings, encode
 
 PAUSE_S_FIRST = 0.1
 PAUSE_S_MAX = 10.0
@@ -162,12 +162,18 @@ class Supervisor:
     def _plan(self) -> list[Child]:
         settings = self._settings
         python = [sys.executable, "-m"]
-        children = [Child("host", [*python, "ci_host", "process", "host", self._told(0)])]
-        for index in range(settings.engines):
-            command = [*python, "ci_host", "process", "engine", self._told(index)]
-            children.append(Child(f"engine-{index}", command))
-        children.append(Child("runner", self._runner_command(python)))
-        return children
+        # What they are told goes by the environment: the bus's token is in it, and every user of
+        # the machine can read arguments.
+        host = [*python, "ci_host", "process", "host"]
+        engine = [*python, "ci_host", "process", "engine"]
+        return [
+            Child("host", host, {PROCESS_VARIABLE: self._told(0)}),
+            *(
+                Child(f"engine-{index}", engine, {PROCESS_VARIABLE: self._told(index)})
+                for index in range(settings.engines)
+            ),
+            Child("runner", self._runner_command(python), {"STAUNCH_RUNNER_NATS": self._nats_url}),
+        ]
 
     def _told(self, index: int) -> str:
         settings = self._settings
@@ -182,7 +188,7 @@ class Supervisor:
 
     def _runner_command(self, python: list[str]) -> list[str]:
         settings = self._settings
-        command = [*python, "runners", "agent", "--nats", self._nats_url]
+        command = [*python, "runners", "agent"]
         command += ["--data", str(settings.data / "runner"), "--pool", settings.pool]
         command += ["--slots", str(settings.slots)]
         for name, path in settings.volumes.items():
@@ -212,6 +218,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
+                env={**os.environ, **child.environment},
                 preexec_fn=die_with_parent,
             )
 
@@ -223,6 +230,7 @@ class Supervisor:
         path = self._settings.data / "running.json"
         temporary = path.with_suffix(".tmp")
         try:
+            temporary.touch(mode=0o600)
             temporary.write_bytes(msgspec.json.encode(state))
             temporary.replace(path)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -10,21 +11,21 @@ from contextlib import suppress
 import structlog
 import uvloop
 
-from ci_host.settings import ProcessSettings, decode
+from ci_host.settings import PROCESS_VARIABLE, ProcessSettings, decode
 
 
-def run_process(role: str, text: str) -> None:
-    """Run one process of this role until it is told to end; `text` is its ProcessSettings.
+def run_process(role: str, arguments: list[str]) -> None:
+    """Run one process of this role until it is told to end. Its settings are in the environment.
 
-    The role `image` ends by itself, and its text is the cache directory.
+    The role `image` ends by itself; its argument is the cache directory.
     """
     if role == "image":
         from ci_host.bootstrap.image import run_image
 
-        run_image(text)
+        run_image(arguments[0])
         return
     configure_logging()
-    settings = decode(text)
+    settings = decode(os.environ.pop(PROCESS_VARIABLE))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_told(_work(role, settings)))
 

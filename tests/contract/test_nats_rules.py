@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ci_host.adapters.nats import subjects
-from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, expected
+from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, connect, expected
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.adapters.nats.server import EmbeddedServer
 from ci_host.adapters.nats.wakeups import NatsWakeUps
@@ -153,3 +153,13 @@ async def test_a_request_ends_when_its_connection_does_and_not_at_its_timeout(
             server.kill()
             with pytest.raises(Unavailable, match="was lost"):
                 await waiting
+
+
+async def test_nobody_without_the_token_gets_on_the_bus(tmp_path: Path) -> None:
+    with nats_server(tmp_path) as server:
+        scheme, _, address = server.url.partition("//")
+        stranger = f"{scheme}//{address.rpartition('@')[2]}"
+        with pytest.raises(Unavailable, match="Authorization Violation"):
+            await connect(stranger, name="stranger")
+        assert oct((tmp_path / "nats" / "token").stat().st_mode)[-3:] == "600"
+        assert oct((tmp_path / "nats" / "nats-server.conf").stat().st_mode)[-3:] == "600"

@@ -4,6 +4,7 @@ Raw, because the client library has no batch read, no expected-sequence answer w
 tree, and no schedules. Everything here turns the server's answers into the ports' three errors.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from ci_host.adapters.nats.replies import Replies
 from ci_host.ports import Conflict, Unavailable
 
 REQUEST_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 10.0
 BATCH_MAX = 1_000
 WRONG_LAST_SEQUENCE = 10071
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
@@ -218,27 +220,35 @@ def _stored(message: Msg) -> Stored:
 async def connect(url: str, *, name: str) -> Bus:
     """Connect and stay connected. Raises Unavailable if the first try fails."""
 
+    last: list[str] = []
+
     async def on_error(error: Exception) -> None:
+        last[:] = [str(error) or type(error).__name__]
         log.debug("nats_error", error=repr(error))
 
     bus = Bus(Client(), name)
     try:
-        await bus.client.connect(
-            url,
-            name=name,
-            allow_reconnect=True,
-            max_reconnect_attempts=-1,
-            # The client sleeps these seconds, whatever its annotation says.
-            reconnect_time_wait=0.1,  # type: ignore[arg-type]
-            connect_timeout=5,
-            error_cb=on_error,
-            disconnected_cb=bus.disconnected,
-            reconnected_cb=bus.reconnected,
-            ping_interval=20,
-        )
+        # The client tries for ever, also the first time and also with a wrong token.
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await bus.client.connect(
+                url,
+                name=name,
+                allow_reconnect=True,
+                max_reconnect_attempts=-1,
+                # The client sleeps these seconds, whatever its annotation says.
+                reconnect_time_wait=0.1,  # type: ignore[arg-type]
+                connect_timeout=5,
+                error_cb=on_error,
+                disconnected_cb=bus.disconnected,
+                reconnected_cb=bus.reconnected,
+                ping_interval=20,
+            )
     except (NatsError, OSError, TimeoutError) as error:
+        await bus.close()
+        said = last[0] if last else str(error) or type(error).__name__
         raise Unavailable(
-            f"no nats-server answers at {url}: {error!r}; is it running, and is the address right?"
+            f"no nats-server answers at {url.rpartition('@')[2]}: {said}; is it running, and are"
+            " its address and token right?"
         ) from error
     await bus.start()
     return bus

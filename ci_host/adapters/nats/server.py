@@ -8,6 +8,7 @@ import ctypes
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -33,6 +34,8 @@ http: "127.0.0.1:-1"
 ports_file_dir: "{ports}"
 max_payload: {payload}
 write_deadline: "30s"
+# Loopback is open to every user of the machine; whoever writes to the bus can open any gate.
+authorization {{ token: "{token}" }}
 jetstream {{
   store_dir: "{store}"
   # Every acknowledged message is on the disk. Throughput is won by packing, never by lying here.
@@ -66,6 +69,7 @@ class EmbeddedServer:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
+        self._token = ""
         self.url = ""
 
     @property
@@ -86,7 +90,9 @@ class EmbeddedServer:
             ports.mkdir(parents=True, exist_ok=True)
             os.chmod(store, 0o700)
             self._lock = lock_store(store)
+            self._token = kept_token(store / "token")
             config = store / "nats-server.conf"
+            config.touch(mode=0o600)
             config.write_text(self._config(store, ports, self._free_port()))
         except OSError as error:
             raise ServerError(
@@ -114,6 +120,7 @@ class EmbeddedServer:
             store=store / "js",
             payload=PAYLOAD_BYTES_MAX,
             consumers=CONSUMERS_PER_STREAM_MAX,
+            token=self._token,
         )
 
     def _free_port(self) -> int:
@@ -147,7 +154,7 @@ class EmbeddedServer:
                 )
             found = _ports(ports_file)
             if found is not None and _healthy(found["monitoring"][0]):
-                return str(found["nats"][0])
+                return str(found["nats"][0]).replace("//", f"//{self._token}@", 1)
             time.sleep(0.01)
         self.stop()
         raise ServerError(
@@ -220,6 +227,19 @@ def lock_store(store: Path, wait_s: float = LOCK_WAIT_S) -> int:
                 " one); stop that one first, or choose another directory with --data"
             ) from error
         return descriptor
+
+
+def kept_token(path: Path) -> str:
+    """The store's token, made at its first start; a part of the URL that the server answers to."""
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        token = secrets.token_urlsafe(24)
+        temporary = path.with_suffix(".tmp")
+        temporary.touch(mode=0o600)
+        temporary.write_text(token)
+        temporary.replace(path)
+        return token
 
 
 def find_binary(chosen: Path | None) -> str:
