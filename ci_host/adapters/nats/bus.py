@@ -217,8 +217,8 @@ def _stored(message: Msg) -> Stored:
     )
 
 
-async def connect(url: str, *, name: str) -> Bus:
-    """Connect and stay connected. Raises Unavailable if the first try fails."""
+async def connect(url: str, *, name: str, timeout_s: float = CONNECT_TIMEOUT_S) -> Bus:
+    """Connect and stay connected. Raises Unavailable if there is no connection in time."""
 
     last: list[str] = []
 
@@ -229,7 +229,7 @@ async def connect(url: str, *, name: str) -> Bus:
     bus = Bus(Client(), name)
     try:
         # The client tries for ever, also the first time and also with a wrong token.
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             await bus.client.connect(
                 url,
                 name=name,
