@@ -52,7 +52,10 @@ class Reaper:
 
     def _kill(self) -> None:
         pids = self.installation.pids()
-        there = [name for name in VICTIMS if name in pids or name == "all"]
+        # All at once only from a height: what is down already shows nothing new.
+        there = [name for name in VICTIMS if name in pids or name == "all" and len(pids) > 4]
+        if not there:
+            return
         (victim,) = self.dice.choices(there, [VICTIMS[name] for name in there])
         for pid in pids.values() if victim == "all" else [pids[victim]]:
             with suppress(ProcessLookupError):
