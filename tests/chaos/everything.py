@@ -53,7 +53,7 @@ class Reaper:
     def _kill(self) -> None:
         pids = self.installation.pids()
         # All at once only from a height: what is down already shows nothing new.
-        there = [name for name in VICTIMS if name in pids or name == "all" and len(pids) > 4]
+        there = [name for name in VICTIMS if name in pids or (name == "all" and len(pids) > 4)]
         if not there:
             return
         (victim,) = self.dice.choices(there, [VICTIMS[name] for name in there])
