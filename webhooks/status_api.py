@@ -18,6 +18,7 @@ from webhooks.forge import Later, Refused, Sent, Told
 TIMEOUT_S = 10.0
 REASON_CHARS_MAX = 300
 CONTEXT_CHARS_MAX = 255
+PORT_MAX = 65_535
 RETRY_AFTER_S_MAX = 3_600.0
 
 _NAME = re.compile(r"(?!\.+/)[\w.-]+/(?!\.+\Z)[\w.-]+\Z", re.ASCII)
@@ -29,6 +30,8 @@ async def post(
     """Tell one Status. Never raises for what network or forge do."""
     if not _NAME.match(status.repo_name) or not is_commit(status.commit):
         return Refused(f"{status.repo_name!r} at {status.commit!r} cannot be put into an API URL")
+    if (problem := _problem_of(url)) is not None:
+        return Refused(f"{url} is no URL: {problem}. Correct the connection's api_url.")
     body = {
         "state": str(status.state),
         "description": shorten(status.description),
@@ -40,8 +43,9 @@ async def post(
         answer = await client.post(
             url, json=body, headers=dict(headers), timeout=TIMEOUT_S, follow_redirects=False
         )
-    except httpx2.InvalidURL as error:
-        return Refused(f"{url} is no URL: {error}. Correct the connection's api_url.")
+    except UnicodeEncodeError:
+        # A header is ASCII. The error itself would show the token.
+        return Refused("the connection's token has characters that no token has; set a new one")
     except httpx2.HTTPError as error:
         return Later(f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX])
     return classify(answer, now)
@@ -60,6 +64,15 @@ def classify(answer: httpx2.Response, now: float) -> Told:
     if code == 403 and (limited or "retry-after" in answer.headers):
         return Later(reason, _retry_after(answer.headers, now))
     return Refused(f"{reason}. {_ADVICE.get(code, 'Check the connection.')}")
+
+
+def _problem_of(url: str) -> str | None:
+    """Why no request can be made to this URL, or None."""
+    try:
+        port = httpx2.URL(url).port
+    except httpx2.InvalidURL as error:
+        return str(error)
+    return None if port is None or port <= PORT_MAX else f"there is no port {port}"
 
 
 _ADVICE = {

@@ -108,17 +108,21 @@ async def deliver_statuses(bus: Bus, directory: Directory) -> None:
         while True:
             for connection in set(directory.connections) - served:
                 served.add(connection)
-                # One at a time: what waits for its turn again keeps the next from overtaking it.
-                rule = ConsumerRule(
-                    subjects.STATUSES,
-                    f"forge-{connection}",
-                    (f"status.{connection}.*",),
-                    in_flight_max=1,
-                    exclusive=True,
-                )
-                queue: NatsQueue[Status] = NatsQueue(bus, rule, _status)
+                queue: NatsQueue[Status] = NatsQueue(bus, forge_rule(connection), _status)
                 group.create_task(StatusDelivery(queue, sender).serve())
             await asyncio.sleep(NEW_CONNECTIONS_S)
+
+
+def forge_rule(connection: str) -> ConsumerRule:
+    """The outbox of one Connection, as the one who tells its Forge reads it."""
+    return ConsumerRule(
+        subjects.STATUSES,
+        f"forge-{connection}",
+        (f"status.{connection}.*",),
+        # One at a time: what waits for its turn again keeps the next from overtaking it.
+        in_flight_max=1,
+        exclusive=True,
+    )
 
 
 def _status(got: Delivered) -> Status:

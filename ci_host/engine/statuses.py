@@ -23,6 +23,8 @@ from pipelines.turn import Turn
 from webhooks.forge import Refused, SendLater, Sent
 
 STARTED_CACHED_MAX = 1_000
+# After an error of our own in telling a Status: seldom enough to be read, and never given up.
+BROKEN_RETRY_S = 60.0
 
 OF_STEP: dict[StepState, StatusState] = {
     StepState.SUCCEEDED: StatusState.SUCCESS,
@@ -51,7 +53,9 @@ def statuses_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Stat
             )
     for result in turn.results:
         if result.kind is StepKind.GATE and result.state in OF_STEP:
-            said = result.error.message if result.error else "opened"
+            opened = result.state is StepState.SUCCEEDED
+            without = "opened" if opened else "closed before it was answered"
+            said = result.error.message if result.error else without
             context = f"{run_context}/{result.key}"
             yield _status(started, turn, context, OF_STEP[result.state], said, base_url)
     if turn.end is not None:
@@ -159,12 +163,37 @@ class StatusDelivery:
 
     async def _deliver(self, owed: Owed[Status]) -> None:
         status = owed.item
-        match await self._sender.send(status, attempt=owed.times):
+        place = _place_of(status)
+        try:
+            told = await self._sender.send(status, attempt=owed.times)
+        except Exception:  # the edge: one Forge's trouble must not end the host
+            log.exception("status_broke", **place, delay_s=BROKEN_RETRY_S)
+            await owed.later(BROKEN_RETRY_S)
+            return
+        match told:
             case Sent():
                 await owed.done()
             case Refused(reason):
-                log.error("status_refused", context=status.context, reason=reason)
+                log.error("status_refused", **place, reason=reason)
                 await owed.done()
             case SendLater(reason, retry_after_s):
-                log.warning("status_later", reason=reason, delay_s=retry_after_s)
+                log.warning(
+                    "status_later",
+                    **place,
+                    reason=reason,
+                    attempt=owed.times,
+                    delay_s=retry_after_s,
+                )
                 await owed.later(retry_after_s)
+
+
+def _place_of(status: Status) -> dict[str, str]:
+    """All that somebody needs to find the commit, and to tell it by hand."""
+    return {
+        "connection": status.connection,
+        "repo": status.repo_name,
+        "commit": status.commit,
+        "context": status.context,
+        "state": str(status.state),
+        "run": status.target_url,
+    }

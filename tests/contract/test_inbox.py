@@ -1,19 +1,44 @@
 """What every Inbox must do. An adapter takes part by being a parameter of `inbox`."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from ci_host.adapters.nats.stores import NatsInbox
 from pipelines.repo import Delivery, ForgeKind
-from webhooks.inbox import Recorded
+from tests.servers import bus_of, nats_server
+from webhooks.errors import InboxUnavailable
+from webhooks.inbox import Inbox, Recorded
 from webhooks.memory import MemoryInbox
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["memory"])
-def inbox(request):
-    return MemoryInbox()
+@dataclass(frozen=True)
+class Place:
+    """An Inbox, and how to take away what it keeps things in."""
+
+    inbox: Inbox
+    break_down: Callable[[], None]
+
+
+@pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.nats)])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    if request.param == "memory":
+        memory = MemoryInbox()
+        yield Place(memory, lambda: setattr(memory, "available", False))
+        return
+    with nats_server(tmp_path) as server:
+        async with bus_of(server) as bus:
+            yield Place(NatsInbox(bus), server.kill)
+
+
+@pytest.fixture
+def inbox(place: Place) -> Inbox:
+    return place.inbox
 
 
 def delivery(**changes) -> Delivery:
@@ -37,3 +62,34 @@ async def test_another_id_or_connection_is_another_delivery(inbox):
 async def test_of_many_at_once_exactly_one_is_recorded(inbox):
     answers = await asyncio.gather(*(inbox.record(delivery()) for _ in range(20)))
     assert answers.count(Recorded.RECORDED) == 1
+
+
+async def test_a_payload_at_the_cap_of_the_routes_is_recorded(inbox):
+    body = '{"commits": [' + ",".join(['{"message": "a commit like many others"}'] * 600_000) + "]}"
+    assert 24_000_000 < len(body) < 25 * 1024 * 1024
+    assert await inbox.record(delivery(body=body)) is Recorded.RECORDED
+
+
+async def test_what_cannot_be_kept_is_said_and_never_taken_for_kept(place):
+    await place.inbox.record(delivery())
+    place.break_down()
+    both = (place.inbox.record(delivery(id="d-2")), place.inbox.record(delivery()))
+    for answer in await asyncio.gather(*both, return_exceptions=True):
+        assert isinstance(answer, InboxUnavailable)
+
+
+@pytest.mark.nats
+async def test_what_was_recorded_is_there_as_it_came_after_the_server_was_killed(tmp_path):
+    came = [delivery(), delivery(id="d-2", body='{"é": "' + "x" * 300_000 + '"}')]
+    with nats_server(tmp_path) as server:
+        async with bus_of(server) as bus:
+            for one in came:
+                assert await NatsInbox(bus).record(one) is Recorded.RECORDED
+            server.kill()
+    with nats_server(tmp_path) as server:
+        async with bus_of(server, streams=False) as bus:
+            inbox = NatsInbox(bus)
+            for one in came:
+                assert await inbox.get("c", one.id) == one
+                assert await inbox.record(one) is Recorded.DUPLICATE
+            assert await inbox.get("c", "d-3") is None

@@ -8,12 +8,18 @@ import time
 from urllib.parse import quote_plus
 
 import httpx2
+import msgspec
 import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from pipelines.event import Event, EventKind
 from pipelines.repo import Connection, ForgeKind
+from webhooks.errors import Malformed
+from webhooks.forge import Ignored
+from webhooks.manual import MANUAL_EVENT, ManualStart
 from webhooks.memory import MemoryConnections, MemoryInbox
+from webhooks.registry import FORGES, parse_delivery
 from webhooks.routes import BODY_BYTES_MAX, webhook_routes
 from webhooks.signature import sign_standard, standard_key
 
@@ -158,6 +164,49 @@ async def test_events_that_start_nothing_are_answered_with_the_reason_and_not_ke
         assert answer.status_code == 200
         assert answer.json()["ignored"].startswith("ignored, because ")
     assert not inbox.deliveries
+
+
+MANUAL_BODY = msgspec.json.encode(
+    ManualStart(
+        external_id="1",
+        name="a/b",
+        event=Event(kind=EventKind.MANUAL, ref="refs/heads/main", commit="a" * 40, sender="ann"),
+        pipeline="deploy",
+    )
+)
+
+
+@pytest.mark.parametrize("connection", ["hub", "tea", "bare"])
+async def test_nobody_outside_can_start_by_hand_even_with_the_right_secret(connection):
+    """The host's own event name is none of any forge's; its body is none of any event's."""
+    inbox, body = MemoryInbox(), MANUAL_BODY
+    right = signed(body)["x-hub-signature-256"].removeprefix("sha256=")
+    standard = sign_standard("d-1", str(int(NOW)), body, standard_key(SECRET))
+    for event in (MANUAL_EVENT, MANUAL_EVENT.upper(), f" {MANUAL_EVENT}", "push"):
+        headers = signed(
+            body,
+            x_github_event=event,
+            x_gitea_event=event,
+            x_gitea_delivery="d-1",
+            x_gitea_signature=right,
+            webhook_id="d-1",
+            webhook_timestamp=str(int(NOW)),
+            webhook_signature=f"v1,{standard}",
+            webhook_event=event,
+        )
+        answer = await check(inbox, body, headers, connection)
+        assert answer.status_code == (202 if event == "push" or connection == "bare" else 200)
+    # What was kept is a push, which that body is not.
+    (kept,) = inbox.deliveries.values()
+    assert kept.event == "push"
+    with pytest.raises(Malformed):
+        parse_delivery(kept)
+
+
+@pytest.mark.parametrize("kind", list(ForgeKind))
+def test_no_forge_takes_the_hosts_own_event_for_one_of_its_own(kind):
+    assert isinstance(FORGES[kind].ignores(MANUAL_EVENT), Ignored)
+    assert isinstance(FORGES[kind].parse(MANUAL_EVENT, MANUAL_BODY), Ignored)
 
 
 @pytest.mark.parametrize(

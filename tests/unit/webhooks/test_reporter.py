@@ -148,6 +148,26 @@ async def test_what_cannot_be_told_anywhere_is_refused_without_a_request(changes
     assert requests == []
 
 
+@pytest.mark.parametrize("api_url", ["https://tea.example:65536", "https://[::1", "https://a\0b"])
+async def test_an_address_that_cannot_be_called_is_refused_and_says_so(api_url):
+    async with httpx2.AsyncClient() as client:
+        tea = msgspec.structs.replace(TEA, api_url=api_url)
+        sender = StatusSender(MemoryConnections(tea), client, now=lambda: NOW, dice=lambda: 0.0)
+        told = await sender.send(msgspec.structs.replace(STATUS, connection="tea"))
+    assert isinstance(told, Refused)
+    assert "Correct the connection's api_url" in told.reason
+
+
+@pytest.mark.parametrize("token", ["t€ken", "t\u00f6ken"])
+async def test_a_token_that_no_header_can_carry_is_refused_and_not_repeated(token):
+    async with httpx2.AsyncClient() as client:
+        tea = msgspec.structs.replace(TEA, token=token)
+        sender = StatusSender(MemoryConnections(tea), client, now=lambda: NOW, dice=lambda: 0.0)
+        told = await sender.send(msgspec.structs.replace(STATUS, connection="tea"))
+    assert isinstance(told, Refused)
+    assert "set a new one" in told.reason and token not in told.reason
+
+
 def test_the_wait_doubles_from_one_second_to_a_minute_and_never_grows_further():
     full = [backoff_s(n, 0.999999) for n in range(1, 10)]
     assert [round(wait) for wait in full] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
