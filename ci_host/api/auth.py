@@ -32,11 +32,12 @@ def person(request: Request) -> Token:
             raise Problem(403, "Not from our pages", "Send this from Staunch's own page.")
     token = services(request).directory.tokens.get(digest_of_secret(secret)) if secret else None
     if token is None or token.revoked:
+        unknown = "This token is not valid here: it is unknown or revoked. " if secret else ""
         raise Problem(
             401,
             "Who are you?",
-            "Send `Authorization: Bearer <token>`. `staunch up` writes one to token in its data"
-            " directory; an administrator makes more with `staunch token add`.",
+            f"{unknown}Send `Authorization: Bearer <token>`. `staunch up` writes one to token in"
+            " its data directory; an administrator makes more with `staunch token add`.",
         )
     return token
 

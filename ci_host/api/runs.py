@@ -19,6 +19,7 @@ from pipelines.run import FINAL
 
 WAIT_S_MAX = 60.0
 FOLD_LOOKS_MAX = 5
+NAME_CHARS_MAX = 256
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 
@@ -34,9 +35,9 @@ class GateAnswer(BaseModel):
 class SignalBody(BaseModel):
     """`id` is the sender's own: the same id twice is one signal."""
 
-    name: str
+    name: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
     payload: Any = None
-    id: str = ""
+    id: str = Field(default="", max_length=NAME_CHARS_MAX)
 
 
 class CancelBody(BaseModel):

@@ -1,9 +1,11 @@
 """Client: how a command finds its host and talks to it. Errors become sentences and exit codes."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ci_host.supervisor import read_state
 
@@ -46,11 +48,11 @@ class Client:
 
     def post(self, path: str, body: object) -> Any:  # noqa: ANN401 the API's JSON
         """POST JSON, answered with JSON."""
-        return self._call("POST", path, json=body)
+        return self._call("POST", path, content=_encoded(body))
 
     def put(self, path: str, body: object) -> Any:  # noqa: ANN401 the API's JSON
         """PUT JSON, answered with JSON."""
-        return self._call("PUT", path, json=body)
+        return self._call("PUT", path, content=_encoded(body))
 
     def text(self, path: str) -> str:
         """GET, as text."""
@@ -72,12 +74,32 @@ class Client:
             ) from error
         if answer.is_success:
             return answer
+        if answer.status_code == 401:
+            raise ClientError(
+                f"{self.url} does not know this token: give one that is valid there with --token or"
+                " STAUNCH_TOKEN. `staunch up` writes one to the file token of its data directory;"
+                " an administrator makes more with `staunch token add`"
+            )
         raise ClientError(_detail(answer), 4 if answer.status_code == 404 else 1)
 
     @property
     def headers(self) -> dict[str, str]:
         """What every request carries."""
-        return {"Authorization": f"Bearer {self.token}"}
+        return {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+
+
+def run_path(run: str) -> str:
+    """Where the API has a run. Raises ClientError for what cannot be a run's id."""
+    if not run or "/" in run or not run.strip("."):
+        raise ClientError(f"there is no run {run!r}; `staunch runs` lists them", 4)
+    return f"/runs/{quote(run, safe='', errors='replace')}"
+
+
+def _encoded(body: object) -> bytes:
+    try:
+        return json.dumps(body, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError as error:
+        raise ClientError(f"this cannot be sent as JSON: {error}", 2) from error
 
 
 def _detail(answer: "httpx2.Response") -> str:
@@ -109,4 +131,9 @@ def find(server: str | None, token: str | None, data: Path | None) -> Client:
                 f" ({error.strerror})",
                 3,
             ) from error
+    token = token.strip()
+    if not token or not (token.isascii() and token.isprintable()):
+        raise ClientError(
+            "the token of --token or STAUNCH_TOKEN is empty, or no token of Staunch's"
+        )
     return Client(server.rstrip("/"), token)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from ci_host.cli.client import Client, ClientError, find
+from ci_host.cli.client import Client, ClientError, find, run_path
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def show(
 ) -> None:
     """Show one run: why it failed first, then its steps and its timeline."""
     client = find(server, token, data)
-    detail = client.get(f"/runs/{run}")
+    detail = client.get(run_path(run))
     if as_json:
         typer.echo(json.dumps(detail))
         return
@@ -162,7 +162,8 @@ def timeline_rows(run: dict[str, Any]) -> list[tuple[float, str, str]]:
             rows.append((step["started_at"], f"{step['kind']} began", step["key"]))
     if run["finished_at"]:
         rows.append((run["finished_at"], "run ended", run["state"]))
-    return sorted(rows, key=lambda row: row[0])
+    # What caused a Turn and what followed from it have one time, up to how it is rounded.
+    return sorted(rows, key=lambda row: round(row[0], 3))
 
 
 def _timeline(run: dict[str, Any]) -> Table:
@@ -181,7 +182,7 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """Print a run's history, Turn by Turn, as it is stored."""
-    found = find(server, token, data).get(f"/runs/{run}/history")
+    found = find(server, token, data).get(f"{run_path(run)}/history")
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -212,7 +213,7 @@ def logs(
 ) -> None:
     """Print a job's log."""
     client = find(server, token, data)
-    chosen = _choose(client.get(f"/runs/{run}"), job, attempt)
+    chosen = _choose(client.get(run_path(run)), job, attempt)
     if follow:
         _follow(client, chosen)
     else:

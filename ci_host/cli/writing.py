@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import typer
 
-from ci_host.cli.client import ClientError, find
+from ci_host.cli.client import ClientError, find, run_path
 from ci_host.cli.options import DataOption, ServerOption, TokenOption
 
 
@@ -43,10 +43,23 @@ def parsed_inputs(given: list[str]) -> dict[str, Any]:
         if not equals:
             raise ClientError(f"--input {text!r}: write NAME=VALUE", 2)
         try:
-            inputs[name] = json.loads(value)
+            inputs[name] = _json(value)
         except ValueError:
             inputs[name] = value
     return inputs
+
+
+def _json(text: str) -> Any:  # noqa: ANN401 whatever was typed
+    return json.loads(text, parse_constant=_refuse)
+
+
+def _refuse(word: str) -> None:
+    # Python reads NaN and Infinity, which are no JSON.
+    raise ValueError(f"{word} is not in JSON")
+
+
+def _gate_path(run: str, gate: str) -> str:
+    return f"{run_path(run)}/gates/{quote(gate, errors='replace')}"
 
 
 def approve(
@@ -60,7 +73,7 @@ def approve(
 ) -> None:
     """Open a gate."""
     body = {"approved": True, "inputs": parsed_inputs(input_ or []), "comment": comment}
-    answer = find(server, token, data).post(f"/runs/{quote(run)}/gates/{quote(gate)}", body)
+    answer = find(server, token, data).post(_gate_path(run, gate), body)
     typer.echo(f"{answer['by']} approved gate {gate} of run {answer['run']}")
 
 
@@ -74,7 +87,7 @@ def reject(
 ) -> None:
     """Refuse at a gate; the run hears it as GateRejected."""
     body = {"approved": False, "comment": comment}
-    answer = find(server, token, data).post(f"/runs/{quote(run)}/gates/{quote(gate)}", body)
+    answer = find(server, token, data).post(_gate_path(run, gate), body)
     typer.echo(f"{answer['by']} rejected gate {gate} of run {answer['run']}")
 
 
@@ -89,11 +102,11 @@ def signal(
 ) -> None:
     """Send a signal to a run; it is kept if nobody waits for it yet."""
     try:
-        value = json.loads(payload)
+        value = _json(payload)
     except ValueError as error:
         raise ClientError(f"the payload is no JSON: {error}", 2) from error
     body = {"name": name, "payload": value, "id": id_}
-    answer = find(server, token, data).post(f"/runs/{run}/signals", body)
+    answer = find(server, token, data).post(f"{run_path(run)}/signals", body)
     typer.echo(f"signal {name} sent to run {answer['run']}")
 
 
@@ -105,5 +118,5 @@ def cancel(
     token: TokenOption = None,
 ) -> None:
     """Cancel a run; its cleanup code still runs."""
-    answer = find(server, token, data).post(f"/runs/{run}/cancel", {"reason": reason})
+    answer = find(server, token, data).post(f"{run_path(run)}/cancel", {"reason": reason})
     typer.echo(f"run {answer['run']} is told to end")

@@ -5,15 +5,14 @@ written only if nothing came between (the fence on `.in`): so a Gate is answered
 names the reason while the person is still looking.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from ci_host.access import Token, may_open
 from ci_host.ports import Conflict, HistoryStore, StoredInput, StoredTurn
-from pipelines.commands import GateTerms, OpenGate
+from pipelines.commands import GateTerms, OpenGate, Result, StepKind, StepState
 from pipelines.events import (
     SIGNAL_BYTES_MAX,
     CancelRequested,
@@ -22,9 +21,11 @@ from pipelines.events import (
     SignalSent,
 )
 from pipelines.ids import RunId
-from pipelines.run import FINAL
+from pipelines.run import FINAL, RunState
+from pipelines.status import shorten
 
 TRIES_MAX = 20
+SAID_CHARS_MAX = 400
 TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str,
     "int": int,
@@ -73,9 +74,10 @@ class People:
 
     async def answer_gate(self, run: RunId, key: str, who: Token, answer: Answer) -> None:
         """Approve or reject. Raises PersonRefused: unknown, over, answered, not allowed."""
+        _check_sendable("the answer", [answer.inputs, answer.comment])
         for _ in range(TRIES_MAX):
             seen = await self._look(run)
-            gate = self._open_gate(run, key, seen)
+            gate = await self._open_gate(run, key, seen)
             _check_person(gate, who, seen.pending)
             inputs = _checked_inputs(gate.terms, answer.inputs) if answer.approved else {}
             value = GateAnswered(
@@ -94,17 +96,14 @@ class People:
         self, run: RunId, name: str, payload: object, who: Token, id_: str = ""
     ) -> None:
         """Send a Signal; with an `id_` of the caller's own, sending it twice is sending it once."""
-        size = len(msgspec.json.encode(payload))
-        if size > SIGNAL_BYTES_MAX:
-            raise PersonRefused(
-                413, f"the payload has {size:,} bytes, the limit is {SIGNAL_BYTES_MAX:,}"
-            )
+        _check_sendable("the payload", payload)
         await self._living(run)
         value = SignalSent(id=id_ or self._new_id(), name=name, payload=payload, by=who.name)
         await self._history.append_input(run, value)
 
     async def cancel(self, run: RunId, reason: str, who: Token) -> None:
         """Ask the Run to end; its cleanup code still runs."""
+        _check_sendable("the reason", reason)
         await self._living(run)
         value = CancelRequested(id=self._new_id(), by=who.name, reason=reason)
         await self._history.append_input(run, value)
@@ -114,7 +113,7 @@ class People:
             raise PersonRefused(404, f"there is no run {run}; `staunch runs` lists them")
         last = await self._history.last_turn(run)
         if last is not None and last.turn.state in FINAL:
-            raise PersonRefused(409, f"run {run} is over: it {last.turn.state}")
+            raise PersonRefused(409, _is_over(run, last.turn.state))
 
     async def _look(self, run: RunId) -> _Seen:
         if await self._history.started(run) is None:
@@ -126,19 +125,31 @@ class People:
         pending = [given for given in inputs if given.sequence > last.turn.through]
         return _Seen(last, pending, inputs[-1].sequence)
 
-    def _open_gate(self, run: RunId, key: str, seen: _Seen) -> OpenGate:
-        turn = seen.turn.turn
-        if turn.state in FINAL:
-            raise PersonRefused(409, f"run {run} is over: it {turn.state}")
-        gate = next((gate for gate in turn.open.gates if gate.key == key), None)
+    async def _open_gate(self, run: RunId, key: str, seen: _Seen) -> OpenGate:
+        gate = next((gate for gate in seen.turn.turn.open.gates if gate.key == key), None)
         if gate is None:
-            open_now = ", ".join(gate.key for gate in turn.open.gates) or "none"
-            raise PersonRefused(
-                409, f"gate {key!r} of run {run} is not waiting for an answer (open: {open_now})"
-            )
+            raise PersonRefused(409, await self._why_not_open(run, key, seen))
         if gate.terms.due is not None and self._now() >= gate.terms.due:
             raise PersonRefused(409, f"gate {key!r} of run {run} has timed out")
         return gate
+
+    async def _why_not_open(self, run: RunId, key: str, seen: _Seen) -> str:
+        state = seen.turn.turn.state
+        stored = await self._history.read(run)
+        results = (result for turn in stored.turns for result in turn.turn.results)
+        ours = (r for r in results if r.kind is StepKind.GATE and r.key == key)
+        result = next(ours, None)
+        if result is not None:
+            end = f"; {_is_over(run, state)}" if state in FINAL else ""
+            return shorten(_how_it_closed(key, result), SAID_CHARS_MAX) + end
+        if state in FINAL:
+            return _is_over(run, state)
+        gates = ", ".join(gate.key for gate in seen.turn.turn.open.gates)
+        where = f"the run waits at: {gates}" if gates else "the run waits at no gate now"
+        return (
+            f"gate {key!r} of run {run} is not waiting for an answer; {where};"
+            f" `staunch show {run}` says how far it is"
+        )
 
     async def _write(self, run: RunId, value: Input, seen: _Seen) -> bool:
         try:
@@ -157,10 +168,52 @@ def _check_person(gate: OpenGate, who: Token, pending: list[StoredInput]) -> Non
         )
     waiting = [given.input for given in pending]
     answers = [i for i in waiting if isinstance(i, GateAnswered) and i.key == gate.key]
-    if who.name in gate.approved_by or any(given.by == who.name for given in answers):
-        raise PersonRefused(409, f"{who.name} has answered gate {gate.key!r} already")
-    if len(gate.approved_by) + len(answers) >= gate.terms.needed:
-        raise PersonRefused(409, f"gate {gate.key!r} has been answered already")
+    rejected = next((given.by for given in answers if not given.approved), None)
+    if rejected is not None:
+        raise PersonRefused(409, f"gate {gate.key!r} was rejected by {rejected} already")
+    approved = [*gate.approved_by, *(given.by for given in answers)]
+    if len(approved) >= gate.terms.needed:
+        raise PersonRefused(409, _answered_by(gate.key, approved))
+    if who.name in approved:
+        raise PersonRefused(
+            409,
+            f"{who.name} has answered gate {gate.key!r} already: {gate.terms.needed} people must"
+            f" approve it, {len(approved)} did ({', '.join(approved)})",
+        )
+
+
+def _answered_by(key: str, people: list[str]) -> str:
+    return f"gate {key!r} has been answered already: approved by {', '.join(people)}"
+
+
+def _how_it_closed(key: str, result: Result) -> str:
+    said = result.error.message if result.error is not None else ""
+    match result.state:
+        case StepState.SUCCEEDED:
+            return _answered_by(key, result.value["by"])
+        case StepState.FAILED:
+            return f"gate {key!r} has been answered already: {said}"
+        case StepState.TIMED_OUT:
+            return f"{said}: it has timed out"
+        case _:
+            return f"gate {key!r} was closed before it was answered"
+
+
+def _is_over(run: RunId, state: RunState) -> str:
+    how = "was cancelled" if state is RunState.CANCELLED else str(state)
+    return f"run {run} is over: it {how}"
+
+
+def _check_sendable(what: str, value: object) -> None:
+    """Whether it can be kept as JSON that everybody reads alike, and is not too long."""
+    try:
+        size = len(
+            json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+        )
+    except (ValueError, RecursionError) as error:
+        raise PersonRefused(422, f"{what} cannot be kept as JSON: {error}") from error
+    if size > SIGNAL_BYTES_MAX:
+        raise PersonRefused(413, f"{what} has {size:,} bytes, the limit is {SIGNAL_BYTES_MAX:,}")
 
 
 def _checked_inputs(terms: GateTerms, given: dict[str, Any]) -> dict[str, Any]:
@@ -174,5 +227,7 @@ def _checked_inputs(terms: GateTerms, given: dict[str, Any]) -> dict[str, Any]:
         value = given[name]
         is_bool = isinstance(value, bool)
         if not isinstance(value, TYPES[kind]) or (is_bool and kind != "bool"):
-            raise PersonRefused(422, f"input {name!r} must be a {kind}, not {value!r}")
+            # On a command line what reads as JSON is taken as that; a text can be quoted twice.
+            hint = f"; as a text: {json.dumps(json.dumps(value))}" if kind == "str" else ""
+            raise PersonRefused(422, f"input {name!r} must be of type {kind}, not {value!r}{hint}")
     return given

@@ -44,6 +44,5 @@ def _typed(name: str, kind: str, text: str | None) -> Any:  # noqa: ANN401 of th
     try:
         return {"int": int, "float": float}.get(kind, str)(text)
     except ValueError:
-        raise Problem(
-            422, "Not of the right type", f"{name!r} must be a {kind}; {text!r} is none. Go back."
-        ) from None
+        said = f"{name!r} must be of type {kind}; {text!r} is not. Go back."
+        raise Problem(422, "Not of the right type", said) from None

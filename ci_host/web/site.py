@@ -27,9 +27,10 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     """No such path, or not with this method: a problem for machines, a page for people."""
     assert isinstance(error, HTTPException)
     if request.url.path.startswith(FOR_MACHINES):
-        return problems.answer(
-            error.status_code, error.detail, f"{request.url.path} is not in the API; see /docs/api."
-        )
+        said = f"{request.url.path} is not in the API; see /docs/api."
+        if error.status_code not in (404, 405):
+            said = "The request cannot be read: send JSON that is not nested too deeply."
+        return problems.answer(error.status_code, error.detail, said)
     if error.status_code == 404:
         said = "There is no page at this address. The list of runs has links to all that there are."
         return refusal(request, 404, "Nothing here", said)

@@ -30,7 +30,10 @@ from pipelines.ids import RunId, StepKey, job_id
 from pipelines.job import Lease
 from pipelines.repo import Delivery, DeliveryOutcome
 from pipelines.run import FINAL, RunState
+from pipelines.status import shorten
 from pipelines.turn import Turn
+
+WORDS_CHARS_MAX = 500
 
 
 class ProcessStart(msgspec.Struct, frozen=True):
@@ -63,13 +66,18 @@ def summary_of(value: Input) -> str:
         case JobFinished():
             return f"{value.key} #{value.attempt} {value.outcome}"
         case GateAnswered():
-            return f"{value.key} {'approved' if value.approved else 'rejected'} by {value.by}"
+            act = "approved" if value.approved else "rejected"
+            return _with_words(f"{value.key} {act} by {value.by}", value.comment)
         case SignalSent():
             return f"{value.name} by {value.by}"
         case TimerFired():
             return ""
         case CancelRequested():
-            return f"by {value.by}: {value.reason}"
+            return _with_words(f"by {value.by}", value.reason)
+
+
+def _with_words(act: str, words: str) -> str:
+    return act + (f": {shorten(words, WORDS_CHARS_MAX)}" if words else "")
 
 
 def _run_row(started: RunStarted, at: float) -> RunRow:

@@ -158,7 +158,7 @@ async def test_a_rejection_needs_no_inputs(world):
     ("who", "changes", "status", "said"),
     [
         ("ada", {}, 403, "its approvers are @ops"),
-        ("grace", {"input.percent": "many"}, 422, "must be a int"),
+        ("grace", {"input.percent": "many"}, 422, "must be of type int"),
         ("grace", {"key": "other"}, 409, "is not waiting"),
         ("grace", {"decision": ""}, 422, "two buttons"),
     ],
