@@ -51,6 +51,9 @@ bench: $(READY) ## Measure everything, or ONLY=id,id
 	@$(RUN) -m ci_host image
 	@$(RUN) -m tests.bench $(ONLY)
 
+sim: $(READY) ## Simulate: the engine in bad weather, SEEDS=1000 from SEED=0
+	@$(RUN) -m tests.sim $(or $(SEEDS),1000) $(or $(SEED),0)
+
 lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group dev --generate-hashes --universal --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate -q -o requirements.lock

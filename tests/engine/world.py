@@ -72,11 +72,11 @@ class Engine:
             self.slots,
             limits or EngineLimits(),
         )
-        self._task = asyncio.create_task(self.actors.serve())
+        self.task = asyncio.create_task(self.actors.serve())
 
     async def kill(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
         await self.actors.close()
         self.threads.close()
 

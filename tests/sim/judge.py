@@ -1,0 +1,97 @@
+"""Judge: what must hold for every Run of a simulation, whatever the weather was."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from ci_host.ports import StoredHistory
+from pipelines.commands import StepKind, StepState
+from pipelines.ids import RunId, StepKey, job_id
+from pipelines.run import RunState
+
+if TYPE_CHECKING:
+    from tests.sim.play import Told, World
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was wrong with a Run, and the pipeline that it ran."""
+
+    run: RunId
+    source: str
+    wrong: list[str]
+
+
+def judge(stored: StoredHistory, told: "Told", world: "World", is_owed: bool) -> list[str]:
+    """Everything that is wrong with it."""
+    if not stored.turns or stored.turns[-1].turn.end is None:
+        return [f"it hangs after {len(stored.turns)} turns: {_open(stored)}"]
+    wrong = [*_books(stored), *_ending(stored, told), *_jobs(stored, told.run, world)]
+    if stored.armed is not None:
+        wrong.append("a timer is left behind")
+    if is_owed:
+        wrong.append("a wake-up is still owed")
+    return wrong
+
+
+def _open(stored: StoredHistory) -> object:
+    return stored.turns[-1].turn.open if stored.turns else "no turn at all"
+
+
+def _books(stored: StoredHistory) -> list[str]:
+    turns = [kept.turn for kept in stored.turns]
+    wrong = []
+    if [turn.number for turn in turns] != list(range(1, len(turns) + 1)):
+        wrong.append("turns have gaps")
+    consumed = [sequence for turn in turns for sequence in turn.consumed]
+    if len(consumed) != len(set(consumed)):
+        wrong.append("an input was consumed twice")
+    due = [given.sequence for given in stored.inputs if given.sequence <= turns[-1].through]
+    if sorted(consumed) != due:
+        wrong.append("an input was skipped")
+    settled = [
+        (result.key, result.attempt if result.state is StepState.RETRYING else 0)
+        for turn in turns
+        for result in turn.results
+    ]
+    if len(settled) != len(set(settled)):
+        wrong.append("a step has two results")
+    if any(later.now < before.now for before, later in pairwise(turns)):
+        wrong.append("the run's time went back")
+    return wrong
+
+
+def _ending(stored: StoredHistory, told: "Told") -> list[str]:
+    end = stored.turns[-1].turn.end
+    assert end is not None
+    ends = told.author.ends
+    if end.state is RunState.CANCELLED:
+        return [] if told.cancelled else ["it was cancelled, and nobody asked for that"]
+    if end.state is RunState.SUCCEEDED:
+        fits = ends.value is not None and ends.value(end.output)
+        return [] if fits else [f"it returned {end.output!r}, which cannot be"]
+    assert end.error is not None
+    if end.error.type in ends.raises:
+        return []
+    return [f"it failed with {end.error}, but may only with {sorted(ends.raises) or 'nothing'}"]
+
+
+def _jobs(stored: StoredHistory, run: RunId, world: "World") -> list[str]:
+    asked = {
+        job_id(run, StepKey(command.key), command.attempt): command
+        for kept in stored.turns
+        for command in kept.turn.commands
+        if command.kind is StepKind.JOB
+    }
+    wrong = []
+    for job, command in asked.items():
+        offered = any(spec.id == job for spec in world.jobs.offers)
+        wished_away = job in world.jobs.cancelled
+        if not offered and not wished_away:
+            wrong.append(f"job {command.key} was asked for and never offered")
+        if world.worked.get(job, 0) > 1:
+            wrong.append(f"job {command.key} was worked on twice")
+    for job_open in stored.turns[-1].turn.open.jobs:
+        if job_id(run, StepKey(job_open.key), job_open.attempt) not in world.jobs.cancelled:
+            wrong.append(f"job {job_open.key} is not wanted any more, and nobody was told")
+    return wrong

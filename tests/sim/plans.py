@@ -1,0 +1,290 @@
+"""Plans: pipelines made at random from every verb, and the oracle that knows how each must end.
+
+A `Node` writes its code and says what may come of it, given the script of what the world will do:
+which jobs fail, which gates are rejected, which signals come. Where the world's speed decides (the
+first of two failures, say) more than one end is right, and the oracle names them all.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from pipelines.job import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class GateScript:
+    """What people do at a gate: approve, reject, or nothing."""
+
+    approved: bool | None
+    value: int = 0
+
+
+@dataclass(slots=True)
+class Script:
+    """What the world will do, by the leaf's name. Jobs: outcomes by attempt."""
+
+    jobs: dict[str, list[Outcome]] = field(default_factory=dict)
+    gates: dict[str, GateScript] = field(default_factory=dict)
+    signals: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How a node may end: with a value that fits `value`, or with one of these errors.
+
+    `value` None: it always raises. `raises` empty: it never does.
+    """
+
+    value: Callable[[Any], bool] | None
+    raises: frozenset[str] = frozenset()
+
+
+def exactly(value: Any) -> Ends:
+    """It gives this and nothing else."""
+    return Ends(lambda found: bool(found == value))
+
+
+def error(name: str) -> Ends:
+    """It raises this and nothing else."""
+    return Ends(None, frozenset([name]))
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The body of one async function of the pipeline, and how it may end."""
+
+    body: str
+    ends: Ends
+
+
+class Author:
+    """Writes one pipeline: `source` and how its `run` may end."""
+
+    def __init__(self, dice: Random) -> None:
+        self.dice = dice
+        self.script = Script()
+        self._functions: list[str] = []
+        self._leaves = 0
+        top = self._node(depth=self.dice.randrange(1, 4))
+        self.ends = top.ends
+        self._define("run", top, parameters="event, step")
+        self.source = "import asyncio\n\nfrom staunch import *\n\n" + "\n".join(self._functions)
+
+    def _define(self, name: str, node: Node, parameters: str = "step") -> None:
+        self._functions.append(f"async def {name}({parameters}):\n{node.body}\n")
+
+    def _child(self, depth: int) -> tuple[str, Ends]:
+        node = self._node(depth)
+        name = f"f{len(self._functions)}"
+        self._define(name, node)
+        return name, node.ends
+
+    def _node(self, depth: int) -> Node:
+        if depth == 0:
+            return self.dice.choice(LEAVES)(self)
+        return self.dice.choice(BRANCHES)(self, depth - 1)
+
+    def _children(self, depth: int) -> tuple[list[str], list[Ends]]:
+        made = [self._child(depth) for _ in range(self.dice.randrange(1, 4))]
+        return [name for name, _ in made], [ends for _, ends in made]
+
+    def name(self, kind: str) -> str:
+        self._leaves += 1
+        return f"{kind}{self._leaves}"
+
+    # Leaves.
+
+    def do(self) -> Node:
+        name, value = self.name("do"), self.dice.randrange(1000)
+        return _body(f"return await step.do({name!r}, lambda: {value})", exactly(value))
+
+    def do_async(self) -> Node:
+        name, value = self.name("do"), self.dice.randrange(1000)
+        pause = self.dice.choice([0, 1, 90])
+        return Node(
+            f"    async def work():\n        await asyncio.sleep({pause})\n"
+            f"        return {value}\n    return await step.do({name!r}, work)",
+            exactly(value),
+        )
+
+    def do_again(self) -> Node:
+        name, fails, limit = self.name("do"), self.dice.randrange(3), self.dice.randrange(3)
+        ends = exactly("at last") if fails <= limit else error("ValueError")
+        return Node(
+            f"    left = [{fails}]\n    def work():\n        if left[0]:\n"
+            f"            left[0] -= 1\n            raise ValueError('not yet')\n"
+            f"        return 'at last'\n"
+            f"    return await step.do({name!r}, work, retries=Retry({limit}, delay='3s'))",
+            ends,
+        )
+
+    def job(self) -> Node:
+        name, limit = self.name("job"), self.dice.randrange(3)
+        bad = [Outcome.FAILED, Outcome.LOST, Outcome.TIMED_OUT, Outcome.REFUSED]
+        outcomes = [
+            Outcome.SUCCEEDED if self.dice.random() < 0.7 else self.dice.choice(bad)
+            for _ in range(limit + 1)
+        ]
+        self.script.jobs[name] = outcomes
+        for outcome in outcomes:
+            if outcome in (Outcome.SUCCEEDED, Outcome.REFUSED):
+                break
+        ends = exactly(0) if outcome is Outcome.SUCCEEDED else error("JobFailed")
+        call = f"step.job({name!r}, run='true', retries=Retry({limit}, delay='2s'))"
+        return _body(f"return (await {call}).exit_code", ends)
+
+    def gate(self) -> Node:
+        name, value = self.name("gate"), self.dice.randrange(100)
+        approved = self.dice.choice([True, True, False, None])
+        self.script.gates[name] = GateScript(approved, value)
+        ends = {True: exactly(value), False: error("GateRejected"), None: error("GateTimedOut")}
+        limit = ", timeout='30m'" if approved is None else ""
+        call = f"step.gate({name!r}, approvers=['ada'], inputs={{'value': int}}{limit})"
+        return _body(f"return (await {call}).inputs['value']", ends[approved])
+
+    def sleep(self) -> Node:
+        name, seconds = self.name("sleep"), self.dice.choice([0, 1, 45, 600])
+        return _body(f"return await step.sleep({name!r}, {seconds})", exactly(None))
+
+    def wait(self) -> Node:
+        name, value = self.name("wait"), self.dice.randrange(1000)
+        if self.dice.random() < 0.3:
+            body = f"return await step.wait_for_event({name!r}, timeout='20m')"
+            return _body(body, error("StepTimedOut"))
+        self.script.signals[name] = value
+        return _body(f"return await step.wait_for_event({name!r})", exactly(value))
+
+    def too_late(self) -> Node:
+        name, seconds = self.name("never"), self.dice.choice([0, 2, 300])
+        return Node(
+            f"    try:\n        async with asyncio.timeout({seconds}):\n"
+            f"            await step.wait_for_event({name!r})\n"
+            "    except TimeoutError:\n        return 'too late'",
+            exactly("too late"),
+        )
+
+    # Branches.
+
+    def sequence(self, depth: int) -> Node:
+        names, ends = self._children(depth)
+        calls = ", ".join(f"await {name}(step)" for name in names)
+        return _body(f"return [{calls}]", _in_sequence(ends))
+
+    def parallel(self, depth: int) -> Node:
+        names, ends = self._children(depth)
+        fail_fast = self.dice.random() < 0.5
+        body = f"return await step.parallel({_calls(names)}, fail_fast={fail_fast})"
+        return _body(body, _at_once(ends) if fail_fast else _all_ended(ends))
+
+    def gather(self, depth: int) -> Node:
+        names, ends = self._children(depth)
+        return _body(f"return await asyncio.gather({_calls(names)})", _at_once(ends))
+
+    def task_group(self, depth: int) -> Node:
+        names, ends = self._children(depth)
+        made = ", ".join(f"group.create_task({name}(step))" for name in names)
+        found = _at_once(ends)
+        raises = frozenset(["ExceptionGroup"]) if found.raises else frozenset[str]()
+        return Node(
+            f"    async with asyncio.TaskGroup() as group:\n        tasks = [{made}]\n"
+            "    return [task.result() for task in tasks]",
+            Ends(found.value, raises),
+        )
+
+    def caught(self, depth: int) -> Node:
+        name, ends = self._child(depth)
+        fits, raises = ends.value, ends.raises
+        return Node(
+            f"    try:\n        return await {name}(step)\n    except Exception as error:\n"
+            "        return 'caught ' + type(error).__name__",
+            Ends(lambda f: f in [f"caught {n}" for n in raises] or (fits is not None and fits(f))),
+        )
+
+    def cleaned(self, depth: int) -> Node:
+        name, ends = self._child(depth)
+        after, value = self.name("do"), self.dice.randrange(1000)
+        return Node(
+            f"    try:\n        return await {name}(step)\n    finally:\n"
+            f"        await step.do({after!r}, lambda: {value})",
+            ends,
+        )
+
+    def scope(self, depth: int) -> Node:
+        name, ends = self._child(depth)
+        return _body(f"return await {name}(step.scope({self.name('scope')!r}))", ends)
+
+    def repeated(self, depth: int) -> Node:
+        leaf = self.dice.choice([Author.do, Author.do_async, Author.sleep, Author.job])(self)
+        name = f"f{len(self._functions)}"
+        self._define(name, leaf)
+        times = self.dice.randrange(2, 5)
+        body = f"return [await {name}(step) for _ in range({times})]"
+        return _body(body, _in_sequence([leaf.ends] * times))
+
+
+LEAVES: list[Callable[[Author], Node]] = [
+    Author.do,
+    Author.do_async,
+    Author.do_again,
+    Author.job,
+    Author.job,
+    Author.gate,
+    Author.sleep,
+    Author.wait,
+    Author.too_late,
+]
+BRANCHES: list[Callable[[Author, int], Node]] = [
+    Author.sequence,
+    Author.sequence,
+    Author.parallel,
+    Author.gather,
+    Author.task_group,
+    Author.caught,
+    Author.cleaned,
+    Author.scope,
+    Author.repeated,
+]
+
+
+def _body(line: str, ends: Ends) -> Node:
+    return Node("    " + line, ends)
+
+
+def _calls(names: list[str]) -> str:
+    return ", ".join(f"{name}(step)" for name in names)
+
+
+def _list_of(ends: list[Ends]) -> Callable[[Any], bool] | None:
+    fits = [one.value for one in ends]
+    if any(fit is None for fit in fits):
+        return None
+    return lambda found: (
+        isinstance(found, list)
+        and len(found) == len(fits)
+        and all(fit is not None and fit(one) for fit, one in zip(fits, found, strict=True))
+    )
+
+
+def _in_sequence(ends: list[Ends]) -> Ends:
+    raises: frozenset[str] = frozenset()
+    for one in ends:
+        raises |= one.raises
+        if one.value is None:
+            return Ends(None, raises)
+    return Ends(_list_of(ends), raises)
+
+
+def _at_once(ends: list[Ends]) -> Ends:
+    return Ends(_list_of(ends), frozenset[str]().union(*(one.raises for one in ends)))
+
+
+def _all_ended(ends: list[Ends]) -> Ends:
+    breaking = [one for one in ends if one.raises]
+    sure = [one for one in breaking if one.value is None]
+    single = frozenset[str]().union(*(one.raises for one in breaking))
+    if len(sure) > 1:
+        return Ends(None, frozenset(["ExceptionGroup"]))
+    several = frozenset(["ExceptionGroup"]) if len(breaking) > 1 else frozenset[str]()
+    return Ends(_list_of(ends), single | several)

@@ -1,0 +1,279 @@
+"""Play: one seed. Engines that die and race, a Runner and people that do what the script says.
+
+Everything is decided by one stream of dice on one loop without threads: the same seed is the same
+story. `trace` is that story's digest.
+"""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import structlog
+
+from ci_host.access import Token
+from ci_host.adapters.memory.world import MemoryBundles
+from ci_host.engine.people import Answer, People, PersonRefused
+from ci_host.ports import StoredHistory, Unavailable
+from ci_host.tenant.host import TenantHost
+from ci_host.tenant.native import NativeImage
+from pipelines.events import JobFinished
+from pipelines.ids import JobId, RunId
+from pipelines.job import JobSpec, Outcome
+from tests.engine.world import Engine, begin
+from tests.sim.judge import Verdict, judge
+from tests.sim.loop import VirtualLoop
+from tests.sim.plans import Author
+from tests.sim.stores import SimFeed, SimHistory, SimJobs
+from tests.sim.weather import Life, Weather
+
+# No wait of a plan is longer than half an hour, and a clock is set by an hour at most: when nothing
+# has happened for so long, nothing ever will.
+IDLE_MAX_S = 2 * 3600.0
+LOOK_S = 5.0
+ADA = Token(name="ada", digest="")
+
+
+@dataclass(slots=True)
+class Told:
+    """One Run of the simulation, and what its author and the world had in mind."""
+
+    run: RunId
+    author: Author
+    cancelled: bool = False
+
+
+class World:
+    """One seed's world. `play` answers what was wrong with it: an empty list is a pass."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.dice = Random(seed)
+        self.folder = folder
+        self.weather = Weather.of(self.dice)
+        astray = self.dice.choice([0.0, 0.0, 0.1, 0.5])
+        self.history = SimHistory(self.dice, astray)
+        self.jobs = SimJobs(self.history, self._offered)
+        self.bundles = MemoryBundles()
+        self.told: list[Told] = []
+        self.worked: dict[JobId, int] = {}
+        self.sandbox = TenantHost(NativeImage())
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lives = 0
+
+    async def play(self) -> list[Verdict]:
+        """The whole story."""
+        self._go(self.history.keep_time())
+        for engine in range(self.dice.choice([1, 1, 2])):
+            self._go(self._engine(engine))
+        for number in range(self.dice.choice([1, 1, 1, 2, 3])):
+            author = Author(self.dice)
+            run = await begin(self.history, self.bundles, author.source, f"{number}")
+            told = Told(run, author)
+            self.told.append(told)
+            self._go(self._people(told))
+            if self.dice.random() < 0.15:
+                self._go(self._change_of_mind(told))
+        if self.dice.random() < 0.2:
+            self._go(self._set_clock())
+        try:
+            await self._all_over()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._raise_broken()
+        owed = {wake.run for wake in self.history.wakes.owed.values()}
+        return [
+            Verdict(told.run, told.author.source, wrong)
+            for told in self.told
+            if (wrong := judge(await self.stored(told), told, self, told.run in owed))
+        ]
+
+    async def stored(self, told: Told) -> StoredHistory:
+        """The Run's record."""
+        return await self.history.read(told.run)
+
+    def _go(self, coroutine: object) -> None:
+        task = asyncio.ensure_future(coroutine)  # type: ignore[arg-type]
+        self._tasks.add(task)
+
+    def _raise_broken(self) -> None:
+        for task in self._tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    async def _all_over(self) -> None:
+        """Until every Run has ended and nothing is owed, or nothing happens any more."""
+        seen, idle_s = -1, 0.0
+        while idle_s < IDLE_MAX_S:
+            lasts = [await self.history.last_turn(told.run) for told in self.told]
+            ended = all(last is not None and last.turn.end is not None for last in lasts)
+            if ended and not self.history.wakes.owed:
+                return
+            idle_s = idle_s + LOOK_S if self.history.written == seen else 0.0
+            seen = self.history.written
+            await asyncio.sleep(LOOK_S)
+
+    # Engines.
+
+    async def _engine(self, number: int) -> None:
+        while True:
+            self._lives += 1
+            life = Life(f"life-{self._lives}", self.weather)
+            feed = self.history.wakes.feed()
+            engine = self._born(life, feed, number)
+            death = asyncio.ensure_future(life.over.wait())
+            try:
+                await asyncio.wait({death, engine.task}, return_when="FIRST_COMPLETED")
+                assert life.over.is_set(), f"the engine ended by itself: {engine.task}"
+            finally:
+                death.cancel()
+                life.over.set()
+                await engine.kill()
+                self.history.wakes.end(feed)
+            await asyncio.sleep(self.dice.choice([0.0, 0.5, 40.0]))
+
+    def _born(self, life: Life, feed: SimFeed, number: int) -> Engine:
+        folder = self.folder / f"engine-{number}"
+        folder.mkdir(exist_ok=True)
+        return Engine(
+            life.port(self.history),
+            life.port(feed),
+            life.port(self.jobs),
+            life.port(self.bundles),
+            folder,
+            life.name,
+            sandbox=self.sandbox,
+        )
+
+    # Runner.
+
+    def _offered(self, spec: JobSpec) -> None:
+        self._go(self._work(spec))
+
+    async def _work(self, spec: JobSpec) -> None:
+        await asyncio.sleep(self.dice.choice([0.0, 0.01, 5.0]))
+        job = JobId(spec.id)
+        if job in self.jobs.claimed:
+            return
+        self.jobs.claimed.add(job)
+        outcome = Outcome.CANCELLED
+        if job not in self.jobs.cancelled:
+            self.worked[job] = self.worked.get(job, 0) + 1
+            outcome = self._outcome(spec)
+            await asyncio.sleep(self.dice.choice([0.0, 0.2, 30.0, 300.0]))
+            if job in self.jobs.cancelled:
+                outcome = Outcome.CANCELLED
+        code = {Outcome.SUCCEEDED: 0, Outcome.FAILED: 1}.get(outcome)
+        report = JobFinished(
+            job=job, key=spec.key, attempt=spec.attempt, outcome=outcome, exit_code=code
+        )
+        for _ in range(self.dice.choice([1, 1, 1, 2])):
+            await self.history.append_input(RunId(spec.run), report)
+
+    def _outcome(self, spec: JobSpec) -> Outcome:
+        (told,) = [told for told in self.told if told.run == spec.run]
+        return told.author.script.jobs[_leaf(spec.key)][spec.attempt - 1]
+
+    # People.
+
+    def _person(self) -> People:
+        return People(
+            self.history,
+            now=lambda: self.history.now,
+            new_id=lambda: f"{self.dice.getrandbits(64):x}",
+        )
+
+    async def _people(self, told: Told) -> None:
+        for name, value in told.author.script.signals.items():
+            self._go(self._signal(told, name, value))
+        answered: set[str] = set()
+        while True:
+            last = await self.history.last_turn(told.run)
+            if last is not None and last.turn.end is not None:
+                return
+            for gate in last.turn.open.gates if last is not None else []:
+                if gate.key not in answered:
+                    answered.add(gate.key)
+                    self._go(self._answer(told, gate.key))
+            await asyncio.sleep(self.dice.choice([0.3, 4.0, 60.0]))
+
+    async def _answer(self, told: Told, key: str) -> None:
+        script = told.author.script.gates[_leaf(key)]
+        if script.approved is None:
+            return
+        inputs = {"value": script.value} if script.approved else {}
+        for _ in range(self.dice.choice([1, 1, 2])):
+            await asyncio.sleep(self.dice.choice([0.0, 1.0]))
+            with suppress(PersonRefused, Unavailable):
+                await self._person().answer_gate(
+                    told.run, key, ADA, Answer(script.approved, inputs)
+                )
+
+    async def _signal(self, told: Told, name: str, value: object) -> None:
+        await asyncio.sleep(self.dice.choice([0.0, 0.5, 60.0, 900.0]))
+        for _ in range(self.dice.choice([1, 1, 2])):
+            with suppress(PersonRefused):
+                await self._person().signal(told.run, name, value, ADA, f"signal-{name}")
+
+    async def _change_of_mind(self, told: Told) -> None:
+        await asyncio.sleep(self.dice.choice([0.0, 0.2, 20.0, 500.0]))
+        told.cancelled = True
+        with suppress(PersonRefused):
+            await self._person().cancel(told.run, "changed my mind", ADA)
+
+    async def _set_clock(self) -> None:
+        await asyncio.sleep(self.dice.choice([0.0, 1.0, 100.0]))
+        self.history.jump(self.dice.choice([-3600.0, -5.0, 5.0, 3600.0]))
+
+
+def _leaf(key: str) -> str:
+    return key.rpartition("/")[2].partition("#")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What a seed came to: what was wrong, and a digest of everything that was recorded."""
+
+    seed: int
+    verdicts: list[Verdict]
+    trace: str
+    turns: int
+    lives: int
+
+
+def tell_all(seeds: Sequence[int]) -> list[Story]:
+    """Play these, one after another; what the engine says meanwhile is not heard."""
+    structlog.configure(processors=[_unheard])
+    stories = []
+    for seed in seeds:
+        with tempfile.TemporaryDirectory(prefix="staunch-sim-") as folder:
+            stories.append(tell(seed, Path(folder)))
+    return stories
+
+
+def _unheard(*_: object) -> Any:
+    raise structlog.DropEvent
+
+
+def tell(seed: int, folder: Path) -> Story:
+    """Play one seed."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(_tell(seed, folder))
+
+
+async def _tell(seed: int, folder: Path) -> Story:
+    world = World(seed, folder)
+    verdicts = await world.play()
+    trace = hashlib.sha256()
+    turns = 0
+    for told in world.told:
+        stored = await world.stored(told)
+        turns += len(stored.turns)
+        trace.update(repr((stored.inputs, [(t.sequence, t.turn) for t in stored.turns])).encode())
+    return Story(seed, verdicts, trace.hexdigest()[:16], turns, world._lives)
