@@ -22,10 +22,12 @@ import structlog
 
 from ci_host.adapters.nats.bus import connect
 from ci_host.adapters.nats.server import (
+    PAYLOAD_BYTES_MAX,
     EmbeddedServer,
     ServerError,
     ServerSettings,
     die_with_parent,
+    lock_store,
 )
 from ci_host.adapters.nats.streams import ensure_streams
 from ci_host.settings import PROCESS_VARIABLE, ProcessSettings, Settings, encode
@@ -33,6 +35,8 @@ from ci_host.settings import PROCESS_VARIABLE, ProcessSettings, Settings, encode
 PAUSE_S_FIRST = 0.1
 PAUSE_S_MAX = 10.0
 PAUSE_S_SERVER = 1.0
+HEALTH_S = 2.0
+HEALTH_S_MAX = 60.0
 STEADY_S = 5.0
 # What a supervisor that was killed has left behind is ending, and still holds its ports.
 PORT_WAIT_S = 5.0
@@ -80,11 +84,13 @@ class Supervisor:
         tasks: list[asyncio.Task[None]] = []
         try:
             self._prepare()
-            await self._make_streams()
+            if not await self._has_streams():
+                return
             self._children = self._plan()
             tasks = [asyncio.create_task(self._keep(child)) for child in self._children]
             if self._server is not None:
                 tasks.append(asyncio.create_task(self._keep_server()))
+                tasks.append(asyncio.create_task(self._keep_storing()))
             await self._until_told(tasks)
         finally:
             for task in tasks:
@@ -116,7 +122,10 @@ class Supervisor:
                 f"the data directory {data} cannot be used: {error.strerror}; choose another with"
                 " --data"
             ) from error
-        if not self._settings.nats_url:
+        if self._settings.nats_url:
+            # For as long as this process lives; with an embedded server its store's lock does it.
+            lock_store(data)
+        else:
             kept = _kept_port(data / "nats-port")
             chosen = self._settings.nats_port
             self._start_server(chosen or kept, is_wished=not chosen)
@@ -135,9 +144,27 @@ class Supervisor:
         with suppress(OSError):
             (self._settings.data / "nats-port").write_text(self._nats_url.rpartition(":")[2])
 
+    async def _has_streams(self) -> bool:
+        """Make them. False: we were told to stop before they were there."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        making = asyncio.create_task(self._make_streams())
+        await asyncio.wait({stopping, making}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if making.done():
+            making.result()
+            return True
+        making.cancel()
+        await asyncio.wait({making})
+        return False
+
     async def _make_streams(self) -> None:
         bus = await connect(self._nats_url, name="supervisor")
         try:
+            if bus.client.max_payload < PAYLOAD_BYTES_MAX:
+                raise ServerError(
+                    f"the nats-server at {self._nats_url.rpartition('@')[2]} takes no more than"
+                    f" {bus.client.max_payload:,} bytes in a message; set its max_payload to 8MB"
+                )
             await ensure_streams(bus.js, self._settings.shards)
         finally:
             await bus.close()
@@ -158,6 +185,24 @@ class Supervisor:
                 log.error("nats_server_does_not_start", reason=str(error))  # noqa: TRY400
                 await asyncio.sleep(PAUSE_S_SERVER)
             self._tell_state()
+
+    async def _keep_storing(self) -> None:
+        """End a server that met a full disk, once there is room again: it is started anew."""
+        pause, was_stuck = HEALTH_S, False
+        while True:
+            await asyncio.sleep(pause)
+            server, pid = self._server, self._server_pid
+            if server is None or pid is None:
+                continue
+            is_stuck = await asyncio.to_thread(server.is_stuck)
+            if not is_stuck:
+                pause = HEALTH_S
+            elif was_stuck and pid == self._server_pid:
+                log.error("nats_server_cannot_store", action="it is started anew")
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+                pause = min(pause * 2, HEALTH_S_MAX)
+            was_stuck = is_stuck
 
     def _plan(self) -> list[Child]:
         settings = self._settings
@@ -282,9 +327,11 @@ def _refuse_taken_port(host: str, port: int) -> None:
                 return
         except OSError as error:
             if time.monotonic() > deadline:
+                # Python adds the address to the reason, which says it a second time.
+                reason = str(error.strerror).partition(" (while ")[0]
                 raise ServerError(
-                    f"the host cannot listen on {host} port {port}: {error.strerror}; end what"
-                    " does, or choose another with --port"
+                    f"the host cannot listen on {host} port {port}: {reason}; end what listens"
+                    " there, or choose another with --port"
                 ) from error
             time.sleep(0.05)
 

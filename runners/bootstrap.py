@@ -45,6 +45,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     drain: bool = False
 
 
+class LineLogger(structlog.PrintLogger):
+    """A line that cannot be written is lost: nobody may die of telling that the disk is full."""
+
+    def msg(self, message: str) -> None:
+        with contextlib.suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
 def configure_logging() -> None:
     """One line for each event, to stderr: for people on a terminal, else JSON."""
     line: structlog.typing.Processor = structlog.processors.JSONRenderer()
@@ -58,7 +69,7 @@ def configure_logging() -> None:
             line,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: LineLogger(sys.stderr),
     )
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 import structlog
 import uvloop
 
+from ci_host.log_lines import line_logger
 from ci_host.settings import PROCESS_VARIABLE, ProcessSettings, decode
 
 
@@ -41,7 +42,7 @@ def configure_logging() -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=line_logger,
     )
 
 

@@ -17,6 +17,7 @@ from ci_host.adapters.nats.server import ServerError, find_binary
 from ci_host.adapters.wasm.image import is_provided
 from ci_host.cli.client import ClientError, default_data
 from ci_host.cli.options import DataOption, JsonOption
+from ci_host.log_lines import line_logger
 from ci_host.ports import Unavailable
 from ci_host.settings import HTTP_PORT_DEFAULT, Settings
 from ci_host.supervisor import RunningState, Supervisor, read_state
@@ -86,7 +87,7 @@ def up(
     _build_image(settings.cache)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=line_logger,
     )
     supervisor = Supervisor(settings, _once(lambda state: _say_ready(settings, state)))
     try:

@@ -5,6 +5,7 @@ Connection and one message at a time, tells the Forge in order. A Forge that is 
 gets everything when it is back.
 """
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from ci_host.ports import HistoryStore, Owed, Queue, StatusOutbox, TurnNews
+from ci_host.ports import HistoryStore, Owed, Queue, StatusOutbox, TurnNews, Unavailable
 from pipelines.commands import GateTerms, StepKind, StepState
 from pipelines.events import RunStarted
 from pipelines.failure import Failure
@@ -25,6 +26,8 @@ from webhooks.forge import Refused, SendLater, Sent
 STARTED_CACHED_MAX = 1_000
 # After an error of our own in telling a Status: seldom enough to be read, and never given up.
 BROKEN_RETRY_S = 60.0
+# While the outbox takes nothing.
+OUTBOX_RETRY_S = 1.0
 
 OF_STEP: dict[StepState, StatusState] = {
     StepState.SUCCEEDED: StatusState.SUCCESS,
@@ -121,8 +124,19 @@ class StatusReporter:
     async def serve(self) -> None:
         """Report for ever. A Turn is done when its Statuses are in the outbox."""
         async for owed in self._turns:
-            await self._report(owed.item)
+            # Tried again here and not brought again later: no Status may overtake another.
+            while not await self._is_reported(owed.item):
+                await owed.extend()
+                await asyncio.sleep(OUTBOX_RETRY_S)
             await owed.done()
+
+    async def _is_reported(self, news: TurnNews) -> bool:
+        try:
+            await self._report(news)
+        except Unavailable as error:
+            log.warning("status_not_kept", run=news.run, reason=str(error))
+            return False
+        return True
 
     async def _report(self, news: TurnNews) -> None:
         started = await self._start_of(news.run)

@@ -41,13 +41,14 @@ def free_port() -> int:
 
 
 class Installation:
-    """One data directory, and whatever runs from it."""
+    """One data directory, and whatever runs from it. `wrapper` is a command that runs the host."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, wrapper: tuple[str, ...] = ()) -> None:
         self.data = folder / "data"
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._options = [*options, "--port", str(port)]
+        self._wrapper = wrapper
         self._output = folder / "up.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.token = ""
@@ -59,7 +60,7 @@ class Installation:
 
     def launch(self) -> None:
         """Start it, and wait for nothing."""
-        command = [sys.executable, "-m", "ci_host", "up", *self._options]
+        command = [*self._wrapper, sys.executable, "-m", "ci_host", "up", *self._options]
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
                 command, stdout=output, stderr=output, env=self._environment()
@@ -133,7 +134,7 @@ class Installation:
     def command(self, *arguments: str, token: str = "") -> "subprocess.CompletedProcess[str]":
         """Run a command against it, whatever comes of it."""
         return subprocess.run(
-            [sys.executable, "-m", "ci_host", *arguments],
+            [*self._wrapper, sys.executable, "-m", "ci_host", *arguments],
             capture_output=True,
             text=True,
             env=self._environment() | ({"STAUNCH_TOKEN": token} if token else {}),

@@ -221,10 +221,10 @@ def delivery_of(installed: Installed, repo: Registered, number: int = 1) -> dict
 
 
 @contextmanager
-def installed(folder: Path) -> Iterator[Installed]:
+def installed(folder: Path, *options: str, wrapper: tuple[str, ...] = ()) -> Iterator[Installed]:
     """Start one, and end it. `folder` must be one that other users may enter."""
     with RecordingForge() as forge:
-        installation = Installation(folder, "--slots", "3")
+        installation = Installation(folder, "--slots", "3", *options, wrapper=wrapper)
         installation.start()
         try:
             here = Installed(folder, installation, forge)

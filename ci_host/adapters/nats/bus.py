@@ -221,10 +221,14 @@ async def connect(url: str, *, name: str, timeout_s: float = CONNECT_TIMEOUT_S) 
     """Connect and stay connected. Raises Unavailable if there is no connection in time."""
 
     last: list[str] = []
+    connecting = asyncio.current_task()
 
     async def on_error(error: Exception) -> None:
         last[:] = [str(error) or type(error).__name__]
         log.debug("nats_error", error=repr(error))
+        # A try that fails in the moment of a cancellation swallows it, and the next try begins.
+        if connecting is not None and connecting.cancelling():
+            raise asyncio.CancelledError
 
     bus = Bus(Client(), name)
     try:
@@ -243,7 +247,13 @@ async def connect(url: str, *, name: str, timeout_s: float = CONNECT_TIMEOUT_S) 
                 reconnected_cb=bus.reconnected,
                 ping_interval=20,
             )
-    except (NatsError, OSError, TimeoutError) as error:
+    except NatsError as error:
+        # Whatever a server does is tried again. This URL cannot be read, and nothing was opened.
+        shown = url.rpartition("@")[2]
+        raise Unavailable(
+            f"{shown!r} is no URL of a nats-server ({error}); write nats://<token>@<host>:<port>"
+        ) from error
+    except (OSError, TimeoutError) as error:
         await bus.close()
         said = last[0] if last else str(error) or type(error).__name__
         raise Unavailable(

@@ -23,6 +23,7 @@ from pipelines.codec import Undecodable
 
 EXPIRES_S = 30
 RETRY_S = 0.2
+ENSURE_RETRY_S = 1.0
 ACK_WAIT_S = 30.0
 
 T = TypeVar("T")
@@ -85,7 +86,20 @@ class Consumer:
         self._rule = rule
 
     async def ensure(self) -> None:
-        """Create the durable consumer if it is missing; made anew it would lose its floor."""
+        """Create the durable consumer if it is missing; made anew it would lose its floor.
+
+        A server that cannot now, because its disk is full, is waited for: others use this process.
+        """
+        while True:
+            try:
+                return await self._ensure()
+            except NatsError as error:
+                rule = self._rule
+                reason = getattr(error, "description", None) or repr(error)
+                log.warning("consumer_later", stream=rule.stream, name=rule.name, reason=reason)
+                await asyncio.sleep(ENSURE_RETRY_S)
+
+    async def _ensure(self) -> None:
         js, rule = self._bus.js, self._rule
         try:
             if rule.start_after is None:

