@@ -47,7 +47,10 @@ def probe(data: Path | None, *, uid_base: int) -> list[Finding]:
     bwrap = find_bwrap()
     findings = [_bwrap_found(bwrap)]
     if bwrap is not None:
-        findings += [_namespaces(bwrap, uid_base), _uid_drop(bwrap, uid_base)]
+        namespaces = _namespaces(bwrap, uid_base)
+        findings.append(namespaces)
+        if namespaces.ok:
+            findings.append(_uid_drop(bwrap, uid_base))
     if data is not None:
         findings.append(_workspace(data))
     return [*findings, _program("git"), _program("sh")]

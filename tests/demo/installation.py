@@ -107,13 +107,13 @@ class Installation:
         """Whether the supervisor is gone."""
         return self._process is None or self._process.poll() is not None
 
-    def stop(self) -> None:
-        """End it as Ctrl-C does."""
+    def stop(self) -> int:
+        """End it as Ctrl-C does; answers its exit code."""
         if self._process is None:
-            return
+            return 0
         self._process.terminate()
         try:
-            self._process.wait(30)
+            return self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
