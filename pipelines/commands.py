@@ -19,6 +19,7 @@ class StepKind(StrEnum):
     GATE = "gate"
     SLEEP = "sleep"
     WAIT = "wait"
+    ROLLBACK = "rollback"
 
 
 class StepState(StrEnum):
@@ -46,7 +47,8 @@ class GateTerms(msgspec.Struct, frozen=True, kw_only=True):
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One wish of the plan. `kind` says which of the optional parts is there.
 
-    job: `attempt`, `request` · gate: `gate` · sleep: `due` · wait: `signal`, `due` · do: none.
+    job: `attempt`, `request` · gate: `gate` · sleep: `due` · wait: `signal`, `due` · do, rollback:
+    none.
     A Job's second Attempt is a command of its own with the same key.
     """
 

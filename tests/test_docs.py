@@ -182,7 +182,9 @@ def test_every_verb_has_a_section_with_an_example_that_uses_it(verb: str) -> Non
     assert verb in used
 
 
-@pytest.mark.parametrize("title", ["shell", "Retry", "Triggers", "The event", "Errors", "asyncio"])
+@pytest.mark.parametrize(
+    "title", ["shell", "Retry", "Rollback", "Triggers", "The event", "Errors", "asyncio"]
+)
 def test_what_else_an_author_needs_has_a_section(title: str) -> None:
     assert section(GUIDE / "pipelines.md", title)
 

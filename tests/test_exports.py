@@ -34,8 +34,19 @@ SDK = [
     "shell",
 ]
 PARAMETERS = {
-    "do": ["name", "fn", "args", "retries", "timeout"],
-    "job": ["name", "run", "env", "cwd", "timeout", "retries", "pool", "volumes", "checkout"],
+    "do": ["name", "fn", "args", "retries", "timeout", "rollback"],
+    "job": [
+        "name",
+        "run",
+        "env",
+        "cwd",
+        "timeout",
+        "retries",
+        "pool",
+        "volumes",
+        "checkout",
+        "rollback",
+    ],
     "gate": ["name", "approvers", "needed", "inputs", "timeout", "message"],
     "sleep": ["name", "duration"],
     "sleep_until": ["name", "when"],

@@ -14,6 +14,7 @@ from typing import Any
 from staunch.event import Event
 from staunch.ledger import Site
 from staunch.loop import PlanLoop
+from staunch.rollback import roll_back
 from staunch.step import Step
 
 from pipelines.guest.failures import failure_of
@@ -45,6 +46,8 @@ class Driver:
         self._loop.now = at
         self._books = Books(seed, self._loop, files)
         self._main: asyncio.Task[Any] | None = None
+        self._ending: dict[str, Any] | None = None
+        self._rollbacks: asyncio.Task[None] | None = None
         self._over = False
         self._end: dict[str, Any] | None = None
         self._cancels: set[str] = set()
@@ -79,7 +82,7 @@ class Driver:
         try:
             coroutine = self._plan(event, step)
         except Exception as error:  # noqa: BLE001 - e.g. a run() with other parameters
-            self._finish("failed", error=failure_of(error, self._files))
+            self._finish(self._failed(error))
             return
         self._main = self._loop.create_task(coroutine, context=Context(), name="run")
 
@@ -97,9 +100,9 @@ class Driver:
             return
         self._cancels.add(body["id"])
         if self._main is None:
-            self._finish("cancelled")
+            self._finish({"state": "cancelled"})
         else:
-            self._main.cancel()
+            (self._rollbacks or self._main).cancel()
 
     def _halt(self, breach: BaseException) -> None:
         self._loop.halted = breach
@@ -107,12 +110,22 @@ class Driver:
     def _check_end(self) -> None:
         if self._over:
             return
-        if self._loop.halted is None and self._main is not None and self._main.done():
+        main = self._main
+        if self._ending is None and self._is_done(main):
             self._cancel_rest()
-        if self._loop.halted is not None:
-            self._finish("failed", error=failure_of(self._loop.halted, self._files))
-        elif self._main is not None and self._main.done():
-            self._finish_main(self._main)
+            if self._loop.halted is None:
+                assert main is not None, "it is done"
+                self._ending = self._ending_of(main)
+                self._begin_rollbacks()
+        if self._ending is None:
+            if self._loop.halted is not None:
+                self._finish(self._failed(self._loop.halted))
+        elif self._rollbacks is None or self._rollbacks.done() or self._loop.halted is not None:
+            self._cancel_rest()
+            self._finish(self._ending)
+
+    def _is_done(self, main: "asyncio.Task[Any] | None") -> bool:
+        return self._loop.halted is None and main is not None and main.done()
 
     def _cancel_rest(self) -> None:
         for _ in range(CANCEL_ROUNDS_MAX):
@@ -123,32 +136,38 @@ class Driver:
                 task.cancel()
             self._loop.settle()
 
-    def _finish_main(self, main: "asyncio.Task[Any]") -> None:
+    def _begin_rollbacks(self) -> None:
+        """What succeeded is undone in what is left of the Run; how that ends is known already."""
+        assert self._ending is not None, "the plan is over"
+        if self._ending["state"] == "succeeded" or not self._books.owes():
+            return
+        coroutine = roll_back(self._books, lambda path: Step(self._books, path))
+        self._rollbacks = self._loop.create_task(coroutine, context=Context(), name="rollbacks")
+        self._loop.settle()
+
+    def _ending_of(self, main: "asyncio.Task[Any]") -> dict[str, Any]:
         error = None if main.cancelled() else main.exception()
         forgotten = self._books.never_awaited()
         if self._cancels:
-            failure = None if error is None else failure_of(error, self._files)
-            self._finish("cancelled", error=failure)
-        elif main.cancelled():
-            reason = asyncio.CancelledError("the plan cancelled its own main task")
-            self._finish("failed", error=failure_of(reason, self._files))
-        elif error is not None:
-            self._finish("failed", error=failure_of(error, self._files))
-        elif forgotten is not None:
-            self._finish("failed", error=_forgotten(*forgotten))
-        else:
-            self._finish_succeeded(main.result())
-
-    def _finish_succeeded(self, output: Any) -> None:
+            return {**(self._failed(error) if error is not None else {}), "state": "cancelled"}
+        if main.cancelled():
+            return self._failed(asyncio.CancelledError("the plan cancelled its own main task"))
+        if error is not None:
+            return self._failed(error)
+        if forgotten is not None:
+            return {"state": "failed", "error": _forgotten(*forgotten)}
         try:
-            self._finish("succeeded", output=plain(output, "what run() returned"))
-        except (TypeError, ValueError) as error:
-            self._finish("failed", error=failure_of(error, self._files))
+            output = plain(main.result(), "what run() returned")
+        except (TypeError, ValueError) as wrong:
+            return self._failed(wrong)
+        return {"state": "succeeded", **({} if output is None else {"output": output})}
 
-    def _finish(self, state: str, **parts: Any) -> None:
+    def _failed(self, error: BaseException) -> dict[str, Any]:
+        return {"state": "failed", "error": failure_of(error, self._files)}
+
+    def _finish(self, end: dict[str, Any]) -> None:
         self._over = True
-        kept = {name: value for name, value in parts.items() if value is not None}
-        self._end = {"state": state, **kept}
+        self._end = end
         self._books.never_awaited()
         self._books.end()
         for task in self._loop.unfinished():

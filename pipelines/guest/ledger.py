@@ -11,6 +11,7 @@ from typing import Any
 from staunch.errors import LimitBreached
 from staunch.ledger import Site
 from staunch.loop import PlanLoop
+from staunch.undo import Undo
 
 from pipelines.guest.failures import failure_of
 from pipelines.guest.gates import Tally
@@ -25,6 +26,7 @@ class _Job:
     attempt: int
     report: "asyncio.Future[Report]"
     cancelling: bool = False
+    late: Callable[[Report], None] | None = None
 
 
 @dataclass(slots=True)
@@ -53,6 +55,9 @@ class Books:
         self._counts: dict[str, int] = {}
         self._steps = 0
         self._jobs: dict[str, _Job] = {}
+        self._jobs_gone: asyncio.Future[None] | None = None
+        self._owed: list[Undo] = []
+        self._is_undoing = False
         self._gates: dict[str, _Gate] = {}
         self._waits: dict[str, _Wait] = {}
         self._signals: dict[str, deque[Report]] = {}
@@ -117,10 +122,27 @@ class Books:
         self._jobs[key] = _Job(attempt, self._loop.create_future())
         return self._jobs[key].report
 
-    def drop_job(self, key: str) -> None:
+    def drop_job(self, key: str, late: Callable[[Report], None] | None = None) -> None:
         """Want its end."""
         if key in self._jobs:
             self._jobs[key].cancelling = True
+            self._jobs[key].late = late
+
+    async def wait_jobs_gone(self) -> None:
+        """Until nothing that was cancelled is worked on."""
+        while any(job.cancelling for job in self._jobs.values()):
+            self._jobs_gone = self._loop.create_future()
+            await self._jobs_gone
+
+    def owe(self, undo: Undo) -> None:
+        """One more to call; what a rollback does is not itself undone."""
+        if not self._is_undoing:
+            self._owed.append(undo)
+
+    def next_undo(self) -> Undo | None:
+        """Last first."""
+        self._is_undoing = True
+        return self._owed.pop() if self._owed else None
 
     def open_gate(self, key: str, terms: dict[str, Any]) -> "asyncio.Future[Report]":
         """Want answers."""
@@ -164,6 +186,10 @@ class Books:
         del self._jobs[report["key"]]
         if not job.report.done():
             job.report.set_result(report)
+        elif job.late is not None:
+            job.late(report)
+        if self._jobs_gone is not None and not self._jobs_gone.done():
+            self._jobs_gone.set_result(None)
 
     def gate_answered(self, answer: Report) -> None:
         """A person's answer."""
@@ -180,6 +206,10 @@ class Books:
             return
         self._signals_seen.add(signal["id"])
         self._deliver(signal["name"], {"payload": signal.get("payload")})
+
+    def owes(self) -> bool:
+        """Whether there is anything to undo, or may be when a cancelled job has reported."""
+        return bool(self._owed) or any(job.late is not None for job in self._jobs.values())
 
     def end(self) -> None:
         """The Run is over: every job's end is wanted, and nothing else."""

@@ -47,9 +47,13 @@ async def wait():
     return 1
 
 
+async def undo(step, result):
+    print(result)
+
+
 async def run(event, step):
     print("warm", event.branch, Target("x", Level.HIGH))
-    await step.do("describe", describe, "v1.2")
+    await step.do("describe", describe, "v1.2", rollback=undo)
     try:
         await step.do("fail", describe, "x", retries=Retry(0))
     except ValueError:

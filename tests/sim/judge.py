@@ -27,6 +27,7 @@ def judge(stored: StoredHistory, told: "Told", world: "World", is_owed: bool) ->
     if not stored.turns or stored.turns[-1].turn.end is None:
         return [f"it hangs after {len(stored.turns)} turns: {_open(stored)}"]
     wrong = [*_books(stored), *_ending(stored, told), *_jobs(stored, told.run, world)]
+    wrong += _rollbacks(stored, told)
     if stored.armed is not None:
         wrong.append("a timer is left behind")
     if is_owed:
@@ -74,6 +75,39 @@ def _ending(stored: StoredHistory, told: "Told") -> list[str]:
     if end.error.type in ends.raises:
         return []
     return [f"it failed with {end.error}, but may only with {sorted(ends.raises) or 'nothing'}"]
+
+
+def _rollbacks(stored: StoredHistory, told: "Told") -> list[str]:
+    turns = [kept.turn for kept in stored.turns]
+    settled = [result for turn in turns for result in turn.results]
+    undone = [
+        command.key.removesuffix("/rollback")
+        for turn in turns
+        for command in turn.commands
+        if command.kind is StepKind.ROLLBACK
+    ]
+    end = turns[-1].end
+    if end is not None and end.state is RunState.SUCCEEDED:
+        return ["it succeeded and was undone"] if undone else []
+    owed = [
+        result.key
+        for result in settled
+        if result.state is StepState.SUCCEEDED and leaf(result.key) in told.author.undoable
+    ]
+    # A job that succeeded although it was cancelled is undone as well, and before the others.
+    late = {result.key for result in settled if result.state is StepState.CANCELLED}
+    wrong = []
+    if [key for key in undone if key not in late] != owed[::-1]:
+        wrong.append(f"{owed} had succeeded, and {undone} were undone")
+    over = [result.key for result in settled if result.kind is StepKind.ROLLBACK]
+    if sorted(over) != sorted(f"{key}/rollback" for key in undone):
+        wrong.append(f"of the rollbacks of {undone} only {over} are over")
+    return wrong
+
+
+def leaf(key: str) -> str:
+    """The name that the plan's author gave a Step."""
+    return key.rpartition("/")[2].partition("#")[0]
 
 
 def _jobs(stored: StoredHistory, run: RunId, world: "World") -> list[str]:

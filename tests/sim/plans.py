@@ -65,6 +65,7 @@ class Author:
     def __init__(self, dice: Random) -> None:
         self.dice = dice
         self.script = Script()
+        self.undoable: set[str] = set()
         self._functions: list[str] = []
         self._leaves = 0
         top = self._node(depth=self.dice.randrange(1, 4))
@@ -94,18 +95,36 @@ class Author:
         self._leaves += 1
         return f"{kind}{self._leaves}"
 
+    def _rollback(self, name: str) -> str:
+        """The option for this leaf, often none. What a rollback does changes no Run's end."""
+        if self.dice.random() < 0.6:
+            return ""
+        self.undoable.add(name)
+        undo, inner = f"f{len(self._functions)}", self.name("undo")
+        outcomes = [Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.FAILED, Outcome.LOST]
+        self.script.jobs[inner] = [self.dice.choice(outcomes)]
+        lines = [
+            f"await step.job({inner!r}, run='true')",
+            f"await step.do({inner!r}, lambda: repr(result))",
+            f"await step.sleep({inner!r}, 40)",
+            "raise ValueError('no way back')",
+        ]
+        self._define(undo, Node("    " + self.dice.choice(lines), exactly(None)), "step, result")
+        return f", rollback={undo}"
+
     # Leaves.
 
     def do(self) -> Node:
         name, value = self.name("do"), self.dice.randrange(1000)
-        return _body(f"return await step.do({name!r}, lambda: {value})", exactly(value))
+        undo = self._rollback(name)
+        return _body(f"return await step.do({name!r}, lambda: {value}{undo})", exactly(value))
 
     def do_async(self) -> Node:
         name, value = self.name("do"), self.dice.randrange(1000)
-        pause = self.dice.choice([0, 1, 90])
+        pause, undo = self.dice.choice([0, 1, 90]), self._rollback(name)
         return Node(
             f"    async def work():\n        await asyncio.sleep({pause})\n"
-            f"        return {value}\n    return await step.do({name!r}, work)",
+            f"        return {value}\n    return await step.do({name!r}, work{undo})",
             exactly(value),
         )
 
@@ -132,7 +151,8 @@ class Author:
             if outcome in (Outcome.SUCCEEDED, Outcome.REFUSED):
                 break
         ends = exactly(0) if outcome is Outcome.SUCCEEDED else error("JobFailed")
-        call = f"step.job({name!r}, run='true', retries=Retry({limit}, delay='2s'))"
+        retries = f"retries=Retry({limit}, delay='2s')"
+        call = f"step.job({name!r}, run='true', {retries}{self._rollback(name)})"
         return _body(f"return (await {call}).exit_code", ends)
 
     def gate(self) -> Node:

@@ -26,7 +26,7 @@ from pipelines.events import JobFinished
 from pipelines.ids import JobId, RunId
 from pipelines.job import JobSpec, Outcome
 from tests.engine.world import Engine, begin
-from tests.sim.judge import Verdict, judge
+from tests.sim.judge import Verdict, judge, leaf
 from tests.sim.loop import VirtualLoop
 from tests.sim.plans import Author
 from tests.sim.stores import SimFeed, SimHistory, SimJobs
@@ -178,7 +178,7 @@ class World:
 
     def _outcome(self, spec: JobSpec) -> Outcome:
         (told,) = [told for told in self.told if told.run == spec.run]
-        return told.author.script.jobs[_leaf(spec.key)][spec.attempt - 1]
+        return told.author.script.jobs[leaf(spec.key)][spec.attempt - 1]
 
     # People.
 
@@ -204,7 +204,7 @@ class World:
             await asyncio.sleep(self.dice.choice([0.3, 4.0, 60.0]))
 
     async def _answer(self, told: Told, key: str) -> None:
-        script = told.author.script.gates[_leaf(key)]
+        script = told.author.script.gates[leaf(key)]
         if script.approved is None:
             return
         inputs = {"value": script.value} if script.approved else {}
@@ -230,10 +230,6 @@ class World:
     async def _set_clock(self) -> None:
         await asyncio.sleep(self.dice.choice([0.0, 1.0, 100.0]))
         self.history.jump(self.dice.choice([-3600.0, -5.0, 5.0, 3600.0]))
-
-
-def _leaf(key: str) -> str:
-    return key.rpartition("/")[2].partition("#")[0]
 
 
 @dataclass(frozen=True, slots=True)

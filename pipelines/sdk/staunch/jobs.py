@@ -1,7 +1,7 @@
 """`step.job`: work for a Runner, its attempts and its end."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from staunch.ledger import Ledger, Site
 from staunch.results import JobResult
 from staunch.retry import Retry
 from staunch.shell import Run, commands, environment, text
+from staunch.undo import Rollback, Undo
 
 TIMEOUT_S_DEFAULT = 3600.0
 
@@ -32,6 +33,7 @@ class Call:
     request: dict[str, Any]
     retry: Retry
     site: Site
+    rollback: Rollback | None = None
 
 
 def request(
@@ -69,7 +71,7 @@ async def run(ledger: Ledger, key: str, call: Call) -> JobResult:
         report = await _report(ledger, key, attempt, call)
         outcome = report["outcome"]
         if outcome == "succeeded":
-            return _settle_succeeded(ledger, key, attempt, report)
+            return _settle_succeeded(ledger, key, attempt, call, report)
         error = _error(key, attempt, report)
         again = call.retry.wants(outcome, attempt)
         _settle_failed(ledger, key, attempt, call, error, again)
@@ -92,27 +94,50 @@ async def _report(ledger: Ledger, key: str, attempt: int, call: Call) -> dict[st
         if report.done() and not report.cancelled():
             told = report.result()
             if told["outcome"] == "succeeded":
-                _settle_succeeded(ledger, key, attempt, told)
+                _settle_succeeded(ledger, key, attempt, call, told)
             else:
                 _settle_failed(ledger, key, attempt, call, _error(key, attempt, told), False)
         else:
-            ledger.drop_job(key)
+            ledger.drop_job(key, _late(ledger, key, attempt, call))
             ledger.settle("job", key, "cancelled", attempt=attempt)
         raise
 
 
-def _settle_succeeded(ledger: Ledger, key: str, attempt: int, report: dict[str, Any]) -> JobResult:
+def _late(
+    ledger: Ledger, key: str, attempt: int, call: Call
+) -> Callable[[dict[str, Any]], None] | None:
+    """For a cancelled job with a rollback: if it succeeds all the same, that is owed."""
+    rollback = call.rollback
+    if rollback is None:
+        return None
+
+    def reported(report: dict[str, Any]) -> None:
+        if report["outcome"] == "succeeded":
+            ledger.owe(Undo(key, rollback, _result(key, attempt, report)))
+
+    return reported
+
+
+def _settle_succeeded(
+    ledger: Ledger, key: str, attempt: int, call: Call, report: dict[str, Any]
+) -> JobResult:
+    result = _result(key, attempt, report)
+    ledger.settle("job", key, "succeeded", attempt=attempt, value={"exit_code": result.exit_code})
+    if call.rollback is not None:
+        ledger.owe(Undo(key, call.rollback, result))
+    return result
+
+
+def _result(key: str, attempt: int, report: dict[str, Any]) -> JobResult:
     worked = max(0.0, report.get("finished_at", 0.0) - report.get("started_at", 0.0))
     code = report.get("exit_code")
-    result = JobResult(
+    return JobResult(
         name=key,
         exit_code=0 if code is None else code,
         attempt=attempt,
         seconds=round(worked, 3),
         runner=report.get("runner", ""),
     )
-    ledger.settle("job", key, "succeeded", attempt=attempt, value={"exit_code": result.exit_code})
-    return result
 
 
 def _error(key: str, attempt: int, report: dict[str, Any]) -> JobFailed:

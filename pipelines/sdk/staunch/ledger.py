@@ -5,9 +5,11 @@ Not for pipeline authors. Commands, results and failures are dicts in their wire
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any, NamedTuple, Protocol
+
+from staunch.undo import Undo
 
 
 class Site(NamedTuple):
@@ -63,8 +65,20 @@ class Ledger(Protocol):
         """Want an Attempt; the future becomes its report."""
         ...
 
-    def drop_job(self, key: str) -> None:
-        """Want its end; it stays open until it has reported."""
+    def drop_job(self, key: str, late: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """Want its end; it stays open until it has reported, then `late` is told the report."""
+        ...
+
+    async def wait_jobs_gone(self) -> None:
+        """Until every Job whose end is wanted has reported."""
+        ...
+
+    def owe(self, undo: Undo) -> None:
+        """A step has succeeded, and this undoes it."""
+        ...
+
+    def next_undo(self) -> Undo | None:
+        """The newest that is owed, and no longer is. From the first one on, no more are taken."""
         ...
 
     def open_gate(self, key: str, terms: dict[str, Any]) -> "asyncio.Future[dict[str, Any]]":

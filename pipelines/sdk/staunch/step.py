@@ -21,6 +21,7 @@ from staunch.retry import Retry, checked
 from staunch.shell import Run
 
 T = TypeVar("T")
+Rollback = Callable[["Step", Any], Coroutine[Any, Any, object]]
 
 NAME_CHARS_MAX = 256
 VERBS = ("do", "job", "gate", "sleep", "sleep_until", "wait_for_event", "parallel", "scope")
@@ -47,6 +48,7 @@ class Step:
         *args: Any,
         retries: Retry | None = ...,
         timeout: Duration | None = ...,
+        rollback: Rollback | None = ...,
     ) -> Coroutine[Any, Any, T]: ...
     @overload
     def do(
@@ -56,6 +58,7 @@ class Step:
         *args: Any,
         retries: Retry | None = ...,
         timeout: Duration | None = ...,
+        rollback: Rollback | None = ...,
     ) -> Coroutine[Any, Any, T]: ...
     def do(
         self,
@@ -64,16 +67,19 @@ class Step:
         *args: Any,
         retries: Retry | None = None,
         timeout: Duration | None = None,
+        rollback: Rollback | None = None,
     ) -> Coroutine[Any, Any, Any]:
         """Call `fn(*args)` here and keep what it returns: on replay it is not computed again.
 
         The value must be plain data (what JSON holds) and comes back as such: a tuple as a list.
-        `timeout` bounds each attempt of an `async` function by the Run's clock.
+        `timeout` bounds each attempt of an `async` function by the Run's clock. `rollback(step,
+        value)` is called if the Run fails or is cancelled after this step has succeeded.
         """
         if not callable(fn):
             hint = "; pass the function itself: step.do(name, fn, *args)"
             raise TypeError(f"step.do needs a function, not {type(fn).__name__}{hint}")
-        call = work.Call(fn, args, checked(retries), optional_seconds(timeout))
+        limit = optional_seconds(timeout)
+        call = work.Call(fn, args, checked(retries), limit, _rollback(rollback))
         key = self._key("do", name)
         return self._given("do", key, work.run(self._ledger, key, call))
 
@@ -89,15 +95,17 @@ class Step:
         pool: str = "default",
         volumes: Sequence[str] = (),
         checkout: bool = True,
+        rollback: Rollback | None = None,
     ) -> Coroutine[Any, Any, JobResult]:
         """Have a Runner execute shell commands; the first that fails ends the job.
 
         Raises JobFailed. `retries` says whether a failed or lost attempt is tried again.
+        `rollback(step, result)` is called if the Run fails or is cancelled after it succeeded.
         """
         request = jobs.request(run, env, cwd, timeout, pool, volumes, checkout)
-        retry = checked(retries)
+        retry, undo = checked(retries), _rollback(rollback)
         key = self._key("job", name)
-        call = jobs.Call(request, retry, _site(2))
+        call = jobs.Call(request, retry, _site(2), undo)
         return self._given("job", key, jobs.run(self._ledger, key, call))
 
     def gate(
@@ -175,6 +183,14 @@ class Step:
     def _given(self, verb: str, key: str, step: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         self._ledger.given(verb, key, _site(3), step)
         return step
+
+
+def _rollback(rollback: Rollback | None) -> Rollback | None:
+    if rollback is None or work.is_async_function(rollback):
+        return rollback
+    raise TypeError(
+        f"rollback must be an async function: async def undo(step, result), not {rollback!r}"
+    )
 
 
 def _site(depth: int) -> Site:

@@ -17,6 +17,7 @@ from staunch.attempt import CURRENT, Attempt
 from staunch.errors import NonRetryable, StepTimedOut
 from staunch.ledger import Ledger
 from staunch.retry import Retry
+from staunch.undo import Rollback, Undo
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +28,17 @@ class Call:
     args: tuple[Any, ...]
     retry: Retry
     timeout: float | None
+    rollback: Rollback | None = None
 
 
 async def run(ledger: Ledger, key: str, call: Call) -> Any:
     """Attempt it until it succeeds or may not be tried again."""
     ledger.ask("do", key, {"retries": call.retry.limit, "timeout": call.timeout})
-    is_async = _is_async(call.fn)
+    is_async = is_async_function(call.fn)
     number = 1
     while True:
         if not is_async and (memo := ledger.recall(key, number)) is not None:
-            ledger.settle("do", key, "succeeded", attempt=number, value=memo.get("value"))
-            return memo.get("value")
+            return _settled(ledger, key, number, call, memo.get("value"))
         try:
             value = await _attempt(ledger, key, number, call, is_async)
         except asyncio.CancelledError:
@@ -52,14 +53,20 @@ async def run(ledger: Ledger, key: str, call: Call) -> Any:
             if not again:
                 raise
         else:
-            ledger.settle("do", key, "succeeded", attempt=number, value=value)
-            return value
+            return _settled(ledger, key, number, call, value)
         try:
             await asyncio.sleep(call.retry.pause(number, ledger.dice(f"{key}/{number}/pause")))
         except asyncio.CancelledError:
             ledger.settle("do", key, "cancelled", attempt=number)
             raise
         number += 1
+
+
+def _settled(ledger: Ledger, key: str, number: int, call: Call, value: Any) -> Any:
+    ledger.settle("do", key, "succeeded", attempt=number, value=value)
+    if call.rollback is not None:
+        ledger.owe(Undo(key, call.rollback, value))
+    return value
 
 
 async def _attempt(ledger: Ledger, key: str, number: int, call: Call, is_async: bool) -> Any:
@@ -94,7 +101,8 @@ async def _in_task(ledger: Ledger, attempt: Attempt, call: Call) -> Any:
         raise StepTimedOut(attempt.key, call.timeout or 0.0) from None
 
 
-def _is_async(fn: Callable[..., Any]) -> bool:
+def is_async_function(fn: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine."""
     if type(fn) is FunctionType:
         return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(
