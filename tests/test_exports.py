@@ -18,6 +18,7 @@ import runners
 import webhooks
 
 SDK = [
+    "Cell",
     "Event",
     "GateAnswer",
     "GateRejected",
@@ -30,6 +31,7 @@ SDK = [
     "Shell",
     "Step",
     "StepTimedOut",
+    "matrix",
     "on",
     "shell",
 ]
@@ -51,7 +53,7 @@ PARAMETERS = {
     "sleep": ["name", "duration"],
     "sleep_until": ["name", "when"],
     "wait_for_event": ["name", "event", "timeout"],
-    "parallel": ["steps", "fail_fast"],
+    "parallel": ["steps", "fail_fast", "limit"],
     "scope": ["name"],
 }
 EVENT_FIELDS = [

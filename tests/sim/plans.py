@@ -194,8 +194,9 @@ class Author:
 
     def parallel(self, depth: int) -> Node:
         names, ends = self._children(depth)
-        fail_fast = self.dice.random() < 0.5
-        body = f"return await step.parallel({_calls(names)}, fail_fast={fail_fast})"
+        fail_fast, limit = self.dice.random() < 0.5, self.dice.choice([None, None, 1, 2])
+        options = f"fail_fast={fail_fast}, limit={limit}"
+        body = f"return await step.parallel({_calls(names)}, {options})"
         return _body(body, _at_once(ends) if fail_fast else _all_ended(ends))
 
     def gather(self, depth: int) -> Node:

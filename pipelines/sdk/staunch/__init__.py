@@ -1,4 +1,4 @@
-"""What a pipeline imports: triggers, retries, the errors it may catch, and the types it is given.
+"""What a pipeline imports: triggers, retries, the errors it may catch, the types it is given.
 
     from staunch import Retry, on
 
@@ -19,6 +19,7 @@ from staunch.errors import (
     StepTimedOut,
 )
 from staunch.event import Event, PullRequest
+from staunch.matrix import Cell, matrix
 from staunch.results import GateAnswer, JobResult
 from staunch.retry import Retry
 from staunch.shell import Shell, shell
@@ -26,6 +27,7 @@ from staunch.step import Step
 from staunch.triggers import on
 
 __all__ = [
+    "Cell",
     "Event",
     "GateAnswer",
     "GateRejected",
@@ -38,6 +40,7 @@ __all__ = [
     "Shell",
     "Step",
     "StepTimedOut",
+    "matrix",
     "on",
     "shell",
 ]

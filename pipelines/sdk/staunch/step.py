@@ -155,15 +155,16 @@ class Step:
         return self._given("wait_for_event", key, waiting)
 
     def parallel(
-        self, *steps: Awaitable[Any], fail_fast: bool = True
+        self, *steps: Awaitable[Any], fail_fast: bool = True, limit: int | None = None
     ) -> Coroutine[Any, Any, list[Any]]:
         """Await all of these at once; their results in the order given.
 
-        `fail_fast`: the first error cancels the others. Without, all end first, and then one error
-        is raised as it is, several as an ExceptionGroup.
+        `limit`: at most so many at once, begun in that order. `fail_fast`: the first error cancels
+        the others. Without, all end first, and then one error is raised as it is, several as an
+        ExceptionGroup.
         """
-        checked_steps(steps)
-        return self._given("parallel", "", join(list(steps), fail_fast=fail_fast))
+        checked_steps(steps, limit)
+        return self._given("parallel", "", join(steps, fail_fast=fail_fast, limit=limit))
 
     def __getattr__(self, name: str) -> Any:
         """An unknown verb: name the nearest one."""

@@ -147,6 +147,63 @@ def test_parallel_without_fail_fast_lets_all_end(play):
     assert "2 of 3 parallel steps failed" in end.end.error.message
 
 
+def test_parallel_with_a_limit_begins_in_order_as_others_end(play):
+    run = play(
+        """
+        jobs = [step.job(name, 'x') for name in 'abcd']
+        return [result.name for result in await step.parallel(*jobs, limit=2)]
+        """
+    )
+    assert keys(run.start()) == ["a", "b"]
+    assert keys(run.job("b")) == ["c"]
+    both = run.turn(finished("a"), finished("c"))
+    assert keys(both) == ["d"]
+    assert run.job("d").end.output == ["a", "b", "c", "d"]
+
+
+def test_parallel_with_a_limit_begins_nothing_after_the_first_error(play):
+    run = play(
+        """
+        try:
+            await step.parallel(*[step.job(name, 'x') for name in 'abcd'], limit=2)
+        except JobFailed as error:
+            return error.job
+        """
+    )
+    run.start()
+    end = run.job("b", Outcome.FAILED)
+    assert (keys(end), end.end.output) == ([], "b")
+    assert [(j.key, j.cancelling) for j in end.open.jobs] == [("a", True)]
+
+
+def test_parallel_with_a_limit_and_without_fail_fast_goes_on_to_the_end(play):
+    run = play("await step.parallel(*[step.job(n, 'x') for n in 'abc'], limit=1, fail_fast=False)")
+    assert keys(run.start()) == ["a"]
+    assert keys(run.job("a", Outcome.FAILED)) == ["b"]
+    assert keys(run.job("b", Outcome.LOST)) == ["c"]
+    assert "2 of 3 parallel steps failed" in run.job("c").end.error.message
+
+
+def test_a_cancelled_parallel_forgets_what_had_not_begun(play):
+    run = play(
+        """
+        try:
+            async with asyncio.timeout(60):
+                await step.parallel(*[step.job(name, 'x') for name in 'abc'], limit=1)
+        except TimeoutError:
+            return "late"
+        """
+    )
+    run.start()
+    end = run.wake()
+    assert (keys(end), end.end.output) == ([], "late")
+
+
+def test_a_limited_parallel_of_steps_that_end_at_once_takes_one_turn(play):
+    body = "return await step.parallel(*[step.do(str(n), int, n) for n in range(50)], limit=3)"
+    assert play(body).start().end.output == list(range(50))
+
+
 def test_what_a_plan_prints_is_kept_with_its_turn(play):
     run = play("print('one')\nawait step.sleep('s', 5)\nprint('two')")
     assert run.start().printed == "one\n"
@@ -258,6 +315,12 @@ def test_half_characters_do_not_break_a_turn(play):
         ("step.gate('a', approvers=['ann'], needed=2)", "only 1 approvers"),
         ("step.gate('a', inputs={'x': list})", "must be str, int, float or bool"),
         ("step.parallel([step])", "step.parallel got list as argument 1"),
+        ("step.parallel(limit=0)", "limit must be at least 1, not 0"),
+        ("step.parallel(limit=True)", "limit must be a whole number, not True"),
+        (
+            "step.parallel(asyncio.ensure_future(asyncio.sleep(0)), limit=1)",
+            "got a task as argument 1, which runs already",
+        ),
         ("step.wait_for_event('a', event=3)", "event must be the signal's name"),
         ("Retry(-1)", "limit must be 0 to 1000"),
         ("Retry(1, backoff='fast')", "constant, linear or exponential"),
