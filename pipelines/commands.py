@@ -20,6 +20,7 @@ class StepKind(StrEnum):
     SLEEP = "sleep"
     WAIT = "wait"
     ROLLBACK = "rollback"
+    CALL = "call"
 
 
 class StepState(StrEnum):
@@ -44,11 +45,20 @@ class GateTerms(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class CallRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which pipeline of the same Bundle is called, and with what. `detached`: nobody awaits it."""
+
+    pipeline: str
+    file: str
+    inputs: Any = None
+    detached: bool = False
+
+
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One wish of the plan. `kind` says which of the optional parts is there.
 
-    job: `attempt`, `request` · gate: `gate` · sleep: `due` · wait: `signal`, `due` · do, rollback:
-    none.
+    job: `attempt`, `request` · gate: `gate` · sleep: `due` · wait: `signal`, `due` · call: `call` ·
+    do, rollback: none.
     A Job's second Attempt is a command of its own with the same key.
     """
 
@@ -60,6 +70,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gate: GateTerms | None = None
     due: float | None = None
     signal: str | None = None
+    call: CallRequest | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -100,9 +111,18 @@ class OpenWait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     due: float | None = None
 
 
+class OpenCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A child Run whose end is awaited (`cancelling`: wanted), or one that runs by itself."""
+
+    key: str
+    cancelling: bool = False
+    detached: bool = False
+
+
 class Open(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything the Run still wants from the world after a Turn; effects are repaired from it."""
 
     jobs: list[OpenJob] = []
     gates: list[OpenGate] = []
     waits: list[OpenWait] = []
+    calls: list[OpenCall] = []

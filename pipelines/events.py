@@ -9,13 +9,27 @@ from typing import Any
 import msgspec
 
 from pipelines.event import Event
+from pipelines.failure import Failure
 from pipelines.job import Annotation, Outcome, Source
+from pipelines.run import RunState
 
 SIGNAL_BYTES_MAX = 1_048_576
 
 
+class Parent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The Run and the `call` Step that this Run is the child of. `depth` is how many are above."""
+
+    run: str
+    key: str
+    depth: int = 1
+    detached: bool = False
+
+
 class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="run_started"):
-    """The first input of every History: what is run, for whom, and because of what."""
+    """The first input of every History: what is run, for whom, and because of what.
+
+    `inputs` is plain data from whoever started it. `shards` is how many there were then, or 0.
+    """
 
     run: str
     repo: str
@@ -26,6 +40,9 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     bundle: str
     source: Source
     event: Event
+    inputs: Any = None
+    parent: Parent | None = None
+    shards: int = 0
 
 
 class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="job_finished"):
@@ -85,4 +102,24 @@ class CancelRequested(
     reason: str = ""
 
 
-Input = RunStarted | JobFinished | GateAnswered | SignalSent | TimerFired | CancelRequested
+class ChildFinished(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="child_finished"
+):
+    """The end of a child Run. Identity: `key`, the `call` Step that asked for it."""
+
+    key: str
+    run: str
+    state: RunState
+    output: Any = None
+    error: Failure | None = None
+
+
+Input = (
+    RunStarted
+    | JobFinished
+    | GateAnswered
+    | SignalSent
+    | TimerFired
+    | CancelRequested
+    | ChildFinished
+)

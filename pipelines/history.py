@@ -6,9 +6,9 @@ The plan's own state is inside its Tenant and is rebuilt by replay.
 
 from dataclasses import dataclass, field, replace
 
-from pipelines.commands import Open, OpenJob, StepKind
+from pipelines.commands import CallRequest, Open, OpenCall, OpenJob, StepKind
 from pipelines.job import JobRequest
-from pipelines.run import RunState
+from pipelines.run import FINAL, RunState
 from pipelines.turn import Pins, Turn
 
 
@@ -16,7 +16,8 @@ from pipelines.turn import Pins, Turn
 class HistoryView:
     """A Run after `number` Turns. `turn_sequence` is what the next append must expect.
 
-    `requests` holds what each Job's Attempt asked for, so that a lost offer can be made again.
+    `requests` and `calls` hold what each Job's Attempt and each call asked for, so that what was
+    lost can be made again.
     """
 
     number: int = 0
@@ -28,9 +29,11 @@ class HistoryView:
     wake_at: float | None = None
     pins: Pins | None = None
     requests: dict[tuple[str, int], JobRequest] = field(default_factory=dict)
+    calls: dict[str, CallRequest] = field(default_factory=dict)
 
     def after(self, turn: Turn, sequence: int) -> "HistoryView":
         """The view with one more Turn. Asserts what a History never breaks."""
+        assert self.state not in FINAL, f"{self.state}, and then turn {turn.number}"
         assert turn.number == self.number + 1, f"turn {turn.number} follows {self.number}"
         assert turn.through >= self.through, "consumed inputs never come back"
         assert turn.now >= self.now, "a run's time never goes back"
@@ -39,6 +42,7 @@ class HistoryView:
             for command in turn.commands
             if command.kind is StepKind.JOB and command.request is not None
         }
+        called = {c.key: c.call for c in turn.commands if c.call is not None}
         return replace(
             self,
             number=turn.number,
@@ -50,6 +54,7 @@ class HistoryView:
             wake_at=turn.wake_at,
             pins=turn.pins or self.pins,
             requests=self.requests | asked if asked else self.requests,
+            calls=self.calls | called if called else self.calls,
         )
 
 
@@ -59,23 +64,38 @@ class Effects:
 
     offer: list[OpenJob] = field(default_factory=list)
     cancel: list[OpenJob] = field(default_factory=list)
+    call: list[OpenCall] = field(default_factory=list)
+    recall: list[OpenCall] = field(default_factory=list)
     arm: float | None = None
     disarm: bool = False
 
 
 def effects_of(before: HistoryView, turn: Turn, armed: float | None) -> Effects:
     """The normal path: only what this Turn added to what was wanted before it."""
-    old = {(job.key, job.attempt): job.cancelling for job in before.open.jobs}
-    offer = [j for j in turn.open.jobs if not j.cancelling and (j.key, j.attempt) not in old]
-    cancel = [j for j in turn.open.jobs if j.cancelling and not old.get((j.key, j.attempt), False)]
-    return Effects(offer, cancel, *_timer(turn.wake_at, armed))
+    jobs = {(job.key, job.attempt, job.cancelling) for job in before.open.jobs}
+    calls = {(call.key, call.cancelling) for call in before.open.calls}
+    added = Open(
+        jobs=[j for j in turn.open.jobs if (j.key, j.attempt, j.cancelling) not in jobs],
+        calls=[c for c in turn.open.calls if (c.key, c.cancelling) not in calls],
+    )
+    return _wanting(added, turn.wake_at, armed)
 
 
 def repair_of(view: HistoryView, armed: float | None) -> Effects:
     """Everything that is open: what a dead engine may have left undone. Level-triggered."""
-    offer = [job for job in view.open.jobs if not job.cancelling]
-    cancel = [job for job in view.open.jobs if job.cancelling]
-    return Effects(offer, cancel, *_timer(view.wake_at, armed))
+    return _wanting(view.open, view.wake_at, armed)
+
+
+def _wanting(wanted: Open, wake_at: float | None, armed: float | None) -> Effects:
+    arm, disarm = _timer(wake_at, armed)
+    return Effects(
+        offer=[job for job in wanted.jobs if not job.cancelling],
+        cancel=[job for job in wanted.jobs if job.cancelling],
+        call=[call for call in wanted.calls if not call.cancelling],
+        recall=[call for call in wanted.calls if call.cancelling],
+        arm=arm,
+        disarm=disarm,
+    )
 
 
 def _timer(wanted: float | None, armed: float | None) -> tuple[float | None, bool]:

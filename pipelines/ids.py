@@ -33,6 +33,16 @@ def run_id(*cause: str, shards: int = SHARDS_DEFAULT) -> RunId:
     return RunId(f"{int(digest[-8:], 16) % shards}-{digest[:20]}")
 
 
+def child_id(parent: RunId, key: StepKey, shards: int) -> RunId:
+    """The Run that a `call` Step of `parent` asks for. `shards` is what the parent was begun with.
+
+    The host alone says whose child is whose: a plan that could would reach other people's Runs.
+    """
+    child = run_id(parent, "call", key, shards=max(1, shards))
+    # An old parent does not know how many shards there were: its own is there for sure.
+    return child if shards else RunId(f"{shard_of(parent)}-{child.partition('-')[2]}")
+
+
 def is_run_id(text: str) -> bool:
     """Whether the text has the form of a whole Run id, such as `run_id` makes."""
     return RUN_ID.fullmatch(text) is not None

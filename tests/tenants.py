@@ -9,6 +9,7 @@ from pipelines.bundle import Bundle
 from pipelines.event import Event, EventKind
 from pipelines.events import (
     CancelRequested,
+    ChildFinished,
     GateAnswered,
     Input,
     JobFinished,
@@ -16,7 +17,9 @@ from pipelines.events import (
     SignalSent,
     TimerFired,
 )
+from pipelines.ids import RunId, StepKey, child_id
 from pipelines.job import Outcome, Source
+from pipelines.run import RunState
 from pipelines.turn import TurnOutcome
 
 FILE = ".staunch/pipeline.py"
@@ -57,10 +60,11 @@ class Play:
     sequence: int = 0
     made: list[tuple[TurnInputs, TurnOutcome]] = field(default_factory=list)
     tenant: Tenant | None = None
+    beside: dict[str, str] = field(default_factory=dict)
 
     def load(self) -> Tenant:
         """A fresh Tenant of the same Run."""
-        prepared = self.host.prepare(Bundle(files={FILE: self.source}))
+        prepared = self.host.prepare(Bundle(files={FILE: self.source, **self.beside}))
         return self.host.load(prepared, FILE, run=RUN, seed=self.seed, at=BEGIN)
 
     def turn(self, *inputs: Input, after: float = 1.0) -> TurnOutcome:
@@ -116,6 +120,13 @@ def finished(
     if code is None and outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
         code = 0 if outcome is Outcome.SUCCEEDED else 1
     return JobFinished(job="j", key=key, attempt=attempt, outcome=outcome, exit_code=code)
+
+
+def child_finished(key: str, state: RunState, output: object = None) -> ChildFinished:
+    """The end of a child."""
+    return ChildFinished(
+        key=key, run=child_id(RunId(RUN), StepKey(key), 0), state=state, output=output
+    )
 
 
 def approved(key: str, by: str, **inputs: object) -> GateAnswered:

@@ -24,7 +24,7 @@ from pipelines.run import RunState
 from pipelines.turn import TurnOutcome
 from runners.settings import Settings as RunnerSettings
 from tests.bench.__main__ import ALONE, INSTALLED
-from tests.tenants import Play, approved, finished, rejected, signal
+from tests.tenants import Play, approved, child_finished, finished, rejected, signal
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("pipelines", "webhooks", "runners", "ci_host")
@@ -120,7 +120,9 @@ EXAMPLES = dict(examples())
 
 def played(source: str) -> TurnOutcome:
     """Play a pipeline to its end: runners succeed (but for `false`), and people approve."""
-    play = Play(TenantHost(NativeImage()), source)
+    named = re.findall(r'step\.(?:call|start)\("\w+", "(\w+)"', source)
+    beside = {f".staunch/{name}.py": "async def run(event, step): ..." for name in named}
+    play = Play(TenantHost(NativeImage()), source, beside=beside)
     outcome = play.start()
     asked: dict[str, str] = {}
     for _ in range(TURNS_MAX):
@@ -146,6 +148,8 @@ def next_input(outcome: TurnOutcome, asked: dict[str, str]) -> Input | None:
         gate = wanted.gates[0]
         inputs = {name: TYPED[kind] for name, kind in gate.terms.inputs.items()}
         return approved(gate.key, answerer(gate), **inputs)
+    if wanted.calls and not wanted.calls[0].detached:
+        return child_finished(wanted.calls[0].key, RunState.SUCCEEDED, "done")
     if wanted.waits:
         return signal(wanted.waits[0].name, {"p99": 12})
     return None

@@ -28,6 +28,7 @@ SDK = [
     "NonRetryable",
     "PullRequest",
     "Retry",
+    "RunFailed",
     "Shell",
     "Step",
     "StepTimedOut",
@@ -54,6 +55,8 @@ PARAMETERS = {
     "sleep_until": ["name", "when"],
     "wait_for_event": ["name", "event", "timeout"],
     "parallel": ["steps", "fail_fast", "limit"],
+    "call": ["name", "pipeline", "inputs"],
+    "start": ["name", "pipeline", "inputs"],
     "scope": ["name"],
 }
 EVENT_FIELDS = [
@@ -69,6 +72,7 @@ EVENT_FIELDS = [
     "pull_request",
     "repo",
     "run_id",
+    "inputs",
 ]
 
 

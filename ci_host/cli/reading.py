@@ -108,10 +108,11 @@ def show(
 def _heading(run: dict[str, Any]) -> str:
     took = (run["finished_at"] or time.time()) - run["created_at"]
     waits = f" · waits for {run['waiting_for']}" if run["waiting_for"] else ""
+    above = f"\ncalled by {run['parent']} {escape(run['parent_step'])}" if run["parent"] else ""
     return (
         f"[bold]{run['id']}[/] {state_text(run['state'])} · {escape(run['repo_name'])}"
         f" · {escape(run['pipeline'])} · {escape(run['ref'])} {run['commit'][:10]}"
-        f" · {duration(took)}{escape(waits)}\n[dim]{run['url']}[/]"
+        f" · {duration(took)}{escape(waits)}\n[dim]{run['url']}[/]{above}"
     )
 
 
@@ -135,6 +136,8 @@ def _step_tree(run: dict[str, Any]) -> Tree:
         until = step["finished_at"] or time.time()
         said = f"{state_text(step['state'])} {escape(step['key'])} [dim]{step['kind']}[/]"
         branch = tree.add(f"{said} {duration(until - step['started_at'])}")
+        if step["child"]:
+            branch.add(f"[dim]run[/] {step['child']}")
         if step["gate"] and step["state"] == "running":
             who = ", ".join(step["gate"]["approvers"]) or "anybody"
             branch.add(f"[yellow]staunch approve {run['id']} {step['key']}[/] [dim]({who})[/]")
@@ -158,7 +161,7 @@ def timeline_rows(run: dict[str, Any]) -> list[tuple[float, str, str]]:
             said = f"{attempt['key']} #{attempt['attempt']} on {attempt['runner']}"
             rows.append((attempt["started_at"], "job started", said))
     for step in run["steps"]:
-        if step["kind"] in ("gate", "wait", "sleep", "do"):
+        if step["kind"] in ("gate", "wait", "sleep", "do", "call"):
             rows.append((step["started_at"], f"{step['kind']} began", step["key"]))
     if run["finished_at"]:
         rows.append((run["finished_at"], "run ended", run["state"]))

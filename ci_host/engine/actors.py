@@ -168,15 +168,27 @@ class Actors:
             return await self._advance(live, wakes)
         async with self._admission:
             last = await self._history.last_turn(run)
-            if last is not None and last.turn.state in FINAL:
-                # A late input, or an engine that died before the last effects. No replay for it.
-                await self._turns.settle_finished(run, last.turn)
-                return None
+            if last is None or last.turn.state not in FINAL:
+                live = await self._loader.view(run)
+                if live is None:
+                    log.warning("input_for_unknown_run", run=run)
+                    return None
+                if live.view.state not in FINAL:
+                    return await self._advance(live, wakes)
+                # Another engine ended it between the two looks.
+                last = await self._history.last_turn(run)
+                assert last is not None, "what has ended has a last Turn"
+            # A late input, or an engine that died before the last effects. No replay for it.
+            await self._settle_finished(run, last.turn)
+            return None
+
+    async def _settle_finished(self, run: RunId, last: Turn) -> None:
+        if last.open.calls:
             live = await self._loader.view(run)
-            if live is None:
-                log.warning("input_for_unknown_run", run=run)
-                return None
-            return await self._advance(live, wakes)
+        else:
+            live = await self._loader.ending(run, last)
+        assert live is not None, "what has a Turn was begun"
+        await self._turns.settle_finished(live, last)
 
     async def _advance(self, live: Live, wakes: list[WakeUp]) -> Live | None:
         """As `_turn_until_still`; whatever goes wrong, the Tenant is let go of."""
@@ -202,6 +214,7 @@ class Actors:
             )
             await self._turns.perform(live, effects, repair=repair)
             if live.view.state in FINAL:
+                await self._turns.tell_parent(live, turn)
                 _close(live)
                 return None
         if repair and not turned:

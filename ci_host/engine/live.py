@@ -18,7 +18,7 @@ from pipelines.codec import CODEC
 from pipelines.events import RunStarted
 from pipelines.history import HistoryView
 from pipelines.ids import Digest, RunId
-from pipelines.turn import Pins, check_replay
+from pipelines.turn import Pins, Turn, check_replay
 
 PREPARED_CACHED_MAX = 64
 
@@ -103,6 +103,11 @@ class Loader:
             fresh=[given for given in stored.inputs if given.sequence > view.through],
             stored=stored,
         )
+
+    async def ending(self, run: RunId, last: Turn) -> Live | None:
+        """A Run that is over, for its last effects only: cheap, whatever its History holds."""
+        started = await self._history.started(run)
+        return None if started is None else Live(run, started, HistoryView(open=last.open), None)
 
     async def load(self, live: Live) -> None:
         """Give the Run its Tenant, as its recorded Turns left it; lets go of the record it read.

@@ -140,7 +140,8 @@ class StatusReporter:
 
     async def _report(self, news: TurnNews) -> None:
         started = await self._start_of(news.run)
-        if started is None or not started.event.commit:
+        # What a child does, its parent tells: else both would speak about the same commit.
+        if started is None or not started.event.commit or started.parent is not None:
             return
         for status in statuses_of(started, news.turn, self._base_url):
             await self._outbox.put(status)

@@ -174,6 +174,7 @@ class Triggers:
             bundle=bundle,
             source=job.Source(mirror=mirror, commit=event.commit),
             event=event,
+            shards=self._shards,
         )
         new = await self._history.create(run, started)
         log.info("run_created" if new else "run_exists", run=run, pipeline=entry.name)

@@ -4,17 +4,20 @@ The order is the protocol (DESIGN: append, then effects, then acknowledgement) a
 `actors.py`. What a Turn may be is `pipelines/turn.py`, what follows from it `pipelines/history.py`.
 """
 
+from dataclasses import replace
+
 import structlog
 
+from ci_host.engine.children import Children
 from ci_host.engine.live import Live, timed
 from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.ports import HistoryStore, Jobs, StoredInput
 from ci_host.tenant.sandbox import TenantFailed, TurnInputs
 from pipelines.codec import encode_turn
-from pipelines.commands import Open, OpenJob, Result, StepKind, StepState
+from pipelines.commands import Open, OpenCall, OpenJob, Result, StepKind, StepState
 from pipelines.events import TimerFired
 from pipelines.failure import Failure, FailureKind
-from pipelines.history import Effects
+from pipelines.history import Effects, repair_of
 from pipelines.ids import RunId, StepKey, job_id
 from pipelines.job import JobSpec
 from pipelines.run import Move, RunState, after
@@ -41,6 +44,7 @@ class TurnMaker:
     ) -> None:
         self._history = history
         self._jobs = jobs
+        self._children = Children(history)
         self._threads = threads
         self._incarnation = incarnation
 
@@ -65,6 +69,10 @@ class TurnMaker:
             OpenJob(key=job.key, attempt=job.attempt, cancelling=True)
             for job in live.view.open.jobs
         ]
+        open_calls = [
+            OpenCall(key=call.key, cancelling=not call.detached, detached=call.detached)
+            for call in live.view.open.calls
+        ]
         # A gate that nobody can open any more must not stay pending on the commit.
         gates = [
             Result(kind=StepKind.GATE, key=gate.key, state=StepState.CANCELLED, error=failure)
@@ -74,7 +82,7 @@ class TurnMaker:
             results=gates,
             now=max([live.view.now, *(stored.at for stored in inputs)]),
             digest="ended-by-host",
-            open=Open(jobs=open_jobs),
+            open=Open(jobs=open_jobs, calls=open_calls),
             end=End(state=RunState.FAILED, error=failure),
         )
         return self._turn(live, inputs, outcome)
@@ -116,6 +124,10 @@ class TurnMaker:
             await self._offer(live, job, repair=repair)
         for job in effects.cancel:
             await self._cancel(live.run, job)
+        for call in effects.call:
+            await self._children.begin(live.started, live.view, call)
+        for call in effects.recall:
+            await self._children.stop(live.started, live.view, call)
         if effects.arm is not None:
             await self._history.arm(live.run, effects.arm)
             live.armed = effects.arm
@@ -123,11 +135,14 @@ class TurnMaker:
             await self._history.disarm(live.run)
             live.armed = None
 
-    async def settle_finished(self, run: RunId, turn: Turn) -> None:
-        """The last effects of a Run that is over: its cancels, and no timer. May be repeated."""
-        for job in turn.open.jobs:
-            await self._cancel(run, job)
-        await self._history.disarm(run)
+    async def tell_parent(self, live: Live, turn: Turn) -> None:
+        """The very last effect of a Run that is a child."""
+        await self._children.tell_parent(live.started, turn)
+
+    async def settle_finished(self, live: Live, turn: Turn) -> None:
+        """The last effects of a Run that is over, and no timer. May be repeated."""
+        await self.perform(live, replace(repair_of(live.view, None), disarm=True), repair=True)
+        await self.tell_parent(live, turn)
 
     async def _cancel(self, run: RunId, job: OpenJob) -> None:
         identity = job_id(run, StepKey(job.key), job.attempt)

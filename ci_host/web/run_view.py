@@ -103,6 +103,8 @@ def _note(step: StepRow, attempts: Sequence[AttemptRow]) -> str:
     """What is worth saying of a Step in half a line."""
     if step.kind == "gate" and step.state == "succeeded":
         return _opened_by(_decoded(step.value_json))
+    if step.kind == "call":
+        return _decoded(step.error_json)["message"] if step.error_json else ""
     if step.kind == "job":
         return attempts[-1].message if attempts else ""
     if step.error_json is not None:

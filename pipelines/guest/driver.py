@@ -78,6 +78,7 @@ class Driver:
     def _run_started(self, body: dict[str, Any]) -> None:
         if self._main is not None or self._over:
             return
+        self._books.run_started(body)
         event, step = Event.of(body), Step(self._books)
         try:
             coroutine = self._plan(event, step)
@@ -88,6 +89,9 @@ class Driver:
 
     def _job_finished(self, body: dict[str, Any]) -> None:
         self._books.job_finished(body)
+
+    def _child_finished(self, body: dict[str, Any]) -> None:
+        self._books.child_finished(body)
 
     def _gate_answered(self, body: dict[str, Any]) -> None:
         self._books.gate_answered(body)
@@ -194,6 +198,7 @@ class Driver:
 _APPLY: dict[str, Callable[[Driver, dict[str, Any]], None]] = {
     "run_started": Driver._run_started,
     "job_finished": Driver._job_finished,
+    "child_finished": Driver._child_finished,
     "gate_answered": Driver._gate_answered,
     "signal_sent": Driver._signal_sent,
     "cancel_requested": Driver._cancel_requested,

@@ -16,7 +16,8 @@ from staunch.undo import Undo
 from pipelines.guest.failures import failure_of
 from pipelines.guest.gates import Tally
 from pipelines.guest.limits import COMMANDS_TURN_MAX, STEPS_RUN_MAX
-from pipelines.guest.wire import fingerprint, plain
+from pipelines.guest.loading import pipeline_files, pipeline_name
+from pipelines.guest.wire import child_id, fingerprint, plain
 
 Report = dict[str, Any]
 
@@ -27,6 +28,13 @@ class _Job:
     report: "asyncio.Future[Report]"
     cancelling: bool = False
     late: Callable[[Report], None] | None = None
+
+
+@dataclass(slots=True)
+class _Call:
+    end: "asyncio.Future[Report]"
+    cancelling: bool = False
+    detached: bool = False
 
 
 @dataclass(slots=True)
@@ -54,16 +62,29 @@ class Books:
         self._files = files
         self._counts: dict[str, int] = {}
         self._steps = 0
+        self._started: dict[str, Any] = {}
         self._jobs: dict[str, _Job] = {}
         self._jobs_gone: asyncio.Future[None] | None = None
         self._owed: list[Undo] = []
         self._is_undoing = False
+        self._calls: dict[str, _Call] = {}
         self._gates: dict[str, _Gate] = {}
         self._waits: dict[str, _Wait] = {}
         self._signals: dict[str, deque[Report]] = {}
         self._signals_seen: set[str] = set()
         self._given: list[tuple[str, str, Site, Coroutine[Any, Any, Any]]] = []
         self._prune_at = 256
+
+    @property
+    def pipelines(self) -> dict[str, str]:
+        """The pipelines of this Bundle."""
+        return {pipeline_name(path): path for path in pipeline_files(self._files)}
+
+    @property
+    def depth(self) -> int:
+        """How many Runs are above."""
+        parent = self._started.get("parent")
+        return int(parent.get("depth", 1)) if parent else 0
 
     @property
     def loop(self) -> PlanLoop:
@@ -144,6 +165,21 @@ class Books:
         self._is_undoing = True
         return self._owed.pop() if self._owed else None
 
+    def child(self, key: str) -> str:
+        """As the host derives it; it believes nobody but itself."""
+        run, shards = self._started["run"], self._started.get("shards", 0)
+        return child_id(run, key, shards)
+
+    def open_call(self, key: str, *, detached: bool = False) -> "asyncio.Future[Report]":
+        """Want a child Run."""
+        self._calls[key] = _Call(self._loop.create_future(), detached=detached)
+        return self._calls[key].end
+
+    def drop_call(self, key: str) -> None:
+        """Want its end."""
+        if key in self._calls:
+            self._calls[key].cancelling = True
+
     def open_gate(self, key: str, terms: dict[str, Any]) -> "asyncio.Future[Report]":
         """Want answers."""
         self._gates[key] = _Gate(Tally(terms), self._loop.create_future())
@@ -177,6 +213,19 @@ class Books:
             for one in memo or []
             if one["kind"] == "do" and one["state"] == "succeeded"
         }
+
+    def run_started(self, started: dict[str, Any]) -> None:
+        """What the Run is."""
+        self._started = started
+
+    def child_finished(self, report: Report) -> None:
+        """The end of a child; one that comes again is nobody's."""
+        call = self._calls.get(report["key"])
+        if call is None or call.detached:
+            return
+        del self._calls[report["key"]]
+        if not call.end.done():
+            call.end.set_result(report)
 
     def job_finished(self, report: Report) -> None:
         """A Runner's report; late and repeated ones are nobody's."""
@@ -212,9 +261,11 @@ class Books:
         return bool(self._owed) or any(job.late is not None for job in self._jobs.values())
 
     def end(self) -> None:
-        """The Run is over: every job's end is wanted, and nothing else."""
+        """The Run is over: the end of every job and awaited child is wanted, and nothing else."""
         for job in self._jobs.values():
             job.cancelling = True
+        for call in self._calls.values():
+            call.cancelling = not call.detached
         self._gates.clear()
         self._waits.clear()
 
@@ -235,6 +286,11 @@ class Books:
             wanted["waits"] = [
                 {"key": key, "name": wait.name, "due": wait.due}
                 for key, wait in self._waits.items()
+            ]
+        if self._calls:
+            wanted["calls"] = [
+                {"key": key, "cancelling": call.cancelling, "detached": call.detached}
+                for key, call in self._calls.items()
             ]
         return wanted
 

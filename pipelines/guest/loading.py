@@ -75,6 +75,11 @@ def pipeline_files(files: Iterable[str]) -> list[str]:
     )
 
 
+def pipeline_name(path: str) -> str:
+    """What the pipeline in this file is called."""
+    return "pipeline" if path == SINGLE else path.removeprefix(FOLDER).removesuffix(".py")
+
+
 class Modules:
     """A finder and loader over Sources. Its source text goes to linecache, for tracebacks."""
 
@@ -143,8 +148,7 @@ def entries_of(modules: Modules, files: dict[str, str]) -> list[dict[str, Any]]:
     """A PipelineEntry for each pipeline, in its wire form; imports them all."""
     entries = []
     for path in pipeline_files(files):
-        name = "pipeline" if path == SINGLE else path.removeprefix(FOLDER).removesuffix(".py")
-        entry: dict[str, Any] = {"name": name, "file": path}
+        entry: dict[str, Any] = {"name": pipeline_name(path), "file": path}
         try:
             modules.plan(path)
             entry["triggers"] = modules.triggers(path)

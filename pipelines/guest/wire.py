@@ -42,6 +42,13 @@ def fingerprint(kind: str, key: str, options: Any) -> str:
     return hashlib.sha256(canonical([kind, key, options]).encode()).hexdigest()[:8]
 
 
+def child_id(parent: str, key: str, shards: int) -> str:
+    """The id of a child Run, as `pipelines/ids.py` makes it."""
+    found = hashlib.sha256("\x00".join([parent, "call", key]).encode()).hexdigest()
+    shard = int(found[-8:], 16) % shards if shards else parent.partition("-")[0]
+    return f"{shard}-{found[:20]}"
+
+
 def digest(*parts: str) -> str:
     """16 hex digits over canonical texts."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -16,6 +16,7 @@ from pipelines.ids import JobId, RunId
 from tests.engine.world import Engine, begin, finished
 
 MOVING = {
+    "create",
     "append_turn",
     "append_input",
     "read",
@@ -121,8 +122,18 @@ class CrashingWorld:
         await self.engine.kill()
         self.history.wakes.lose_handed_out()
 
-    async def begin(self, source: str) -> RunId:
-        return await begin(self.history, self.bundles, source)
+    async def begin(self, source: str, beside: dict[str, str] | None = None) -> RunId:
+        return await begin(self.history, self.bundles, source, beside=beside)
+
+    async def play_all(self, first: RunId, life: Life) -> bool:
+        """As `play`, until every Run that came of the first one is over too."""
+        played: set[RunId] = set()
+        while left := [run for run in self.history.runs() if run not in played]:
+            for run in left:
+                if not await self.play(run, life):
+                    return False
+                played.add(run)
+        return True
 
     async def play(self, run: RunId, life: Life) -> bool:
         """Play Runner, person and clock until the Run is over and settled, or the life ends."""
@@ -131,7 +142,7 @@ class CrashingWorld:
             while not life.over.is_set():
                 last = await self.history.last_turn(run)
                 if last is not None and last.turn.end is not None and not self.history.wakes.owed:
-                    return True
+                    return not life.over.is_set()
                 idle += 1
                 if await self._answer(run) or self.history.wakes.owed:
                     idle = 0
@@ -148,7 +159,8 @@ class CrashingWorld:
             self.jobs.claimed.add(identity)
             if identity not in self._reported and identity not in self.jobs.cancelled:
                 self._reported.add(identity)
-                await self.history.append_input(run, finished(run, spec.key, spec.attempt))
+                of = RunId(spec.run)
+                await self.history.append_input(of, finished(of, spec.key, spec.attempt))
                 return True
         last = await self.history.last_turn(run)
         gates = last.turn.open.gates if last is not None else []

@@ -82,10 +82,18 @@ class Engine:
 
 
 async def begin(
-    history: HistoryStore, bundles: MemoryBundles, source: str, name: str = "1"
+    history: HistoryStore,
+    bundles: MemoryBundles,
+    source: str,
+    name: str = "1",
+    beside: dict[str, str] | None = None,
 ) -> RunId:
-    """Start a Run of this pipeline source; the same name is the same Run."""
-    bundle = Bundle(files={FILE: source})
+    """Start a Run of this pipeline source; the same name is the same Run.
+
+    `beside` are the other pipelines of its Bundle, by name.
+    """
+    others = {f".staunch/{other}.py": text for other, text in (beside or {}).items()}
+    bundle = Bundle(files={FILE: source, **others})
     digest = await bundles.put(bundle)
     run = run_id("test", name, source)
     started = RunStarted(
@@ -169,8 +177,10 @@ class MemoryWorld:
         self.history.wakes.lose_handed_out()
         return self.start()
 
-    async def begin(self, source: str, name: str = "1") -> RunId:
-        return await begin(self.history, self.bundles, source, name)
+    async def begin(
+        self, source: str, name: str = "1", beside: dict[str, str] | None = None
+    ) -> RunId:
+        return await begin(self.history, self.bundles, source, name, beside)
 
     async def ended(self, run: RunId) -> Turn:
         return await ended(self.history, run)

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from ci_host.engine.children import child_of
 from ci_host.ports import StoredHistory
 from pipelines.commands import StepKind, StepState
+from pipelines.events import RunStarted
 from pipelines.ids import RunId, StepKey, job_id
 from pipelines.run import RunState
 
@@ -28,6 +30,7 @@ def judge(stored: StoredHistory, told: "Told", world: "World", is_owed: bool) ->
         return [f"it hangs after {len(stored.turns)} turns: {_open(stored)}"]
     wrong = [*_books(stored), *_ending(stored, told), *_jobs(stored, told.run, world)]
     wrong += _rollbacks(stored, told)
+    wrong += _children(stored, world)
     if stored.armed is not None:
         wrong.append("a timer is left behind")
     if is_owed:
@@ -65,7 +68,9 @@ def _books(stored: StoredHistory) -> list[str]:
 def _ending(stored: StoredHistory, told: "Told") -> list[str]:
     end = stored.turns[-1].turn.end
     assert end is not None
-    ends = told.author.ends
+    ends = told.ends
+    if ends is None:
+        return []
     if end.state is RunState.CANCELLED:
         return [] if told.cancelled else ["it was cancelled, and nobody asked for that"]
     if end.state is RunState.SUCCEEDED:
@@ -108,6 +113,14 @@ def _rollbacks(stored: StoredHistory, told: "Told") -> list[str]:
 def leaf(key: str) -> str:
     """The name that the plan's author gave a Step."""
     return key.rpartition("/")[2].partition("#")[0]
+
+
+def _children(stored: StoredHistory, world: "World") -> list[str]:
+    calls = [c for kept in stored.turns for c in kept.turn.commands if c.kind is StepKind.CALL]
+    parent = stored.inputs[0].input
+    assert isinstance(parent, RunStarted)
+    there = {told.run for told in world.told}
+    return [f"call {c.key} was never begun" for c in calls if child_of(parent, c.key) not in there]
 
 
 def _jobs(stored: StoredHistory, run: RunId, world: "World") -> list[str]:

@@ -68,10 +68,12 @@ class Author:
         self.undoable: set[str] = set()
         self._functions: list[str] = []
         self._leaves = 0
+        self._inside = 0
+        self.beside: dict[str, str] = {}
         top = self._node(depth=self.dice.randrange(1, 4))
         self.ends = top.ends
         self._define("run", top, parameters="event, step")
-        self.source = "import asyncio\n\nfrom staunch import *\n\n" + "\n".join(self._functions)
+        self.source = _source(self._functions)
 
     def _define(self, name: str, node: Node, parameters: str = "step") -> None:
         self._functions.append(f"async def {name}({parameters}):\n{node.body}\n")
@@ -185,6 +187,22 @@ class Author:
             exactly("too late"),
         )
 
+    def call(self) -> Node:
+        """A pipeline of its own; not inside another, or stories never end."""
+        if self._inside:
+            return self.do()
+        self._inside += 1
+        outer, self._functions = self._functions, []
+        name, pipeline = self.name("call"), f"child{len(self.beside) + 1}"
+        top = self._node(depth=self.dice.randrange(2))
+        self._define("run", top, parameters="event, step")
+        self.beside[pipeline] = _source(self._functions)
+        self._functions = outer
+        self._inside -= 1
+        raises = frozenset(["RunFailed"]) if top.ends.raises else frozenset[str]()
+        body = f"return await step.call({name!r}, {pipeline!r})"
+        return _body(body, Ends(top.ends.value, raises))
+
     # Branches.
 
     def sequence(self, depth: int) -> Node:
@@ -255,6 +273,7 @@ LEAVES: list[Callable[[Author], Node]] = [
     Author.sleep,
     Author.wait,
     Author.too_late,
+    Author.call,
 ]
 BRANCHES: list[Callable[[Author, int], Node]] = [
     Author.sequence,
@@ -267,6 +286,10 @@ BRANCHES: list[Callable[[Author, int], Node]] = [
     Author.scope,
     Author.repeated,
 ]
+
+
+def _source(functions: list[str]) -> str:
+    return "import asyncio\n\nfrom staunch import *\n\n" + "\n".join(functions)
 
 
 def _body(line: str, ends: Ends) -> Node:

@@ -22,13 +22,13 @@ from ci_host.engine.people import Answer, People, PersonRefused
 from ci_host.ports import StoredHistory, Unavailable
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
-from pipelines.events import JobFinished
+from pipelines.events import JobFinished, RunStarted
 from pipelines.ids import JobId, RunId
 from pipelines.job import JobSpec, Outcome
 from tests.engine.world import Engine, begin
 from tests.sim.judge import Verdict, judge, leaf
 from tests.sim.loop import VirtualLoop
-from tests.sim.plans import Author
+from tests.sim.plans import Author, Ends
 from tests.sim.stores import SimFeed, SimHistory, SimJobs
 from tests.sim.weather import Life, Weather
 
@@ -41,10 +41,14 @@ ADA = Token(name="ada", digest="")
 
 @dataclass(slots=True)
 class Told:
-    """One Run of the simulation, and what its author and the world had in mind."""
+    """One Run of the simulation, and what its author and the world had in mind.
+
+    `ends` None: it is a child, and what comes of it is its parent's affair.
+    """
 
     run: RunId
     author: Author
+    ends: Ends | None
     cancelled: bool = False
 
 
@@ -56,7 +60,7 @@ class World:
         self.folder = folder
         self.weather = Weather.of(self.dice)
         astray = self.dice.choice([0.0, 0.0, 0.1, 0.5])
-        self.history = SimHistory(self.dice, astray)
+        self.history = SimHistory(self.dice, astray, self._begun)
         self.jobs = SimJobs(self.history, self._offered)
         self.bundles = MemoryBundles()
         self.told: list[Told] = []
@@ -72,8 +76,8 @@ class World:
             self._go(self._engine(engine))
         for number in range(self.dice.choice([1, 1, 1, 2, 3])):
             author = Author(self.dice)
-            run = await begin(self.history, self.bundles, author.source, f"{number}")
-            told = Told(run, author)
+            run = await begin(self.history, self.bundles, author.source, f"{number}", author.beside)
+            told = Told(run, author, author.ends)
             self.told.append(told)
             self._go(self._people(told))
             if self.dice.random() < 0.15:
@@ -94,6 +98,16 @@ class World:
             if (wrong := judge(await self.stored(told), told, self, told.run in owed))
         ]
 
+    def _begun(self, run: RunId, started: RunStarted) -> None:
+        """A child is born: it is played like its parent."""
+        if started.parent is not None:
+            told = Told(run, self._told(started.parent.run).author, None)
+            self.told.append(told)
+            self._go(self._people(told))
+
+    def _told(self, run: str) -> Told:
+        return next(told for told in self.told if told.run == run)
+
     async def stored(self, told: Told) -> StoredHistory:
         """The Run's record."""
         return await self.history.read(told.run)
@@ -113,7 +127,8 @@ class World:
         while idle_s < IDLE_MAX_S:
             lasts = [await self.history.last_turn(told.run) for told in self.told]
             ended = all(last is not None and last.turn.end is not None for last in lasts)
-            if ended and not self.history.wakes.owed:
+            # An engine that lost a race may arm a timer after the end: it fires, and is let go.
+            if ended and not self.history.wakes.owed and self.history.next_due() is None:
                 return
             idle_s = idle_s + LOOK_S if self.history.written == seen else 0.0
             seen = self.history.written
@@ -177,8 +192,7 @@ class World:
             await self.history.append_input(RunId(spec.run), report)
 
     def _outcome(self, spec: JobSpec) -> Outcome:
-        (told,) = [told for told in self.told if told.run == spec.run]
-        return told.author.script.jobs[leaf(spec.key)][spec.attempt - 1]
+        return self._told(spec.run).author.script.jobs[leaf(spec.key)][spec.attempt - 1]
 
     # People.
 

@@ -12,7 +12,7 @@ from ci_host.adapters.memory.history import MemoryHistory, MemoryWakeUps
 from ci_host.adapters.memory.world import MemoryJobs
 from ci_host.ports import WakeUp
 from pipelines.commands import StepKind
-from pipelines.events import Input
+from pipelines.events import Input, RunStarted
 from pipelines.ids import JobId, RunId, StepKey, job_id
 from pipelines.job import JobSpec
 from pipelines.turn import Turn
@@ -98,10 +98,13 @@ class SimFeed:
 
 
 class SimHistory(MemoryHistory):
-    """Histories whose clock follows the loop, and jumps. `on_change` hears of every write."""
+    """Histories whose clock follows the loop, and jumps. `on_begun` hears of every new Run."""
 
-    def __init__(self, dice: Random, astray: float) -> None:
+    def __init__(
+        self, dice: Random, astray: float, on_begun: Callable[[RunId, RunStarted], None]
+    ) -> None:
         super().__init__()
+        self._on_begun = on_begun
         self.wakes = SimWakeUps(dice, astray)
         self.changed = asyncio.Event()
         self._base = self.now
@@ -119,6 +122,12 @@ class SimHistory(MemoryHistory):
 
     def _follow(self) -> None:
         self.now = self._base + asyncio.get_running_loop().time()
+
+    async def create(self, run: RunId, first: RunStarted) -> bool:
+        is_new = await super().create(run, first)
+        if is_new:
+            self._on_begun(run, first)
+        return is_new
 
     async def append_input(self, run: RunId, value: Input, *, after: int | None = None) -> int:
         self._follow()

@@ -87,6 +87,10 @@ class MemoryHistory:
     async def disarm(self, run: RunId) -> None:
         self._record(run).armed = None
 
+    def runs(self) -> list[RunId]:
+        """Every Run there is, oldest first."""
+        return [run for run, record in self._records.items() if record.inputs]
+
     def next_due(self) -> float | None:
         """The earliest armed wake-up of any Run."""
         return min((r.armed for r in self._records.values() if r.armed is not None), default=None)

@@ -19,6 +19,7 @@ from ci_host.adapters.sql.tables import (
 from pipelines.commands import Command, Open, Result, StepKind, StepState
 from pipelines.events import (
     CancelRequested,
+    ChildFinished,
     GateAnswered,
     Input,
     JobFinished,
@@ -26,7 +27,7 @@ from pipelines.events import (
     SignalSent,
     TimerFired,
 )
-from pipelines.ids import RunId, StepKey, job_id
+from pipelines.ids import RunId, StepKey, child_id, job_id
 from pipelines.job import Lease
 from pipelines.repo import Delivery, DeliveryOutcome
 from pipelines.run import FINAL, RunState
@@ -72,6 +73,8 @@ def summary_of(value: Input) -> str:
             return f"{value.name} by {value.by}"
         case TimerFired():
             return ""
+        case ChildFinished():
+            return f"{value.key} {value.state}"
         case CancelRequested():
             return _with_words(f"by {value.by}", value.reason)
 
@@ -98,6 +101,9 @@ def _run_row(started: RunStarted, at: float) -> RunRow:
         pull_request=event.pull_request.number if event.pull_request else None,
         state=RunState.PENDING,
         created_at=at,
+        parent=started.parent.run if started.parent else "",
+        parent_step=started.parent.key if started.parent else "",
+        shards=started.shards,
     )
 
 
@@ -178,12 +184,20 @@ def _fold_command(session: Session, run: str, turn: Turn, position: int, command
     step.state, step.attempt = StepState.RUNNING, command.attempt
     step.due = command.gate.due if command.gate else command.due
     step.gate_json = msgspec.json.encode(command.gate).decode() if command.gate else None
+    step.child = _child(session, run, command)
     session.add(step)
     if command.kind is StepKind.JOB:
         attempt = _attempt(session, run, command.key, command.attempt)
         attempt.queued_at = turn.now
         attempt.pool = command.request.pool if command.request else ""
         session.add(attempt)
+
+
+def _child(session: Session, run: str, command: Command) -> str:
+    row = session.get(RunRow, run)
+    if command.kind is not StepKind.CALL or row is None:
+        return ""
+    return child_id(RunId(run), StepKey(command.key), row.shards)
 
 
 def _fold_result(session: Session, run: str, turn: Turn, result: Result) -> None:
@@ -230,6 +244,7 @@ def waiting_for(wanted: Open, wake_at: float | None) -> str:
     parts = [f"job {job.key}" for job in wanted.jobs if not job.cancelling]
     parts += [f"gate {gate.key}" for gate in wanted.gates]
     parts += [f"signal {wait.name}" for wait in wanted.waits]
+    parts += [f"call {call.key}" for call in wanted.calls if not call.detached]
     if not parts and wake_at is not None:
         parts = ["a timer"]
     return ", ".join(parts)

@@ -123,6 +123,7 @@ def latest_run(model: ReadModel, repo: str, commit: str, pipeline: str) -> RunRo
     query = (
         select(RunRow)
         .where(RunRow.repo == repo, RunRow.commit == commit, RunRow.pipeline == pipeline)
+        .where(RunRow.parent == "")
         .order_by(desc(RunRow.created_at))
     )
     with Session(model.engine) as session:

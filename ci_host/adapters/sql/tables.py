@@ -6,7 +6,7 @@ Times are seconds since the epoch. Columns ending in `_json` hold JSON of the st
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 1
+VERSION = 2
 
 
 class RunRow(SQLModel, table=True):
@@ -34,6 +34,9 @@ class RunRow(SQLModel, table=True):
     created_at: float = Field(index=True)
     finished_at: float | None = None
     turns: int = 0
+    parent: str = Field(default="", index=True)
+    parent_step: str = ""
+    shards: int = 0
 
 
 class StepRow(SQLModel, table=True):
@@ -50,6 +53,7 @@ class StepRow(SQLModel, table=True):
     started_at: float
     finished_at: float | None = None
     due: float | None = None
+    child: str = ""
     gate_json: str | None = None
     approved_by_json: str | None = None
     value_json: str | None = None

@@ -16,6 +16,7 @@ from staunch.errors import (
     GateTimedOut,
     JobFailed,
     NonRetryable,
+    RunFailed,
     StepTimedOut,
 )
 from staunch.event import Event, PullRequest
@@ -37,6 +38,7 @@ __all__ = [
     "NonRetryable",
     "PullRequest",
     "Retry",
+    "RunFailed",
     "Shell",
     "Step",
     "StepTimedOut",

@@ -2,6 +2,7 @@
 
 Exception
 ├── JobFailed       a job did not succeed, and there was no further attempt
+├── RunFailed       a pipeline that was called did not succeed
 ├── StepTimedOut    a step had a time-out, and it passed
 ├── GateRejected    somebody allowed to answer said no
 ├── GateTimedOut    nobody opened the gate in time
@@ -38,6 +39,18 @@ class JobFailed(Exception):
         self.outcome = outcome
         self.exit_code = exit_code
         self.attempt = attempt
+        self.message = message
+
+
+class RunFailed(Exception):
+    """A pipeline that `step.call` began did not succeed. `run` is its id, `state` how it ended."""
+
+    def __init__(self, call: str, run: str, state: str, message: str = "") -> None:
+        said = f": {message}" if message else ""
+        super().__init__(f"run {run}, begun by {call!r}, {state}{said}")
+        self.step = call
+        self.run = run
+        self.state = state
         self.message = message
 
 

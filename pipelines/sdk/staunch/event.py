@@ -26,7 +26,7 @@ class Event:
     """One event. `branch` and `tag` are short names, or empty; `commit` is a full commit id.
 
     `kind` is push, tag, branch_delete, tag_delete, pull_request or manual; `repo` the repository's
-    name on its forge; `run_id` this Run's id.
+    name on its forge; `run_id` this Run's id; `inputs` what it was started with.
     """
 
     kind: str
@@ -41,6 +41,7 @@ class Event:
     pull_request: PullRequest | None = None
     repo: str = ""
     run_id: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
     def of(started: dict[str, Any]) -> "Event":
@@ -61,6 +62,7 @@ class Event:
             pull_request=_pull_request(request) if request else None,
             repo=started.get("repo_name", ""),
             run_id=started.get("run", ""),
+            inputs=started.get("inputs") or {},
         )
 
 

@@ -25,6 +25,16 @@ class Ledger(Protocol):
     seed: str
 
     @property
+    def pipelines(self) -> dict[str, str]:
+        """The pipelines of this Bundle: the file of each, by name."""
+        ...
+
+    @property
+    def depth(self) -> int:
+        """How many Runs are above this one."""
+        ...
+
+    @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The plan's loop; its time is the Run's."""
         ...
@@ -93,6 +103,18 @@ class Ledger(Protocol):
         self, key: str, signal: str, due: float | None
     ) -> "asyncio.Future[dict[str, Any]]":
         """Want a signal; the future is done already if one came before."""
+        ...
+
+    def child(self, key: str) -> str:
+        """The id of the Run that a call begins."""
+        ...
+
+    def open_call(self, key: str, *, detached: bool = False) -> "asyncio.Future[dict[str, Any]]":
+        """Want a child Run; the future becomes its end (never, if it is detached)."""
+        ...
+
+    def drop_call(self, key: str) -> None:
+        """Want its end; it stays open until it has ended."""
         ...
 
     def close_wait(self, key: str, unused: "asyncio.Future[dict[str, Any]] | None") -> None:

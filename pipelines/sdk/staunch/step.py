@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar, overload
 
-from staunch import gates, jobs, waits, work
+from staunch import calls, gates, jobs, waits, work
 from staunch.attempt import CURRENT
 from staunch.durations import Duration, optional_seconds
 from staunch.ledger import Ledger, Site
@@ -24,7 +24,18 @@ T = TypeVar("T")
 Rollback = Callable[["Step", Any], Coroutine[Any, Any, object]]
 
 NAME_CHARS_MAX = 256
-VERBS = ("do", "job", "gate", "sleep", "sleep_until", "wait_for_event", "parallel", "scope")
+VERBS = (
+    "do",
+    "job",
+    "gate",
+    "sleep",
+    "sleep_until",
+    "wait_for_event",
+    "call",
+    "start",
+    "parallel",
+    "scope",
+)
 
 
 class Step:
@@ -153,6 +164,29 @@ class Step:
         key = self._key("wait_for_event", name)
         waiting = waits.signal(self._ledger, key, signal, limit)
         return self._given("wait_for_event", key, waiting)
+
+    def call(
+        self, name: str, pipeline: str, inputs: Mapping[str, Any] | None = None
+    ) -> Coroutine[Any, Any, Any]:
+        """Run another pipeline of this commit, and give what its `run` returns.
+
+        It is a Run of its own; `inputs` is its `event.inputs`. Raises RunFailed. Cancelling the
+        step cancels the Run.
+        """
+        asked = calls.request(self._ledger, pipeline, inputs, detached=False)
+        key = self._key("call", name)
+        return self._given("call", key, calls.run(self._ledger, key, asked))
+
+    def start(
+        self, name: str, pipeline: str, inputs: Mapping[str, Any] | None = None
+    ) -> Coroutine[Any, Any, str]:
+        """Begin another pipeline of this commit and go on; gives the id of its Run.
+
+        Whatever becomes of this Run, that one goes on.
+        """
+        asked = calls.request(self._ledger, pipeline, inputs, detached=True)
+        key = self._key("start", name)
+        return self._given("start", key, calls.start(self._ledger, key, asked))
 
     def parallel(
         self, *steps: Awaitable[Any], fail_fast: bool = True, limit: int | None = None
