@@ -32,10 +32,27 @@ class StepState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class InputRule(msgspec.Struct, frozen=True, kw_only=True):
+    """What an input of a Gate must be besides its type. `required` False: `default` stands for it.
+
+    `choices` empty: any value; else one of these. What fits is decided in `staunch.entered`.
+    """
+
+    required: bool = True
+    default: Any = None
+    choices: list[Any] = []
+    min: float | None = None
+    max: float | None = None
+    max_length: int | None = None
+    pattern: str = ""
+    help: str = ""
+
+
 class GateTerms(msgspec.Struct, frozen=True, kw_only=True):
     """Who may open a Gate and how: `approvers` are user names or `@team`; empty means anybody.
 
-    `inputs` maps a name to its type: `str`, `int`, `float` or `bool`. `due` None: waits for ever.
+    `inputs` maps a name to its type: `str`, `int`, `float` or `bool`; `rules` has more on some of
+    them. `due` None: waits for ever.
     """
 
     approvers: list[str] = []
@@ -43,6 +60,7 @@ class GateTerms(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, str] = {}
     due: float | None = None
     message: str = ""
+    rules: dict[str, InputRule] = {}
 
 
 class CallRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -146,7 +146,11 @@ def next_input(outcome: TurnOutcome, asked: dict[str, str]) -> Input | None:
         return finished(job.key, how, job.attempt)
     if wanted.gates:
         gate = wanted.gates[0]
-        inputs = {name: TYPED[kind] for name, kind in gate.terms.inputs.items()}
+        inputs = {
+            name: gate.terms.rules[name].choices[0] if name in gate.terms.rules else TYPED[kind]
+            for name, kind in gate.terms.inputs.items()
+            if name not in gate.terms.rules or gate.terms.rules[name].required
+        }
         return approved(gate.key, answerer(gate), **inputs)
     if wanted.calls and not wanted.calls[0].detached:
         return child_finished(wanted.calls[0].key, RunState.SUCCEEDED, "done")

@@ -19,10 +19,12 @@ import webhooks
 
 SDK = [
     "Cell",
+    "Choice",
     "Event",
     "GateAnswer",
     "GateRejected",
     "GateTimedOut",
+    "Input",
     "JobFailed",
     "JobResult",
     "NonRetryable",

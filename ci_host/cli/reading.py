@@ -13,6 +13,7 @@ from rich.tree import Tree
 
 from ci_host.cli.client import Client, ClientError, find, run_path
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.waits import inputs_asked
 
 if TYPE_CHECKING:
     import httpx2
@@ -141,6 +142,8 @@ def _step_tree(run: dict[str, Any]) -> Tree:
         if step["gate"] and step["state"] == "running":
             who = ", ".join(step["gate"]["approvers"]) or "anybody"
             branch.add(f"[yellow]staunch approve {run['id']} {step['key']}[/] [dim]({who})[/]")
+            for said in inputs_asked(step["gate"]):
+                branch.add(f"[dim]--input {escape(said)}[/]")
         for attempt in run["attempts"]:
             if attempt["key"] == step["key"]:
                 code = "" if attempt["exit_code"] is None else f" exit {attempt['exit_code']}"

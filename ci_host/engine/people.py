@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+from staunch.entered import WrongInput, complete
+
 from ci_host.access import Token, may_open
 from ci_host.ports import Conflict, HistoryStore, StoredInput, StoredTurn
 from pipelines.commands import GateTerms, OpenGate, Result, StepKind, StepState
@@ -26,12 +29,6 @@ from pipelines.status import shorten
 
 TRIES_MAX = 20
 SAID_CHARS_MAX = 400
-TYPES: dict[str, type | tuple[type, ...]] = {
-    "str": str,
-    "int": int,
-    "float": (int, float),
-    "bool": bool,
-}
 
 
 class PersonRefused(Exception):
@@ -217,17 +214,8 @@ def _check_sendable(what: str, value: object) -> None:
 
 
 def _checked_inputs(terms: GateTerms, given: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(given) - set(terms.inputs))
-    missing = sorted(set(terms.inputs) - set(given))
-    if unknown or missing:
-        wanted = ", ".join(f"{name}: {kind}" for name, kind in terms.inputs.items()) or "none"
-        wrong = "unknown: " + ", ".join(unknown) if unknown else "missing: " + ", ".join(missing)
-        raise PersonRefused(422, f"the gate's inputs are {wanted}; {wrong}")
-    for name, kind in terms.inputs.items():
-        value = given[name]
-        is_bool = isinstance(value, bool)
-        if not isinstance(value, TYPES[kind]) or (is_bool and kind != "bool"):
-            # On a command line what reads as JSON is taken as that; a text can be quoted twice.
-            hint = f"; as a text: {json.dumps(json.dumps(value))}" if kind == "str" else ""
-            raise PersonRefused(422, f"input {name!r} must be of type {kind}, not {value!r}{hint}")
-    return given
+    """Every input's value, defaults included: what is written is what the plan will get."""
+    try:
+        return complete(terms.inputs, msgspec.to_builtins(terms.rules), given)
+    except WrongInput as wrong:
+        raise PersonRefused(422, str(wrong)) from wrong

@@ -19,6 +19,7 @@ from ci_host.engine.people import Answer
 from ci_host.web.forms import gate_inputs, read_form
 from ci_host.web.page import PageRoute, pages_of
 from ci_host.web.redirects import HOME, safe_next
+from pipelines.commands import GateTerms
 
 COOKIE_S = 30 * 86_400
 
@@ -73,7 +74,7 @@ async def answer_gate(here: Here, who: Person, request: Request, run: str) -> Re
         last = await here.history.last_turn(found)
         gates = [] if last is None else last.turn.open.gates
         # One that is not open asks for nothing; `answer_gate` says why it takes no answer.
-        wanted = next((gate.terms.inputs for gate in gates if gate.key == key), {})
+        wanted = next((gate.terms for gate in gates if gate.key == key), GateTerms())
         inputs = gate_inputs(wanted, form)
     answer = Answer(approved, inputs, form.get("comment", "").strip())
     await here.people.answer_gate(found, key, who, answer)

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 
 from ci_host.api.problems import Problem
+from pipelines.commands import GateTerms, InputRule
 
 FORM_BYTES_MAX = 65_536
 FIELDS_MAX = 200
@@ -31,9 +32,21 @@ async def read_form(request: Request) -> dict[str, str]:
     return dict(pairs)
 
 
-def gate_inputs(wanted: dict[str, str], form: dict[str, str]) -> dict[str, Any]:
+def gate_inputs(terms: GateTerms, form: dict[str, str]) -> dict[str, Any]:
     """The inputs of a gate, typed; a box that is not ticked is no field. Raises Problem."""
-    return {name: _typed(name, kind, form.get(INPUT + name)) for name, kind in wanted.items()}
+    entered: dict[str, Any] = {}
+    for name, kind in terms.inputs.items():
+        text = form.get(INPUT + name)
+        if not _is_left_out(kind, terms.rules.get(name, InputRule()), text):
+            entered[name] = _typed(name, kind, text)
+    return entered
+
+
+def _is_left_out(kind: str, rule: InputRule, text: str | None) -> bool:
+    """Whether its default shall stand. An empty text is a text, where there is one by default."""
+    if rule.required or kind == "bool" or text:
+        return False
+    return text is None or kind != "str" or rule.default is None or bool(rule.choices)
 
 
 def _typed(name: str, kind: str, text: str | None) -> Any:  # noqa: ANN401 of the type that kind names

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from staunch.entered import WrongInput, complete
+
 Terms = dict[str, Any]
 
 
@@ -22,8 +24,9 @@ class Tally:
         if not answer["approved"]:
             comment = answer.get("comment", "")
             return {"approved": False, "by": [by], "inputs": {}, "comment": comment}
-        entered = typed(self.terms["inputs"], answer.get("inputs", {}))
-        if entered is None:
+        try:
+            entered = complete(self.terms["inputs"], self.terms["rules"], answer.get("inputs", {}))
+        except WrongInput:
             return None
         self.approved_by.append(by)
         self.inputs = entered
@@ -41,46 +44,3 @@ class Tally:
 def _may_answer(approvers: list[str], by: str) -> bool:
     # Who is in a team is known to the host alone, and it lets only those answer.
     return not approvers or by in approvers or any(name.startswith("@") for name in approvers)
-
-
-def typed(types: dict[str, str], entered: dict[str, Any]) -> dict[str, Any] | None:
-    """The declared inputs in their types; None where one is missing or is something else."""
-    values: dict[str, Any] = {}
-    for name, type_name in types.items():
-        if name not in entered:
-            return None
-        try:
-            values[name] = _READ[type_name](entered[name])
-        except (TypeError, ValueError, KeyError):
-            return None
-    return values
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise TypeError(value)
-    return int(value)
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise TypeError(value)
-    number = float(value)
-    if number - number != 0:
-        raise ValueError(value)
-    return number
-
-
-def _truth(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    return {"true": True, "false": False}[_text(value).lower()]
-
-
-_READ = {"str": _text, "int": _whole, "float": _number, "bool": _truth}

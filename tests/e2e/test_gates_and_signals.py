@@ -171,6 +171,31 @@ def test_wrong_inputs_are_refused_by_name_and_right_ones_arrive_in_their_types(h
     ]
 
 
+def test_an_input_with_rules_is_shown_with_them_and_refused_by_them(here, repo):
+    body = """
+asked = {
+    'percent': Input(int, default=25, min=1, max=100, help='How much of the traffic?'),
+    'env': ['eu', 'us'],
+}
+return (await step.gate('go-live', approvers=['@ops'], inputs=asked)).inputs
+"""
+    run = at_gate(here, repo, body)
+    shown = said(here.staunch("show", run))
+    assert "--input percent: int (1 to 100, default 25) · How much of the traffic?" in shown
+    assert "--input env: str (one of eu, us)" in shown
+    for typed, words in (
+        (["percent=250"], "missing: env"),
+        (["env=eu", "percent=250"], "input 'percent' must be at most 100, not 250"),
+        (["env=mars"], "input 'env' must be one of eu, us, not 'mars'"),
+    ):
+        options = [part for one in typed for part in ("--input", one)]
+        told = said(here.staunch("approve", run, "go-live", *options, code=1, who="grace"))
+        assert told.endswith(words)
+    assert len(here.show(run)["inputs"]) == 1
+    here.staunch("approve", run, "go-live", "--input", "env=us", who="grace")
+    assert here.ended(run)["output"] == {"percent": 25, "env": "us"}
+
+
 def test_an_answer_that_could_not_be_kept_as_it_is_is_refused(here, repo):
     run = at_gate(here, repo, "await step.gate('go-live', inputs={'note': str})")
     long = "x" * SIGNAL_BYTES_MAX

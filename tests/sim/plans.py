@@ -163,7 +163,8 @@ class Author:
         self.script.gates[name] = GateScript(approved, value)
         ends = {True: exactly(value), False: error("GateRejected"), None: error("GateTimedOut")}
         limit = ", timeout='30m'" if approved is None else ""
-        call = f"step.gate({name!r}, approvers=['ada'], inputs={{'value': int}}{limit})"
+        asked = self.dice.choice(["int", "Input(int, min=0, max=99)", "list(range(100))"])
+        call = f"step.gate({name!r}, approvers=['ada'], inputs={{'value': {asked}}}{limit})"
         return _body(f"return (await {call}).inputs['value']", ends[approved])
 
     def sleep(self) -> Node:

@@ -295,7 +295,9 @@ TERMS = GateTerms(
 )
 
 
-async def waiting_run(world: World, number: int = 1, **event: Any) -> Story:
+async def waiting_run(
+    world: World, number: int = 1, *, terms: GateTerms = TERMS, **event: Any
+) -> Story:
     """A job succeeded; the gate `approve` waits."""
     story = await Story(world, number).begin(**event)
     await story.turn(job("unit"), wanted=Open(jobs=[OpenJob(key="unit", attempt=1)]))
@@ -303,9 +305,9 @@ async def waiting_run(world: World, number: int = 1, **event: Any) -> Story:
     world.write_log(story.job_id("unit"), "=== make test\nall is well\n")
     await story.later(3).finish("unit")
     await story.turn(
-        Command(kind=StepKind.GATE, key="approve", fingerprint="g", gate=TERMS),
+        Command(kind=StepKind.GATE, key="approve", fingerprint="g", gate=terms),
         results=[Result(kind=StepKind.JOB, key="unit", state=Is.SUCCEEDED)],
-        wanted=gate_open("approve", TERMS),
+        wanted=gate_open("approve", terms),
     )
     return story
 

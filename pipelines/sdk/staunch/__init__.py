@@ -20,6 +20,7 @@ from staunch.errors import (
     StepTimedOut,
 )
 from staunch.event import Event, PullRequest
+from staunch.inputs import Choice, Input
 from staunch.matrix import Cell, matrix
 from staunch.results import GateAnswer, JobResult
 from staunch.retry import Retry
@@ -29,10 +30,12 @@ from staunch.triggers import on
 
 __all__ = [
     "Cell",
+    "Choice",
     "Event",
     "GateAnswer",
     "GateRejected",
     "GateTimedOut",
+    "Input",
     "JobFailed",
     "JobResult",
     "NonRetryable",

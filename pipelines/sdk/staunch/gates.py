@@ -5,18 +5,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from staunch.errors import GateRejected, GateTimedOut
+from staunch.inputs import Input, wire
 from staunch.ledger import Ledger
 from staunch.results import GateAnswer
 from staunch.shell import text
 
-TYPES = {str: "str", int: "int", float: "float", bool: "bool"}
 NEEDED_MAX = 100
+
+Asked = type | str | Input | Sequence[Any]
 
 
 def terms(
     approvers: Sequence[str],
     needed: int,
-    inputs: Mapping[str, type | str] | None,
+    inputs: Mapping[str, Asked] | None,
     message: str,
 ) -> dict[str, Any]:
     """GateTerms in their wire form, without `due`. Raises TypeError or ValueError."""
@@ -27,20 +29,14 @@ def terms(
         raise ValueError(f"needed must be 1 to {NEEDED_MAX}, not {needed!r}")
     if names and needed > len(names) and not any(name.startswith("@") for name in names):
         raise ValueError(f"needed={needed}, but there are only {len(names)} approvers")
+    types, rules = wire(inputs)
     return {
         "approvers": names,
         "needed": needed,
-        "inputs": {text(name, "an input"): _type(name, of) for name, of in (inputs or {}).items()},
+        "inputs": types,
         "message": text(message, "message"),
+        "rules": rules,
     }
-
-
-def _type(name: str, of: object) -> str:
-    found = TYPES.get(of) if isinstance(of, type) else of
-    if found not in TYPES.values():
-        raise TypeError(f"input {name!r} must be str, int, float or bool, not {of!r}")
-    assert isinstance(found, str)
-    return found
 
 
 async def run(ledger: Ledger, key: str, terms: dict[str, Any], timeout: float | None) -> GateAnswer:

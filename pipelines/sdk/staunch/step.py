@@ -125,13 +125,14 @@ class Step:
         *,
         approvers: Sequence[str] = (),
         needed: int = 1,
-        inputs: Mapping[str, type | str] | None = None,
+        inputs: Mapping[str, gates.Asked] | None = None,
         timeout: Duration | None = None,
         message: str = "",
     ) -> Coroutine[Any, Any, GateAnswer]:
         """Wait until `needed` of the `approvers` (names or `@team`; none: anybody) approve.
 
-        `inputs` are asked of them: `{"percent": int}`. Raises GateRejected or GateTimedOut.
+        `inputs` are asked of them: `{"percent": int, "env": ["eu", "us"]}`, or an `Input`. Raises
+        GateRejected or GateTimedOut.
         """
         terms = gates.terms(approvers, needed, inputs, message)
         limit = optional_seconds(timeout)

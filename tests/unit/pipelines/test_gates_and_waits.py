@@ -21,12 +21,12 @@ def test_a_gate_opens_for_an_approver_with_typed_inputs(play):
         "go?",
     )
     assert terms.due == first.wake_at == BEGIN + 7 * 86400
-    end = run.turn(approved("deploy", "bob", percent="25"))
+    end = run.turn(approved("deploy", "bob", percent=25))
     assert end.end.output == [["bob"], {"percent": 25}, ""]
     assert end.open.gates == []
 
 
-@pytest.mark.parametrize("inputs", [{}, {"percent": "many"}, {"percent": True}, {"percent": None}])
+@pytest.mark.parametrize("inputs", [{}, {"percent": "25"}, {"percent": True}, {"percent": None}])
 def test_an_answer_without_the_right_inputs_does_not_count(play, inputs):
     run = play("await step.gate('g', inputs={'percent': int})")
     run.start()

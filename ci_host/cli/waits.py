@@ -1,0 +1,19 @@
+"""Waits: what a run waits for, as `staunch show` says it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+HELP_CHARS_MAX = 120
+
+
+def inputs_asked(gate: dict[str, Any]) -> Iterator[str]:
+    """A gate's inputs in words, each with what its author says of it."""
+    # Only here: the authors' package is not needed by any other command.
+    from staunch.entered import words
+
+    rules = gate.get("rules", {})
+    for name, kind in gate["inputs"].items():
+        rule = rules.get(name, {})
+        help_ = " ".join(rule.get("help", "").split())
+        cut = help_ if len(help_) <= HELP_CHARS_MAX else help_[: HELP_CHARS_MAX - 1] + "…"
+        yield words(name, kind, rule) + (f" · {cut}" if cut else "")
