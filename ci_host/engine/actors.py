@@ -213,6 +213,9 @@ class Actors:
                 repair_of(live.view, live.armed) if repair else effects_of(before, turn, live.armed)
             )
             await self._turns.perform(live, effects, repair=repair)
+            if effects.arm is not None or effects.disarm:
+                # One Run has one timer: a slow engine's wish may have replaced a newer one's.
+                await self._check_newest(live)
             if live.view.state in FINAL:
                 await self._turns.tell_parent(live, turn)
                 _close(live)
@@ -225,9 +228,12 @@ class Actors:
     async def _repair(self, live: Live) -> None:
         """Without a winning append the view may be old: repair, then make sure that it was not."""
         await self._turns.perform(live, repair_of(live.view, live.armed), repair=True)
+        await self._check_newest(live)
+
+    async def _check_newest(self, live: Live) -> None:
         last = await self._history.last_turn(live.run)
         if last is not None and last.sequence != live.view.turn_sequence:
-            raise Conflict(f"{live.run} moved on during its repair")
+            raise Conflict(f"{live.run} moved on while its effects were made")
 
     async def _inputs(self, live: Live, newest: int) -> list[StoredInput]:
         """The inputs that no Turn has consumed, from the store and not from the delivery."""
