@@ -30,6 +30,7 @@ SDK = [
     "NonRetryable",
     "PullRequest",
     "Retry",
+    "RetryAfter",
     "RunFailed",
     "Shell",
     "Step",

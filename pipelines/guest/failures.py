@@ -6,6 +6,8 @@ from collections.abc import Iterator, Set
 from types import TracebackType
 from typing import Any
 
+from staunch.errors import RetryAfter
+
 from pipelines.guest.limits import MESSAGE_CHARS_MAX, TRACEBACK_CHARS_MAX
 from pipelines.guest.wire import printable
 
@@ -23,7 +25,7 @@ def failure_of(error: BaseException, files: Set[str], step: str | None = None) -
     return {
         "type": type(error).__name__,
         "message": _message(error)[:MESSAGE_CHARS_MAX],
-        "kind": "tenant",
+        "kind": "transient" if isinstance(error, RetryAfter) else "tenant",
         "file": place[0] if place else None,
         "line": place[1] if place else None,
         "traceback": _traceback(error, files),

@@ -132,12 +132,14 @@ class Author:
 
     def do_again(self) -> Node:
         name, fails, limit = self.name("do"), self.dice.randrange(3), self.dice.randrange(3)
-        ends = exactly("at last") if fails <= limit else error("ValueError")
+        wrong = self.dice.choice(["ValueError('not yet')", "RetryAfter('7s', 'not yet')"])
+        pause = self.dice.choice(["delay='3s'", "backoff=lambda attempt: 11 * attempt"])
+        ends = exactly("at last") if fails <= limit else error(wrong.partition("(")[0])
         return Node(
             f"    left = [{fails}]\n    def work():\n        if left[0]:\n"
-            f"            left[0] -= 1\n            raise ValueError('not yet')\n"
+            f"            left[0] -= 1\n            raise {wrong}\n"
             f"        return 'at last'\n"
-            f"    return await step.do({name!r}, work, retries=Retry({limit}, delay='3s'))",
+            f"    return await step.do({name!r}, work, retries=Retry({limit}, {pause}))",
             ends,
         )
 

@@ -16,6 +16,7 @@ from staunch.errors import (
     GateTimedOut,
     JobFailed,
     NonRetryable,
+    RetryAfter,
     RunFailed,
     StepTimedOut,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "NonRetryable",
     "PullRequest",
     "Retry",
+    "RetryAfter",
     "RunFailed",
     "Shell",
     "Step",

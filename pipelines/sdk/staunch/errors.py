@@ -6,14 +6,28 @@ Exception
 ├── StepTimedOut    a step had a time-out, and it passed
 ├── GateRejected    somebody allowed to answer said no
 ├── GateTimedOut    nobody opened the gate in time
-└── NonRetryable    raise it inside `step.do` to stop its retries
+├── NonRetryable    raise it inside `step.do` to stop its retries
+└── RetryAfter      raise it inside `step.do` to say when the next attempt is worth while
 BaseException
 └── LimitBreached   the plan is too big; it cannot be caught by `except Exception`
 """
 
+from staunch.durations import Duration, seconds
+
 
 class NonRetryable(Exception):
     """Raise this (or a subclass) in a `step.do` body: trying again would not help."""
+
+
+class RetryAfter(Exception):
+    """Raise this in a `step.do` body: it failed for now, and may be tried again after `delay`.
+
+    A failed attempt like others, so it takes a `retries`; only the pause is this one.
+    """
+
+    def __init__(self, delay: Duration, message: str = "") -> None:
+        self.seconds = seconds(delay, "RetryAfter's delay")
+        super().__init__(message or f"try again after {self.seconds:g} s")
 
 
 class JobFailed(Exception):

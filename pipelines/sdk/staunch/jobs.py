@@ -73,16 +73,28 @@ async def run(ledger: Ledger, key: str, call: Call) -> JobResult:
         if outcome == "succeeded":
             return _settle_succeeded(ledger, key, attempt, call, report)
         error = _error(key, attempt, report)
-        again = call.retry.wants(outcome, attempt)
-        _settle_failed(ledger, key, attempt, call, error, again)
-        if not again:
+        pause = _pause(ledger, key, attempt, call, error)
+        _settle_failed(ledger, key, attempt, call, error, pause is not None)
+        if pause is None:
             raise error
         try:
-            await asyncio.sleep(call.retry.pause(attempt, ledger.dice(f"{key}/{attempt}/pause")))
+            await asyncio.sleep(pause)
         except asyncio.CancelledError:
             ledger.settle("job", key, "cancelled", attempt=attempt)
             raise
         attempt += 1
+
+
+def _pause(ledger: Ledger, key: str, attempt: int, call: Call, error: JobFailed) -> float | None:
+    """The pause before a further attempt; None: there is none."""
+    if not call.retry.wants(error.outcome, attempt):
+        return None
+    try:
+        return call.retry.pause(attempt, ledger.dice(f"{key}/{attempt}/pause"))
+    except Exception as wrong:
+        failure = ledger.failure(wrong, key)
+        ledger.settle("job", key, "failed", attempt=attempt, error=failure)
+        raise wrong from error
 
 
 async def _report(ledger: Ledger, key: str, attempt: int, call: Call) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """Retry: how often, how fast and after which outcomes a step is tried again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal, get_args
 
 from staunch.durations import Duration, seconds
 
-Backoff = Literal["constant", "linear", "exponential"]
+Growth = Literal["constant", "linear", "exponential"]
+# A function takes the number of the attempt that failed, from 1, and gives the pause after it.
+Backoff = Growth | Callable[[int], Duration]
 
 OUTCOMES = ("failed", "timed_out", "lost", "refused", "cancelled")
 ON_DEFAULT = ("failed", "timed_out", "lost")
@@ -19,8 +21,9 @@ class Retry:
     """Up to `limit` further attempts after the first, each after a pause.
 
     The pause before retry n is `delay` (constant), n times it (linear) or 2 to the n-1 times it
-    (exponential), at most `max_delay`; with `jitter` a random part of it, at least half. `on` names
-    the outcomes that are tried again: a job's, or failed and timed_out for `step.do`.
+    (exponential), at most `max_delay`; with `jitter` a random part of it, at least half. `backoff`
+    may be a function instead: `lambda attempt: 5 * attempt` is the pause itself, without jitter.
+    `on` names the outcomes that are tried again: a job's, or failed and timed_out for `step.do`.
     """
 
     limit: int
@@ -36,10 +39,13 @@ class Retry:
             raise TypeError(f"Retry's limit must be a whole number, not {self.limit!r}")
         if not 0 <= self.limit <= LIMIT_MAX:
             raise ValueError(f"Retry's limit must be 0 to {LIMIT_MAX}, not {self.limit}")
-        if self.backoff not in get_args(Backoff):
+        if not callable(self.backoff) and self.backoff not in get_args(Growth):
             raise ValueError(
-                f"Retry's backoff must be constant, linear or exponential, not {self.backoff!r}"
+                "Retry's backoff must be constant, linear or exponential, or a function of the"
+                f" attempt's number, not {self.backoff!r}"
             )
+        if callable(self.delay):
+            raise TypeError("Retry's delay is no function; write Retry(3, backoff=function)")
         seconds(self.delay, "Retry's delay")
         seconds(self.max_delay, "Retry's max_delay")
         if isinstance(self.on, str):
@@ -53,9 +59,16 @@ class Retry:
         return attempt <= self.limit and outcome in self.on
 
     def pause(self, attempt: int, dice: Random) -> float:
-        """The seconds between the end of `attempt` and the next."""
+        """The seconds between the end of `attempt` and the next.
+
+        Raises TypeError or ValueError for what a function gave, and whatever it raised itself.
+        """
         assert attempt >= 1, "attempts count from one"
-        base, longest = seconds(self.delay), seconds(self.max_delay)
+        longest = seconds(self.max_delay)
+        if callable(self.backoff):
+            what = f"what Retry's backoff gave for attempt {attempt}"
+            return min(seconds(self.backoff(attempt), what), longest)
+        base = seconds(self.delay)
         if self.backoff == "linear":
             base *= attempt
         elif self.backoff == "exponential":

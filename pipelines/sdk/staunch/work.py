@@ -14,7 +14,7 @@ from types import FunctionType
 from typing import Any
 
 from staunch.attempt import CURRENT, Attempt
-from staunch.errors import NonRetryable, StepTimedOut
+from staunch.errors import NonRetryable, RetryAfter, StepTimedOut
 from staunch.ledger import Ledger
 from staunch.retry import Retry
 from staunch.undo import Rollback, Undo
@@ -45,21 +45,40 @@ async def run(ledger: Ledger, key: str, call: Call) -> Any:
             ledger.settle("do", key, "cancelled", attempt=number)
             raise
         except Exception as error:
-            state = "timed_out" if isinstance(error, StepTimedOut) else "failed"
-            again = not isinstance(error, NonRetryable) and call.retry.wants(state, number)
-            failure = ledger.failure(error, key)
-            shown = "retrying" if again else state
-            ledger.settle("do", key, shown, attempt=number, error=failure)
-            if not again:
+            pause = _failed(ledger, key, number, call, error)
+            if pause is None:
                 raise
         else:
             return _settled(ledger, key, number, call, value)
         try:
-            await asyncio.sleep(call.retry.pause(number, ledger.dice(f"{key}/{number}/pause")))
+            await asyncio.sleep(pause)
         except asyncio.CancelledError:
             ledger.settle("do", key, "cancelled", attempt=number)
             raise
         number += 1
+
+
+def _failed(ledger: Ledger, key: str, number: int, call: Call, error: Exception) -> float | None:
+    """Record the failed attempt; the pause before the next, or None: there is none."""
+    state = "timed_out" if isinstance(error, StepTimedOut) else "failed"
+    pause = None
+    if not isinstance(error, NonRetryable) and call.retry.wants(state, number):
+        try:
+            pause = _pause(ledger, key, number, call, error)
+        except Exception as wrong:
+            failure = ledger.failure(wrong, key)
+            ledger.settle("do", key, "failed", attempt=number, error=failure)
+            raise wrong from error
+    failure = ledger.failure(error, key)
+    shown = state if pause is None else "retrying"
+    ledger.settle("do", key, shown, attempt=number, error=failure)
+    return pause
+
+
+def _pause(ledger: Ledger, key: str, number: int, call: Call, error: Exception) -> float:
+    if isinstance(error, RetryAfter):
+        return error.seconds
+    return call.retry.pause(number, ledger.dice(f"{key}/{number}/pause"))
 
 
 def _settled(ledger: Ledger, key: str, number: int, call: Call, value: Any) -> Any:
