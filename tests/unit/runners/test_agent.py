@@ -204,7 +204,7 @@ async def test_a_directory_that_nobody_can_read_does_not_stop_the_agent(root, li
     async with agent(root, link) as data:
         link.offer(make_spec(None, "true"))
         await reported(link)
-        assert data.leftovers() == []
+        await until(lambda: data.leftovers() == [], "the cleared directory")
         assert broken.exists()
 
 
