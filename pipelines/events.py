@@ -114,6 +114,35 @@ class ChildFinished(
     error: Failure | None = None
 
 
+class PauseRequested(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="pause_requested"
+):
+    """Somebody wants the Run to stand still until it is resumed. Identity: `id`."""
+
+    id: str
+    by: str
+    reason: str = ""
+
+
+class ResumeRequested(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="resume_requested"
+):
+    """Somebody wants a paused Run to go on. Identity: `id`."""
+
+    id: str
+    by: str
+
+
+class KillRequested(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="kill_requested"
+):
+    """Somebody wants the Run to be over at once, without its cleanup code. Identity: `id`."""
+
+    id: str
+    by: str
+    reason: str = ""
+
+
 Input = (
     RunStarted
     | JobFinished
@@ -122,4 +151,7 @@ Input = (
     | TimerFired
     | CancelRequested
     | ChildFinished
+    | PauseRequested
+    | ResumeRequested
+    | KillRequested
 )

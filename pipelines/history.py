@@ -69,8 +69,24 @@ class Effects:
     arm: float | None = None
     disarm: bool = False
 
+    @property
+    def touches_timer(self) -> bool:
+        """Whether the Run's one timer is set or unset."""
+        return self.arm is not None or self.disarm
 
-def effects_of(before: HistoryView, turn: Turn, armed: float | None) -> Effects:
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """The Run's pending wake-up, as far as it is known: `due` None, there is none.
+
+    Not `is_sure` after a load: whoever made the Turn before may still be about to set or unset it.
+    """
+
+    due: float | None = None
+    is_sure: bool = True
+
+
+def effects_of(before: HistoryView, turn: Turn, armed: Armed) -> Effects:
     """The normal path: only what this Turn added to what was wanted before it."""
     jobs = {(job.key, job.attempt, job.cancelling) for job in before.open.jobs}
     calls = {(call.key, call.cancelling) for call in before.open.calls}
@@ -78,16 +94,15 @@ def effects_of(before: HistoryView, turn: Turn, armed: float | None) -> Effects:
         jobs=[j for j in turn.open.jobs if (j.key, j.attempt, j.cancelling) not in jobs],
         calls=[c for c in turn.open.calls if (c.key, c.cancelling) not in calls],
     )
-    return _wanting(added, turn.wake_at, armed)
+    return _wanting(added, *_timer(turn.state, turn.wake_at, armed))
 
 
-def repair_of(view: HistoryView, armed: float | None) -> Effects:
+def repair_of(view: HistoryView, armed: Armed) -> Effects:
     """Everything that is open: what a dead engine may have left undone. Level-triggered."""
-    return _wanting(view.open, view.wake_at, armed)
+    return _wanting(view.open, *_timer(view.state, view.wake_at, armed))
 
 
-def _wanting(wanted: Open, wake_at: float | None, armed: float | None) -> Effects:
-    arm, disarm = _timer(wake_at, armed)
+def _wanting(wanted: Open, arm: float | None, disarm: bool) -> Effects:
     return Effects(
         offer=[job for job in wanted.jobs if not job.cancelling],
         cancel=[job for job in wanted.jobs if job.cancelling],
@@ -98,8 +113,11 @@ def _wanting(wanted: Open, wake_at: float | None, armed: float | None) -> Effect
     )
 
 
-def _timer(wanted: float | None, armed: float | None) -> tuple[float | None, bool]:
-    """(due to arm, whether to disarm) to get from what is armed to what is wanted."""
-    if wanted == armed:
+def _timer(state: RunState, wanted: float | None, armed: Armed) -> tuple[float | None, bool]:
+    """(due to arm, whether to disarm) to get from what is armed to what is wanted.
+
+    A pause leaves the timer alone: one that fires meanwhile is an input like any that waits.
+    """
+    if state is RunState.PAUSED or (armed.is_sure and wanted == armed.due):
         return None, False
     return wanted, wanted is None

@@ -6,6 +6,7 @@ from enum import StrEnum
 class RunState(StrEnum):
     PENDING = "pending"
     RUNNING = "running"
+    PAUSED = "paused"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -13,6 +14,8 @@ class RunState(StrEnum):
 
 class Move(StrEnum):
     STARTED = "run_started"
+    PAUSED = "run_paused"
+    RESUMED = "run_resumed"
     SUCCEEDED = "run_succeeded"
     FAILED = "run_failed"
     CANCELLED = "run_cancelled"
@@ -26,7 +29,14 @@ TRANSITIONS: dict[RunState, dict[Move, RunState]] = {
         Move.CANCELLED: RunState.CANCELLED,
     },
     RunState.RUNNING: {
+        Move.PAUSED: RunState.PAUSED,
         Move.SUCCEEDED: RunState.SUCCEEDED,
+        Move.FAILED: RunState.FAILED,
+        Move.CANCELLED: RunState.CANCELLED,
+    },
+    # Its plan does not move, so it cannot succeed; the host can still end it.
+    RunState.PAUSED: {
+        Move.RESUMED: RunState.RUNNING,
         Move.FAILED: RunState.FAILED,
         Move.CANCELLED: RunState.CANCELLED,
     },

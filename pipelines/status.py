@@ -22,6 +22,7 @@ class StatusState(StrEnum):
 OF_RUN: dict[RunState, StatusState] = {
     RunState.PENDING: StatusState.PENDING,
     RunState.RUNNING: StatusState.PENDING,
+    RunState.PAUSED: StatusState.PENDING,
     RunState.SUCCEEDED: StatusState.SUCCESS,
     RunState.FAILED: StatusState.FAILURE,
     RunState.CANCELLED: StatusState.ERROR,

@@ -13,6 +13,8 @@ from pipelines.failure import Failure
 from pipelines.run import RunState
 
 TURN_BYTES_MAX = 7_000_000
+# The digest of a Turn that its plan did not decide: replay has nothing to compare it with.
+ENDED_BY_HOST = "ended-by-host"
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -31,6 +33,14 @@ class Pins(msgspec.Struct, frozen=True, kw_only=True):
     prepared: str
     codec: int
     boot: str
+
+
+class Paused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who holds the Run, and since when (seconds since the epoch)."""
+
+    by: str
+    since: float
+    reason: str = ""
 
 
 class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +62,8 @@ class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One committed Turn. `consumed` are the stream sequences of its inputs, in stream order;
-    `through` is the highest input sequence that needs no further look."""
+    `through` is the highest input sequence that needs no further look. A `paused` Run
+    makes no Turn before it is resumed, cancelled or killed."""
 
     number: int
     consumed: list[int]
@@ -68,6 +79,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     end: End | None = None
     printed: str = ""
     pins: Pins | None = None
+    paused: Paused | None = None
 
 
 class Divergence(Exception):

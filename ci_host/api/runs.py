@@ -1,4 +1,4 @@
-"""Routes of Runs: list, show, wait, start, answer gates, signal, cancel."""
+"""Routes of Runs: list, show, wait, start, answer gates, signal, cancel, pause, resume, kill."""
 
 import asyncio
 from typing import Annotated, Any
@@ -40,7 +40,7 @@ class SignalBody(BaseModel):
     id: str = Field(default="", max_length=NAME_CHARS_MAX)
 
 
-class CancelBody(BaseModel):
+class ReasonBody(BaseModel):
     """Why; shown on the run's page."""
 
     reason: str = ""
@@ -184,8 +184,32 @@ async def send_signal(here: Here, who: Person, run: str, body: SignalBody) -> di
 
 
 @router.post("/{run}/cancel", status_code=202, summary="Cancel a run")
-async def cancel_run(here: Here, who: Person, run: str, body: CancelBody) -> dict[str, Any]:
+async def cancel_run(here: Here, who: Person, run: str, body: ReasonBody) -> dict[str, Any]:
     """The plan's cleanup code still runs; then the run is `cancelled`."""
     found = await resolve(here, run)
     await here.people.cancel(found, body.reason, who)
+    return {"run": found}
+
+
+@router.post("/{run}/pause", status_code=202, summary="Pause a run")
+async def pause_run(here: Here, who: Person, run: str, body: ReasonBody) -> dict[str, Any]:
+    """It takes nothing in until it is resumed; jobs that have begun go on, and nothing is lost."""
+    found = await resolve(here, run)
+    await here.people.pause(found, body.reason, who)
+    return {"run": found}
+
+
+@router.post("/{run}/resume", status_code=202, summary="Let a paused run go on")
+async def resume_run(here: Here, who: Person, run: str) -> dict[str, Any]:
+    """Whatever happened meanwhile is taken in, in the order in which it happened."""
+    found = await resolve(here, run)
+    await here.people.resume(found, who)
+    return {"run": found}
+
+
+@router.post("/{run}/kill", status_code=202, summary="End a run at once")
+async def kill_run(here: Here, who: Person, run: str, body: ReasonBody) -> dict[str, Any]:
+    """Without its cleanup code. Its jobs are cancelled, its gates closed."""
+    found = await resolve(here, run)
+    await here.people.kill(found, body.reason, who)
     return {"run": found}

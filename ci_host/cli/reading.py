@@ -28,6 +28,7 @@ COLOURS = {
     "cancelled": "yellow",
     "running": "cyan",
     "pending": "cyan",
+    "paused": "yellow",
     "retrying": "yellow",
 }
 
@@ -108,7 +109,8 @@ def show(
 
 def _heading(run: dict[str, Any]) -> str:
     took = (run["finished_at"] or time.time()) - run["created_at"]
-    waits = f" · waits for {run['waiting_for']}" if run["waiting_for"] else ""
+    how = "" if run["state"] == "paused" else "waits for "
+    waits = f" · {how}{run['waiting_for']}" if run["waiting_for"] else ""
     above = f"\ncalled by {run['parent']} {escape(run['parent_step'])}" if run["parent"] else ""
     return (
         f"[bold]{run['id']}[/] {state_text(run['state'])} · {escape(run['repo_name'])}"

@@ -1,4 +1,4 @@
-"""Commands that act on a run: `start`, `approve`, `reject`, `signal`, `cancel`."""
+"""Commands that act on a run: `start`, `approve`, `signal`, `cancel`, `pause` and their like."""
 
 import json
 from typing import Annotated, Any
@@ -17,6 +17,9 @@ def register(app: typer.Typer) -> None:
     app.command()(reject)
     app.command()(signal)
     app.command()(cancel)
+    app.command()(pause)
+    app.command()(resume)
+    app.command()(kill)
 
 
 def start(
@@ -120,3 +123,38 @@ def cancel(
     """Cancel a run; its cleanup code still runs."""
     answer = find(server, token, data).post(f"{run_path(run)}/cancel", {"reason": reason})
     typer.echo(f"run {answer['run']} is told to end")
+
+
+def pause(
+    run: str,
+    reason: str = "",
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Pause a run: it takes nothing in until it is resumed, and loses nothing."""
+    answer = find(server, token, data).post(f"{run_path(run)}/pause", {"reason": reason})
+    typer.echo(f"run {answer['run']} is told to pause")
+
+
+def resume(
+    run: str,
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Let a paused run go on."""
+    answer = find(server, token, data).post(f"{run_path(run)}/resume", {})
+    typer.echo(f"run {answer['run']} goes on")
+
+
+def kill(
+    run: str,
+    reason: str = "",
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """End a run at once, without its cleanup code; `cancel` is the kind way."""
+    answer = find(server, token, data).post(f"{run_path(run)}/kill", {"reason": reason})
+    typer.echo(f"run {answer['run']} is told to end at once")

@@ -27,9 +27,11 @@ from ci_host.ports import (
     WakeUps,
 )
 from ci_host.tenant.sandbox import Sandbox, SandboxStarved, TenantFailed, WrongImage
+from pipelines.events import KillRequested
 from pipelines.failure import Failure, FailureKind
 from pipelines.history import effects_of, repair_of
 from pipelines.ids import RunId
+from pipelines.pause import taken
 from pipelines.run import FINAL
 from pipelines.turn import Divergence, Turn
 
@@ -213,8 +215,7 @@ class Actors:
                 repair_of(live.view, live.armed) if repair else effects_of(before, turn, live.armed)
             )
             await self._turns.perform(live, effects, repair=repair)
-            if effects.arm is not None or effects.disarm:
-                # One Run has one timer: a slow engine's wish may have replaced a newer one's.
+            if effects.touches_timer:
                 await self._check_newest(live)
             if live.view.state in FINAL:
                 await self._turns.tell_parent(live, turn)
@@ -231,23 +232,31 @@ class Actors:
         await self._check_newest(live)
 
     async def _check_newest(self, live: Live) -> None:
+        """A Run has one timer: who touched it late spoiled what a later Turn wants. Look again."""
         last = await self._history.last_turn(live.run)
         if last is not None and last.sequence != live.view.turn_sequence:
-            raise Conflict(f"{live.run} moved on while its effects were made")
+            raise Conflict(f"{live.run} moved on during its effects")
 
     async def _inputs(self, live: Live, newest: int) -> list[StoredInput]:
-        """The inputs that no Turn has consumed, from the store and not from the delivery."""
-        if live.fresh:
-            inputs, live.fresh = live.fresh, []
-            return inputs
+        """What the next Turn consumes, from the store and not from the delivery.
+
+        A paused Run leaves its inputs where they are: their wake-ups are only hints, and the one of
+        what ends the pause brings them all.
+        """
+        inputs, live.fresh = live.fresh, []
+        if count := _taken(live, inputs):
+            return inputs[:count]
         if newest <= live.view.through:
             return []
         inputs = await self._history.inputs_after(live.run, live.view.through)
         if not inputs or inputs[-1].sequence < newest:
             raise Unavailable(f"the store's answer for {live.run} does not reach {newest} yet")
-        return inputs
+        return inputs[: _taken(live, inputs)]
 
     async def _decide(self, live: Live, inputs: list[StoredInput]) -> Turn:
+        kill = next((i for g in inputs if isinstance(i := g.input, KillRequested)), None)
+        if kill is not None:
+            return self._turns.killing(live, inputs, kill)
         crashes = self._slots.crashes(live.run)
         if crashes >= CRASHES_MAX:
             return self._turns.failing(live, inputs, _poison(crashes))
@@ -288,6 +297,10 @@ class Actors:
         for live in self._warm.values():
             _close(live)
         self._warm.clear()
+
+
+def _taken(live: Live, inputs: list[StoredInput]) -> int:
+    return taken(live.view.state, [given.input for given in inputs])
 
 
 def _close(live: Live) -> None:

@@ -16,7 +16,7 @@ from ci_host.tenant.sandbox import Sandbox, Sandboxes, Tenant, TimedInput, TurnI
 from pipelines.bundle import Prepared
 from pipelines.codec import CODEC
 from pipelines.events import RunStarted
-from pipelines.history import HistoryView
+from pipelines.history import Armed, HistoryView
 from pipelines.ids import Digest, RunId
 from pipelines.turn import Pins, Turn, check_replay
 
@@ -34,7 +34,7 @@ class Live:
     run: RunId
     started: RunStarted
     view: HistoryView
-    armed: float | None
+    armed: Armed
     pins: Pins | None = None
     tenant: Tenant | None = None
     fresh: list[StoredInput] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Loader:
             run,
             stored.inputs[0].input,
             view,
-            stored.armed,
+            Armed(stored.armed, is_sure=view.number == 0),
             view.pins,
             fresh=[given for given in stored.inputs if given.sequence > view.through],
             stored=stored,
@@ -107,7 +107,7 @@ class Loader:
     async def ending(self, run: RunId, last: Turn) -> Live | None:
         """A Run that is over, for its last effects only: cheap, whatever its History holds."""
         started = await self._history.started(run)
-        return None if started is None else Live(run, started, HistoryView(open=last.open), None)
+        return None if started is None else Live(run, started, HistoryView(open=last.open), Armed())
 
     async def load(self, live: Live) -> None:
         """Give the Run its Tenant, as its recorded Turns left it; lets go of the record it read.

@@ -21,9 +21,13 @@ from pipelines.events import (
     CancelRequested,
     GateAnswered,
     Input,
+    KillRequested,
+    PauseRequested,
+    ResumeRequested,
     SignalSent,
 )
 from pipelines.ids import RunId
+from pipelines.pause import holder_after
 from pipelines.run import FINAL, RunState
 from pipelines.status import shorten
 
@@ -85,7 +89,7 @@ class People:
                 inputs=inputs,
                 comment=answer.comment,
             )
-            if await self._write(run, value, seen):
+            if await self._write(run, value, seen.newest):
                 return
         raise PersonRefused(503, f"run {run} is too busy to take an answer; try again")
 
@@ -104,6 +108,40 @@ class People:
         await self._living(run)
         value = CancelRequested(id=self._new_id(), by=who.name, reason=reason)
         await self._history.append_input(run, value)
+
+    async def pause(self, run: RunId, reason: str, who: Token) -> None:
+        """Have the Run stand still. Raises PersonRefused: over, or paused already."""
+        _check_sendable("the reason", reason)
+        value = PauseRequested(id=self._new_id(), by=who.name, reason=reason)
+        await self._hold(run, value)
+
+    async def resume(self, run: RunId, who: Token) -> None:
+        """Have a paused Run go on. Raises PersonRefused: over, or not paused."""
+        await self._hold(run, ResumeRequested(id=self._new_id(), by=who.name))
+
+    async def kill(self, run: RunId, reason: str, who: Token) -> None:
+        """End the Run at once; its cleanup code does not run."""
+        _check_sendable("the reason", reason)
+        await self._living(run)
+        value = KillRequested(id=self._new_id(), by=who.name, reason=reason)
+        await self._history.append_input(run, value)
+
+    async def _hold(self, run: RunId, value: PauseRequested | ResumeRequested) -> None:
+        """Pause or resume, if that is a change: what waits to be consumed counts as done."""
+        for _ in range(TRIES_MAX):
+            await self._living(run)
+            last = await self._history.last_turn(run)
+            inputs = await self._history.inputs_after(run, 0)
+            through, paused = (0, None) if last is None else (last.turn.through, last.turn.paused)
+            pending = [given.input for given in inputs if given.sequence > through]
+            holder = holder_after(None if paused is None else paused.by, pending)
+            if isinstance(value, PauseRequested) and holder is not None:
+                raise PersonRefused(409, f"run {run} is paused already, by {holder}")
+            if isinstance(value, ResumeRequested) and holder is None:
+                raise PersonRefused(409, f"run {run} is not paused")
+            if await self._write(run, value, inputs[-1].sequence):
+                return
+        raise PersonRefused(503, f"run {run} is too busy to be told anything; try again")
 
     async def _living(self, run: RunId) -> None:
         if await self._history.started(run) is None:
@@ -148,9 +186,9 @@ class People:
             f" `staunch show {run}` says how far it is"
         )
 
-    async def _write(self, run: RunId, value: Input, seen: _Seen) -> bool:
+    async def _write(self, run: RunId, value: Input, newest: int) -> bool:
         try:
-            await self._history.append_input(run, value, after=seen.newest)
+            await self._history.append_input(run, value, after=newest)
         except Conflict:
             return False
         return True

@@ -20,7 +20,7 @@ from pipelines.failure import Failure
 from pipelines.ids import RunId
 from pipelines.run import RunState
 from pipelines.status import OF_RUN, Status, StatusState, shorten
-from pipelines.turn import Turn
+from pipelines.turn import ENDED_BY_HOST, Turn
 from webhooks.forge import Refused, SendLater, Sent
 
 STARTED_CACHED_MAX = 1_000
@@ -78,7 +78,10 @@ def _of_end(turn: Turn) -> tuple[StatusState, str]:
         # A step that failed is the change's failure; anything else is an error of the pipeline.
         state = StatusState.FAILURE if error.step else StatusState.ERROR
         return state, describe(error)
-    return OF_RUN[turn.end.state], str(turn.end.state)
+    said = str(turn.end.state)
+    if turn.digest == ENDED_BY_HOST and turn.end.error is not None:
+        said = turn.end.error.message
+    return OF_RUN[turn.end.state], said
 
 
 def describe(error: Failure) -> str:

@@ -15,13 +15,14 @@ from ci_host.ports import HistoryStore, Jobs, StoredInput
 from ci_host.tenant.sandbox import TenantFailed, TurnInputs
 from pipelines.codec import encode_turn
 from pipelines.commands import Open, OpenCall, OpenJob, Result, StepKind, StepState
-from pipelines.events import TimerFired
+from pipelines.events import KillRequested, PauseRequested, TimerFired
 from pipelines.failure import Failure, FailureKind
-from pipelines.history import Effects, repair_of
+from pipelines.history import Armed, Effects, repair_of
 from pipelines.ids import RunId, StepKey, job_id
 from pipelines.job import JobSpec
-from pipelines.run import Move, RunState, after
-from pipelines.turn import TURN_BYTES_MAX, End, Turn, TurnOutcome
+from pipelines.pause import RESUMING
+from pipelines.run import FINAL, Move, RunState, after
+from pipelines.turn import ENDED_BY_HOST, TURN_BYTES_MAX, End, Paused, Turn, TurnOutcome
 
 MOVE_TO = {
     RunState.SUCCEEDED: Move.SUCCEEDED,
@@ -65,6 +66,15 @@ class TurnMaker:
 
     def failing(self, live: Live, inputs: list[StoredInput], failure: Failure) -> Turn:
         """The Turn that ends a Run for a reason that its plan could not decide itself."""
+        return self._ending(live, inputs, RunState.FAILED, failure)
+
+    def killing(self, live: Live, inputs: list[StoredInput], kill: KillRequested) -> Turn:
+        """The Turn that ends a Run because a person wants it at once. Its plan is not asked."""
+        return self._ending(live, inputs, RunState.CANCELLED, _killed(kill))
+
+    def _ending(
+        self, live: Live, inputs: list[StoredInput], state: RunState, failure: Failure
+    ) -> Turn:
         open_jobs = [
             OpenJob(key=job.key, attempt=job.attempt, cancelling=True)
             for job in live.view.open.jobs
@@ -81,18 +91,14 @@ class TurnMaker:
         outcome = TurnOutcome(
             results=gates,
             now=max([live.view.now, *(stored.at for stored in inputs)]),
-            digest="ended-by-host",
+            digest=ENDED_BY_HOST,
             open=Open(jobs=open_jobs, calls=open_calls),
-            end=End(state=RunState.FAILED, error=failure),
+            end=End(state=state, error=failure),
         )
         return self._turn(live, inputs, outcome)
 
     def _turn(self, live: Live, inputs: list[StoredInput], outcome: TurnOutcome) -> Turn:
-        state = live.view.state
-        if state is RunState.PENDING:
-            state = after(state, Move.STARTED)
-        if outcome.end is not None:
-            state = after(state, MOVE_TO[outcome.end.state])
+        state = _state_after(live.view.state, inputs, outcome.end)
         sequences = [stored.sequence for stored in inputs]
         return Turn(
             number=live.view.number + 1,
@@ -109,6 +115,7 @@ class TurnMaker:
             end=outcome.end,
             printed=outcome.printed,
             pins=live.pins if live.view.number == 0 else None,
+            paused=_paused(inputs[-1]) if state is RunState.PAUSED else None,
         )
 
     async def commit(self, live: Live, turn: Turn, inputs: list[StoredInput]) -> None:
@@ -116,7 +123,8 @@ class TurnMaker:
         sequence = await self._history.append_turn(live.run, turn, after=live.view.turn_sequence)
         live.view = live.view.after(turn, sequence)
         if any(_is_wake(stored, live.armed) for stored in inputs):
-            live.armed = None  # a schedule is gone once it has fired
+            # A schedule is gone once it has fired.
+            live.armed = Armed(None, is_sure=live.armed.is_sure)
 
     async def perform(self, live: Live, effects: Effects, *, repair: bool) -> None:
         """Make the world as the History wants it; every part may be done twice."""
@@ -130,10 +138,10 @@ class TurnMaker:
             await self._children.stop(live.started, live.view, call)
         if effects.arm is not None:
             await self._history.arm(live.run, effects.arm)
-            live.armed = effects.arm
+            live.armed = Armed(effects.arm)
         elif effects.disarm:
             await self._history.disarm(live.run)
-            live.armed = None
+            live.armed = Armed(None)
 
     async def tell_parent(self, live: Live, turn: Turn) -> None:
         """The very last effect of a Run that is a child."""
@@ -141,7 +149,7 @@ class TurnMaker:
 
     async def settle_finished(self, live: Live, turn: Turn) -> None:
         """The last effects of a Run that is over, and no timer. May be repeated."""
-        await self.perform(live, replace(repair_of(live.view, None), disarm=True), repair=True)
+        await self.perform(live, replace(repair_of(live.view, Armed()), disarm=True), repair=True)
         await self.tell_parent(live, turn)
 
     async def _cancel(self, run: RunId, job: OpenJob) -> None:
@@ -179,8 +187,37 @@ def spec_of(live: Live, job: OpenJob) -> JobSpec:
     )
 
 
-def _is_wake(stored: StoredInput, armed: float | None) -> bool:
-    return isinstance(stored.input, TimerFired) and stored.input.due == armed
+def _state_after(state: RunState, inputs: list[StoredInput], end: End | None) -> RunState:
+    """The Run's state after a Turn with these inputs (see pipelines/pause.py for which)."""
+    assert state not in FINAL, "a Run that is over makes no Turn"
+    if state is RunState.PENDING:
+        state = after(state, Move.STARTED)
+    if state is RunState.PAUSED and any(isinstance(given.input, RESUMING) for given in inputs):
+        state = after(state, Move.RESUMED)
+    if end is not None:
+        return after(state, MOVE_TO[end.state])
+    if isinstance(inputs[-1].input, PauseRequested):
+        return after(state, Move.PAUSED)
+    return state
+
+
+def _paused(last: StoredInput) -> Paused:
+    pause = last.input
+    assert isinstance(pause, PauseRequested), "a Turn ends with the pause that it takes"
+    return Paused(by=pause.by, since=last.at, reason=pause.reason)
+
+
+def _killed(kill: KillRequested) -> Failure:
+    why = f": {kill.reason}" if kill.reason else ""
+    return Failure(
+        type="Killed",
+        message=f"killed by {kill.by}{why}",
+        kind=FailureKind.REFUSED,
+    )
+
+
+def _is_wake(stored: StoredInput, armed: Armed) -> bool:
+    return isinstance(stored.input, TimerFired) and stored.input.due == armed.due
 
 
 def _too_big(size: int) -> Failure:

@@ -1,4 +1,4 @@
-"""Acts: what a person does on a page: log in and out, answer a gate, cancel, run again.
+"""Acts: what a person does on a page: log in and out, answer a gate, pause, cancel, run again.
 
 Each is a plain form that works without JavaScript. They call what the API calls. A form of another
 site is refused by `api/auth.py`, or here where nobody is logged in yet.
@@ -87,6 +87,32 @@ async def cancel(here: Here, who: Person, request: Request, run: str) -> Respons
     found = await resolve(here, run)
     form = await read_form(request)
     await here.people.cancel(found, form.get("reason", "").strip(), who)
+    return RedirectResponse(f"/runs/{found}", 303)
+
+
+@router.post("/runs/{run}/pause")
+async def pause(here: Here, who: Person, request: Request, run: str) -> Response:
+    """Have the run stand still."""
+    found = await resolve(here, run)
+    form = await read_form(request)
+    await here.people.pause(found, form.get("reason", "").strip(), who)
+    return RedirectResponse(f"/runs/{found}", 303)
+
+
+@router.post("/runs/{run}/resume")
+async def resume(here: Here, who: Person, run: str) -> Response:
+    """Have it go on."""
+    found = await resolve(here, run)
+    await here.people.resume(found, who)
+    return RedirectResponse(f"/runs/{found}", 303)
+
+
+@router.post("/runs/{run}/kill")
+async def kill(here: Here, who: Person, request: Request, run: str) -> Response:
+    """End it at once; offered where a cancel was not enough."""
+    found = await resolve(here, run)
+    form = await read_form(request)
+    await here.people.kill(found, form.get("reason", "").strip(), who)
     return RedirectResponse(f"/runs/{found}", 303)
 
 

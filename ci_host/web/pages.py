@@ -105,6 +105,7 @@ async def _run(here: Services, who: Token, text: str, choice: LogChoice) -> dict
         "phase_words": PHASE_WORDS,
         "failure_tail": [] if failed is None else await log_tail(here, failed, FAILURE_LINES),
         "is_over": row.state in FINAL,
+        "is_cancelling": any(given.type == "cancel_requested" for given in detail.inputs),
         "now": now,
     }
 

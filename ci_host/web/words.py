@@ -13,6 +13,7 @@ STATE_WORDS = {
     "running": "Running",
     "retrying": "Retrying",
     "waiting": "Waiting",
+    "paused": "Paused",
     "succeeded": "Succeeded",
     "failed": "Failed",
     "timed_out": "Timed out",

@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING
 from ci_host.engine.children import child_of
 from ci_host.ports import StoredHistory
 from pipelines.commands import StepKind, StepState
-from pipelines.events import RunStarted
+from pipelines.events import (
+    CancelRequested,
+    KillRequested,
+    PauseRequested,
+    ResumeRequested,
+    RunStarted,
+)
 from pipelines.ids import RunId, StepKey, job_id
 from pipelines.run import RunState
+from pipelines.turn import ENDED_BY_HOST
 
 if TYPE_CHECKING:
     from tests.sim.play import Told, World
+
+GOING_ON = (ResumeRequested, CancelRequested, KillRequested)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +35,10 @@ class Verdict:
 
 def judge(stored: StoredHistory, told: "Told", world: "World", is_owed: bool) -> list[str]:
     """Everything that is wrong with it."""
-    if not stored.turns or stored.turns[-1].turn.end is None:
+    if not any(kept.turn.end is not None for kept in stored.turns):
         return [f"it hangs after {len(stored.turns)} turns: {_open(stored)}"]
     wrong = [*_books(stored), *_ending(stored, told), *_jobs(stored, told.run, world)]
+    wrong += _pauses(stored)
     wrong += _rollbacks(stored, told)
     wrong += _children(stored, world)
     if stored.armed is not None:
@@ -47,6 +57,8 @@ def _books(stored: StoredHistory) -> list[str]:
     wrong = []
     if [turn.number for turn in turns] != list(range(1, len(turns) + 1)):
         wrong.append("turns have gaps")
+    if any(turn.end is not None for turn in turns[:-1]):
+        wrong.append("a turn was made after the end")
     consumed = [sequence for turn in turns for sequence in turn.consumed]
     if len(consumed) != len(set(consumed)):
         wrong.append("an input was consumed twice")
@@ -65,6 +77,21 @@ def _books(stored: StoredHistory) -> list[str]:
     return wrong
 
 
+def _pauses(stored: StoredHistory) -> list[str]:
+    by_sequence = {given.sequence: given.input for given in stored.inputs}
+    wrong = []
+    for before, later in pairwise([kept.turn for kept in stored.turns]):
+        taken = [by_sequence[sequence] for sequence in later.consumed]
+        if (before.state is RunState.PAUSED) != (before.paused is not None):
+            wrong.append(f"turn {before.number} does not say whether it is paused")
+        if before.paused is not None and not any(isinstance(one, GOING_ON) for one in taken):
+            wrong.append(f"turn {later.number} was made while the run was paused")
+        went_on = any(isinstance(one, PauseRequested) for one in taken[:-1])
+        if before.paused is None and went_on and later.end is None:
+            wrong.append(f"turn {later.number} went on after its pause")
+    return wrong
+
+
 def _ending(stored: StoredHistory, told: "Told") -> list[str]:
     end = stored.turns[-1].turn.end
     assert end is not None
@@ -72,7 +99,9 @@ def _ending(stored: StoredHistory, told: "Told") -> list[str]:
     if ends is None:
         return []
     if end.state is RunState.CANCELLED:
-        return [] if told.cancelled else ["it was cancelled, and nobody asked for that"]
+        by_host = stored.turns[-1].turn.digest == ENDED_BY_HOST
+        asked = told.killed if by_host else told.cancelled
+        return [] if asked else ["it was cancelled, and nobody asked for that"]
     if end.state is RunState.SUCCEEDED:
         fits = ends.value is not None and ends.value(end.output)
         return [] if fits else [f"it returned {end.output!r}, which cannot be"]
@@ -84,6 +113,8 @@ def _ending(stored: StoredHistory, told: "Told") -> list[str]:
 
 def _rollbacks(stored: StoredHistory, told: "Told") -> list[str]:
     turns = [kept.turn for kept in stored.turns]
+    if turns[-1].digest == ENDED_BY_HOST:
+        return []  # whoever kills a Run wants nothing undone
     settled = [result for turn in turns for result in turn.results]
     undone = [
         command.key.removesuffix("/rollback")

@@ -50,6 +50,7 @@ class Told:
     author: Author
     ends: Ends | None
     cancelled: bool = False
+    killed: bool = False
 
 
 class World:
@@ -82,6 +83,10 @@ class World:
             self._go(self._people(told))
             if self.dice.random() < 0.15:
                 self._go(self._change_of_mind(told))
+            if self.dice.random() < 0.25:
+                self._go(self._pauses(told))
+            if self.dice.random() < 0.05:
+                self._go(self._kill(told))
         if self.dice.random() < 0.2:
             self._go(self._set_clock())
         try:
@@ -240,6 +245,22 @@ class World:
         told.cancelled = True
         with suppress(PersonRefused):
             await self._person().cancel(told.run, "changed my mind", ADA)
+
+    async def _pauses(self, told: Told) -> None:
+        """Somebody who pauses now and then, and never forgets to let it go on."""
+        for _ in range(self.dice.choice([1, 1, 3])):
+            await asyncio.sleep(self.dice.choice([0.0, 0.2, 20.0, 500.0]))
+            with suppress(PersonRefused):
+                await self._person().pause(told.run, "a moment", ADA)
+                await asyncio.sleep(self.dice.choice([0.0, 0.5, 60.0, 1500.0]))
+            with suppress(PersonRefused):
+                await self._person().resume(told.run, ADA)
+
+    async def _kill(self, told: Told) -> None:
+        await asyncio.sleep(self.dice.choice([0.0, 0.2, 20.0, 500.0]))
+        told.killed = True
+        with suppress(PersonRefused):
+            await self._person().kill(told.run, "enough", ADA)
 
     async def _set_clock(self) -> None:
         await asyncio.sleep(self.dice.choice([0.0, 1.0, 100.0]))

@@ -35,7 +35,7 @@ from pipelines.ids import JobId, RunId, StepKey, job_id
 from pipelines.job import Annotation, Lease, LogChunk, Outcome, Source
 from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Repo
 from pipelines.run import RunState
-from pipelines.turn import End, Turn
+from pipelines.turn import End, Paused, Turn
 
 NOW = 1_800_000_000.0
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -214,6 +214,7 @@ class Story:
         wanted: Open | None = None,
         end: End | None = None,
         wake_at: float | None = None,
+        paused: Paused | None = None,
     ) -> "Story":
         """The Run decides."""
         self._turns += 1
@@ -226,12 +227,13 @@ class Story:
             by="engine-1",
             now=self.world.clock(),
             digest=f"d{self._turns}",
-            state=end.state if end else RunState.RUNNING,
+            state=end.state if end else RunState.PAUSED if paused else RunState.RUNNING,
             commands=list(commands),
             results=list(results),
             open=wanted or Open(),
             end=end,
             wake_at=wake_at,
+            paused=paused,
         )
         after = last.sequence if last else 0
         sequence = await self.world.history.append_turn(self.run, turn, after=after)

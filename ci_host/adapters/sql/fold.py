@@ -4,6 +4,8 @@ Streams are folded side by side, so a Job's claim may come before the Turn that 
 are made by whichever comes first and completed by the other.
 """
 
+from datetime import UTC, datetime
+
 import msgspec
 from sqlmodel import Session
 
@@ -16,13 +18,16 @@ from ci_host.adapters.sql.tables import (
     StepRow,
     TurnRow,
 )
-from pipelines.commands import Command, Open, Result, StepKind, StepState
+from pipelines.commands import Command, Result, StepKind, StepState
 from pipelines.events import (
     CancelRequested,
     ChildFinished,
     GateAnswered,
     Input,
     JobFinished,
+    KillRequested,
+    PauseRequested,
+    ResumeRequested,
     RunStarted,
     SignalSent,
     TimerFired,
@@ -75,7 +80,9 @@ def summary_of(value: Input) -> str:
             return ""
         case ChildFinished():
             return f"{value.key} {value.state}"
-        case CancelRequested():
+        case ResumeRequested():
+            return f"by {value.by}"
+        case CancelRequested() | PauseRequested() | KillRequested():
             return _with_words(f"by {value.by}", value.reason)
 
 
@@ -220,7 +227,7 @@ def _fold_state(session: Session, run: str, turn: Turn) -> None:
         return
     row.turns = turn.number
     row.state = turn.state
-    row.waiting_for = "" if turn.state in FINAL else waiting_for(turn.open, turn.wake_at)
+    row.waiting_for = "" if turn.state in FINAL else waiting_for(turn)
     if turn.end is not None:
         row.finished_at = turn.now
         if turn.end.error is not None:
@@ -239,13 +246,17 @@ def _open_steps(session: Session, run: str) -> list[StepRow]:
     return list(session.exec(wish))
 
 
-def waiting_for(wanted: Open, wake_at: float | None) -> str:
-    """What a Run waits for, in words."""
+def waiting_for(turn: Turn) -> str:
+    """What a Run waits for after this Turn, in words."""
+    if turn.paused is not None:
+        since = datetime.fromtimestamp(turn.paused.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return _with_words(f"paused by {turn.paused.by} since {since}", turn.paused.reason)
+    wanted = turn.open
     parts = [f"job {job.key}" for job in wanted.jobs if not job.cancelling]
     parts += [f"gate {gate.key}" for gate in wanted.gates]
     parts += [f"signal {wait.name}" for wait in wanted.waits]
     parts += [f"call {call.key}" for call in wanted.calls if not call.detached]
-    if not parts and wake_at is not None:
+    if not parts and turn.wake_at is not None:
         parts = ["a timer"]
     return ", ".join(parts)
 

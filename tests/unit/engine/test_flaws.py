@@ -18,11 +18,19 @@ from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
 from ci_host.tenant.sandbox import Tenant
 from pipelines.bundle import Prepared
-from pipelines.events import SignalSent
+from pipelines.events import CancelRequested, SignalSent
 from pipelines.ids import RunId, run_id, shard_of
 from pipelines.job import Outcome
 from pipelines.run import RunState
-from tests.engine.world import MemoryWorld, finished, memory_world, output_of, turns_of, until
+from tests.engine.world import (
+    Engine,
+    MemoryWorld,
+    finished,
+    memory_world,
+    output_of,
+    turns_of,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -344,6 +352,48 @@ class TestF13TimeIsTheStreams:
             world.history.now += 11
             await world.history.append_input(run, go(1))
             assert output_of(await world.ended(run)) == "too late"
+
+
+class TestF15ARunHasOneTimer:
+    """Two engines make two Turns, and the first sets its timer after the second unset its own."""
+
+    async def play(self, world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> float | None:
+        arm, second = world.history.arm, []
+
+        async def late(run: RunId, due: float) -> None:
+            if not second:
+                assert world.engine is not None
+                world.engine.task.cancel()
+                folder = world.folder / "second"
+                folder.mkdir()
+                ports = (world.history, world.history.wakes, world.jobs, world.bundles)
+                second.append(Engine(*ports, folder, "second"))
+                await world.history.append_input(run, CancelRequested(id="c", by="ada"))
+                await world.ended(run)
+                await until(lambda: len(world.history.wakes.owed) == 1)
+            await arm(run, due)
+
+        monkeypatch.setattr(world.history, "arm", late)
+        run = await world.begin("async def run(event, step):\n    await step.sleep('s', '1h')\n")
+        await world.settled()
+        await second[0].kill()
+        return (await world.history.read(run)).armed
+
+    async def test_who_sets_it_late_looks_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with memory_world(tmp_path) as world:
+            assert await self.play(world, monkeypatch) is None
+
+    async def test_without_looking_again_it_is_not_what_the_newest_turn_wants(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def blind(_self: Actors, _live: object) -> None:
+            return
+
+        monkeypatch.setattr(Actors, "_check_newest", blind)
+        async with memory_world(tmp_path) as world:
+            assert await self.play(world, monkeypatch) is not None
 
 
 async def test_an_engine_error_is_tried_again_and_at_last_told(

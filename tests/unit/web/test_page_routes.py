@@ -6,9 +6,16 @@ import pytest
 from ci_host.web.site import FOR_MACHINES
 from pipelines.commands import GateTerms, InputRule
 from pipelines.event import EventKind, PullRequest
-from pipelines.events import CancelRequested, GateAnswered
+from pipelines.events import (
+    CancelRequested,
+    GateAnswered,
+    KillRequested,
+    PauseRequested,
+    ResumeRequested,
+)
 from pipelines.job import Annotation
-from tests.web.world import SECRETS, TERMS, World, failed_run, running_run, waiting_run
+from pipelines.turn import Paused
+from tests.web.world import NOW, SECRETS, TERMS, World, failed_run, running_run, waiting_run
 
 pytestmark = pytest.mark.anyio
 
@@ -243,6 +250,48 @@ async def test_a_cancel_on_the_page_asks_the_run_to_end(world):
     assert isinstance(given, CancelRequested) and given.reason == "enough"
 
 
+async def test_a_paused_run_says_who_holds_it_and_can_be_resumed(world):
+    story = await waiting_run(world)
+    assert f'action="/runs/{story.run}/pause"' in (await check(world, f"/runs/{story.run}")).text
+    await check(world, f"/runs/{story.run}/pause", data={"reason": "lunch"})
+    given = await newest_input(world, story)
+    assert isinstance(given, PauseRequested) and (given.by, given.reason) == ("ada", "lunch")
+    await story.turn(paused=Paused(by="ada", since=NOW, reason="lunch"))
+    text = (await check(world, f"/runs/{story.run}")).text
+    assert "paused by ada since 2027-01-15 08:00 UTC: lunch" in text
+    assert f'action="/runs/{story.run}/pause"' not in text
+    listed = (await check(world, "/?state=paused")).text
+    assert "Paused" in listed and "paused by ada since" in listed
+    await check(world, f"/runs/{story.run}/resume", data={})
+    assert isinstance(await newest_input(world, story), ResumeRequested)
+
+
+async def test_a_run_that_does_not_end_when_it_is_cancelled_can_be_killed(world):
+    story = await waiting_run(world)
+    kill = f'action="/runs/{story.run}/kill"'
+    assert kill not in (await check(world, f"/runs/{story.run}")).text
+    await story._input(CancelRequested(id="c", by="ada"))
+    assert kill in (await check(world, f"/runs/{story.run}")).text
+    await check(world, f"/runs/{story.run}/kill", data={})
+    assert isinstance(await newest_input(world, story), KillRequested)
+
+
+async def test_the_api_pauses_resumes_and_kills_and_refuses_what_changes_nothing(world):
+    story = await waiting_run(world)
+    path = f"/api/v1/runs/{story.run}"
+    async with client_of(world) as client:
+
+        async def told(act):
+            answer = await client.post(f"{path}/{act}", headers=OURS, json={"reason": ""})
+            return answer.status_code, answer.json().get("detail", "")
+
+        assert await told("resume") == (409, f"run {story.run} is not paused")
+        assert await told("pause") == (202, "")
+        assert await told("pause") == (409, f"run {story.run} is paused already, by ada")
+        assert await told("resume") == (202, "")
+        assert await told("kill") == (202, "")
+
+
 async def test_a_finished_run_is_run_again_as_a_new_one(world):
     story = await failed_run(world)
     answer = await check(world, f"/runs/{story.run}/again", data={})
@@ -263,7 +312,7 @@ async def test_a_finished_run_is_run_again_as_a_new_one(world):
         {"sec-fetch-site": None},
     ],
 )
-@pytest.mark.parametrize("act", ["gates", "cancel", "again"])
+@pytest.mark.parametrize("act", ["gates", "cancel", "pause", "resume", "kill", "again"])
 async def test_a_form_of_another_site_does_nothing(world, headers, act):
     story = await waiting_run(world)
     sent = {name: value for name, value in headers.items() if value}
