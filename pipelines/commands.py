@@ -52,7 +52,8 @@ class GateTerms(msgspec.Struct, frozen=True, kw_only=True):
     """Who may open a Gate and how: `approvers` are user names or `@team`; empty means anybody.
 
     `inputs` maps a name to its type: `str`, `int`, `float` or `bool`; `rules` has more on some of
-    them. `due` None: waits for ever.
+    them. `due` None: waits for ever; `on_timeout` says what comes then: `raise`, `approve` or
+    `reject`. `barred` caused the Run and may not answer, whoever else may.
     """
 
     approvers: list[str] = []
@@ -61,6 +62,8 @@ class GateTerms(msgspec.Struct, frozen=True, kw_only=True):
     due: float | None = None
     message: str = ""
     rules: dict[str, InputRule] = {}
+    barred: list[str] = []
+    on_timeout: str = "raise"
 
 
 class CallRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,7 +13,7 @@ from rich.tree import Tree
 
 from ci_host.cli.client import Client, ClientError, find, run_path
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
-from ci_host.cli.waits import inputs_asked
+from ci_host.cli.waits import inputs_asked, timed_out
 
 if TYPE_CHECKING:
     import httpx2
@@ -168,6 +168,7 @@ def timeline_rows(run: dict[str, Any]) -> list[tuple[float, str, str]]:
     for step in run["steps"]:
         if step["kind"] in ("gate", "wait", "sleep", "do", "call"):
             rows.append((step["started_at"], f"{step['kind']} began", step["key"]))
+    rows += [(step["finished_at"], "gate timed out", said) for step, said in timed_out(run)]
     if run["finished_at"]:
         rows.append((run["finished_at"], "run ended", run["state"]))
     # What caused a Turn and what followed from it have one time, up to how it is rounded.

@@ -17,3 +17,15 @@ def inputs_asked(gate: dict[str, Any]) -> Iterator[str]:
         help_ = " ".join(rule.get("help", "").split())
         cut = help_ if len(help_) <= HELP_CHARS_MAX else help_[: HELP_CHARS_MAX - 1] + "…"
         yield words(name, kind, rule) + (f" · {cut}" if cut else "")
+
+
+def timed_out(run: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The gates that no person but their timeout closed, each with what it came to."""
+    for step in run["steps"]:
+        if step["kind"] != "gate" or not step["finished_at"]:
+            continue
+        if step["state"] == "timed_out":
+            is_rejected = step["gate"]["on_timeout"] == "reject"
+            yield step, f"{step['key']} {'rejected' if is_rejected else 'not opened'}"
+        elif step["state"] == "succeeded" and not step["value"]["by"]:
+            yield step, f"{step['key']} opened by its timeout"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from staunch.causes import is_among
 from staunch.entered import WrongInput, complete
 
 from ci_host.access import Token, may_open
@@ -201,6 +202,12 @@ def _check_person(gate: OpenGate, who: Token, pending: list[StoredInput]) -> Non
             f"{who.name} may not answer gate {gate.key!r}: its approvers are"
             f" {', '.join(gate.terms.approvers)}",
         )
+    if is_among(who.name, gate.terms.barred):
+        raise PersonRefused(
+            403,
+            f"{who.name} may not answer gate {gate.key!r}: somebody else must, because this run was"
+            f" caused by {', '.join(gate.terms.barred)}",
+        )
     waiting = [given.input for given in pending]
     answers = [i for i in waiting if isinstance(i, GateAnswered) and i.key == gate.key]
     rejected = next((given.by for given in answers if not given.approved), None)
@@ -218,6 +225,8 @@ def _check_person(gate: OpenGate, who: Token, pending: list[StoredInput]) -> Non
 
 
 def _answered_by(key: str, people: list[str]) -> str:
+    if not people:
+        return f"gate {key!r} was opened by its timeout"
     return f"gate {key!r} has been answered already: approved by {', '.join(people)}"
 
 

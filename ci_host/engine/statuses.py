@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from ci_host.ports import HistoryStore, Owed, Queue, StatusOutbox, TurnNews, Unavailable
-from pipelines.commands import GateTerms, StepKind, StepState
+from pipelines.commands import GateTerms, Result, StepKind, StepState
 from pipelines.events import RunStarted
 from pipelines.failure import Failure
 from pipelines.ids import RunId
@@ -56,14 +56,18 @@ def statuses_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Stat
             )
     for result in turn.results:
         if result.kind is StepKind.GATE and result.state in OF_STEP:
-            opened = result.state is StepState.SUCCEEDED
-            without = "opened" if opened else "closed before it was answered"
-            said = result.error.message if result.error else without
+            said = result.error.message if result.error else _how_it_ended(result)
             context = f"{run_context}/{result.key}"
             yield _status(started, turn, context, OF_STEP[result.state], said, base_url)
     if turn.end is not None:
         state, said = _of_end(turn)
         yield _status(started, turn, run_context, state, said, base_url)
+
+
+def _how_it_ended(result: Result) -> str:
+    if result.state is not StepState.SUCCEEDED:
+        return "closed before it was answered"
+    return "opened" if result.value["by"] else "opened by its timeout"
 
 
 def _waiting_for(terms: GateTerms) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from staunch.causes import is_among
 
 from ci_host.access import Token, may_open
 from ci_host.adapters.sql.queries import RunDetail
@@ -45,13 +46,17 @@ class FailureCard:
 
 @dataclass(frozen=True, slots=True)
 class GateCard:
-    """A Gate that waits. `may_answer`: whoever looks is one of its approvers."""
+    """A Gate that waits. `may_answer`: whoever looks is one of its approvers.
+
+    `is_barred`: whoever looks caused the Run, and the gate wants somebody else.
+    """
 
     key: str
     token: str
     terms: GateTerms
     approved_by: Sequence[str]
     may_answer: bool
+    is_barred: bool
     since: float
 
 
@@ -119,7 +124,8 @@ def _opened_by(value: object) -> str:
     if not isinstance(value, Mapping):
         return ""
     inputs = ", ".join(f"{name} = {said}" for name, said in value.get("inputs", {}).items())
-    said = f"approved by {', '.join(value.get('by', []))}"
+    by = ", ".join(value.get("by", []))
+    said = f"approved by {by}" if by else "opened by its timeout"
     comment = value.get("comment") or ""
     return " · ".join(part for part in (said, inputs, comment) if part)
 
@@ -161,12 +167,14 @@ def _gate(step: StepRow, who: Token) -> GateCard:
     assert step.gate_json is not None
     terms = msgspec.json.decode(step.gate_json, type=GateTerms)
     approved_by = _decoded(step.approved_by_json) or []
+    is_barred = is_among(who.name, terms.barred)
     return GateCard(
         key=step.key,
         token=step_token(StepKey(step.key)),
         terms=terms,
         approved_by=approved_by,
-        may_answer=may_open(who, terms.approvers) and who.name not in approved_by,
+        may_answer=may_open(who, terms.approvers) and not is_barred and who.name not in approved_by,
+        is_barred=is_barred,
         since=step.started_at,
     )
 

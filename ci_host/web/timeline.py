@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, ProcessStartRow, StepRow, TurnRow
 
@@ -149,7 +151,15 @@ def _stretches(step: StepRow, attempts: Sequence[AttemptRow], end: float) -> Ite
         yield from _job_stretches(step, sorted(attempts, key=lambda one: one.attempt), end)
         return
     phase = OF_KIND.get(step.kind, Phase.RUNNING)
-    yield _Stretch(phase, step.started_at, step.finished_at, outcome=step.state)
+    note = _how_opened(step) if step.kind == "gate" else ""
+    yield _Stretch(phase, step.started_at, step.finished_at, note, outcome=step.state)
+
+
+def _how_opened(gate: StepRow) -> str:
+    if gate.state != "succeeded" or gate.value_json is None:
+        return ""
+    by = msgspec.json.decode(gate.value_json)["by"]
+    return f"opened by {', '.join(by) or 'its timeout'}"
 
 
 def _job_stretches(step: StepRow, attempts: Sequence[AttemptRow], end: float) -> Iterator[_Stretch]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from staunch.causes import is_among
 from staunch.entered import WrongInput, complete
 
 Terms = dict[str, Any]
@@ -19,7 +20,7 @@ class Tally:
     def add(self, answer: dict[str, Any]) -> dict[str, Any] | None:
         """Take an answer in; the decision, where it brings one. What does not count is ignored."""
         by = answer["by"]
-        if by in self.approved_by or not _may_answer(self.terms["approvers"], by):
+        if by in self.approved_by or not _may_answer(self.terms, by):
             return None
         if not answer["approved"]:
             comment = answer.get("comment", "")
@@ -41,6 +42,9 @@ class Tally:
         }
 
 
-def _may_answer(approvers: list[str], by: str) -> bool:
+def _may_answer(terms: Terms, by: str) -> bool:
+    if is_among(by, terms["barred"]):
+        return False
+    approvers = terms["approvers"]
     # Who is in a team is known to the host alone, and it lets only those answer.
     return not approvers or by in approvers or any(name.startswith("@") for name in approvers)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from staunch.causes import causes
 from staunch.errors import LimitBreached
 from staunch.ledger import Site
 from staunch.loop import PlanLoop
@@ -79,6 +80,11 @@ class Books:
     def pipelines(self) -> dict[str, str]:
         """The pipelines of this Bundle."""
         return {pipeline_name(path): path for path in pipeline_files(self._files)}
+
+    @property
+    def causes(self) -> list[str]:
+        """As the event has them."""
+        return causes(self._started)
 
     @property
     def depth(self) -> int:

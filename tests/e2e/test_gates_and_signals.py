@@ -108,6 +108,35 @@ def test_somebody_who_may_not_answer_is_told_who_may_and_the_run_waits_on(here, 
     assert "approved by grace: well done" in said(here.staunch("show", run))
 
 
+def test_who_caused_a_run_may_not_answer_where_somebody_else_must(here, repo):
+    commit = repo.pushed({FILE: plan("await step.gate('go-live', not_author=True)")})
+    here.run(commit)
+    run = said(here.staunch("start", repo.name, commit, who="grace"))
+    here.waiting(run, "gate go-live")
+    words = "somebody else must, because this run was caused by grace"
+    refused(here.answer(run, "go-live"), 403, "grace may not answer gate 'go-live'", words)
+    refused(here.answer(run, "go-live", approved=False), 403, words)
+    assert "but not grace" in said(here.page(f"/runs/{run}"))
+    assert here.answer(run, "go-live", who="linus").status == 200
+    assert here.ended(run)["state"] == "succeeded"
+
+
+def test_a_gate_that_its_timeout_opens_says_so_everywhere(here, repo):
+    body = """
+asked = {'percent': Input(int, default=25)}
+return (await step.gate('go-live', inputs=asked, timeout=0.2, on_timeout='approve')).inputs
+"""
+    commit = repo.pushed({FILE: plan(body)})
+    run = here.run(commit)
+    ended = here.ended(run)
+    assert (ended["state"], ended["output"]) == ("succeeded", {"percent": 25})
+    assert "go-live opened by its timeout" in said(here.staunch("show", run))
+    assert "opened by its timeout" in here.page(f"/runs/{run}")
+    gate = here.verdict(commit, "staunch/pipeline/go-live")
+    assert (gate.state, gate.description) == ("success", "opened by its timeout")
+    refused(here.answer(run, "go-live"), 409, "gate 'go-live' was opened by its timeout", "over")
+
+
 def test_a_gate_that_has_timed_out_takes_no_answer_and_the_outcome_says_so(here, repo):
     commit = repo.pushed({FILE: plan("await step.gate('go-live', timeout=0.2)")})
     run = here.run(commit)

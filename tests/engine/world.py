@@ -105,7 +105,7 @@ async def begin(
         file=FILE,
         bundle=digest,
         source=Source(mirror="/nowhere", commit=COMMIT),
-        event=Event(kind=EventKind.PUSH, ref="refs/heads/main", commit=COMMIT),
+        event=Event(kind=EventKind.PUSH, ref="refs/heads/main", commit=COMMIT, sender="bob"),
     )
     await history.create(run, started)
     return run

@@ -164,9 +164,18 @@ class Author:
         approved = self.dice.choice([True, True, False, None])
         self.script.gates[name] = GateScript(approved, value)
         ends = {True: exactly(value), False: error("GateRejected"), None: error("GateTimedOut")}
-        limit = ", timeout='30m'" if approved is None else ""
         asked = self.dice.choice(["int", "Input(int, min=0, max=99)", "list(range(100))"])
-        call = f"step.gate({name!r}, approvers=['ada'], inputs={{'value': {asked}}}{limit})"
+        # Bob caused every run of the simulation, and tries to answer at every gate.
+        who = self.dice.choice(["approvers=['ada']", "not_author=True"])
+        if approved is None:
+            act = self.dice.choice(["raise", "approve", "reject"])
+            who += f", timeout='30m', on_timeout={act!r}"
+            if act == "approve":
+                asked = f"Input(int, default={value})"
+                ends[None] = exactly(value)
+            elif act == "reject":
+                ends[None] = error("GateRejected")
+        call = f"step.gate({name!r}, {who}, inputs={{'value': {asked}}})"
         return _body(f"return (await {call}).inputs['value']", ends[approved])
 
     def sleep(self) -> Node:

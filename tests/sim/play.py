@@ -22,7 +22,7 @@ from ci_host.engine.people import Answer, People, PersonRefused
 from ci_host.ports import StoredHistory, Unavailable
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
-from pipelines.events import JobFinished, RunStarted
+from pipelines.events import GateAnswered, JobFinished, RunStarted
 from pipelines.ids import JobId, RunId
 from pipelines.job import JobSpec, Outcome
 from tests.engine.world import Engine, begin
@@ -37,6 +37,7 @@ from tests.sim.weather import Life, Weather
 IDLE_MAX_S = 2 * 3600.0
 LOOK_S = 5.0
 ADA = Token(name="ada", digest="")
+BOB = Token(name="Bob", digest="")
 
 
 @dataclass(slots=True)
@@ -223,6 +224,7 @@ class World:
             await asyncio.sleep(self.dice.choice([0.3, 4.0, 60.0]))
 
     async def _answer(self, told: Told, key: str) -> None:
+        await self._not_by_bob(told, key)
         script = told.author.script.gates[leaf(key)]
         if script.approved is None:
             return
@@ -233,6 +235,18 @@ class World:
                 await self._person().answer_gate(
                     told.run, key, ADA, Answer(script.approved, inputs)
                 )
+
+    async def _not_by_bob(self, told: Told, key: str) -> None:
+        """The host refuses him, and the plan would not hear him either."""
+        with suppress(PersonRefused, Unavailable):
+            await self._person().answer_gate(told.run, key, BOB, Answer(False, {}))
+        forged = GateAnswered(id=f"bob-{key}", key=key, approved=False, by="bob")
+        sequence = await self.history.append_input(told.run, forged)
+        # The host would take it for an answer until the plan has ignored it.
+        while (last := await self.history.last_turn(told.run)) is None or (
+            last.turn.through < sequence and last.turn.end is None
+        ):
+            await asyncio.sleep(1)
 
     async def _signal(self, told: Told, name: str, value: object) -> None:
         await asyncio.sleep(self.dice.choice([0.0, 0.5, 60.0, 900.0]))

@@ -78,11 +78,12 @@ class StepTimedOut(Exception):
 
 
 class GateRejected(Exception):
-    """Somebody who may answer at this gate rejected it."""
+    """Somebody who may answer at this gate rejected it; `by` is empty where its timeout did."""
 
     def __init__(self, gate: str, by: str, comment: str = "") -> None:
         super().__init__(
-            f"gate {gate!r} was rejected by {by}" + (f": {comment}" if comment else "")
+            f"gate {gate!r} was rejected by {by or 'its timeout'}"
+            + (f": {comment}" if comment else "")
         )
         self.step = gate
         self.gate = gate

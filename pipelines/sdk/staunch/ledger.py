@@ -30,6 +30,11 @@ class Ledger(Protocol):
         ...
 
     @property
+    def causes(self) -> list[str]:
+        """The names of those whose act began this Run."""
+        ...
+
+    @property
     def depth(self) -> int:
         """How many Runs are above this one."""
         ...

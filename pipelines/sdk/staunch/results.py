@@ -17,7 +17,10 @@ class JobResult:
 
 @dataclass(frozen=True, slots=True)
 class GateAnswer:
-    """An open gate: who approved it, in that order, and what the last of them entered."""
+    """An open gate: who approved it, in that order, and what the last of them entered.
+
+    `by` is empty where it was opened by its timeout.
+    """
 
     by: list[str]
     inputs: dict[str, Any] = field(default_factory=dict)

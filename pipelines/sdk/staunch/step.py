@@ -9,7 +9,7 @@ import sys
 import unicodedata
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from staunch import calls, gates, jobs, waits, work
 from staunch.attempt import CURRENT
@@ -24,6 +24,7 @@ T = TypeVar("T")
 Rollback = Callable[["Step", Any], Coroutine[Any, Any, object]]
 
 NAME_CHARS_MAX = 256
+OnTimeout = Literal["raise", "approve", "reject"]
 VERBS = (
     "do",
     "job",
@@ -128,14 +129,18 @@ class Step:
         inputs: Mapping[str, gates.Asked] | None = None,
         timeout: Duration | None = None,
         message: str = "",
+        not_author: bool = False,
+        on_timeout: OnTimeout = "raise",
     ) -> Coroutine[Any, Any, GateAnswer]:
         """Wait until `needed` of the `approvers` (names or `@team`; none: anybody) approve.
 
-        `inputs` are asked of them: `{"percent": int, "env": ["eu", "us"]}`, or an `Input`. Raises
-        GateRejected or GateTimedOut.
+        `inputs` are asked of them: `{"percent": int, "env": ["eu", "us"]}`, or an `Input`.
+        `not_author`: not by those who caused this Run. `on_timeout`: "approve" opens it with
+        `by=[]` and the inputs' defaults. Raises GateRejected or GateTimedOut.
         """
-        terms = gates.terms(approvers, needed, inputs, message)
         limit = optional_seconds(timeout)
+        wish = gates.Wish(approvers, needed, inputs, limit, message, not_author, on_timeout)
+        terms = wish.terms(self._ledger.causes)
         key = self._key("gate", name)
         return self._given("gate", key, gates.run(self._ledger, key, terms, limit))
 

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 from staunch import Choice, Input
 from staunch.entered import WrongInput, complete, words
+from staunch.gates import Wish
 from staunch.inputs import INPUTS_MAX, wire
 from staunch.patterns import PATTERN_CHARS_MAX, STATES_MAX, Pattern
 
-from pipelines.commands import InputRule
+from pipelines.commands import GateTerms, InputRule
 from tests.tenants import approved
 
 ASKED = {
@@ -84,6 +85,10 @@ def test_a_bound_is_said_alike_before_and_after_it_was_on_the_wire():
     through = msgspec.to_builtins(msgspec.convert(rules["many"], InputRule))
     said = words("many", types["many"], rules["many"])
     assert said == words("many", types["many"], through) == "many: int (1 to 1000000)"
+
+
+def test_terms_have_every_field_of_the_wire_but_when_they_are_due():
+    assert set(Wish().terms([])) | {"due"} == set(GateTerms.__struct_fields__)
 
 
 def test_a_rule_has_every_field_of_the_wire_and_no_other():

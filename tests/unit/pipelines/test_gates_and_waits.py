@@ -1,7 +1,9 @@
 """step.gate, step.sleep, step.sleep_until, step.wait_for_event."""
 
+import msgspec
 import pytest
 
+from pipelines.event import PullRequest
 from tests.tenants import BEGIN, approved, rejected, signal, started
 
 
@@ -73,6 +75,90 @@ def test_an_answer_after_the_deadline_is_too_late(play):
     run = play("await step.gate('g', timeout='1h')")
     run.start()
     assert run.turn(approved("g", "ann"), after=3601.0).end.error.type == "GateTimedOut"
+
+
+CAUSED = {
+    "sender": "Ada",
+    "pull_request": PullRequest(
+        number=7, action="opened", author="bob", base_ref="main", head_ref="fix"
+    ),
+}
+
+
+def by_others(play, body):
+    """A Run that ada's push and bob's pull request have caused."""
+    run = play(body)
+    event = msgspec.structs.replace(started().event, **CAUSED)
+    return run, run.turn(msgspec.structs.replace(started(), event=event))
+
+
+def test_who_caused_the_run_can_neither_open_nor_reject_a_gate_that_wants_others(play):
+    run, first = by_others(play, "return (await step.gate('g', not_author=True)).by")
+    assert first.open.gates[0].terms.barred == ["Ada", "bob"]
+    after = run.turn(approved("g", "ada"), rejected("g", "ADA"), approved("g", "Bob"))
+    assert (after.end, after.open.gates[0].approved_by) == (None, [])
+    assert run.turn(approved("g", "eve")).end.output == ["eve"]
+
+
+def test_a_gate_that_says_nothing_of_authors_takes_their_answers(play):
+    run, first = by_others(play, "return (await step.gate('g')).by")
+    assert first.open.gates[0].terms.barred == []
+    assert run.turn(approved("g", "ada")).end.output == ["ada"]
+
+
+def test_where_nobody_else_could_ever_answer_the_gate_says_so_at_once(play):
+    _, first = by_others(play, "await step.gate('g', approvers=['ada'], not_author=True)")
+    said = "needed=1, but not_author leaves 0 of the approvers: this run was caused by Ada, bob"
+    assert first.end.error.message == said
+    _, first = by_others(play, "await step.gate('g', approvers=['ada', '@ops'], not_author=True)")
+    assert first.end is None
+
+
+def test_a_timeout_may_open_the_gate_with_its_inputs_defaults(play):
+    run = play(
+        """
+        asked = {'percent': Input(int, default=25)}
+        answer = await step.gate('g', needed=2, inputs=asked, timeout='1h', on_timeout='approve')
+        return [answer.by, answer.inputs, answer.comment]
+        """
+    )
+    assert run.start().open.gates[0].terms.on_timeout == "approve"
+    run.turn(approved("g", "ann", percent=50))
+    end = run.wake()
+    assert end.end.output == [[], {"percent": 25}, ""]
+    assert str(end.results[0].state) == "succeeded"
+    assert [outcome.digest for outcome in run.replayed()] == [made.digest for _, made in run.made]
+
+
+def test_a_timeout_may_reject(play):
+    body = "await step.gate('g', timeout='1h', on_timeout='reject')"
+    run = play(body)
+    run.start()
+    end = run.wake()
+    assert (end.end.error.type, str(end.results[0].state)) == ("GateRejected", "timed_out")
+    assert end.end.error.message == "gate 'g' was rejected by its timeout"
+
+
+def test_people_who_are_in_time_decide_whatever_the_timeout_would(play):
+    run = play("return (await step.gate('g', timeout='1h', on_timeout='reject')).by")
+    run.start()
+    assert run.turn(approved("g", "ann")).end.output == ["ann"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("not_author=1", "not_author must be True or False, not 1"),
+        ("on_timeout='open', timeout=1", "on_timeout must be one of raise, approve, reject"),
+        ("on_timeout='approve'", "on_timeout='approve' needs a timeout"),
+        (
+            "on_timeout='approve', timeout=1, inputs={'n': int}",
+            "needs a default for every input: the gate's inputs are n: int; missing: n",
+        ),
+    ],
+)
+def test_terms_that_cannot_be_kept_are_refused_at_the_call(play, options, said):
+    assert said in play(f"await step.gate('g', {options})").start().end.error.message
 
 
 def test_a_sleep_ends_at_its_due_time_and_not_before(play):

@@ -1,0 +1,17 @@
+"""Who caused a Run, and whether somebody is one of them. Shared by host and guest."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def causes(started: Mapping[str, Any]) -> list[str]:
+    """Whose act began the Run: the event's sender, and the author of its pull request."""
+    event = started.get("event", {})
+    request = event.get("pull_request") or {}
+    names = [event.get("sender", ""), request.get("author", "")]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def is_among(name: str, people: Iterable[str]) -> bool:
+    """Whether a token's name is one of these, as forges see it: upper and lower case are one."""
+    return name.casefold() in {one.casefold() for one in people}
