@@ -10,6 +10,7 @@ import msgspec
 
 from pipelines.commands import Command, Open, Result
 from pipelines.failure import Failure
+from pipelines.note import Note
 from pipelines.run import RunState
 
 TURN_BYTES_MAX = 7_000_000
@@ -47,7 +48,8 @@ class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What the guest decided in one Turn.
 
     `now` is the Run's time after it; `wake_at` the earliest time at which it wants to be woken;
-    `digest` covers commands, results and end: equal digests mean an equal decision.
+    `digest` covers commands, results and end: equal digests mean an equal decision. `note` is the
+    last that the plan said in this Turn; None: it said nothing new.
     """
 
     now: float
@@ -58,6 +60,7 @@ class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
     wake_at: float | None = None
     end: End | None = None
     printed: str = ""
+    note: Note | None = None
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -78,6 +81,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     wake_at: float | None = None
     end: End | None = None
     printed: str = ""
+    note: Note | None = None
     pins: Pins | None = None
     paused: Paused | None = None
 

@@ -70,6 +70,7 @@ PARAMETERS = {
     "call": ["name", "pipeline", "inputs"],
     "start": ["name", "pipeline", "inputs"],
     "scope": ["name"],
+    "set": ["text", "done", "total"],
 }
 EVENT_FIELDS = [
     "kind",

@@ -6,14 +6,16 @@ import msgspec
 
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, DeliveryRow, RunRow, StepRow
+from pipelines.note import Note
 from pipelines.repo import Connection, Repo
 
 
 def run_view(row: RunRow, url: str) -> dict[str, Any]:
     """One Run as lists show it."""
-    view = row.model_dump(exclude={"error_json", "output_json"})
+    view = row.model_dump(exclude={"error_json", "output_json", "note_json"})
     view["error"] = _json(row.error_json)
     view["output"] = _json(row.output_json)
+    view["note"] = _note(row.note_json)
     view["url"] = f"{url}/runs/{row.id}"
     return view
 
@@ -70,6 +72,13 @@ def connection_view(connection: Connection, url: str) -> dict[str, Any]:
         "secrets": len(connection.secrets),
         "has_token": bool(connection.token),
     }
+
+
+def _note(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    note = msgspec.json.decode(text, type=Note)
+    return {"text": note.text, "done": note.done, "total": note.total, "words": note.words()}
 
 
 def _json(text: str | None) -> Any:  # noqa: ANN401 whatever was stored

@@ -58,7 +58,9 @@ def runs(
     if as_json:
         typer.echo(json.dumps(found))
         return
-    table = Table("run", "state", "repository", "pipeline", "ref", "commit", "age", "waits for")
+    table = Table(
+        "run", "state", "repository", "pipeline", "ref", "commit", "age", "says, waits for"
+    )
     for run in found["runs"]:
         table.add_row(
             run["id"],
@@ -68,9 +70,17 @@ def runs(
             escape(run["ref"].removeprefix("refs/heads/")),
             run["commit"][:10],
             duration(time.time() - run["created_at"]),
-            escape(run["waiting_for"]),
+            escape(_doing(run)),
         )
     console.print(table if found["runs"] else "No runs yet: push something.")
+
+
+def _doing(run: dict[str, Any]) -> str:
+    """What it says of itself and what it waits for, while it goes on."""
+    if run["finished_at"] is not None:
+        return ""
+    parts = [run["note"]["words"] if run["note"] else "", run["waiting_for"]]
+    return "\n".join(part for part in parts if part)
 
 
 def state_text(state: str) -> str:
@@ -111,11 +121,12 @@ def _heading(run: dict[str, Any]) -> str:
     took = (run["finished_at"] or time.time()) - run["created_at"]
     how = "" if run["state"] == "paused" else "waits for "
     waits = f" · {how}{run['waiting_for']}" if run["waiting_for"] else ""
+    said = f"\n{escape(run['note']['words'])}" if run["note"] else ""
     above = f"\ncalled by {run['parent']} {escape(run['parent_step'])}" if run["parent"] else ""
     return (
         f"[bold]{run['id']}[/] {state_text(run['state'])} · {escape(run['repo_name'])}"
         f" · {escape(run['pipeline'])} · {escape(run['ref'])} {run['commit'][:10]}"
-        f" · {duration(took)}{escape(waits)}\n[dim]{run['url']}[/]{above}"
+        f" · {duration(took)}{escape(waits)}{said}\n[dim]{run['url']}[/]{above}"
     )
 
 

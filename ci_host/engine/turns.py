@@ -114,6 +114,7 @@ class TurnMaker:
             wake_at=outcome.wake_at,
             end=outcome.end,
             printed=outcome.printed,
+            note=outcome.note,
             pins=live.pins if live.view.number == 0 else None,
             paused=_paused(inputs[-1]) if state is RunState.PAUSED else None,
         )

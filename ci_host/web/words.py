@@ -2,7 +2,10 @@
 
 from datetime import UTC, datetime
 
+import msgspec
+
 from ci_host.adapters.sql.tables import RunRow
+from pipelines.note import Note
 
 WAITING = "waiting"
 
@@ -69,6 +72,13 @@ def shown_state(run: RunRow) -> str:
         if not any(part.startswith("job ") for part in parts):
             return WAITING
     return run.state
+
+
+def note(run: RunRow) -> str:
+    """What the plan says of itself, or nothing."""
+    if run.note_json is None:
+        return ""
+    return msgspec.json.decode(run.note_json, type=Note).words()
 
 
 def ref_name(ref: str) -> str:

@@ -191,6 +191,8 @@ class Driver:
             "wake_at": None if self._over else self._loop.wake_at(),
             "printed": self._printed.take(),
         }
+        if books.note is not None:
+            shown["note"] = books.note
         rest = canonical(shown)[1:]
         return f'{{"commands":{commands},"results":{results},"end":{ended},{rest}'
 

@@ -58,6 +58,7 @@ class Books:
         self.seed = seed
         self.commands: list[dict[str, Any]] = []
         self.results: list[dict[str, Any]] = []
+        self.note: dict[str, Any] | None = None
         self.memo: dict[tuple[str, int], dict[str, Any]] = {}
         self._loop = loop
         self._files = files
@@ -65,7 +66,7 @@ class Books:
         self._steps = 0
         self._started: dict[str, Any] = {}
         self._jobs: dict[str, _Job] = {}
-        self._jobs_gone: asyncio.Future[None] | None = None
+        self._gone: asyncio.Future[None] | None = None
         self._owed: list[Undo] = []
         self._is_undoing = False
         self._calls: dict[str, _Call] = {}
@@ -139,6 +140,10 @@ class Books:
         """The exception as a Failure."""
         return failure_of(error, self._files, key)
 
+    def say(self, note: dict[str, Any]) -> None:
+        """The newest counts."""
+        self.note = note
+
     def dice(self, purpose: str) -> Random:
         """A stream for this purpose alone."""
         return Random(f"{self.seed}/{purpose}")  # noqa: S311
@@ -155,11 +160,15 @@ class Books:
             self._jobs[key].cancelling = True
             self._jobs[key].late = late
 
-    async def wait_jobs_gone(self) -> None:
-        """Until nothing that was cancelled is worked on."""
-        while any(job.cancelling for job in self._jobs.values()):
-            self._jobs_gone = self._loop.create_future()
-            await self._jobs_gone
+    async def wait_cancelled_gone(self) -> None:
+        """Until nothing that was cancelled is worked on, by a Runner or in a child Run."""
+        while self._is_cancelling():
+            self._gone = self._loop.create_future()
+            await self._gone
+
+    def _is_cancelling(self) -> bool:
+        jobs = any(job.cancelling for job in self._jobs.values())
+        return jobs or any(call.cancelling for call in self._calls.values())
 
     def owe(self, undo: Undo) -> None:
         """One more to call; what a rollback does is not itself undone."""
@@ -213,7 +222,7 @@ class Books:
 
     def begin_turn(self, memo: list[dict[str, Any]] | None) -> None:
         """Open a new page."""
-        self.commands, self.results = [], []
+        self.commands, self.results, self.note = [], [], None
         self.memo = {
             (one["key"], one.get("attempt", 1)): one
             for one in memo or []
@@ -232,6 +241,7 @@ class Books:
         del self._calls[report["key"]]
         if not call.end.done():
             call.end.set_result(report)
+        self._one_gone()
 
     def job_finished(self, report: Report) -> None:
         """A Runner's report; late and repeated ones are nobody's."""
@@ -243,8 +253,11 @@ class Books:
             job.report.set_result(report)
         elif job.late is not None:
             job.late(report)
-        if self._jobs_gone is not None and not self._jobs_gone.done():
-            self._jobs_gone.set_result(None)
+        self._one_gone()
+
+    def _one_gone(self) -> None:
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
 
     def gate_answered(self, answer: Report) -> None:
         """A person's answer."""

@@ -40,6 +40,9 @@ def judge(stored: StoredHistory, told: "Told", world: "World", is_owed: bool) ->
     wrong = [*_books(stored), *_ending(stored, told), *_jobs(stored, told.run, world)]
     wrong += _pauses(stored)
     wrong += _rollbacks(stored, told)
+    said = {kept.turn.note.text for kept in stored.turns if kept.turn.note is not None}
+    if not said <= told.author.said:
+        wrong.append(f"it said {said}")
     wrong += _children(stored, world)
     if stored.armed is not None:
         wrong.append("a timer is left behind")

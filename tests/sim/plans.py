@@ -66,6 +66,7 @@ class Author:
         self.dice = dice
         self.script = Script()
         self.undoable: set[str] = set()
+        self.said: set[str] = set()
         self._functions: list[str] = []
         self._leaves = 0
         self._inside = 0
@@ -142,6 +143,11 @@ class Author:
             f"    return await step.do({name!r}, work, retries=Retry({limit}, {pause}))",
             ends,
         )
+
+    def say(self) -> Node:
+        name = self.name("say")
+        self.said.add(name)
+        return Node(f"    step.set({name!r}, done=1)\n    return 1", exactly(1))
 
     def job(self) -> Node:
         name, limit = self.name("job"), self.dice.randrange(3)
@@ -279,6 +285,7 @@ LEAVES: list[Callable[[Author], Node]] = [
     Author.do,
     Author.do_async,
     Author.do_again,
+    Author.say,
     Author.job,
     Author.job,
     Author.gate,

@@ -33,6 +33,7 @@ from pipelines.events import Input, JobFinished, RunStarted
 from pipelines.failure import Failure
 from pipelines.ids import JobId, RunId, StepKey, job_id
 from pipelines.job import Annotation, Lease, LogChunk, Outcome, Source
+from pipelines.note import Note
 from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Repo
 from pipelines.run import RunState
 from pipelines.turn import End, Paused, Turn
@@ -215,6 +216,7 @@ class Story:
         end: End | None = None,
         wake_at: float | None = None,
         paused: Paused | None = None,
+        note: Note | None = None,
     ) -> "Story":
         """The Run decides."""
         self._turns += 1
@@ -234,6 +236,7 @@ class Story:
             end=end,
             wake_at=wake_at,
             paused=paused,
+            note=note,
         )
         after = last.sequence if last else 0
         sequence = await self.world.history.append_turn(self.run, turn, after=after)

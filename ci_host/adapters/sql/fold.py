@@ -228,6 +228,8 @@ def _fold_state(session: Session, run: str, turn: Turn) -> None:
     row.turns = turn.number
     row.state = turn.state
     row.waiting_for = "" if turn.state in FINAL else waiting_for(turn)
+    if turn.note is not None:
+        row.note_json = msgspec.json.encode(turn.note).decode() if turn.note.words() else None
     if turn.end is not None:
         row.finished_at = turn.now
         if turn.end.error is not None:

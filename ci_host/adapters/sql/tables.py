@@ -6,11 +6,12 @@ Times are seconds since the epoch. Columns ending in `_json` hold JSON of the st
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 2
+VERSION = 3
 
 
 class RunRow(SQLModel, table=True):
-    """One Run as lists show it. `waiting_for` says what it waits for, in words, while it does."""
+    """One Run as lists show it. `waiting_for` says what it waits for, in words, while it does;
+    `note_json` is the newest Note of its plan."""
 
     __tablename__ = "runs"
 
@@ -29,6 +30,7 @@ class RunRow(SQLModel, table=True):
     pull_request: int | None = None
     state: str = Field(index=True)
     waiting_for: str = ""
+    note_json: str | None = None
     error_json: str | None = None
     output_json: str | None = None
     created_at: float = Field(index=True)

@@ -72,6 +72,10 @@ class Ledger(Protocol):
         """The exception as a Failure."""
         ...
 
+    def say(self, note: dict[str, Any]) -> None:
+        """What people are shown of the Run from now on."""
+        ...
+
     def dice(self, purpose: str) -> Random:
         """A random stream that only this purpose uses."""
         ...
@@ -84,8 +88,8 @@ class Ledger(Protocol):
         """Want its end; it stays open until it has reported, then `late` is told the report."""
         ...
 
-    async def wait_jobs_gone(self) -> None:
-        """Until every Job whose end is wanted has reported."""
+    async def wait_cancelled_gone(self) -> None:
+        """Until every Job and child Run whose end is wanted has ended."""
         ...
 
     def owe(self, undo: Undo) -> None:

@@ -4,8 +4,8 @@ Theory: a Step that succeeds leaves its `rollback` on a stack in the books. When
 and did not succeed, the driver starts `roll_back`, which takes them off again, last first. It runs
 on the plan's loop with the plan's verbs, so a crash in the middle is replayed like any other.
 
-Before the first, the Jobs that were cancelled are waited for: nothing is undone while it is still
-being done.
+Before the first, the Jobs and child Runs that were cancelled are waited for: nothing is undone
+while it is still being done.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ async def roll_back(ledger: Ledger, step_at: Callable[[str], object]) -> None:
     """
     try:
         async with asyncio.timeout(PATIENCE_S):
-            await ledger.wait_jobs_gone()
+            await ledger.wait_cancelled_gone()
     except TimeoutError:
         pass
     except asyncio.CancelledError:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeVar, overload
 
-from staunch import calls, gates, jobs, waits, work
+from staunch import calls, gates, jobs, notes, waits, work
 from staunch.attempt import CURRENT
 from staunch.durations import Duration, optional_seconds
 from staunch.ledger import Ledger, Site
@@ -36,6 +36,7 @@ VERBS = (
     "start",
     "parallel",
     "scope",
+    "set",
 )
 
 
@@ -206,6 +207,14 @@ class Step:
         checked_steps(steps, limit)
         return self._given("parallel", "", join(steps, fail_fast=fail_fast, limit=limit))
 
+    def set(self, text: str, *, done: float | None = None, total: float | None = None) -> None:
+        """Say what the Run is at, for people: in lists and on its page. Not to be awaited.
+
+        The newest counts. It is kept with the Turn and costs nothing of its own.
+        """
+        _refuse_in_body("set", text)
+        self._ledger.say(notes.note(text, done, total))
+
     def __getattr__(self, name: str) -> Any:
         """An unknown verb: name the nearest one."""
         near = difflib.get_close_matches(name, VERBS, 1)
@@ -213,17 +222,21 @@ class Step:
         raise AttributeError(f"there is no step.{name}: {hint}there are {', '.join(VERBS)}")
 
     def _key(self, verb: str, name: str) -> str:
-        attempt = CURRENT.get()
-        if attempt is not None:
-            raise RuntimeError(
-                f"step.{verb}({name!r}) was called inside the body of step.do({attempt.key!r});"
-                " a body only computes: return a value, and use steps in run() itself"
-            )
+        _refuse_in_body(verb, name)
         return self._ledger.key(self._path + _name(name))
 
     def _given(self, verb: str, key: str, step: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         self._ledger.given(verb, key, _site(3), step)
         return step
+
+
+def _refuse_in_body(verb: str, name: str) -> None:
+    attempt = CURRENT.get()
+    if attempt is not None:
+        raise RuntimeError(
+            f"step.{verb}({name!r}) was called inside the body of step.do({attempt.key!r});"
+            " a body only computes: return a value, and use steps in run() itself"
+        )
 
 
 def _rollback(rollback: Rollback | None) -> Rollback | None:

@@ -3,7 +3,8 @@
 import pytest
 
 from pipelines.job import Outcome
-from tests.tenants import cancel, finished, signal
+from pipelines.run import RunState
+from tests.tenants import cancel, child_finished, finished, signal
 
 TOP = """
 def undo(name):
@@ -125,6 +126,16 @@ def test_nothing_is_undone_while_a_cancelled_job_is_still_working(play):
     waiting = run.turn(cancel())
     assert (keys(waiting), waiting.end) == ([], None)
     end = run.job("b", Outcome.CANCELLED)
+    assert states(end) == [("a/rollback", "succeeded")]
+    assert str(end.end.state) == "cancelled"
+
+
+def test_nothing_is_undone_while_a_cancelled_child_still_goes_on(play):
+    body = "await step.do('a', int, rollback=quick)\nawait step.call('c', 'pipeline')"
+    run = play(body, TOP)
+    run.start()
+    assert run.turn(cancel()).end is None
+    end = run.turn(child_finished("c", RunState.CANCELLED))
     assert states(end) == [("a/rollback", "succeeded")]
     assert str(end.end.state) == "cancelled"
 

@@ -14,6 +14,7 @@ from pipelines.events import (
     ResumeRequested,
 )
 from pipelines.job import Annotation
+from pipelines.note import Note
 from pipelines.turn import Paused
 from tests.web.world import NOW, SECRETS, TERMS, World, failed_run, running_run, waiting_run
 
@@ -49,6 +50,21 @@ async def test_the_list_shows_each_run_with_its_state_in_words_newest_first(worl
     assert text.index("Waiting") < text.index('class="state s-failed"')
     assert "Waits for gate approve" in text
     assert "A shop with a cart" in text and "And more." not in text
+
+
+async def test_what_a_run_says_is_shown_in_the_list_and_on_its_page_and_stays_text(world):
+    story = await waiting_run(world, 1)
+    await story.turn(note=Note(text="shipping <b>", done=3, total=7))
+    for path in ("/", f"/runs/{story.run}"):
+        assert "shipping &lt;b&gt; (3 of 7)" in (await check(world, path)).text
+    (run,) = (await check(world, "/api/v1/runs")).json()["runs"]
+    assert run["note"] == {
+        "text": "shipping <b>", "done": 3, "total": 7, "words": "shipping <b> (3 of 7)"
+    }  # fmt: skip
+    await story.turn()
+    assert "shipping" in (await check(world, f"/runs/{story.run}")).text
+    await story.turn(note=Note())
+    assert "shipping" not in (await check(world, f"/runs/{story.run}")).text
 
 
 async def test_filters_leave_out_what_does_not_match(world):
