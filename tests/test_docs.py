@@ -191,7 +191,18 @@ def test_every_verb_has_a_section_with_an_example_that_uses_it(verb: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "title", ["shell", "Retry", "Rollback", "matrix", "Triggers", "The event", "Errors", "asyncio"]
+    "title",
+    [
+        "shell",
+        "Retry",
+        "Rollback",
+        "matrix",
+        "run_timeout",
+        "Triggers",
+        "The event",
+        "Errors",
+        "asyncio",
+    ],
 )
 def test_what_else_an_author_needs_has_a_section(title: str) -> None:
     assert section(GUIDE / "pipelines.md", title)

@@ -37,6 +37,7 @@ SDK = [
     "StepTimedOut",
     "matrix",
     "on",
+    "run_timeout",
     "shell",
 ]
 PARAMETERS = {

@@ -11,6 +11,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
+from staunch.deadline import RunTimeout
+from staunch.errors import RunTimedOut
 from staunch.event import Event
 from staunch.ledger import Site
 from staunch.loop import PlanLoop
@@ -38,6 +40,7 @@ class Driver:
         seed: str,
         at: float,
         on_clock: Callable[[float], None],
+        timeout: RunTimeout | None = None,
     ) -> None:
         self._plan = plan
         self._files = files
@@ -48,6 +51,9 @@ class Driver:
         self._main: asyncio.Task[Any] | None = None
         self._ending: dict[str, Any] | None = None
         self._rollbacks: asyncio.Task[None] | None = None
+        self._timeout = timeout
+        self._alarm: asyncio.TimerHandle | None = None
+        self._is_late = False
         self._over = False
         self._end: dict[str, Any] | None = None
         self._cancels: set[str] = set()
@@ -86,6 +92,8 @@ class Driver:
             self._finish(self._failed(error))
             return
         self._main = self._loop.create_task(coroutine, context=Context(), name="run")
+        if self._timeout is not None:
+            self._alarm = self._loop.call_later(self._timeout.seconds, self._time_out)
 
     def _job_finished(self, body: dict[str, Any]) -> None:
         self._books.job_finished(body)
@@ -108,6 +116,13 @@ class Driver:
         else:
             (self._rollbacks or self._main).cancel()
 
+    def _time_out(self) -> None:
+        """The Run has had its time. Who was cancelled before is on the way out already."""
+        assert self._main is not None, "the clock was set with it"
+        if not self._cancels and not self._main.done():
+            self._is_late = True
+            self._main.cancel()
+
     def _halt(self, breach: BaseException) -> None:
         self._loop.halted = breach
 
@@ -119,6 +134,8 @@ class Driver:
             self._cancel_rest()
             if self._loop.halted is None:
                 assert main is not None, "it is done"
+                if self._alarm is not None:
+                    self._alarm.cancel()
                 self._ending = self._ending_of(main)
                 self._begin_rollbacks()
         if self._ending is None:
@@ -152,6 +169,8 @@ class Driver:
     def _ending_of(self, main: "asyncio.Task[Any]") -> dict[str, Any]:
         error = None if main.cancelled() else main.exception()
         forgotten = self._books.never_awaited()
+        if self._is_late:
+            return self._timed_out(main)
         if self._cancels:
             return {**(self._failed(error) if error is not None else {}), "state": "cancelled"}
         if main.cancelled():
@@ -165,6 +184,17 @@ class Driver:
         except (TypeError, ValueError) as wrong:
             return self._failed(wrong)
         return {"state": "succeeded", **({} if output is None else {"output": output})}
+
+    def _timed_out(self, main: "asyncio.Task[Any]") -> dict[str, Any]:
+        """Late is late, whatever the plan made of it; where it stood is in the traceback."""
+        assert self._timeout is not None, "else nothing was late"
+        late = RunTimedOut(self._timeout.seconds)
+        try:
+            main.result()
+        except BaseException as error:  # noqa: BLE001 - whatever the plan made of its cancel
+            late.__context__ = error
+        place = {"file": self._timeout.file, "line": self._timeout.line}
+        return {"state": "failed", "error": {**failure_of(late, self._files), **place}}
 
     def _failed(self, error: BaseException) -> dict[str, Any]:
         return {"state": "failed", "error": failure_of(error, self._files)}

@@ -8,6 +8,8 @@ import marshal
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from staunch.deadline import RunTimeout
+
 from pipelines.guest import trace
 from pipelines.guest.dice import Dice
 from pipelines.guest.driver import Driver
@@ -71,6 +73,7 @@ class Exports:
         self._on_clock = on_clock
         self._tell = tell
         self._plan: Any = None
+        self._timeout: RunTimeout | None = None
         self._driver: Driver | None = None
         self._is_traced = False
 
@@ -103,6 +106,7 @@ class Exports:
         self._recorder.play(kept)
         try:
             self._plan = modules.plan(file)
+            self._timeout = modules.run_timeout(file)
         except NotAPipeline as error:
             raise Err(canonical({**failure_of(error, modules.files), "file": file})) from None
         except BaseException as error:  # noqa: BLE001 - a module may raise anything, sys.exit too
@@ -122,6 +126,7 @@ class Exports:
             seed=asked["seed"],
             at=asked["at"],
             on_clock=self._on_clock,
+            timeout=self._timeout,
         )
         return ""
 

@@ -14,6 +14,8 @@ from importlib.util import spec_from_loader
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple, cast
 
+from staunch import deadline
+
 from pipelines.guest.failures import failure_of
 
 FOLDER = ".staunch/"
@@ -142,6 +144,11 @@ class Modules:
         """What the imported pipeline declared."""
         found: list[dict[str, Any]] | None = getattr(sys.modules[module_name(path)], DECLARED, None)
         return found
+
+    def run_timeout(self, path: str) -> deadline.RunTimeout | None:
+        """How long a Run of the imported pipeline may take."""
+        found = getattr(sys.modules[module_name(path)], deadline.DECLARED, None)
+        return found if isinstance(found, deadline.RunTimeout) else None
 
 
 def entries_of(modules: Modules, files: dict[str, str]) -> list[dict[str, Any]]:

@@ -14,9 +14,10 @@ import enum
 import json
 import re
 
-from staunch import JobFailed, Retry, on
+from staunch import JobFailed, Retry, on, run_timeout
 
 on.push(branches=["main"])
+run_timeout("1d")
 
 
 class Level(enum.Enum):

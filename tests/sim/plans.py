@@ -74,7 +74,14 @@ class Author:
         top = self._node(depth=self.dice.randrange(1, 4))
         self.ends = top.ends
         self._define("run", top, parameters="event, step")
-        self.source = _source(self._functions)
+        self.source = _source(self._functions) + self._run_timeout()
+
+    def _run_timeout(self) -> str:
+        """Often none. Whether the plan is done in time depends on the world."""
+        if self.dice.random() < 0.8:
+            return ""
+        self.ends = Ends(self.ends.value, self.ends.raises | {"RunTimedOut"})
+        return f"\nrun_timeout({self.dice.choice([1, 60, 1200])})\n"
 
     def _define(self, name: str, node: Node, parameters: str = "step") -> None:
         self._functions.append(f"async def {name}({parameters}):\n{node.body}\n")

@@ -11,6 +11,7 @@ A pipeline is a pure function of its history: it sees no clock, dice, files or n
 `time`, `random` and `uuid` work and give the same again on replay; effects belong into jobs.
 """
 
+from staunch.deadline import run_timeout
 from staunch.errors import (
     GateRejected,
     GateTimedOut,
@@ -49,5 +50,6 @@ __all__ = [
     "StepTimedOut",
     "matrix",
     "on",
+    "run_timeout",
     "shell",
 ]

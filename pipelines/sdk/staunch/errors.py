@@ -8,6 +8,10 @@ Exception
 ├── GateTimedOut    nobody opened the gate in time
 ├── NonRetryable    raise it inside `step.do` to stop its retries
 └── RetryAfter      raise it inside `step.do` to say when the next attempt is worth while
+
+Nobody raises in a plan:
+RunTimedOut         the Run took longer than its `run_timeout`
+
 BaseException
 └── LimitBreached   the plan is too big; it cannot be caught by `except Exception`
 """
@@ -98,6 +102,14 @@ class GateTimedOut(Exception):
         super().__init__(f"gate {gate!r} was not opened within {seconds:g} s")
         self.step = gate
         self.gate = gate
+        self.seconds = seconds
+
+
+class RunTimedOut(Exception):
+    """Why a Run failed that was not done within its `run_timeout`. The plan sees a cancel."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the run was not done within {seconds:g} s, its run_timeout")
         self.seconds = seconds
 
 
