@@ -78,8 +78,8 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One wish of the plan. `kind` says which of the optional parts is there.
 
-    job: `attempt`, `request` · gate: `gate` · sleep: `due` · wait: `signal`, `due` · call: `call` ·
-    do, rollback: none.
+    job: `attempt`, `request` · gate: `gate` · sleep: `due` · wait: `signal` (or any of `signals`),
+    `due` · call: `call` · do, rollback: none.
     A Job's second Attempt is a command of its own with the same key.
     """
 
@@ -91,6 +91,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gate: GateTerms | None = None
     due: float | None = None
     signal: str | None = None
+    signals: list[str] = []
     call: CallRequest | None = None
 
 
@@ -125,11 +126,13 @@ class OpenGate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenWait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A wait for a Signal called `name`."""
+    """A wait for a Signal called `name`, or for one of `names`, with a payload that has `match`."""
 
     key: str
     name: str
     due: float | None = None
+    names: list[str] = []
+    match: dict[str, Any] | None = None
 
 
 class OpenCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -155,7 +155,7 @@ def next_input(outcome: TurnOutcome, asked: dict[str, str]) -> Input | None:
     if wanted.calls and not wanted.calls[0].detached:
         return child_finished(wanted.calls[0].key, RunState.SUCCEEDED, "done")
     if wanted.waits:
-        return signal(wanted.waits[0].name, {"p99": 12})
+        return signal(wanted.waits[0].name, {"p99": 12} | (wanted.waits[0].match or {}))
     return None
 
 

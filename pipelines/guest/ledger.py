@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from random import Random
@@ -18,6 +17,7 @@ from pipelines.guest.failures import failure_of
 from pipelines.guest.gates import Tally
 from pipelines.guest.limits import COMMANDS_TURN_MAX, STEPS_RUN_MAX
 from pipelines.guest.loading import pipeline_files, pipeline_name
+from pipelines.guest.signals import Signals
 from pipelines.guest.wire import child_id, fingerprint, plain
 
 Report = dict[str, Any]
@@ -44,13 +44,6 @@ class _Gate:
     decision: "asyncio.Future[Report]"
 
 
-@dataclass(slots=True)
-class _Wait:
-    name: str
-    due: float | None
-    signal: "asyncio.Future[Report]"
-
-
 class Books:
     """See `staunch.ledger.Ledger` for the verbs' side; below it is the driver's."""
 
@@ -71,9 +64,7 @@ class Books:
         self._is_undoing = False
         self._calls: dict[str, _Call] = {}
         self._gates: dict[str, _Gate] = {}
-        self._waits: dict[str, _Wait] = {}
-        self._signals: dict[str, deque[Report]] = {}
-        self._signals_seen: set[str] = set()
+        self._signals = Signals(loop.create_future)
         self._given: list[tuple[str, str, Site, Coroutine[Any, Any, Any]]] = []
         self._prune_at = 256
 
@@ -204,19 +195,15 @@ class Books:
         """No more answers."""
         self._gates.pop(key, None)
 
-    def open_wait(self, key: str, signal: str, due: float | None) -> "asyncio.Future[Report]":
-        """Want a signal; take the oldest that is there."""
-        wait = self._waits[key] = _Wait(signal, due, self._loop.create_future())
-        kept = self._signals.get(signal)
-        if kept:
-            wait.signal.set_result(kept.popleft())
-        return wait.signal
+    def open_wait(
+        self, key: str, names: list[str], match: Report | None, due: float | None
+    ) -> "asyncio.Future[Report]":
+        """Want a signal."""
+        return self._signals.open(key, names, match, due)
 
     def close_wait(self, key: str, unused: "asyncio.Future[Report] | None") -> None:
-        """No more signals; one that came too late for its wait is there for the next."""
-        wait = self._waits.pop(key, None)
-        if wait is not None and unused is not None and unused.done() and not unused.cancelled():
-            self._deliver(wait.name, unused.result(), oldest=True)
+        """No more signals."""
+        self._signals.close(key, unused)
 
     # What the driver does.
 
@@ -269,11 +256,8 @@ class Books:
             gate.decision.set_result(decision)
 
     def signal_sent(self, signal: Report) -> None:
-        """A signal: to the oldest wait for its name, or kept."""
-        if signal["id"] in self._signals_seen:
-            return
-        self._signals_seen.add(signal["id"])
-        self._deliver(signal["name"], {"payload": signal.get("payload")})
+        """A signal: to the oldest wait that it fits, or kept."""
+        self._signals.sent(signal)
 
     def owes(self) -> bool:
         """Whether there is anything to undo, or may be when a cancelled job has reported."""
@@ -286,7 +270,7 @@ class Books:
         for call in self._calls.values():
             call.cancelling = not call.detached
         self._gates.clear()
-        self._waits.clear()
+        self._signals.clear()
 
     def open(self) -> dict[str, Any]:
         """Everything still wanted."""
@@ -301,11 +285,8 @@ class Books:
                 {"key": key, "terms": gate.tally.terms, "approved_by": gate.tally.approved_by}
                 for key, gate in self._gates.items()
             ]
-        if self._waits:
-            wanted["waits"] = [
-                {"key": key, "name": wait.name, "due": wait.due}
-                for key, wait in self._waits.items()
-            ]
+        if waits := self._signals.wanted():
+            wanted["waits"] = waits
         if self._calls:
             wanted["calls"] = [
                 {"key": key, "cancelling": call.cancelling, "detached": call.detached}
@@ -320,14 +301,6 @@ class Books:
             step.close()
         self._given = []
         return left[0][:3] if left else None
-
-    def _deliver(self, name: str, taken: Report, *, oldest: bool = False) -> None:
-        for wait in self._waits.values():
-            if wait.name == name and not wait.signal.done():
-                wait.signal.set_result(taken)
-                return
-        kept = self._signals.setdefault(name, deque())
-        kept.insert(0, taken) if oldest else kept.append(taken)
 
     def _unstarted(self) -> list[tuple[str, str, Site, Coroutine[Any, Any, Any]]]:
         # A coroutine that has ended has no frame: that is quickly seen, and most have.

@@ -28,6 +28,8 @@ class Script:
     jobs: dict[str, list[Outcome]] = field(default_factory=dict)
     gates: dict[str, GateScript] = field(default_factory=dict)
     signals: dict[str, Any] = field(default_factory=dict)
+    # Of the same names, and not what the wait is for.
+    noise: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,31 @@ class Author:
         self.script.signals[name] = value
         return _body(f"return await step.wait_for_event({name!r})", exactly(value))
 
+    def wait_match(self) -> Node:
+        """What does not match stays there for whoever takes anything."""
+        name, value = self.name("wait"), self.dice.randrange(1000)
+        payload, noise = {"build": {"number": value}}, {"build": {"number": -1}}
+        self.script.signals[name], self.script.noise[name] = payload, noise
+        names = self.dice.choice([[name, "never"], ["never", name]])
+        return Node(
+            f"    got = await step.wait_for_event({name!r}, event={names},"
+            f" match={{'build.number': {value}}})\n"
+            f"    return [*got, await step.wait_for_event('rest', event={name!r})]",
+            exactly([name, payload, noise]),
+        )
+
+    def first_wait(self) -> Node:
+        """A signal that the winner did not take is there for the next."""
+        name, value = self.name("wait"), self.dice.randrange(1000)
+        self.script.signals[name], pause = value, self.dice.choice([0, 1, 60])
+        got = f"await step.wait_for_event('again', event={name!r})"
+        return Node(
+            f"    which, value = await step.first(nap=step.sleep('nap', {pause}),"
+            f" got=step.wait_for_event({name!r}))\n"
+            f"    return value if which == 'got' else {got}",
+            exactly(value),
+        )
+
     def too_late(self) -> Node:
         name, seconds = self.name("never"), self.dice.choice([0, 2, 300])
         return Node(
@@ -241,6 +268,19 @@ class Author:
         options = f"fail_fast={fail_fast}, limit={limit}"
         body = f"return await step.parallel({_calls(names)}, {options})"
         return _body(body, _at_once(ends) if fail_fast else _all_ended(ends))
+
+    def first(self, depth: int) -> Node:
+        names, ends = self._children(depth)
+        fits = [one.value for one in ends]
+
+        def one_of_them(found: Any) -> bool:
+            fit = fits[found[0]]
+            return fit is not None and fit(found[1])
+
+        raises = frozenset[str]().union(*(one.raises for one in ends))
+        some = any(fit is not None for fit in fits)
+        body = f"return list(await step.first({_calls(names)}))"
+        return _body(body, Ends(one_of_them if some else None, raises))
 
     def gather(self, depth: int) -> Node:
         names, ends = self._children(depth)
@@ -298,6 +338,8 @@ LEAVES: list[Callable[[Author], Node]] = [
     Author.gate,
     Author.sleep,
     Author.wait,
+    Author.wait_match,
+    Author.first_wait,
     Author.too_late,
     Author.call,
 ]
@@ -305,6 +347,7 @@ BRANCHES: list[Callable[[Author, int], Node]] = [
     Author.sequence,
     Author.sequence,
     Author.parallel,
+    Author.first,
     Author.gather,
     Author.task_group,
     Author.caught,

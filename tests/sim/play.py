@@ -212,6 +212,8 @@ class World:
     async def _people(self, told: Told) -> None:
         for name, value in told.author.script.signals.items():
             self._go(self._signal(told, name, value))
+        for name, value in told.author.script.noise.items():
+            self._go(self._signal(told, name, value, f"noise-{name}"))
         answered: set[str] = set()
         while True:
             last = await self.history.last_turn(told.run)
@@ -248,11 +250,11 @@ class World:
         ):
             await asyncio.sleep(1)
 
-    async def _signal(self, told: Told, name: str, value: object) -> None:
+    async def _signal(self, told: Told, name: str, value: object, id_: str = "") -> None:
         await asyncio.sleep(self.dice.choice([0.0, 0.5, 60.0, 900.0]))
         for _ in range(self.dice.choice([1, 1, 2])):
             with suppress(PersonRefused):
-                await self._person().signal(told.run, name, value, ADA, f"signal-{name}")
+                await self._person().signal(told.run, name, value, ADA, id_ or f"signal-{name}")
 
     async def _change_of_mind(self, told: Told) -> None:
         await asyncio.sleep(self.dice.choice([0.0, 0.2, 20.0, 500.0]))

@@ -256,7 +256,7 @@ def waiting_for(turn: Turn) -> str:
     wanted = turn.open
     parts = [f"job {job.key}" for job in wanted.jobs if not job.cancelling]
     parts += [f"gate {gate.key}" for gate in wanted.gates]
-    parts += [f"signal {wait.name}" for wait in wanted.waits]
+    parts += [f"signal {' or '.join(wait.names) or wait.name}" for wait in wanted.waits]
     parts += [f"call {call.key}" for call in wanted.calls if not call.detached]
     if not parts and turn.wake_at is not None:
         parts = ["a timer"]

@@ -24,7 +24,7 @@ from staunch.errors import (
 from staunch.event import Event, PullRequest
 from staunch.inputs import Choice, Input
 from staunch.matrix import Cell, matrix
-from staunch.results import GateAnswer, JobResult
+from staunch.results import First, GateAnswer, JobResult, Received
 from staunch.retry import Retry
 from staunch.shell import Shell, shell
 from staunch.step import Step
@@ -34,6 +34,7 @@ __all__ = [
     "Cell",
     "Choice",
     "Event",
+    "First",
     "GateAnswer",
     "GateRejected",
     "GateTimedOut",
@@ -42,6 +43,7 @@ __all__ = [
     "JobResult",
     "NonRetryable",
     "PullRequest",
+    "Received",
     "Retry",
     "RetryAfter",
     "RunFailed",

@@ -109,9 +109,9 @@ class Ledger(Protocol):
         ...
 
     def open_wait(
-        self, key: str, signal: str, due: float | None
+        self, key: str, names: list[str], match: dict[str, Any] | None, due: float | None
     ) -> "asyncio.Future[dict[str, Any]]":
-        """Want a signal; the future is done already if one came before."""
+        """Want one of these signals, `{"name", "payload"}`; done already if one came before."""
         ...
 
     def child(self, key: str) -> str:

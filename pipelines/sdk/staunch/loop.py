@@ -50,6 +50,7 @@ class PlanLoop(_Loop):  # type: ignore[misc]
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._timers_made = 0
+        self._idle: list[asyncio.Future[None]] = []
         self._tasks: list[PlanTask[Any]] = []
         self._tasks_made = 0
         self._prune_at = 64
@@ -63,8 +64,11 @@ class PlanLoop(_Loop):  # type: ignore[misc]
         events._set_running_loop(self)
         self._running = True
         try:
-            while self.halted is None and (self._ready or self._due(self.now)):
-                self._run_ready()
+            while self.halted is None and (self._ready or self._due(self.now) or self._idle):
+                if self._ready:
+                    self._run_ready()
+                elif not (idle := self._idle.pop()).done():
+                    idle.set_result(None)
         finally:
             self._running = False
             events._set_running_loop(previous)
@@ -107,6 +111,17 @@ class PlanLoop(_Loop):  # type: ignore[misc]
                     handle._run()
         except (SystemExit, KeyboardInterrupt) as error:
             self.halted = error
+
+    # What the verbs use.
+
+    async def wait_idle(self) -> None:
+        """Until everything else waits; no time passes meanwhile.
+
+        Who asked last is told first: what it then begins is what an earlier one waits for.
+        """
+        idle = self.create_future()
+        self._idle.append(idle)
+        await idle
 
     # What asyncio uses.
 

@@ -1,7 +1,7 @@
 """What awaiting a step gives back."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +25,17 @@ class GateAnswer:
     by: list[str]
     inputs: dict[str, Any] = field(default_factory=dict)
     comment: str = ""
+
+
+class Received(NamedTuple):
+    """A signal, where one of several was waited for: which it was, and what it said."""
+
+    event: str
+    payload: Any
+
+
+class First(NamedTuple):
+    """The step that ended first: its name, or its index where no names were given."""
+
+    which: int | str
+    value: Any

@@ -8,15 +8,17 @@ import difflib
 import sys
 import unicodedata
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar, overload
 
 from staunch import calls, gates, jobs, notes, waits, work
 from staunch.attempt import CURRENT
 from staunch.durations import Duration, optional_seconds
+from staunch.first import checked_racers, first
 from staunch.ledger import Ledger, Site
 from staunch.parallel import checked_steps, join
-from staunch.results import GateAnswer, JobResult
+from staunch.results import First, GateAnswer, JobResult
 from staunch.retry import Retry, checked
 from staunch.shell import Run
 
@@ -35,6 +37,7 @@ VERBS = (
     "call",
     "start",
     "parallel",
+    "first",
     "scope",
     "set",
 )
@@ -158,19 +161,24 @@ class Step:
         return self._given("sleep_until", key, waits.sleep(self._ledger, key, options))
 
     def wait_for_event(
-        self, name: str, *, event: str | None = None, timeout: Duration | None = None
+        self,
+        name: str,
+        *,
+        event: str | Sequence[str] | None = None,
+        match: dict[str, Any] | None = None,
+        timeout: Duration | None = None,
     ) -> Coroutine[Any, Any, Any]:
         """Wait for a signal called `event` (default: `name`) and give its payload.
 
-        One that came before counts; each is taken once. Raises StepTimedOut.
+        With a list of names: for any of them, and gives `Received(event, payload)`. `match`: only
+        one whose payload has these fields, `{"env": "eu", "build.ok": True}`. One that came before
+        counts; each is taken once. Raises StepTimedOut.
         """
-        signal = name if event is None else event
-        if not isinstance(signal, str) or not signal:
-            raise TypeError(f"event must be the signal's name, not {signal!r}")
-        limit = optional_seconds(timeout)
+        wish = waits.wish(name, event, match, optional_seconds(timeout))
         key = self._key("wait_for_event", name)
-        waiting = waits.signal(self._ledger, key, signal, limit)
-        return self._given("wait_for_event", key, waiting)
+        # As the History has it: nothing that the plan does to it later is a part of the wait.
+        wish = replace(wish, match=self._ledger.plain(key, wish.match))
+        return self._given("wait_for_event", key, waits.signal(self._ledger, key, wish))
 
     def call(
         self, name: str, pipeline: str, inputs: Mapping[str, Any] | None = None
@@ -194,6 +202,17 @@ class Step:
         asked = calls.request(self._ledger, pipeline, inputs, detached=True)
         key = self._key("start", name)
         return self._given("start", key, calls.start(self._ledger, key, asked))
+
+    def first(
+        self, /, *steps: Awaitable[Any], **named: Awaitable[Any]
+    ) -> Coroutine[Any, Any, First]:
+        """Await several; `which, value` of the first that ends, whose error is raised.
+
+        `which` is its index, or its name: `step.first(go=step.gate(…), late=step.sleep(…))`. They
+        begin in the order given, which also decides between two that are ready at once. The others
+        are cancelled; a signal that a cancelled wait was about to take is there for the next.
+        """
+        return self._given("first", "", first(checked_racers(steps, named)))
 
     def parallel(
         self, *steps: Awaitable[Any], fail_fast: bool = True, limit: int | None = None

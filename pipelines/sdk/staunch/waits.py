@@ -2,12 +2,16 @@
 
 import asyncio
 import math
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from staunch.durations import SECONDS_MAX, Duration, seconds
 from staunch.errors import StepTimedOut
 from staunch.ledger import Ledger
+from staunch.results import Received
+
+NAMES_MAX = 100
 
 
 def span(duration: Duration) -> float:
@@ -59,11 +63,50 @@ def _wake(woken: "asyncio.Future[None]") -> None:
         woken.set_result(None)
 
 
-async def signal(ledger: Ledger, key: str, name: str, timeout: float | None) -> Any:
-    """Wait for the oldest signal of this name that nobody has taken."""
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which signals a wait takes. `is_any`: one of several, and the plan wants to know which."""
+
+    names: list[str]
+    match: dict[str, Any] | None = None
+    timeout: float | None = None
+    is_any: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """What the wait's fingerprint is made of."""
+        options: dict[str, Any] = {"signal": self.names[0], "timeout": self.timeout}
+        if self.is_any:
+            options["signals"] = self.names
+        if self.match is not None:
+            options["match"] = self.match
+        return options
+
+
+def wish(name: str, event: object, match: object, timeout: float | None) -> Wish:
+    """The options of `wait_for_event` in one form. Raises TypeError or ValueError."""
+    is_any = isinstance(event, list | tuple)
+    asked = list(event) if isinstance(event, list | tuple) else [name if event is None else event]
+    names = [one for one in asked if isinstance(one, str) and one]
+    if not asked or names != asked:
+        raise TypeError(f"event must be the signal's name, or a list of names, not {event!r}")
+    if not 1 <= len(set(names)) == len(names) <= NAMES_MAX:
+        raise ValueError(f"event must have 1 to {NAMES_MAX} names that differ, not {event!r}")
+    if match is not None and (
+        not isinstance(match, dict) or not match or not all(isinstance(one, str) for one in match)
+    ):
+        raise TypeError(
+            f"match must be a dict of the payload's fields, like {{'env': 'eu'}}, not {match!r}"
+        )
+    return Wish(names, match, timeout, is_any)
+
+
+async def signal(ledger: Ledger, key: str, wish: Wish) -> Any:
+    """Wait for the oldest signal that fits and that nobody has taken."""
+    timeout = wish.timeout
     due = None if timeout is None else ledger.loop.time() + timeout
-    ledger.ask("wait", key, {"signal": name, "timeout": timeout}, signal=name, due=due)
-    waiting = ledger.open_wait(key, name, due)
+    several = {"signals": wish.names} if wish.is_any else {}
+    ledger.ask("wait", key, wish.options(), signal=wish.names[0], due=due, **several)
+    waiting = ledger.open_wait(key, wish.names, wish.match, due)
     taken: dict[str, Any] | None = None
     try:
         async with asyncio.timeout_at(due) as limit:
@@ -78,5 +121,7 @@ async def signal(ledger: Ledger, key: str, name: str, timeout: float | None) -> 
         raise
     finally:
         ledger.close_wait(key, waiting if taken is None else None)
-    ledger.settle("wait", key, "succeeded", value=taken["payload"])
-    return taken["payload"]
+    name, payload = taken["name"], taken["payload"]
+    value = {"event": name, "payload": payload} if wish.is_any else payload
+    ledger.settle("wait", key, "succeeded", value=value)
+    return Received(name, payload) if wish.is_any else payload

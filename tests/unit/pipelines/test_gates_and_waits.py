@@ -226,6 +226,97 @@ def test_a_signal_that_meets_a_cancelled_wait_is_there_for_the_next(play):
     assert run.turn(signal("ready", 5, "s2")).end.output == 5
 
 
+def test_a_signal_that_does_not_match_stays_for_others(play):
+    run = play(
+        """
+        mine = await step.wait_for_event('mine', event='built', match={'env': 'eu', 'of.n': 2})
+        return [mine, await step.wait_for_event('any', event='built')]
+        """
+    )
+    [wait] = run.start().open.waits
+    assert (wait.name, wait.match) == ("built", {"env": "eu", "of.n": 2})
+    right = {"env": "eu", "of": {"n": 2}, "more": 1}
+    others = [None, [], "eu", {"env": "eu"}, {"env": "eu", "of": {"n": 3}}, {"env": "eu", "of": 2}]
+    for number, payload in enumerate(others):
+        assert run.turn(signal("built", payload, f"s{number}")).end is None
+    assert run.turn(signal("built", right, "right")).end.output == [right, None]
+
+
+@pytest.mark.parametrize(
+    ("match", "payload", "fits"),
+    [
+        ({"n": 1}, {"n": 1.0}, True),
+        ({"n": 1}, {"n": True}, False),
+        ({"n": False}, {"n": 0}, False),
+        ({"n": None}, {}, False),
+        ({"n": None}, {"n": None}, True),
+        ({"a.b": 1}, {"a.b": 1}, True),
+        ({"a.b": 1}, {"a": {"b": 1}}, True),
+        ({"a": {"b": [1]}}, {"a": {"b": [1]}}, True),
+        ({"a": {"b": [1]}}, {"a": {"b": [True]}}, False),
+        ({"a": {"b": 1}}, {"a": {"b": 1, "c": 2}}, False),
+    ],
+)
+def test_fields_match_if_they_are_equal_as_json(play, match, payload, fits):
+    run = play(f"await step.wait_for_event('x', match={match})")
+    run.start()
+    assert (run.turn(signal("x", payload)).end is not None) is fits
+
+
+def test_a_wait_for_any_of_several_says_which_it_was(play):
+    run = play(
+        """
+        first = await step.wait_for_event('answer', event=['approved', 'denied'])
+        name, payload = await step.wait_for_event('again', event=['approved', 'denied'])
+        return [type(first).__name__, first.event, first.payload, name, payload]
+        """
+    )
+    [wait] = run.start().open.waits
+    assert wait.names == ["approved", "denied"]
+    both = run.turn(
+        signal("denied", 1, "s1"), signal("other", 2, "s2"), signal("approved", 3, "s3")
+    )
+    assert both.end.output == ["Received", "denied", 1, "approved", 3]
+    assert both.results[0].value == {"event": "denied", "payload": 1}
+
+
+def test_of_several_signals_that_are_there_the_oldest_is_taken_whatever_the_order_of_names(play):
+    run = play(
+        """
+        await step.sleep('nap', 60)
+        return (await step.wait_for_event('x', event=['b', 'a'])).event
+        """
+    )
+    run.start()
+    run.turn(signal("a", None, "s1"), signal("b", None, "s2"))
+    assert run.wake().end.output == "a"
+
+
+def test_what_is_waited_for_is_a_part_of_the_fingerprint(play):
+    options = ["", ", match={'a': 1}", ", match={'a': 2}", ", event=['x']", ", event=['x', 'y']"]
+    prints = [
+        play(f"await step.wait_for_event('x'{one})").start().commands[0].fingerprint
+        for one in options
+    ]
+    assert len(set(prints)) == len(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("event=[]", "event must be the signal's name, or a list of names"),
+        ("event=['a', 3]", "event must be the signal's name, or a list of names"),
+        ("event=['a', 'a']", "names that differ"),
+        ("match=[1]", "match must be a dict of the payload's fields"),
+        ("match={}", "match must be a dict of the payload's fields"),
+        ("match={1: 2}", "match must be a dict of the payload's fields"),
+        ("match={'a': object()}", "is no plain data"),
+    ],
+)
+def test_a_wait_for_nothing_that_can_be_is_refused(play, options, said):
+    assert said in play(f"await step.wait_for_event('x', {options})").start().end.error.message
+
+
 def test_a_wait_that_takes_too_long_times_out(play):
     run = play("await step.wait_for_event('ready', timeout='5m')")
     assert run.start().open.waits[0].due == BEGIN + 300
