@@ -12,6 +12,9 @@ import msgspec
 from pipelines.failure import Failure
 from pipelines.job import JobRequest
 
+# What is shown instead of a sensitive value.
+SENSITIVE = "(sensitive)"
+
 
 class StepKind(StrEnum):
     DO = "do"
@@ -99,6 +102,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A Step that settled in this Turn, or (`retrying`) an Attempt that another will follow.
 
     For `do` it is the memo: replay takes `value` or `error` instead of running the code again.
+    `sensitive`: the value is for replay alone; whoever shows a Result shows `shown()`.
     """
 
     kind: StepKind
@@ -107,6 +111,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempt: int = 1
     value: Any = None
     error: Failure | None = None
+    sensitive: bool = False
+
+    def shown(self) -> "Result":
+        """As people and programs may see it."""
+        return msgspec.structs.replace(self, value=SENSITIVE) if self.sensitive else self
 
 
 class OpenJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -85,6 +85,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pins: Pins | None = None
     paused: Paused | None = None
 
+    def shown(self) -> "Turn":
+        """As people and programs may see it."""
+        return msgspec.structs.replace(self, results=[result.shown() for result in self.results])
+
 
 class Divergence(Exception):
     """Replay decided something else than the History says: the plan's code is not what it was."""

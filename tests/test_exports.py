@@ -43,7 +43,7 @@ SDK = [
     "shell",
 ]
 PARAMETERS = {
-    "do": ["name", "fn", "args", "retries", "timeout", "rollback"],
+    "do": ["name", "fn", "args", "retries", "timeout", "rollback", "sensitive"],
     "job": [
         "name",
         "run",

@@ -160,7 +160,8 @@ async def show_history(here: Here, _who: Person, run: str) -> dict[str, Any]:
             for i in stored.inputs
         ],
         "turns": [
-            {"sequence": t.sequence, "turn": msgspec.to_builtins(t.turn)} for t in stored.turns
+            {"sequence": t.sequence, "turn": msgspec.to_builtins(t.turn.shown())}
+            for t in stored.turns
         ],
     }
 

@@ -41,6 +41,11 @@ def judge(stored: StoredHistory, told: "Told", world: "World", is_owed: bool) ->
     wrong += _pauses(stored)
     wrong += _rollbacks(stored, told)
     said = {kept.turn.note.text for kept in stored.turns if kept.turn.note is not None}
+    for result in (result for kept in stored.turns for result in kept.turn.results):
+        if result.sensitive != (
+            leaf(result.key) in told.author.secret and result.value is not None
+        ):
+            wrong.append(f"{result.key} is sensitive, or is not")
     if not said <= told.author.said:
         wrong.append(f"it said {said}")
     wrong += _children(stored, world)

@@ -69,6 +69,7 @@ class Author:
         self.script = Script()
         self.undoable: set[str] = set()
         self.said: set[str] = set()
+        self.secret: set[str] = set()
         self._functions: list[str] = []
         self._leaves = 0
         self._inside = 0
@@ -129,6 +130,9 @@ class Author:
     def do(self) -> Node:
         name, value = self.name("do"), self.dice.randrange(1000)
         undo = self._rollback(name)
+        if self.dice.random() < 0.2:
+            self.secret.add(name)
+            undo += ", sensitive=True"
         return _body(f"return await step.do({name!r}, lambda: {value}{undo})", exactly(value))
 
     def do_async(self) -> Node:

@@ -167,7 +167,7 @@ def fold_turn(session: Session, run: str, sequence: int, turn: Turn) -> None:
     for position, command in enumerate(turn.commands):
         _fold_command(session, run, turn, position, command)
     for result in turn.results:
-        _fold_result(session, run, turn, result)
+        _fold_result(session, run, turn, result.shown())
     for gate in turn.open.gates:
         step = session.get(StepRow, (run, gate.key))
         if step is not None:

@@ -65,6 +65,7 @@ class Step:
         retries: Retry | None = ...,
         timeout: Duration | None = ...,
         rollback: Rollback | None = ...,
+        sensitive: bool = ...,
     ) -> Coroutine[Any, Any, T]: ...
     @overload
     def do(
@@ -75,6 +76,7 @@ class Step:
         retries: Retry | None = ...,
         timeout: Duration | None = ...,
         rollback: Rollback | None = ...,
+        sensitive: bool = ...,
     ) -> Coroutine[Any, Any, T]: ...
     def do(
         self,
@@ -84,18 +86,22 @@ class Step:
         retries: Retry | None = None,
         timeout: Duration | None = None,
         rollback: Rollback | None = None,
+        sensitive: bool = False,
     ) -> Coroutine[Any, Any, Any]:
         """Call `fn(*args)` here and keep what it returns: on replay it is not computed again.
 
         The value must be plain data (what JSON holds) and comes back as such: a tuple as a list.
         `timeout` bounds each attempt of an `async` function by the Run's clock. `rollback(step,
-        value)` is called if the Run fails or is cancelled after this step has succeeded.
+        value)` is called if the Run fails or is cancelled after this step has succeeded. A
+        `sensitive` value is kept for replay and shown nowhere.
         """
         if not callable(fn):
             hint = "; pass the function itself: step.do(name, fn, *args)"
             raise TypeError(f"step.do needs a function, not {type(fn).__name__}{hint}")
-        limit = optional_seconds(timeout)
-        call = work.Call(fn, args, checked(retries), limit, _rollback(rollback))
+        if not isinstance(sensitive, bool):
+            raise TypeError(f"sensitive must be True or False, not {sensitive!r}")
+        limit, undo = optional_seconds(timeout), _rollback(rollback)
+        call = work.Call(fn, args, checked(retries), limit, undo, sensitive)
         key = self._key("do", name)
         return self._given("do", key, work.run(self._ledger, key, call))
 

@@ -29,6 +29,7 @@ class Call:
     retry: Retry
     timeout: float | None
     rollback: Rollback | None = None
+    sensitive: bool = False
 
 
 async def run(ledger: Ledger, key: str, call: Call) -> Any:
@@ -82,7 +83,8 @@ def _pause(ledger: Ledger, key: str, number: int, call: Call, error: Exception) 
 
 
 def _settled(ledger: Ledger, key: str, number: int, call: Call, value: Any) -> Any:
-    ledger.settle("do", key, "succeeded", attempt=number, value=value)
+    marks = {"sensitive": True} if call.sensitive else {}
+    ledger.settle("do", key, "succeeded", attempt=number, value=value, **marks)
     if call.rollback is not None:
         ledger.owe(Undo(key, call.rollback, value))
     return value

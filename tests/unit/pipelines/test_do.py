@@ -201,3 +201,36 @@ def test_a_dict_comes_back_in_its_own_order(play):
     run = play("return list(await step.do('x', lambda: {'b': 1, 'a': {'d': 1, 'c': 2}}))")
     assert run.start().end.output == ["b", "a"]
     assert run.replayed()[0].end.output == ["b", "a"]
+
+
+def test_a_sensitive_value_is_marked_kept_and_replayed(play):
+    top = """
+    calls = []
+    def secret():
+        calls.append(1)
+        return "swordfish"
+    """
+    run = play(
+        "value = await step.do('x', secret, sensitive=True)\nreturn [value, len(calls)]", top
+    )
+    live = run.start()
+    assert (live.results[0].value, live.results[0].sensitive) == ("swordfish", True)
+    assert live.results[0].shown().value == "(sensitive)"
+    [again] = run.replayed()
+    assert again.end.output == ["swordfish", 0]
+    assert again.results == live.results
+
+
+def test_a_failing_sensitive_step_has_no_value_to_show_but_its_own_text(play):
+    top = """
+    def odd():
+        return {"swordfish"}
+    """
+    end = play("await step.do('x', odd, sensitive=True)", top).start()
+    assert "the value of step 'x' is no plain data" in end.end.error.message
+    assert "swordfish" not in end.end.error.message
+
+
+def test_sensitive_is_true_or_false(play):
+    error = play("await step.do('x', int, sensitive='yes')").start().end.error
+    assert error.message == "sensitive must be True or False, not 'yes'"
