@@ -165,6 +165,10 @@ class Actors:
             self._keep_warm(live)
 
     async def _consume(self, run: RunId, wakes: list[WakeUp]) -> Live | None:
+        if any(wake.redelivered for wake in wakes):
+            # Whoever had it first may have died after it touched the Run's timer: what is known
+            # of that here is not to be relied on.
+            self._drop(run)
         live = self._warm.pop(run, None)
         if live is not None:
             return await self._advance(live, wakes)
