@@ -144,6 +144,14 @@ class OpenWait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     match: dict[str, Any] | None = None
 
 
+class OpenPause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A Step whose `attempt` begins when `due`, or when somebody wants it before."""
+
+    key: str
+    attempt: int
+    due: float
+
+
 class OpenCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A child Run whose end is awaited (`cancelling`: wanted), or one that runs by itself."""
 
@@ -158,4 +166,5 @@ class Open(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     jobs: list[OpenJob] = []
     gates: list[OpenGate] = []
     waits: list[OpenWait] = []
+    pauses: list[OpenPause] = []
     calls: list[OpenCall] = []

@@ -92,6 +92,17 @@ class TimerFired(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     due: float
 
 
+class RetryRequested(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="retry_requested"
+):
+    """Somebody wants the pause before an attempt to be over. Identity: (`key`, `attempt`)."""
+
+    id: str
+    key: str
+    attempt: int
+    by: str
+
+
 class CancelRequested(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="cancel_requested"
 ):
@@ -149,6 +160,7 @@ Input = (
     | GateAnswered
     | SignalSent
     | TimerFired
+    | RetryRequested
     | CancelRequested
     | ChildFinished
     | PauseRequested

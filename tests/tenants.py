@@ -13,6 +13,7 @@ from pipelines.events import (
     GateAnswered,
     Input,
     JobFinished,
+    RetryRequested,
     RunStarted,
     SignalSent,
     TimerFired,
@@ -142,6 +143,11 @@ def rejected(key: str, by: str, comment: str = "") -> GateAnswered:
 def signal(name: str, payload: object = None, identity: str = "s1") -> SignalSent:
     """A signal."""
     return SignalSent(id=identity, name=name, payload=payload)
+
+
+def hurried(key: str, attempt: int, identity: str = "r1") -> RetryRequested:
+    """The wish that this attempt begins now."""
+    return RetryRequested(id=identity, key=key, attempt=attempt, by="ann")
 
 
 def cancel(identity: str = "c1") -> CancelRequested:

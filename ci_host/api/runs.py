@@ -184,6 +184,14 @@ async def send_signal(here: Here, who: Person, run: str, body: SignalBody) -> di
     return {"run": found, "signal": body.name}
 
 
+@router.post("/{run}/steps/{key:path}/retry", status_code=202, summary="Retry a step now")
+async def retry_step(here: Here, who: Person, run: str, key: str) -> dict[str, Any]:
+    """Ends the pause before the step's next attempt. Refused where nothing pauses."""
+    found = await resolve(here, run)
+    attempt = await here.people.retry_now(found, key, who)
+    return {"run": found, "step": key, "attempt": attempt}
+
+
 @router.post("/{run}/cancel", status_code=202, summary="Cancel a run")
 async def cancel_run(here: Here, who: Person, run: str, body: ReasonBody) -> dict[str, Any]:
     """The plan's cleanup code still runs; then the run is `cancelled`."""

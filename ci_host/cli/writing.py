@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     app.command()(approve)
     app.command()(reject)
     app.command()(signal)
+    app.command()(retry)
     app.command()(cancel)
     app.command()(pause)
     app.command()(resume)
@@ -111,6 +112,19 @@ def signal(
     body = {"name": name, "payload": value, "id": id_}
     answer = find(server, token, data).post(f"{run_path(run)}/signals", body)
     typer.echo(f"signal {name} sent to run {answer['run']}")
+
+
+def retry(
+    run: str,
+    step: str,
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Try a step again now, instead of after its pause."""
+    path = f"{run_path(run)}/steps/{quote(step, errors='replace')}/retry"
+    answer = find(server, token, data).post(path, {})
+    typer.echo(f"attempt {answer['attempt']} of step {step} of run {answer['run']} begins now")
 
 
 def cancel(

@@ -16,7 +16,7 @@ from staunch.entered import WrongInput, complete
 
 from ci_host.access import Token, may_open
 from ci_host.ports import Conflict, HistoryStore, StoredInput, StoredTurn
-from pipelines.commands import GateTerms, OpenGate, Result, StepKind, StepState
+from pipelines.commands import GateTerms, OpenGate, OpenPause, Result, StepKind, StepState
 from pipelines.events import (
     SIGNAL_BYTES_MAX,
     CancelRequested,
@@ -25,6 +25,7 @@ from pipelines.events import (
     KillRequested,
     PauseRequested,
     ResumeRequested,
+    RetryRequested,
     SignalSent,
 )
 from pipelines.ids import RunId
@@ -102,6 +103,16 @@ class People:
         await self._living(run)
         value = SignalSent(id=id_ or self._new_id(), name=name, payload=payload, by=who.name)
         await self._history.append_input(run, value)
+
+    async def retry_now(self, run: RunId, key: str, who: Token) -> int:
+        """End the pause before a step's next attempt; which attempt. Raises PersonRefused."""
+        for _ in range(TRIES_MAX):
+            seen = await self._look(run)
+            pause = _open_pause(run, key, seen)
+            value = RetryRequested(id=self._new_id(), key=key, attempt=pause.attempt, by=who.name)
+            if await self._write(run, value, seen.newest):
+                return pause.attempt
+        raise PersonRefused(503, f"run {run} is too busy to be told anything; try again")
 
     async def cancel(self, run: RunId, reason: str, who: Token) -> None:
         """Ask the Run to end; its cleanup code still runs."""
@@ -193,6 +204,28 @@ class People:
         except Conflict:
             return False
         return True
+
+
+def _open_pause(run: RunId, key: str, seen: _Seen) -> OpenPause:
+    turn = seen.turn.turn
+    if turn.state in FINAL:
+        raise PersonRefused(409, _is_over(run, turn.state))
+    pause = next((pause for pause in turn.open.pauses if pause.key == key), None)
+    if pause is None:
+        steps = ", ".join(pause.key for pause in turn.open.pauses)
+        where = f"these wait for an attempt: {steps}" if steps else "no step of it does now"
+        raise PersonRefused(
+            409,
+            f"step {key!r} of run {run} does not wait for a further attempt; {where};"
+            f" `staunch show {run}` says how far it is",
+        )
+    for given in seen.pending:
+        wish = given.input
+        if isinstance(wish, RetryRequested) and (wish.key, wish.attempt) == (key, pause.attempt):
+            raise PersonRefused(
+                409, f"attempt {pause.attempt} of step {key!r} is wanted already, by {wish.by}"
+            )
+    return pause
 
 
 def _check_person(gate: OpenGate, who: Token, pending: list[StoredInput]) -> None:

@@ -107,6 +107,9 @@ class Driver:
     def _signal_sent(self, body: dict[str, Any]) -> None:
         self._books.signal_sent(body)
 
+    def _retry_requested(self, body: dict[str, Any]) -> None:
+        self._books.retry_requested(body)
+
     def _cancel_requested(self, body: dict[str, Any]) -> None:
         if self._over or body["id"] in self._cancels:
             return
@@ -233,6 +236,7 @@ _APPLY: dict[str, Callable[[Driver, dict[str, Any]], None]] = {
     "child_finished": Driver._child_finished,
     "gate_answered": Driver._gate_answered,
     "signal_sent": Driver._signal_sent,
+    "retry_requested": Driver._retry_requested,
     "cancel_requested": Driver._cancel_requested,
 }
 

@@ -39,6 +39,13 @@ class _Call:
 
 
 @dataclass(slots=True)
+class _Pause:
+    attempt: int
+    due: float
+    over: "asyncio.Future[None]"
+
+
+@dataclass(slots=True)
 class _Gate:
     tally: Tally
     decision: "asyncio.Future[Report]"
@@ -64,6 +71,7 @@ class Books:
         self._is_undoing = False
         self._calls: dict[str, _Call] = {}
         self._gates: dict[str, _Gate] = {}
+        self._pauses: dict[str, _Pause] = {}
         self._signals = Signals(loop.create_future)
         self._given: list[tuple[str, str, Site, Coroutine[Any, Any, Any]]] = []
         self._prune_at = 256
@@ -195,6 +203,15 @@ class Books:
         """No more answers."""
         self._gates.pop(key, None)
 
+    def open_pause(self, key: str, attempt: int, due: float) -> "asyncio.Future[None]":
+        """Let an attempt wait."""
+        self._pauses[key] = _Pause(attempt, due, self._loop.create_future())
+        return self._pauses[key].over
+
+    def close_pause(self, key: str) -> None:
+        """It waits no more."""
+        self._pauses.pop(key, None)
+
     def open_wait(
         self, key: str, names: list[str], match: Report | None, due: float | None
     ) -> "asyncio.Future[Report]":
@@ -255,6 +272,12 @@ class Books:
         if decision is not None:
             gate.decision.set_result(decision)
 
+    def retry_requested(self, wish: Report) -> None:
+        """Somebody wants this attempt now; one that has begun meanwhile is not hurried."""
+        pause = self._pauses.get(wish["key"])
+        if pause is not None and pause.attempt == wish["attempt"] and not pause.over.done():
+            pause.over.set_result(None)
+
     def signal_sent(self, signal: Report) -> None:
         """A signal: to the oldest wait that it fits, or kept."""
         self._signals.sent(signal)
@@ -270,6 +293,7 @@ class Books:
         for call in self._calls.values():
             call.cancelling = not call.detached
         self._gates.clear()
+        self._pauses.clear()
         self._signals.clear()
 
     def open(self) -> dict[str, Any]:
@@ -287,6 +311,11 @@ class Books:
             ]
         if waits := self._signals.wanted():
             wanted["waits"] = waits
+        if self._pauses:
+            wanted["pauses"] = [
+                {"key": key, "attempt": pause.attempt, "due": pause.due}
+                for key, pause in self._pauses.items()
+            ]
         if self._calls:
             wanted["calls"] = [
                 {"key": key, "cancelling": call.cancelling, "detached": call.detached}

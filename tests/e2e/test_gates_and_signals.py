@@ -294,6 +294,28 @@ except GateRejected as no:
     assert here.verdict(commit).state == "success"
 
 
+def test_a_retry_is_had_now_instead_of_after_its_pause(here, repo):
+    body = """
+await step.job('flaky', run='test "$STAUNCH_ATTEMPT" = 2', retries=Retry(1, delay='1h'))
+await step.gate('go-live')
+"""
+    run = repo.plan(body)
+    here.waiting(run, "a retry of flaky")
+    told = said(here.staunch("retry", run, "other", code=1))
+    assert "step 'other'" in told and "these wait for an attempt: flaky" in told
+    told = said(here.staunch("retry", run, "flaky", who="mallory"))
+    assert told == f"attempt 2 of step flaky of run {run} begins now"
+    here.waiting(run, "gate go-live")
+    assert "flaky #2 wanted now by mallory" in said(here.staunch("show", run))
+    told = said(here.staunch("retry", run, "flaky", code=1))
+    assert "does not wait for a further attempt; no step of it does now" in told
+    assert here.answer(run, "go-live").status == 200
+    here.ended(run)
+    told = said(here.staunch("retry", run, "flaky", code=1))
+    assert told == f"staunch: run {run} is over: it succeeded"
+    refused(here.call("POST", "/runs/nonsense/steps/a/retry"), 404, "no run 'nonsense'")
+
+
 def test_a_signal_is_kept_until_it_is_waited_for_and_each_is_taken_once(here, repo):
     body = f"""
 {GATE}

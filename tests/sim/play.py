@@ -223,6 +223,10 @@ class World:
                 if gate.key not in answered:
                     answered.add(gate.key)
                     self._go(self._answer(told, gate.key))
+            for pause in last.turn.open.pauses if last is not None else []:
+                if self.dice.random() < 0.3:
+                    with suppress(PersonRefused, Unavailable):
+                        await self._person().retry_now(told.run, pause.key, ADA)
             await asyncio.sleep(self.dice.choice([0.3, 4.0, 60.0]))
 
     async def _answer(self, told: Told, key: str) -> None:

@@ -28,6 +28,7 @@ from pipelines.events import (
     KillRequested,
     PauseRequested,
     ResumeRequested,
+    RetryRequested,
     RunStarted,
     SignalSent,
     TimerFired,
@@ -80,6 +81,8 @@ def summary_of(value: Input) -> str:
             return ""
         case ChildFinished():
             return f"{value.key} {value.state}"
+        case RetryRequested():
+            return f"{value.key} #{value.attempt} wanted now by {value.by}"
         case ResumeRequested():
             return f"by {value.by}"
         case CancelRequested() | PauseRequested() | KillRequested():
@@ -258,6 +261,7 @@ def waiting_for(turn: Turn) -> str:
     parts += [f"gate {gate.key}" for gate in wanted.gates]
     parts += [f"signal {' or '.join(wait.names) or wait.name}" for wait in wanted.waits]
     parts += [f"call {call.key}" for call in wanted.calls if not call.detached]
+    parts += [f"a retry of {pause.key}" for pause in wanted.pauses]
     if not parts and turn.wake_at is not None:
         parts = ["a timer"]
     return ", ".join(parts)

@@ -8,6 +8,7 @@ from typing import Any
 from staunch.durations import Duration, seconds
 from staunch.errors import JobFailed
 from staunch.ledger import Ledger, Site
+from staunch.pauses import pause as wait_pause
 from staunch.results import JobResult
 from staunch.retry import Retry
 from staunch.shell import Run, commands, environment, text
@@ -78,7 +79,7 @@ async def run(ledger: Ledger, key: str, call: Call) -> JobResult:
         if pause is None:
             raise error
         try:
-            await asyncio.sleep(pause)
+            await wait_pause(ledger, key, attempt + 1, pause)
         except asyncio.CancelledError:
             ledger.settle("job", key, "cancelled", attempt=attempt)
             raise

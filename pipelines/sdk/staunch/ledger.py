@@ -108,6 +108,14 @@ class Ledger(Protocol):
         """Nobody waits for this gate any more."""
         ...
 
+    def open_pause(self, key: str, attempt: int, due: float) -> "asyncio.Future[None]":
+        """This attempt begins when due; the future is done if somebody wants it before."""
+        ...
+
+    def close_pause(self, key: str) -> None:
+        """Nothing pauses there any more."""
+        ...
+
     def open_wait(
         self, key: str, names: list[str], match: dict[str, Any] | None, due: float | None
     ) -> "asyncio.Future[dict[str, Any]]":

@@ -16,6 +16,7 @@ from typing import Any
 from staunch.attempt import CURRENT, Attempt
 from staunch.errors import NonRetryable, RetryAfter, StepTimedOut
 from staunch.ledger import Ledger
+from staunch.pauses import pause as wait_pause
 from staunch.retry import Retry
 from staunch.undo import Rollback, Undo
 
@@ -52,7 +53,7 @@ async def run(ledger: Ledger, key: str, call: Call) -> Any:
         else:
             return _settled(ledger, key, number, call, value)
         try:
-            await asyncio.sleep(pause)
+            await wait_pause(ledger, key, number + 1, pause)
         except asyncio.CancelledError:
             ledger.settle("do", key, "cancelled", attempt=number)
             raise
