@@ -35,6 +35,8 @@ from pipelines.status import shorten
 
 TRIES_MAX = 20
 SAID_CHARS_MAX = 400
+# A second cancel ends cleanup and rollbacks: it must be meant, and not the end of a double click.
+CANCELS_APART_S = 5.0
 
 
 class PersonRefused(Exception):
@@ -115,9 +117,13 @@ class People:
         raise PersonRefused(503, f"run {run} is too busy to be told anything; try again")
 
     async def cancel(self, run: RunId, reason: str, who: Token) -> None:
-        """Ask the Run to end; its cleanup code still runs."""
+        """Ask the Run to end; its cleanup code still runs. Asked twice at once is asked once."""
         _check_sendable("the reason", reason)
         await self._living(run)
+        since = self._now() - CANCELS_APART_S
+        for stored in await self._history.inputs_after(run, 0):
+            if isinstance(stored.input, CancelRequested) and stored.at > since:
+                return
         value = CancelRequested(id=self._new_id(), by=who.name, reason=reason)
         await self._history.append_input(run, value)
 

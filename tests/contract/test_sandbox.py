@@ -235,6 +235,48 @@ def test_a_cancel_request_ends_a_run_as_cancelled(host):
     assert end.open.jobs == [OpenJob(key="a", attempt=1, cancelling=True)]
 
 
+LATE_TOP = """
+run_timeout("1h")
+CELLS = matrix(python=["3.13", "3.14"], os=["debian"])
+
+async def undo(step, result):
+    step.set(f"undoing {result}", done=1, total=2)
+    await step.job("undo", run="x")
+
+def busy(tries=[]):
+    tries.append(1)
+    if len(tries) == 1:
+        raise RetryAfter("30s", "busy")
+    return "secret"
+"""
+
+LATE = """
+await step.do("token", busy, retries=Retry(1), sensitive=True, rollback=undo)
+again = Retry(2, backoff=lambda attempt: 5 * attempt)
+jobs = [step.job(cell.name, "x", retries=again, rollback=undo) for cell in CELLS]
+await step.parallel(*jobs, limit=1)
+await step.sleep("long", "2h")
+"""
+
+
+def test_a_late_run_is_undone_in_every_sandbox_and_replays(host):
+    play = Play(host, plan(LATE, LATE_TOP))
+    play.start()
+    play.wake()
+    for cell in ("python=3.13,os=debian", "python=3.14,os=debian"):
+        play.job(cell, Outcome.LOST)
+        play.wake()
+        play.job(cell, attempt=2)
+    assert play.wake().commands[0].key == "python=3.14,os=debian/rollback"
+    for key in ("python=3.14,os=debian", "python=3.13,os=debian", "token"):
+        end = play.job(f"{key}/rollback/undo")
+    assert end.end.error.type == "RunTimedOut"
+    replayed = play.replayed()
+    assert [o.digest for o in replayed] == [o.digest for _, o in play.made]
+    assert [o.note for o in replayed] == [o.note for _, o in play.made]
+    assert play.made[-2][1].note.words() == "undoing secret (1 of 2)"
+
+
 def test_prepared_code_is_bound_to_bundle_and_image(host):
     bundle = Bundle(files={FILE: plan("pass")})
     prepared = host.prepare(bundle)

@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 import pytest
 import structlog
+from staunch.undo import Undo
 
 from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.world import MemoryJobs
 from ci_host.engine import actors, turns
 from ci_host.ports import StoredTurn
 from pipelines.codec import decode_turn, encode_turn
+from pipelines.guest.ledger import Books
 from pipelines.history import Effects
 from pipelines.ids import JobId, RunId
 from pipelines.turn import Turn
@@ -127,9 +129,25 @@ def with_claims_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MemoryJobs, "__init__", forgetful)
 
 
+def with_rollbacks_in_order(patch: pytest.MonkeyPatch) -> None:
+    """What was done first is undone first."""
+
+    def next_undo(self: Books) -> Undo | None:
+        return self._owed.pop(0) if self._owed else None
+
+    patch.setattr(Books, "next_undo", next_undo)
+
+
 @pytest.mark.parametrize(
     "spoil",
-    [without_repair, without_fence, with_effects_first, with_hints_believed, with_claims_forgotten],
+    [
+        without_repair,
+        without_fence,
+        with_effects_first,
+        with_hints_believed,
+        with_claims_forgotten,
+        with_rollbacks_in_order,
+    ],
 )
 def test_a_broken_engine_is_found_out(
     spoil: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch

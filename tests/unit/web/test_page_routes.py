@@ -266,6 +266,15 @@ async def test_a_cancel_on_the_page_asks_the_run_to_end(world):
     assert isinstance(given, CancelRequested) and given.reason == "enough"
 
 
+async def test_a_double_click_on_cancel_is_one_cancel_and_a_later_click_another(world):
+    story = await running_run(world)
+    for seconds, count in [(0, 1), (4, 1), (2, 2)]:
+        story.later(seconds)
+        await check(world, f"/runs/{story.run}/cancel", data={"reason": ""})
+        inputs = await world.history.inputs_after(story.run, 0)
+        assert sum(isinstance(one.input, CancelRequested) for one in inputs) == count
+
+
 async def test_a_paused_run_says_who_holds_it_and_can_be_resumed(world):
     story = await waiting_run(world)
     assert f'action="/runs/{story.run}/pause"' in (await check(world, f"/runs/{story.run}")).text
