@@ -103,6 +103,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     For `do` it is the memo: replay takes `value` or `error` instead of running the code again.
     `sensitive`: the value is for replay alone; whoever shows a Result shows `shown()`.
+    `recalled_from`: nothing was done here; it is what an earlier Run of the same found out.
     """
 
     kind: StepKind
@@ -112,6 +113,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     value: Any = None
     error: Failure | None = None
     sensitive: bool = False
+    recalled_from: str = ""
 
     def shown(self) -> "Result":
         """As people and programs may see it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pipelines.commands import StepKind
 from pipelines.event import Event
 from pipelines.failure import Failure
 from pipelines.job import Annotation, Outcome, Source
@@ -23,6 +24,25 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str
     depth: int = 1
     detached: bool = False
+
+
+class Rerun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """This Run is attempt `attempt` of what `origin` tried first; `of` is the one it follows."""
+
+    of: str
+    origin: str
+    attempt: int
+    by: str
+
+
+class Recalled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a Step of an earlier attempt found out, for the Step that asks exactly the same."""
+
+    kind: StepKind
+    key: str
+    fingerprint: str
+    attempt: int = 1
+    value: Any = None
 
 
 class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="run_started"):
@@ -43,6 +63,8 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     inputs: Any = None
     parent: Parent | None = None
     shards: int = 0
+    rerun: Rerun | None = None
+    recalled: list[Recalled] = []
 
 
 class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="job_finished"):

@@ -14,6 +14,7 @@ from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.starting import start_again, start_by_delivery
 from ci_host.engine.people import Answer
+from ci_host.engine.reruns import Wish
 from pipelines.ids import RunId, is_run_id, shard_of
 from pipelines.run import FINAL
 
@@ -44,6 +45,13 @@ class ReasonBody(BaseModel):
     """Why; shown on the run's page."""
 
     reason: str = ""
+
+
+class RerunBody(BaseModel):
+    """What the new attempt takes over: what succeeded, or only that before a step (its key)."""
+
+    failed_only: bool = False
+    from_step: str = ""
 
 
 class StartBody(BaseModel):
@@ -222,3 +230,11 @@ async def kill_run(here: Here, who: Person, run: str, body: ReasonBody) -> dict[
     found = await resolve(here, run)
     await here.people.kill(found, body.reason, who)
     return {"run": found}
+
+
+@router.post("/{run}/rerun", status_code=201, summary="Run it again as its next attempt")
+async def rerun(here: Here, who: Person, run: str, body: RerunBody) -> dict[str, Any]:
+    """Same commit, same pipeline, same event. What it takes over is not done again."""
+    found = await resolve(here, run)
+    begun = await here.reruns.rerun(found, Wish(body.failed_only, body.from_step), who)
+    return {"run": begun.run, "attempt": begun.attempt, "of": found, "recalled": begun.recalled}

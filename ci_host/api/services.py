@@ -11,6 +11,7 @@ from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
 from ci_host.engine.people import People
+from ci_host.engine.reruns import Reruns
 from ci_host.settings import Settings
 
 
@@ -26,6 +27,7 @@ class Services:
     directory: Directory
     model: ReadModel
     people: People
+    reruns: Reruns
     news: News
     beginnings: Beginnings
     now: Callable[[], float]

@@ -47,6 +47,10 @@ def detail_view(detail: RunDetail, url: str) -> dict[str, Any]:
         "history": [turn.model_dump(exclude={"run"}) for turn in detail.turns],
         "inputs": [given.model_dump(exclude={"run"}) for given in detail.inputs],
         "restarts": [start.model_dump() for start in detail.restarts],
+        "reruns": [
+            {"run": other.id, "attempt": other.attempt, "state": other.state}
+            for other in detail.reruns
+        ],
     }
 
 

@@ -26,6 +26,7 @@ from ci_host.api.news import News
 from ci_host.api.services import Services
 from ci_host.bootstrap.incarnation import incarnation
 from ci_host.engine.people import People
+from ci_host.engine.reruns import Reruns
 from ci_host.engine.statuses import StatusDelivery, StatusReporter
 from ci_host.ports import TurnNews
 from ci_host.projector import Projector
@@ -62,6 +63,7 @@ async def run_host(process: ProcessSettings) -> None:
         directory=directory,
         model=model,
         people=People(history, now=time.time, new_id=new_id),
+        reruns=Reruns(history, settings.shards),
         news=news,
         beginnings=Beginnings(model, history),
         now=time.time,

@@ -123,6 +123,10 @@ def _heading(run: dict[str, Any]) -> str:
     waits = f" · {how}{run['waiting_for']}" if run["waiting_for"] else ""
     said = f"\n{escape(run['note']['words'])}" if run["note"] else ""
     above = f"\ncalled by {run['parent']} {escape(run['parent_step'])}" if run["parent"] else ""
+    if run["rerun_of"]:
+        above += f"\nattempt {run['attempt']}, after {run['rerun_of']}"
+    for other in run["reruns"]:
+        above += f"\nattempt {other['attempt']}: {other['run']} {state_text(other['state'])}"
     return (
         f"[bold]{run['id']}[/] {state_text(run['state'])} · {escape(run['repo_name'])}"
         f" · {escape(run['pipeline'])} · {escape(run['ref'])} {run['commit'][:10]}"
@@ -150,6 +154,8 @@ def _step_tree(run: dict[str, Any]) -> Tree:
         until = step["finished_at"] or time.time()
         said = f"{state_text(step['state'])} {escape(step['key'])} [dim]{step['kind']}[/]"
         branch = tree.add(f"{said} {duration(until - step['started_at'])}")
+        if step["recalled_from"]:
+            branch.add(f"[dim]recalled from[/] {step['recalled_from']}")
         if step["child"]:
             branch.add(f"[dim]run[/] {step['child']}")
         if step["gate"] and step["state"] == "running":

@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command()(pause)
     app.command()(resume)
     app.command()(kill)
+    app.command()(rerun)
 
 
 def start(
@@ -172,3 +173,22 @@ def kill(
     """End a run at once, without its cleanup code; `cancel` is the kind way."""
     answer = find(server, token, data).post(f"{run_path(run)}/kill", {"reason": reason})
     typer.echo(f"run {answer['run']} is told to end at once")
+
+
+def rerun(
+    run: str,
+    failed_only: Annotated[
+        bool, typer.Option("--failed-only", help="Do not repeat steps that succeeded.")
+    ] = False,
+    from_step: Annotated[
+        str, typer.Option("--from", help="Take over only what was there before this step.")
+    ] = "",
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Run an ended run again, as its next attempt."""
+    body = {"failed_only": failed_only, "from_step": from_step}
+    begun = find(server, token, data).post(f"{run_path(run)}/rerun", body)
+    kept = f", with {begun['recalled']} results of {begun['of']}" if begun["recalled"] else ""
+    typer.echo(f"{begun['run']} is attempt {begun['attempt']}{kept}")

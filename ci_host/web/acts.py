@@ -4,18 +4,15 @@ Each is a plain form that works without JavaScript. They call what the API calls
 site is refused by `api/auth.py`, or here where nobody is logged in yet.
 """
 
-import asyncio
-
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from ci_host.access import digest_of_secret
-from ci_host.adapters.sql import queries
 from ci_host.api.auth import COOKIE, Here, Person, is_from_here
 from ci_host.api.problems import Problem
 from ci_host.api.runs import resolve
-from ci_host.api.starting import start_again
 from ci_host.engine.people import Answer
+from ci_host.engine.reruns import Wish
 from ci_host.web.forms import gate_inputs, read_form
 from ci_host.web.page import PageRoute, pages_of
 from ci_host.web.redirects import HOME, safe_next
@@ -117,14 +114,9 @@ async def kill(here: Here, who: Person, request: Request, run: str) -> Response:
 
 
 @router.post("/runs/{run}/again")
-async def run_again(here: Here, who: Person, run: str) -> Response:
-    """The same commit and pipeline once more, as a new run."""
+async def run_again(here: Here, who: Person, request: Request, run: str) -> Response:
+    """The same once more, as the next attempt."""
     found = await resolve(here, run)
-    detail = await asyncio.to_thread(queries.run_detail, here.model, found)
-    if detail is None:
-        raise Problem(404, "Not there yet", f"Run {found} has only just begun; try again.")
-    row = detail.run
-    started = await start_again(here, who, row.repo, row.commit, row.pipeline, "")
-    if started is None:
-        raise Problem(409, "Not now", "What this run was made of is not kept any more.")
-    return RedirectResponse(f"/runs/{started}", 303)
+    form = await read_form(request)
+    begun = await here.reruns.rerun(found, Wish(form.get("failed_only") == "yes"), who)
+    return RedirectResponse(f"/runs/{begun.run}", 303)

@@ -106,6 +106,8 @@ def _scope(scopes: dict[str, Node], path: str) -> Node:
 
 def _note(step: StepRow, attempts: Sequence[AttemptRow]) -> str:
     """What is worth saying of a Step in half a line."""
+    if step.recalled_from:
+        return f"recalled from run {step.recalled_from}"
     if step.kind == "gate" and step.state == "succeeded":
         return _opened_by(_decoded(step.value_json))
     if step.kind == "call":

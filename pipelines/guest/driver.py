@@ -47,7 +47,7 @@ class Driver:
         self._printed = printed
         self._loop = PlanLoop(on_clock, printed.note)
         self._loop.now = at
-        self._books = Books(seed, self._loop, files)
+        self._books = Books(seed, self._loop, files, printed.note)
         self._main: asyncio.Task[Any] | None = None
         self._ending: dict[str, Any] | None = None
         self._rollbacks: asyncio.Task[None] | None = None

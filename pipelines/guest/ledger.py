@@ -54,7 +54,9 @@ class _Gate:
 class Books:
     """See `staunch.ledger.Ledger` for the verbs' side; below it is the driver's."""
 
-    def __init__(self, seed: str, loop: PlanLoop, files: set[str]) -> None:
+    def __init__(
+        self, seed: str, loop: PlanLoop, files: set[str], tell: Callable[[str], None]
+    ) -> None:
         self.seed = seed
         self.commands: list[dict[str, Any]] = []
         self.results: list[dict[str, Any]] = []
@@ -62,6 +64,9 @@ class Books:
         self.memo: dict[tuple[str, int], dict[str, Any]] = {}
         self._loop = loop
         self._files = files
+        self._tell = tell
+        self._recalled: dict[tuple[str, str], dict[str, Any]] = {}
+        self._recalled_from = ""
         self._counts: dict[str, int] = {}
         self._steps = 0
         self._started: dict[str, Any] = {}
@@ -122,6 +127,23 @@ class Books:
             )
         print_ = fingerprint(kind, key, options)
         self.commands.append({"kind": kind, "key": key, "fingerprint": print_, **parts})
+
+    def recalled(self, kind: str, key: str, options: dict[str, Any]) -> dict[str, Any] | None:
+        """What an earlier attempt of this Run found out, recorded as asked and settled."""
+        kept = self._recalled.get((kind, key))
+        if kept is None:
+            return None
+        if kept["fingerprint"] != fingerprint(kind, key, options):
+            self._tell(
+                f"{kind} {key!r} is done anew: run {self._recalled_from} asked for something else\n"
+            )
+            return None
+        attempt, value = kept.get("attempt", 1), kept.get("value")
+        self.ask(kind, key, options, attempt=attempt)
+        self.settle(
+            kind, key, "succeeded", attempt=attempt, value=value, recalled_from=self._recalled_from
+        )
+        return kept
 
     def settle(self, kind: str, key: str, state: str, **parts: Any) -> None:
         """Record a result."""
@@ -236,6 +258,8 @@ class Books:
     def run_started(self, started: dict[str, Any]) -> None:
         """What the Run is."""
         self._started = started
+        self._recalled = {(one["kind"], one["key"]): one for one in started.get("recalled", [])}
+        self._recalled_from = (started.get("rerun") or {}).get("of", "")
 
     def child_finished(self, report: Report) -> None:
         """The end of a child; one that comes again is nobody's."""

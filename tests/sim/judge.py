@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ci_host.engine.children import child_of
 from ci_host.ports import StoredHistory
-from pipelines.commands import StepKind, StepState
+from pipelines.commands import Command, StepKind, StepState
 from pipelines.events import (
     CancelRequested,
     KillRequested,
@@ -48,6 +48,7 @@ def judge(stored: StoredHistory, told: "Told", world: "World", is_owed: bool) ->
             wrong.append(f"{result.key} is sensitive, or is not")
     if not said <= told.author.said:
         wrong.append(f"it said {said}")
+    wrong += _recalled(stored, told)
     wrong += _children(stored, world)
     if stored.armed is not None:
         wrong.append("a timer is left behind")
@@ -149,13 +150,34 @@ def _rollbacks(stored: StoredHistory, told: "Told") -> list[str]:
     return wrong
 
 
+def _recalled(stored: StoredHistory, told: "Told") -> list[str]:
+    started = stored.inputs[0].input
+    assert isinstance(started, RunStarted)
+    given = {(one.kind, one.key): one.value for one in started.recalled}
+    taken = [r for kept in stored.turns for r in kept.turn.results if r.recalled_from]
+    wrong = [
+        f"{result.kind} {result.key} was recalled as {result.value!r}"
+        for result in taken
+        if result.recalled_from != told.of or given.get((result.kind, result.key)) != result.value
+    ]
+    # Nothing is asked of the world for what is recalled.
+    asked = {(c.kind, c.key) for kept in stored.turns for c in kept.turn.commands if _asks(c)}
+    wrong += [f"{r.key} was recalled and done" for r in taken if (r.kind, r.key) in asked]
+    return wrong
+
+
+def _asks(command: Command) -> bool:
+    parts = (command.request, command.gate, command.signal, command.call)
+    return any(part is not None for part in parts)
+
+
 def leaf(key: str) -> str:
     """The name that the plan's author gave a Step."""
     return key.rpartition("/")[2].partition("#")[0]
 
 
 def _children(stored: StoredHistory, world: "World") -> list[str]:
-    calls = [c for kept in stored.turns for c in kept.turn.commands if c.kind is StepKind.CALL]
+    calls = [c for kept in stored.turns for c in kept.turn.commands if c.call is not None]
     parent = stored.inputs[0].input
     assert isinstance(parent, RunStarted)
     there = {told.run for told in world.told}
@@ -167,7 +189,7 @@ def _jobs(stored: StoredHistory, run: RunId, world: "World") -> list[str]:
         job_id(run, StepKey(command.key), command.attempt): command
         for kept in stored.turns
         for command in kept.turn.commands
-        if command.kind is StepKind.JOB
+        if command.request is not None
     }
     wrong = []
     for job, command in asked.items():

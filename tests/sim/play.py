@@ -19,11 +19,12 @@ import structlog
 from ci_host.access import Token
 from ci_host.adapters.memory.world import MemoryBundles
 from ci_host.engine.people import Answer, People, PersonRefused
+from ci_host.engine.reruns import Reruns, Wish
 from ci_host.ports import StoredHistory, Unavailable
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
 from pipelines.events import GateAnswered, JobFinished, RunStarted
-from pipelines.ids import JobId, RunId
+from pipelines.ids import SHARDS_DEFAULT, JobId, RunId
 from pipelines.job import JobSpec, Outcome
 from tests.engine.world import Engine, begin
 from tests.sim.judge import Verdict, judge, leaf
@@ -52,6 +53,8 @@ class Told:
     ends: Ends | None
     cancelled: bool = False
     killed: bool = False
+    is_rerun: bool = False
+    of: RunId | None = None
 
 
 class World:
@@ -88,6 +91,7 @@ class World:
                 self._go(self._pauses(told))
             if self.dice.random() < 0.05:
                 self._go(self._kill(told))
+            told.is_rerun = self.dice.random() < 0.2
         if self.dice.random() < 0.2:
             self._go(self._set_clock())
         try:
@@ -133,6 +137,8 @@ class World:
         while idle_s < IDLE_MAX_S:
             lasts = [await self.history.last_turn(told.run) for told in self.told]
             ended = all(last is not None and last.turn.end is not None for last in lasts)
+            if ended and await self._rerun():
+                continue
             # An engine that lost a race may arm a timer after the end: it fires, and is let go.
             if ended and not self.history.wakes.owed and self.history.next_due() is None:
                 return
@@ -281,6 +287,20 @@ class World:
         told.killed = True
         with suppress(PersonRefused):
             await self._person().kill(told.run, "enough", ADA)
+
+    async def _rerun(self) -> bool:
+        """Somebody has a Run of which nothing moves any more tried again; whether anybody did."""
+        wished = [told for told in self.told if told.is_rerun]
+        for told in wished:
+            told.is_rerun = False
+            # People send all their signals again; where two have one name, the order would tell.
+            kept = not told.author.script.noise and self.dice.random() < 0.8
+            wish = Wish(failed_only=kept)
+            begun = await Reruns(self.history, SHARDS_DEFAULT).rerun(told.run, wish, BOB)
+            again = Told(begun.run, told.author, told.ends, of=told.run)
+            self.told.append(again)
+            self._go(self._people(again))
+        return bool(wished)
 
     async def _set_clock(self) -> None:
         await asyncio.sleep(self.dice.choice([0.0, 1.0, 100.0]))

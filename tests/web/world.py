@@ -24,12 +24,13 @@ from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
 from ci_host.api.services import Services
 from ci_host.engine.people import People
+from ci_host.engine.reruns import Reruns
 from ci_host.settings import Settings
 from ci_host.web.site import add_pages
 from pipelines.commands import Command, GateTerms, Open, OpenGate, OpenJob, Result, StepKind
 from pipelines.commands import StepState as Is
 from pipelines.event import Event, EventKind
-from pipelines.events import Input, JobFinished, RunStarted
+from pipelines.events import Input, JobFinished, Rerun, RunStarted
 from pipelines.failure import Failure
 from pipelines.ids import JobId, RunId, StepKey, job_id
 from pipelines.job import Annotation, Lease, LogChunk, Outcome, Source
@@ -108,6 +109,7 @@ class World:
             directory=cast(Any, self.directory),
             model=self.model,
             people=People(self.history, now=self.clock, new_id=self.new_id),
+            reruns=Reruns(cast(Any, self.history), Settings(data=folder, cache=folder).shards),
             news=self.news,
             beginnings=Beginnings(self.model, self.history),
             now=self.clock,
@@ -176,7 +178,7 @@ class Story:
         self.world.history.now += seconds
         return self
 
-    async def begin(self, **event: Any) -> "Story":
+    async def begin(self, *, rerun: Rerun | None = None, **event: Any) -> "Story":
         """A push, or what `event` says."""
         facts = {
             "kind": EventKind.PUSH,
@@ -195,6 +197,7 @@ class Story:
             bundle="b" * 64,
             source=Source(mirror="/srv/mirror", commit=COMMIT),
             event=Event(**{**facts, **event}),
+            rerun=rerun,
         )
         await self._input(started)
         return self

@@ -114,6 +114,9 @@ def _run_row(started: RunStarted, at: float) -> RunRow:
         parent=started.parent.run if started.parent else "",
         parent_step=started.parent.key if started.parent else "",
         shards=started.shards,
+        attempt=started.rerun.attempt if started.rerun else 1,
+        rerun_of=started.rerun.of if started.rerun else "",
+        origin=started.rerun.origin if started.rerun else started.run,
     )
 
 
@@ -196,11 +199,16 @@ def _fold_command(session: Session, run: str, turn: Turn, position: int, command
     step.gate_json = msgspec.json.encode(command.gate).decode() if command.gate else None
     step.child = _child(session, run, command)
     session.add(step)
-    if command.kind is StepKind.JOB:
+    if command.kind is StepKind.JOB and command.key not in _recalled(turn):
         attempt = _attempt(session, run, command.key, command.attempt)
         attempt.queued_at = turn.now
         attempt.pool = command.request.pool if command.request else ""
         session.add(attempt)
+
+
+def _recalled(turn: Turn) -> set[str]:
+    """The Steps for which nobody is asked to do anything."""
+    return {result.key for result in turn.results if result.recalled_from}
 
 
 def _child(session: Session, run: str, command: Command) -> str:
@@ -217,6 +225,9 @@ def _fold_result(session: Session, run: str, turn: Turn, result: Result) -> None
     step.state, step.attempt = result.state, result.attempt
     if result.state is not StepState.RETRYING:
         step.finished_at = turn.now
+    step.recalled_from = result.recalled_from
+    if result.recalled_from and result.kind is StepKind.CALL:
+        step.child = result.value["run"]
     if result.error is not None:
         step.error_json = msgspec.json.encode(result.error).decode()
     elif result.value is not None:

@@ -34,7 +34,7 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True)
 class RunDetail:
-    """Everything that a Run's page shows."""
+    """Everything that a Run's page shows. `reruns`: the other attempts of the same, in order."""
 
     run: RunRow
     steps: Sequence[StepRow]
@@ -42,6 +42,7 @@ class RunDetail:
     turns: Sequence[TurnRow]
     inputs: Sequence[InputRow]
     restarts: Sequence[ProcessStartRow]
+    reruns: Sequence[RunRow] = ()
 
 
 def list_runs(model: ReadModel, wish: RunFilter) -> Sequence[RunRow]:
@@ -94,6 +95,11 @@ def run_detail(model: ReadModel, run: str) -> RunDetail | None:
                 select(InputRow).where(InputRow.run == run).order_by(col(InputRow.sequence))
             ).all(),
             restarts=session.exec(restarts.order_by(col(ProcessStartRow.at))).all(),
+            reruns=session.exec(
+                select(RunRow)
+                .where(RunRow.origin == row.origin, RunRow.id != run)
+                .order_by(col(RunRow.attempt))
+            ).all(),
         )
 
 

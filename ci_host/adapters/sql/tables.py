@@ -6,7 +6,7 @@ Times are seconds since the epoch. Columns ending in `_json` hold JSON of the st
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 3
+VERSION = 4
 
 
 class RunRow(SQLModel, table=True):
@@ -39,6 +39,9 @@ class RunRow(SQLModel, table=True):
     parent: str = Field(default="", index=True)
     parent_step: str = ""
     shards: int = 0
+    attempt: int = 1
+    rerun_of: str = ""
+    origin: str = Field(default="", index=True)
 
 
 class StepRow(SQLModel, table=True):
@@ -56,6 +59,7 @@ class StepRow(SQLModel, table=True):
     finished_at: float | None = None
     due: float | None = None
     child: str = ""
+    recalled_from: str = ""
     gate_json: str | None = None
     approved_by_json: str | None = None
     value_json: str | None = None

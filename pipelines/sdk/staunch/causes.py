@@ -5,10 +5,11 @@ from typing import Any
 
 
 def causes(started: Mapping[str, Any]) -> list[str]:
-    """Whose act began the Run: the event's sender, and the author of its pull request."""
+    """Whose act began the Run: the event's sender, its pull request's author, who had it rerun."""
     event = started.get("event", {})
     request = event.get("pull_request") or {}
-    names = [event.get("sender", ""), request.get("author", "")]
+    rerun = started.get("rerun") or {}
+    names = [event.get("sender", ""), request.get("author", ""), rerun.get("by", "")]
     return list(dict.fromkeys(name for name in names if name))
 
 

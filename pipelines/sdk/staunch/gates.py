@@ -86,8 +86,11 @@ def _check_on_timeout(act: str, timeout: float | None, terms: dict[str, Any]) ->
 
 async def run(ledger: Ledger, key: str, terms: dict[str, Any], timeout: float | None) -> GateAnswer:
     """Wait for the decision."""
+    options = {**terms, "timeout": timeout}
+    if (kept := ledger.recalled("gate", key, options)) is not None:
+        return GateAnswer(**kept["value"])
     due = None if timeout is None else ledger.loop.time() + timeout
-    ledger.ask("gate", key, {**terms, "timeout": timeout}, gate={**terms, "due": due})
+    ledger.ask("gate", key, options, gate={**terms, "due": due})
     decision = ledger.open_gate(key, {**terms, "due": due})
     try:
         async with asyncio.timeout_at(due) as limit:

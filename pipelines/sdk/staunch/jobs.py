@@ -66,6 +66,9 @@ def request(
 
 async def run(ledger: Ledger, key: str, call: Call) -> JobResult:
     """Ask for attempts until one succeeds or there may be no further one."""
+    if (kept := ledger.recalled("job", key, call.request)) is not None:
+        code, number = kept["value"]["exit_code"], kept.get("attempt", 1)
+        return _owed(ledger, key, call, JobResult(name=key, exit_code=code, attempt=number))
     attempt = 1
     while True:
         ledger.ask("job", key, call.request, attempt=attempt, request=call.request)
@@ -136,6 +139,10 @@ def _settle_succeeded(
 ) -> JobResult:
     result = _result(key, attempt, report)
     ledger.settle("job", key, "succeeded", attempt=attempt, value={"exit_code": result.exit_code})
+    return _owed(ledger, key, call, result)
+
+
+def _owed(ledger: Ledger, key: str, call: Call, result: JobResult) -> JobResult:
     if call.rollback is not None:
         ledger.owe(Undo(key, call.rollback, result))
     return result

@@ -56,6 +56,13 @@ class Ledger(Protocol):
         """Record a command; `options` is what its fingerprint is made of."""
         ...
 
+    def recalled(self, kind: str, key: str, options: dict[str, Any]) -> dict[str, Any] | None:
+        """What an earlier attempt of this Run found out by asking exactly this, or None.
+
+        If there is something, command and result are recorded, and there is nothing to do.
+        """
+        ...
+
     def settle(self, kind: str, key: str, state: str, **parts: Any) -> None:
         """Record a result."""
         ...

@@ -102,6 +102,8 @@ def wish(name: str, event: object, match: object, timeout: float | None) -> Wish
 
 async def signal(ledger: Ledger, key: str, wish: Wish) -> Any:
     """Wait for the oldest signal that fits and that nobody has taken."""
+    if (kept := ledger.recalled("wait", key, wish.options())) is not None:
+        return Received(**kept["value"]) if wish.is_any else kept.get("value")
     timeout = wish.timeout
     due = None if timeout is None else ledger.loop.time() + timeout
     several = {"signals": wish.names} if wish.is_any else {}

@@ -35,7 +35,10 @@ class Call:
 
 async def run(ledger: Ledger, key: str, call: Call) -> Any:
     """Attempt it until it succeeds or may not be tried again."""
-    ledger.ask("do", key, {"retries": call.retry.limit, "timeout": call.timeout})
+    options = {"retries": call.retry.limit, "timeout": call.timeout}
+    if (kept := ledger.recalled("do", key, options)) is not None:
+        return _owed(ledger, key, call, kept.get("value"))
+    ledger.ask("do", key, options)
     is_async = is_async_function(call.fn)
     number = 1
     while True:
@@ -86,6 +89,10 @@ def _pause(ledger: Ledger, key: str, number: int, call: Call, error: Exception) 
 def _settled(ledger: Ledger, key: str, number: int, call: Call, value: Any) -> Any:
     marks = {"sensitive": True} if call.sensitive else {}
     ledger.settle("do", key, "succeeded", attempt=number, value=value, **marks)
+    return _owed(ledger, key, call, value)
+
+
+def _owed(ledger: Ledger, key: str, call: Call, value: Any) -> Any:
     if call.rollback is not None:
         ledger.owe(Undo(key, call.rollback, value))
     return value

@@ -4,19 +4,31 @@ import httpx2
 import pytest
 
 from ci_host.web.site import FOR_MACHINES
-from pipelines.commands import GateTerms, InputRule
+from pipelines.commands import GateTerms, InputRule, Result, StepKind, StepState
 from pipelines.event import EventKind, PullRequest
 from pipelines.events import (
     CancelRequested,
     GateAnswered,
     KillRequested,
     PauseRequested,
+    Rerun,
     ResumeRequested,
 )
 from pipelines.job import Annotation
 from pipelines.note import Note
-from pipelines.turn import Paused
-from tests.web.world import NOW, SECRETS, TERMS, World, failed_run, running_run, waiting_run
+from pipelines.run import RunState
+from pipelines.turn import End, Paused
+from tests.web.world import (
+    NOW,
+    SECRETS,
+    TERMS,
+    Story,
+    World,
+    failed_run,
+    job,
+    running_run,
+    waiting_run,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -317,14 +329,33 @@ async def test_the_api_pauses_resumes_and_kills_and_refuses_what_changes_nothing
         assert await told("kill") == (202, "")
 
 
-async def test_a_finished_run_is_run_again_as_a_new_one(world):
-    story = await failed_run(world)
-    answer = await check(world, f"/runs/{story.run}/again", data={})
+@pytest.mark.parametrize(("data", "kept"), [({}, []), ({"failed_only": "yes"}, ["unit"])])
+async def test_a_run_that_is_over_is_run_again_as_its_next_attempt(world, data, kept):
+    story = await waiting_run(world)
+    story.later()
+    await story.turn(end=End(state=RunState.CANCELLED))
+    answer = await check(world, f"/runs/{story.run}/again", data=data)
     assert answer.status_code == 303
     again = answer.headers["location"].removeprefix("/runs/")
-    assert again != story.run
     started = await world.history.started(again)
-    assert started.event.kind is EventKind.MANUAL and started.event.sender == "ada"
+    assert (started.rerun.of, started.rerun.attempt, started.rerun.by) == (story.run, 2, "ada")
+    assert [one.key for one in started.recalled] == kept
+
+
+async def test_attempts_of_the_same_lead_to_each_other(world):
+    first = await failed_run(world, 1)
+    rerun = Rerun(of=first.run, origin=first.run, attempt=2, by="ada")
+    second = await Story(world, 2).begin(rerun=rerun)
+    kept = Result(kind=StepKind.JOB, key="unit", state=StepState.SUCCEEDED, recalled_from=first.run)
+    await second.turn(job("unit"), results=[kept])
+    text = (await check(world, f"/runs/{first.run}")).text
+    assert f'<a href="/runs/{second.run}">attempt 2</a>' in text and "Only what failed" in text
+    text = (await check(world, f"/runs/{second.run}")).text
+    assert f'<a href="/runs/{first.run}">attempt 1</a>' in text
+    assert f"recalled from run {first.run}" in text
+    shown = (await check(world, f"/api/v1/runs/{second.run}")).json()
+    assert shown["attempts"] == [], "nobody was asked to do it again"
+    assert shown["reruns"] == [{"run": first.run, "attempt": 1, "state": "failed"}]
 
 
 @pytest.mark.parametrize(

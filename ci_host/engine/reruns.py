@@ -1,0 +1,98 @@
+"""Reruns: a further attempt of a Run that is over, with or without what it found out.
+
+The old History is only read, and stays as it is, with its logs. The new Run carries in its first
+input all that it takes over, so that it depends on the old one for nothing.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from ci_host.access import Token
+from ci_host.engine.people import PersonRefused
+from ci_host.ports import HistoryStore, StoredHistory
+from pipelines.codec import encode_input
+from pipelines.events import Recalled, Rerun, RunStarted
+from pipelines.ids import RunId
+from pipelines.rerun import UnknownStep, recalled, rerun_id
+from pipelines.run import FINAL
+
+ATTEMPTS_MAX = 1_000
+STARTED_BYTES_MAX = 7_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the new attempt takes over: nothing, what succeeded, or that before one Step."""
+
+    failed_only: bool = False
+    from_step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The new attempt."""
+
+    run: RunId
+    attempt: int
+    recalled: int
+
+
+class Reruns:
+    """Over the Histories. `shards` is how many there are today."""
+
+    def __init__(self, history: HistoryStore, shards: int) -> None:
+        self._history = history
+        self._shards = shards
+
+    async def rerun(self, run: RunId, wish: Wish, who: Token) -> Begun:
+        """Begin the next attempt. Raises PersonRefused: not over, no such step, too much."""
+        stored = await self._history.read(run)
+        started = _started(run, stored)
+        kept = _kept(stored, wish)
+        origin, attempt = run, 1
+        if started.rerun is not None:
+            origin, attempt = RunId(started.rerun.origin), started.rerun.attempt
+        for number in range(attempt + 1, ATTEMPTS_MAX + 1):
+            new = rerun_id(origin, number, shards=self._shards)
+            first = msgspec.structs.replace(
+                started,
+                run=new,
+                rerun=Rerun(of=run, origin=origin, attempt=number, by=who.name),
+                recalled=kept,
+                # Whoever called the old Run has its answer, or is over as well.
+                parent=None,
+                shards=self._shards,
+            )
+            _check_size(first)
+            if await self._history.create(new, first):
+                return Begun(new, number, len(kept))
+        raise PersonRefused(409, f"run {origin} was tried {ATTEMPTS_MAX} times; start it anew")
+
+
+def _started(run: RunId, stored: StoredHistory) -> RunStarted:
+    started = stored.inputs[0].input if stored.inputs else None
+    if not isinstance(started, RunStarted):
+        raise PersonRefused(404, f"there is no run {run}; `staunch runs` lists them")
+    if not stored.turns or stored.turns[-1].turn.state not in FINAL:
+        raise PersonRefused(409, f"run {run} is not over; cancel it, or wait for its end")
+    return started
+
+
+def _kept(stored: StoredHistory, wish: Wish) -> list[Recalled]:
+    if not wish.failed_only and not wish.from_step:
+        return []
+    try:
+        return recalled([kept.turn for kept in stored.turns], before=wish.from_step)
+    except UnknownStep as error:
+        raise PersonRefused(422, str(error)) from error
+
+
+def _check_size(first: RunStarted) -> None:
+    size = len(encode_input(first))
+    if size > STARTED_BYTES_MAX:
+        raise PersonRefused(
+            413,
+            f"what would be taken over has {size:,} bytes, the limit is {STARTED_BYTES_MAX:,};"
+            " name an earlier step with --from, or rerun all of it",
+        )
