@@ -6,13 +6,17 @@ import msgspec
 
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, DeliveryRow, RunRow, StepRow
+from ci_host.api.waiting import waiting
 from pipelines.note import Note
 from pipelines.repo import Connection, Repo
+
+# Of the newest Turn, and said in better words elsewhere.
+INNER = {"error_json", "output_json", "note_json", "open_json", "paused_json", "wake_at"}
 
 
 def run_view(row: RunRow, url: str) -> dict[str, Any]:
     """One Run as lists show it."""
-    view = row.model_dump(exclude={"error_json", "output_json", "note_json"})
+    view = row.model_dump(exclude=INNER)
     view["error"] = _json(row.error_json)
     view["output"] = _json(row.output_json)
     view["note"] = _note(row.note_json)
@@ -42,6 +46,7 @@ def detail_view(detail: RunDetail, url: str) -> dict[str, Any]:
     """One Run with its Steps, Attempts, Turns, inputs and the restarts that it lived through."""
     return {
         **run_view(detail.run, url),
+        "waiting": waiting(detail),
         "steps": [step_view(step) for step in detail.steps],
         "attempts": [attempt_view(attempt) for attempt in detail.attempts],
         "history": [turn.model_dump(exclude={"run"}) for turn in detail.turns],

@@ -13,7 +13,7 @@ from rich.tree import Tree
 
 from ci_host.cli.client import Client, ClientError, find, run_path
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
-from ci_host.cli.waits import inputs_asked, timed_out
+from ci_host.cli.waits import duration, inputs_asked, timed_out, waiting_lines
 
 if TYPE_CHECKING:
     import httpx2
@@ -88,16 +88,6 @@ def state_text(state: str) -> str:
     return f"[{COLOURS.get(state, 'white')}]{state}[/]"
 
 
-def duration(seconds: float) -> str:
-    """A length of time in its two largest units."""
-    seconds = max(0, int(seconds))
-    for size, unit, below in ((86400, "d", 3600), (3600, "h", 60), (60, "m", 1)):
-        if seconds >= size:
-            small = {3600: "h", 60: "m", 1: "s"}[below]
-            return f"{seconds // size}{unit}{seconds % size // below:02d}{small}"
-    return f"{seconds}s"
-
-
 def show(
     run: str,
     data: DataOption = None,
@@ -112,6 +102,8 @@ def show(
         typer.echo(json.dumps(detail))
         return
     console.print(_heading(detail))
+    for said in waiting_lines(detail, time.time()):
+        console.print(f"[yellow]{escape(said)}[/]", highlight=False)
     _print_failure(detail)
     console.print(_step_tree(detail))
     console.print(_timeline(detail))
@@ -119,8 +111,6 @@ def show(
 
 def _heading(run: dict[str, Any]) -> str:
     took = (run["finished_at"] or time.time()) - run["created_at"]
-    how = "" if run["state"] == "paused" else "waits for "
-    waits = f" · {how}{run['waiting_for']}" if run["waiting_for"] else ""
     said = f"\n{escape(run['note']['words'])}" if run["note"] else ""
     above = f"\ncalled by {run['parent']} {escape(run['parent_step'])}" if run["parent"] else ""
     if run["rerun_of"]:
@@ -130,7 +120,7 @@ def _heading(run: dict[str, Any]) -> str:
     return (
         f"[bold]{run['id']}[/] {state_text(run['state'])} · {escape(run['repo_name'])}"
         f" · {escape(run['pipeline'])} · {escape(run['ref'])} {run['commit'][:10]}"
-        f" · {duration(took)}{escape(waits)}{said}\n[dim]{run['url']}[/]{above}"
+        f" · {duration(took)}{said}\n[dim]{run['url']}[/]{above}"
     )
 
 

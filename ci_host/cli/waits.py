@@ -1,6 +1,7 @@
 """Waits: what a run waits for, as `staunch show` says it."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 HELP_CHARS_MAX = 120
@@ -29,3 +30,25 @@ def timed_out(run: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
             yield step, f"{step['key']} {'rejected' if is_rejected else 'not opened'}"
         elif step["state"] == "succeeded" and not step["value"]["by"]:
             yield step, f"{step['key']} opened by its timeout"
+
+
+def waiting_lines(run: dict[str, Any], now: float) -> Iterator[str]:
+    """Everything that a run waits for, a line each, with since when and until when."""
+    for one in run["waiting"]:
+        said = f"waiting for: {' '.join(one['words'].split())}"
+        if one["since"] is not None:
+            said += f", for {duration(now - one['since'])}"
+        if one["until"] is not None:
+            until = datetime.fromtimestamp(one["until"], UTC).astimezone()
+            said += f", until {until.strftime('%Y-%m-%d %H:%M:%S')}"
+        yield said
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units."""
+    seconds = max(0, int(seconds))
+    for size, unit, below in ((86400, "d", 3600), (3600, "h", 60), (60, "m", 1)):
+        if seconds >= size:
+            small = {3600: "h", 60: "m", 1: "s"}[below]
+            return f"{seconds // size}{unit}{seconds % size // below:02d}{small}"
+    return f"{seconds}s"

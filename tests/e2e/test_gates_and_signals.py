@@ -88,8 +88,13 @@ def test_one_person_counts_once_where_two_must_approve(here, repo):
     assert "grace has answered gate 'go-live' already" in told
     assert "1 did (grace)" in told
     assert here.show(run)["waiting_for"] == "gate go-live"
+    [gate] = here.show(run)["waiting"]
+    assert (gate["kind"], gate["key"], gate["approved_by"]) == ("gate", "go-live", ["grace"])
+    words = "waiting for: gate go-live: 1 of 2 approvals (grace), @ops may answer, for"
+    assert words in said(here.staunch("show", run))
     assert here.answer(run, "go-live", who="linus").status == 200
     assert here.ended(run)["output"] == ["grace", "linus"]
+    assert here.show(run)["waiting"] == []
 
 
 def test_somebody_who_may_not_answer_is_told_who_may_and_the_run_waits_on(here, repo):

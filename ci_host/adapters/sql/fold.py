@@ -4,6 +4,7 @@ Streams are folded side by side, so a Job's claim may come before the Turn that 
 are made by whichever comes first and completed by the other.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -241,7 +242,11 @@ def _fold_state(session: Session, run: str, turn: Turn) -> None:
         return
     row.turns = turn.number
     row.state = turn.state
-    row.waiting_for = "" if turn.state in FINAL else waiting_for(turn)
+    sleeping = _sleeping(session, run, turn)
+    row.waiting_for = "" if turn.state in FINAL else waiting_for(turn, sleeping)
+    row.open_json = msgspec.json.encode(turn.open).decode()
+    row.paused_json = msgspec.json.encode(turn.paused).decode() if turn.paused else None
+    row.wake_at = turn.wake_at
     if turn.note is not None:
         row.note_json = msgspec.json.encode(turn.note).decode() if turn.note.words() else None
     if turn.end is not None:
@@ -262,8 +267,15 @@ def _open_steps(session: Session, run: str) -> list[StepRow]:
     return list(session.exec(wish))
 
 
-def waiting_for(turn: Turn) -> str:
-    """What a Run waits for after this Turn, in words."""
+def _sleeping(session: Session, run: str, turn: Turn) -> list[str]:
+    """The `sleep` Steps that are not over; a Run without a timer has none."""
+    if turn.wake_at is None:
+        return []
+    return [step.key for step in _open_steps(session, run) if step.kind == StepKind.SLEEP]
+
+
+def waiting_for(turn: Turn, sleeping: Sequence[str] = ()) -> str:
+    """What a Run waits for after this Turn, in words; `api.waiting` has it in full."""
     if turn.paused is not None:
         since = datetime.fromtimestamp(turn.paused.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
         return _with_words(f"paused by {turn.paused.by} since {since}", turn.paused.reason)
@@ -273,8 +285,10 @@ def waiting_for(turn: Turn) -> str:
     parts += [f"signal {' or '.join(wait.names) or wait.name}" for wait in wanted.waits]
     parts += [f"call {call.key}" for call in wanted.calls if not call.detached]
     parts += [f"a retry of {pause.key}" for pause in wanted.pauses]
-    if not parts and turn.wake_at is not None:
-        parts = ["a timer"]
+    parts += [f"sleep {key}" for key in sleeping]
+    if not parts:
+        ends = [f"the end of job {job.key}" for job in wanted.jobs]
+        parts = ends or ["nothing" if turn.wake_at is None else "a timer"]
     return ", ".join(parts)
 
 

@@ -11,7 +11,8 @@ VERSION = 4
 
 class RunRow(SQLModel, table=True):
     """One Run as lists show it. `waiting_for` says what it waits for, in words, while it does;
-    `note_json` is the newest Note of its plan."""
+    `open_json`, `paused_json` and `wake_at` are those of its newest Turn, `note_json` is the newest
+    Note of its plan."""
 
     __tablename__ = "runs"
 
@@ -30,6 +31,9 @@ class RunRow(SQLModel, table=True):
     pull_request: int | None = None
     state: str = Field(index=True)
     waiting_for: str = ""
+    open_json: str = "{}"
+    paused_json: str | None = None
+    wake_at: float | None = None
     note_json: str | None = None
     error_json: str | None = None
     output_json: str | None = None
