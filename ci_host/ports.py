@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 from pipelines.bundle import Bundle
 from pipelines.events import Input, RunStarted
+from pipelines.group import Group
 from pipelines.ids import Digest, JobId, RunId
 from pipelines.job import JobSpec
 from pipelines.repo import Connection, DeliveryOutcome, Repo
@@ -167,6 +168,16 @@ class Bundles(Protocol):
 
     async def get_prepared(self, bundle: Digest, image: Digest) -> bytes | None:
         """What was kept, or None."""
+
+
+class Groups(Protocol):
+    """The concurrency groups of every Repo: one record each, changed by compare-and-set."""
+
+    async def read(self, repo: str, key: str) -> tuple[int, Group]:
+        """(revision, Group); (0, an empty one) where there is none."""
+
+    async def write(self, repo: str, key: str, group: Group, *, after: int) -> None:
+        """Replace it if its revision still is `after`. Raises Conflict."""
 
 
 class Catalog(Protocol):

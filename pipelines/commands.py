@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pipelines.failure import Failure
+from pipelines.group import GroupPolicy
 from pipelines.job import JobRequest
 
 # What is shown instead of a sensitive value.
@@ -162,6 +163,15 @@ class OpenCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detached: bool = False
 
 
+class OpenGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The concurrency group of the Run: it waits to enter, has `entered`, or is `leaving`."""
+
+    key: str
+    policy: GroupPolicy
+    entered: bool = False
+    leaving: bool = False
+
+
 class Open(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything the Run still wants from the world after a Turn; effects are repaired from it."""
 
@@ -170,3 +180,4 @@ class Open(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     waits: list[OpenWait] = []
     pauses: list[OpenPause] = []
     calls: list[OpenCall] = []
+    group: OpenGroup | None = None

@@ -176,6 +176,23 @@ class KillRequested(
     reason: str = ""
 
 
+class GroupEntered(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="group_entered"
+):
+    """The Run holds its concurrency group, and begins. Identity: `key`."""
+
+    key: str
+
+
+class GroupRefused(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="group_refused"
+):
+    """The Run may not enter its concurrency group, and will not run. Identity: `key`."""
+
+    key: str
+    reason: str
+
+
 Input = (
     RunStarted
     | JobFinished
@@ -188,4 +205,6 @@ Input = (
     | PauseRequested
     | ResumeRequested
     | KillRequested
+    | GroupEntered
+    | GroupRefused
 )

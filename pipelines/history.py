@@ -6,7 +6,7 @@ The plan's own state is inside its Tenant and is rebuilt by replay.
 
 from dataclasses import dataclass, field, replace
 
-from pipelines.commands import CallRequest, Open, OpenCall, OpenJob, StepKind
+from pipelines.commands import CallRequest, Open, OpenCall, OpenGroup, OpenJob, StepKind
 from pipelines.job import JobRequest
 from pipelines.run import FINAL, RunState
 from pipelines.turn import Pins, Turn
@@ -66,6 +66,8 @@ class Effects:
     cancel: list[OpenJob] = field(default_factory=list)
     call: list[OpenCall] = field(default_factory=list)
     recall: list[OpenCall] = field(default_factory=list)
+    enter: OpenGroup | None = None
+    leave: OpenGroup | None = None
     arm: float | None = None
     disarm: bool = False
 
@@ -93,6 +95,7 @@ def effects_of(before: HistoryView, turn: Turn, armed: Armed) -> Effects:
     added = Open(
         jobs=[j for j in turn.open.jobs if (j.key, j.attempt, j.cancelling) not in jobs],
         calls=[c for c in turn.open.calls if (c.key, c.cancelling) not in calls],
+        group=turn.open.group if turn.open.group != before.open.group else None,
     )
     return _wanting(added, *_timer(turn.state, turn.wake_at, armed))
 
@@ -103,11 +106,14 @@ def repair_of(view: HistoryView, armed: Armed) -> Effects:
 
 
 def _wanting(wanted: Open, arm: float | None, disarm: bool) -> Effects:
+    group = wanted.group
     return Effects(
         offer=[job for job in wanted.jobs if not job.cancelling],
         cancel=[job for job in wanted.jobs if job.cancelling],
         call=[call for call in wanted.calls if not call.cancelling],
         recall=[call for call in wanted.calls if call.cancelling],
+        enter=group if group is not None and not (group.entered or group.leaving) else None,
+        leave=group if group is not None and group.leaving else None,
         arm=arm,
         disarm=disarm,
     )

@@ -18,7 +18,7 @@ from ci_host.cli import reading, settings, up, writing
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
 from pipelines.commands import GateTerms, OpenGate
-from pipelines.events import Input
+from pipelines.events import GroupEntered, Input
 from pipelines.job import Outcome
 from pipelines.run import RunState
 from pipelines.turn import TurnOutcome
@@ -139,6 +139,8 @@ def played(source: str) -> TurnOutcome:
 def next_input(outcome: TurnOutcome, asked: dict[str, str]) -> Input | None:
     """What happens to a waiting plan next; None: only its timer."""
     wanted = outcome.open
+    if wanted.group is not None and not wanted.group.entered:
+        return GroupEntered(key=wanted.group.key)
     if wanted.jobs:
         job = wanted.jobs[0]
         failed = job.cancelling or asked.get(job.key) == "false"

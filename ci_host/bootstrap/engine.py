@@ -9,7 +9,7 @@ from ci_host.adapters.nats.bus import Bus, connect
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.adapters.nats.jobs import NatsJobs
 from ci_host.adapters.nats.marks import mark_start
-from ci_host.adapters.nats.stores import NatsBundles
+from ci_host.adapters.nats.stores import NatsBundles, NatsGroups
 from ci_host.adapters.nats.wakeups import NatsWakeUps
 from ci_host.adapters.wasm.sandboxes import WasmSandboxes
 from ci_host.bootstrap.incarnation import incarnation
@@ -62,7 +62,7 @@ async def _serve(
         history,
         wakes,
         Loader(history, prepareds, sandboxes, threads),
-        TurnMaker(history, NatsJobs(bus), threads, name),
+        TurnMaker(history, NatsJobs(bus), NatsGroups(bus), threads, name),
         threads,
         sandboxes.current,
         slots,

@@ -83,8 +83,9 @@ def _of_end(turn: Turn) -> tuple[StatusState, str]:
         state = StatusState.FAILURE if error.step else StatusState.ERROR
         return state, describe(error)
     said = str(turn.end.state)
-    if turn.digest == ENDED_BY_HOST and turn.end.error is not None:
-        said = turn.end.error.message
+    if turn.end.error is not None:
+        by_host = turn.digest == ENDED_BY_HOST
+        said = turn.end.error.message if by_host else describe(turn.end.error)
     return OF_RUN[turn.end.state], said
 
 

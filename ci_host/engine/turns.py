@@ -6,12 +6,14 @@ The order is the protocol (DESIGN: append, then effects, then acknowledgement) a
 
 from dataclasses import replace
 
+import msgspec
 import structlog
 
 from ci_host.engine.children import Children
+from ci_host.engine.groups import Concurrency
 from ci_host.engine.live import Live, timed
 from ci_host.engine.sandbox_threads import SandboxThreads
-from ci_host.ports import HistoryStore, Jobs, StoredInput
+from ci_host.ports import Groups, HistoryStore, Jobs, StoredInput
 from ci_host.tenant.sandbox import TenantFailed, TurnInputs
 from pipelines.codec import encode_turn
 from pipelines.commands import Open, OpenCall, OpenJob, Result, StepKind, StepState
@@ -40,12 +42,14 @@ class TurnMaker:
         self,
         history: HistoryStore,
         jobs: Jobs,
+        groups: Groups,
         threads: SandboxThreads,
         incarnation: str,
     ) -> None:
         self._history = history
         self._jobs = jobs
         self._children = Children(history)
+        self._concurrency = Concurrency(groups, history)
         self._threads = threads
         self._incarnation = incarnation
 
@@ -83,6 +87,7 @@ class TurnMaker:
             OpenCall(key=call.key, cancelling=not call.detached, detached=call.detached)
             for call in live.view.open.calls
         ]
+        group = live.view.open.group
         # A gate that nobody can open any more must not stay pending on the commit.
         gates = [
             Result(kind=StepKind.GATE, key=gate.key, state=StepState.CANCELLED, error=failure)
@@ -92,7 +97,11 @@ class TurnMaker:
             results=gates,
             now=max([live.view.now, *(stored.at for stored in inputs)]),
             digest=ENDED_BY_HOST,
-            open=Open(jobs=open_jobs, calls=open_calls),
+            open=Open(
+                jobs=open_jobs,
+                calls=open_calls,
+                group=msgspec.structs.replace(group, leaving=True) if group is not None else None,
+            ),
             end=End(state=state, error=failure),
         )
         return self._turn(live, inputs, outcome)
@@ -137,6 +146,10 @@ class TurnMaker:
             await self._children.begin(live.started, live.view, call)
         for call in effects.recall:
             await self._children.stop(live.started, live.view, call)
+        if effects.enter is not None:
+            await self._concurrency.enter(live.started, effects.enter)
+        if effects.leave is not None:
+            await self._concurrency.leave(live.started, effects.leave)
         if effects.arm is not None:
             await self._history.arm(live.run, effects.arm)
             live.armed = Armed(effects.arm)

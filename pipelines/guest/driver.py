@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
+from staunch.concurrency import Concurrency
 from staunch.deadline import RunTimeout
 from staunch.errors import RunTimedOut
 from staunch.event import Event
@@ -41,8 +42,11 @@ class Driver:
         at: float,
         on_clock: Callable[[float], None],
         timeout: RunTimeout | None = None,
+        concurrency: Concurrency | None = None,
     ) -> None:
         self._plan = plan
+        self._concurrency = concurrency
+        self._event: Event | None = None
         self._files = files
         self._printed = printed
         self._loop = PlanLoop(on_clock, printed.note)
@@ -82,18 +86,40 @@ class Driver:
             self._check_end()
 
     def _run_started(self, body: dict[str, Any]) -> None:
-        if self._main is not None or self._over:
+        if self._event is not None or self._over:
             return
         self._books.run_started(body)
-        event, step = Event.of(body), Step(self._books)
+        self._event = Event.of(body)
         try:
-            coroutine = self._plan(event, step)
+            group = self._concurrency.group_of(self._event) if self._concurrency else None
+        except Exception as error:  # noqa: BLE001 - the key is the author's own function
+            self._finish(self._failed(error))
+            return
+        if group is None:
+            self._begin(self._event)
+        else:
+            self._books.open_group(group)
+
+    def _begin(self, event: Event) -> None:
+        try:
+            coroutine = self._plan(event, Step(self._books))
         except Exception as error:  # noqa: BLE001 - e.g. a run() with other parameters
             self._finish(self._failed(error))
             return
         self._main = self._loop.create_task(coroutine, context=Context(), name="run")
         if self._timeout is not None:
             self._alarm = self._loop.call_later(self._timeout.seconds, self._time_out)
+
+    def _group_entered(self, body: dict[str, Any]) -> None:
+        if self._over or not self._books.waits_for_group(body["key"]):
+            return
+        assert self._event is not None, "a Run that waits has started"
+        self._books.enter_group()
+        self._begin(self._event)
+
+    def _group_refused(self, body: dict[str, Any]) -> None:
+        if not self._over and self._books.waits_for_group(body["key"]):
+            self._finish({"state": "cancelled", "error": _refused(body["reason"])})
 
     def _job_finished(self, body: dict[str, Any]) -> None:
         self._books.job_finished(body)
@@ -163,7 +189,9 @@ class Driver:
     def _begin_rollbacks(self) -> None:
         """What succeeded is undone in what is left of the Run; how that ends is known already."""
         assert self._ending is not None, "the plan is over"
-        if self._ending["state"] == "succeeded" or not self._books.owes():
+        if self._ending["state"] == "succeeded":
+            self._books.forgive()
+        if not (self._books.owes() or self._books.lingers()):
             return
         coroutine = roll_back(self._books, lambda path: Step(self._books, path))
         self._rollbacks = self._loop.create_task(coroutine, context=Context(), name="rollbacks")
@@ -232,6 +260,8 @@ class Driver:
 
 _APPLY: dict[str, Callable[[Driver, dict[str, Any]], None]] = {
     "run_started": Driver._run_started,
+    "group_entered": Driver._group_entered,
+    "group_refused": Driver._group_refused,
     "job_finished": Driver._job_finished,
     "child_finished": Driver._child_finished,
     "gate_answered": Driver._gate_answered,
@@ -248,6 +278,18 @@ def _bare(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _bare_one(one: dict[str, Any]) -> dict[str, Any]:
     error = one.get("error")
     return {**one, "error": {**error, "traceback": ""}} if error else one
+
+
+def _refused(reason: str) -> dict[str, Any]:
+    return {
+        "type": "GroupRefused",
+        "message": reason,
+        "kind": "refused",
+        "file": None,
+        "line": None,
+        "traceback": "",
+        "step": None,
+    }
 
 
 def _forgotten(verb: str, key: str, site: Site) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class Exports:
         self._tell = tell
         self._plan: Any = None
         self._timeout: RunTimeout | None = None
+        self._concurrency: Any = None
         self._driver: Driver | None = None
         self._is_traced = False
 
@@ -107,6 +108,7 @@ class Exports:
         try:
             self._plan = modules.plan(file)
             self._timeout = modules.run_timeout(file)
+            self._concurrency = modules.concurrency(file)
         except NotAPipeline as error:
             raise Err(canonical({**failure_of(error, modules.files), "file": file})) from None
         except BaseException as error:  # noqa: BLE001 - a module may raise anything, sys.exit too
@@ -123,6 +125,7 @@ class Exports:
             self._plan,
             self.modules.files,
             self._printed,
+            concurrency=self._concurrency,
             seed=asked["seed"],
             at=asked["at"],
             on_clock=self._on_clock,

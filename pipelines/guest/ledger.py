@@ -75,6 +75,7 @@ class Books:
         self._owed: list[Undo] = []
         self._is_undoing = False
         self._calls: dict[str, _Call] = {}
+        self._group: dict[str, Any] | None = None
         self._gates: dict[str, _Gate] = {}
         self._pauses: dict[str, _Pause] = {}
         self._signals = Signals(loop.create_future)
@@ -261,6 +262,20 @@ class Books:
         self._recalled = {(one["kind"], one["key"]): one for one in started.get("recalled", [])}
         self._recalled_from = (started.get("rerun") or {}).get("of", "")
 
+    def open_group(self, group: dict[str, Any]) -> None:
+        """Want to be let into a concurrency group."""
+        self._group = dict(group)
+
+    def waits_for_group(self, key: str) -> bool:
+        """Whether this is the group that it wants to be let into, and is not in yet."""
+        group = self._group
+        return group is not None and group["key"] == key and not group.get("entered")
+
+    def enter_group(self) -> None:
+        """It was let in."""
+        assert self._group is not None, "it waited for one"
+        self._group["entered"] = True
+
     def child_finished(self, report: Report) -> None:
         """The end of a child; one that comes again is nobody's."""
         call = self._calls.get(report["key"])
@@ -310,12 +325,26 @@ class Books:
         """Whether there is anything to undo, or may be when a cancelled job has reported."""
         return bool(self._owed) or any(job.late is not None for job in self._jobs.values())
 
+    def lingers(self) -> bool:
+        """Whether a job is still at work though its Run, which is in a group, is done.
+
+        The next of the group must not begin beside it.
+        """
+        return self._group is not None and any(job.cancelling for job in self._jobs.values())
+
+    def forgive(self) -> None:
+        """Nothing will be undone: the plan has succeeded."""
+        self._owed.clear()
+        self._is_undoing = True
+
     def end(self) -> None:
         """The Run is over: the end of every job and awaited child is wanted, and nothing else."""
         for job in self._jobs.values():
             job.cancelling = True
         for call in self._calls.values():
             call.cancelling = not call.detached
+        if self._group is not None:
+            self._group["leaving"] = True
         self._gates.clear()
         self._pauses.clear()
         self._signals.clear()
@@ -345,6 +374,8 @@ class Books:
                 {"key": key, "cancelling": call.cancelling, "detached": call.detached}
                 for key, call in self._calls.items()
             ]
+        if self._group is not None:
+            wanted["group"] = self._group
         return wanted
 
     def never_awaited(self) -> tuple[str, str, Site] | None:

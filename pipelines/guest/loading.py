@@ -21,6 +21,7 @@ from pipelines.guest.failures import failure_of
 FOLDER = ".staunch/"
 SINGLE = ".staunch.py"
 DECLARED = "__staunch_triggers__"
+CONCURRENCY = "__staunch_concurrency__"
 
 
 class Source(NamedTuple):
@@ -139,6 +140,10 @@ class Modules:
             has = "no" if run is None else "a `run` that is not an"
             raise NotAPipeline(f"{path} has {has} `async def run(event, step)`")
         return run
+
+    def concurrency(self, path: str) -> Any:
+        """The imported pipeline's `staunch.concurrency.Concurrency`, or None."""
+        return getattr(sys.modules[module_name(path)], CONCURRENCY, None)
 
     def triggers(self, path: str) -> list[dict[str, Any]] | None:
         """What the imported pipeline declared."""

@@ -49,3 +49,27 @@ def test_cancelling_the_caller_ends_what_it_called(here: Installed, repo: Regist
     here.staunch("cancel", parent)
     assert here.ended(parent)["state"] == "cancelled"
     assert here.ended(step["child"])["state"] == "cancelled"
+
+
+def test_a_later_push_cancels_the_run_of_the_earlier_one(here: Installed, repo: Registered) -> None:
+    gated = plan(
+        "if event.message == 'first':\n    await step.wait_for_event('never')\nreturn 'done'",
+        top="on.concurrency(lambda event: event.branch, policy='cancel')",
+    )
+    first = here.run(repo.pushed({".staunch/pipeline.py": gated}, "first"))
+    here.waiting(first, "signal never")
+    second = here.run(repo.pushed({"README.md": "again"}, "second"))
+    assert here.ended(first)["state"] == "cancelled"
+    assert here.ended(second)["output"] == "done"
+
+
+def test_a_run_that_queues_says_so(here: Installed, repo: Registered) -> None:
+    gated = plan("await step.wait_for_event('go')", top="on.concurrency('one')")
+    first = here.run(repo.pushed({".staunch/pipeline.py": gated}, "first"))
+    here.waiting(first, "signal go")
+    second = here.run(repo.pushed({"README.md": "again"}, "second"))
+    here.waiting(second, "concurrency group one")
+    here.staunch("signal", first, "go")
+    here.waiting(second, "signal go")
+    here.staunch("signal", second, "go")
+    assert here.ended(second)["state"] == "succeeded"

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ci_host.adapters.memory.history import MemoryHistory
-from ci_host.adapters.memory.world import MemoryBundles, MemoryJobs
+from ci_host.adapters.memory.world import MemoryBundles, MemoryGroups, MemoryJobs
 from pipelines.events import GateAnswered
 from pipelines.ids import JobId, RunId
 from tests.engine.world import Engine, begin, finished
 
 MOVING = {
+    "write",
     "create",
     "append_turn",
     "append_input",
@@ -97,6 +98,7 @@ class CrashingWorld:
         self.history = MemoryHistory()
         self.jobs = MemoryJobs()
         self.bundles = MemoryBundles()
+        self.groups = MemoryGroups()
         self.lives: list[Life] = []
         self.engine: Engine | None = None
         self._reported: set[JobId] = set()
@@ -112,6 +114,7 @@ class CrashingWorld:
             self.bundles,
             self.folder,
             f"life-{len(self.lives)}",
+            groups=life.port(self.groups),
         )
         return life
 
@@ -122,11 +125,13 @@ class CrashingWorld:
         await self.engine.kill()
         self.history.wakes.lose_handed_out()
 
-    async def begin(self, source: str, beside: dict[str, str] | None = None) -> RunId:
-        return await begin(self.history, self.bundles, source, beside=beside)
+    async def begin(
+        self, source: str, beside: dict[str, str] | None = None, name: str = "1"
+    ) -> RunId:
+        return await begin(self.history, self.bundles, source, name, beside)
 
-    async def play_all(self, first: RunId, life: Life) -> bool:
-        """As `play`, until every Run that came of the first one is over too."""
+    async def play_all(self, life: Life) -> bool:
+        """As `play`, until every Run is over."""
         played: set[RunId] = set()
         while left := [run for run in self.history.runs() if run not in played]:
             for run in left:

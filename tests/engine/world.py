@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 
 from ci_host.adapters.memory.history import MemoryHistory
-from ci_host.adapters.memory.world import MemoryBundles, MemoryJobs
+from ci_host.adapters.memory.world import MemoryBundles, MemoryGroups, MemoryJobs
 from ci_host.engine.actors import Actors, EngineLimits
 from ci_host.engine.crash_slots import CrashSlots
 from ci_host.engine.live import Loader, Prepareds
 from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.engine.turns import TurnMaker
-from ci_host.ports import HistoryStore, Jobs, WakeUps
+from ci_host.ports import Groups, HistoryStore, Jobs, WakeUps
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
 from ci_host.tenant.sandbox import Sandbox, WrongImage
@@ -57,6 +57,7 @@ class Engine:
         sandbox: Sandbox | None = None,
         limits: EngineLimits | None = None,
         older: dict[str, Sandbox] | None = None,
+        groups: Groups | None = None,
     ) -> None:
         self.sandbox = sandbox or TenantHost(NativeImage())
         self.slots = CrashSlots(folder / "engine.slots", 2)
@@ -66,7 +67,7 @@ class Engine:
             history,
             wakes,
             Loader(history, Prepareds(bundles, self.threads), sandboxes, self.threads),
-            TurnMaker(history, jobs, self.threads, name),
+            TurnMaker(history, jobs, groups or MemoryGroups(), self.threads, name),
             self.threads,
             self.sandbox,
             self.slots,
@@ -155,6 +156,7 @@ class MemoryWorld:
         self.history = MemoryHistory()
         self.jobs = MemoryJobs()
         self.bundles = MemoryBundles()
+        self.groups = MemoryGroups()
         self.lives = 0
         self.engine: Engine | None = None
 
@@ -167,6 +169,7 @@ class MemoryWorld:
             self.bundles,
             self.folder,
             f"life-{self.lives}",
+            groups=self.groups,
             **how,  # type: ignore[arg-type]
         )
         return self.engine

@@ -9,6 +9,7 @@ from ci_host.ports import StoredHistory
 from pipelines.commands import Command, StepKind, StepState
 from pipelines.events import (
     CancelRequested,
+    JobFinished,
     KillRequested,
     PauseRequested,
     ResumeRequested,
@@ -109,7 +110,7 @@ def _ending(stored: StoredHistory, told: "Told") -> list[str]:
         return []
     if end.state is RunState.CANCELLED:
         by_host = stored.turns[-1].turn.digest == ENDED_BY_HOST
-        asked = told.killed if by_host else told.cancelled
+        asked = told.killed if by_host else (told.cancelled or told.author.policy)
         return [] if asked else ["it was cancelled, and nobody asked for that"]
     if end.state is RunState.SUCCEEDED:
         fits = ends.value is not None and ends.value(end.output)
@@ -174,6 +175,36 @@ def _asks(command: Command) -> bool:
 def leaf(key: str) -> str:
     """The name that the plan's author gave a Step."""
     return key.rpartition("/")[2].partition("#")[0]
+
+
+def judge_groups(histories: list[StoredHistory]) -> list[str]:
+    """No two Runs of a group may have been at work at once."""
+    held = []
+    for stored in histories:
+        inside = [t.sequence for t in stored.turns if (g := t.turn.open.group) and g.entered]
+        if inside:
+            held.append((inside[0], max(inside[-1], *_reported(stored))))
+    held.sort()
+    return [
+        f"turn {later[0]} began while another of its group was at work"
+        for before, later in pairwise(held)
+        if later[0] < before[1]
+    ]
+
+
+def _reported(stored: StoredHistory) -> list[int]:
+    """Where the jobs that the Run waited for at its end have reported."""
+    kinds = {command.kind for kept in stored.turns for command in kept.turn.commands}
+    cancels = {i.input.id for i in stored.inputs if isinstance(i.input, CancelRequested)}
+    # A kill, or a cancel of what is being cancelled or undone, says: do not wait.
+    enough = 0 if StepKind.ROLLBACK in kinds else 1
+    if stored.turns[-1].turn.digest == ENDED_BY_HOST or len(cancels) > enough:
+        return [0]
+    reports: dict[str, int] = {}
+    for given in stored.inputs:
+        if isinstance(given.input, JobFinished):
+            reports.setdefault(given.input.job, given.sequence)
+    return [0, *reports.values()]
 
 
 def _children(stored: StoredHistory, world: "World") -> list[str]:

@@ -77,7 +77,10 @@ class Author:
         top = self._node(depth=self.dice.randrange(1, 4))
         self.ends = top.ends
         self._define("run", top, parameters="event, step")
-        self.source = _source(self._functions) + self._run_timeout()
+        # In a group with others of its kind; whoever is not willing to wait may be cancelled.
+        self.policy = self.dice.choice(["", "", "queue", "queue", "cancel", "replace", "reject"])
+        declared = f"on.concurrency('all', policy={self.policy!r})" if self.policy else ""
+        self.source = _source([declared, *self._functions]) + self._run_timeout()
 
     def _run_timeout(self) -> str:
         """Often none. Whether the plan is done in time depends on the world."""

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from ci_host.access import Token
-from ci_host.adapters.memory.world import MemoryBundles
+from ci_host.adapters.memory.world import MemoryBundles, MemoryGroups
 from ci_host.engine.people import Answer, People, PersonRefused
 from ci_host.engine.reruns import Reruns, Wish
 from ci_host.ports import StoredHistory, Unavailable
@@ -27,7 +27,7 @@ from pipelines.events import GateAnswered, JobFinished, RunStarted
 from pipelines.ids import SHARDS_DEFAULT, JobId, RunId
 from pipelines.job import JobSpec, Outcome
 from tests.engine.world import Engine, begin
-from tests.sim.judge import Verdict, judge, leaf
+from tests.sim.judge import Verdict, judge, judge_groups, leaf
 from tests.sim.loop import VirtualLoop
 from tests.sim.plans import Author, Ends
 from tests.sim.stores import SimFeed, SimHistory, SimJobs
@@ -68,6 +68,7 @@ class World:
         self.history = SimHistory(self.dice, astray, self._begun)
         self.jobs = SimJobs(self.history, self._offered)
         self.bundles = MemoryBundles()
+        self.groups = MemoryGroups()
         self.told: list[Told] = []
         self.worked: dict[JobId, int] = {}
         self.sandbox = TenantHost(NativeImage())
@@ -102,11 +103,20 @@ class World:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         self._raise_broken()
         owed = {wake.run for wake in self.history.wakes.owed.values()}
-        return [
+        verdicts = [
             Verdict(told.run, told.author.source, wrong)
             for told in self.told
             if (wrong := judge(await self.stored(told), told, self, told.run in owed))
         ]
+        return [*verdicts, *await self._verdict_on_groups()]
+
+    async def _verdict_on_groups(self) -> list[Verdict]:
+        first = self.told[0]
+        wrong = judge_groups([await self.stored(told) for told in self.told])
+        _, left = await self.groups.read("git/1", "all")
+        if left.members:
+            wrong.append(f"the group is not empty: {left.members}")
+        return [Verdict(first.run, first.author.source, wrong)] if wrong else []
 
     def _begun(self, run: RunId, started: RunStarted) -> None:
         """A child is born: it is played like its parent."""
@@ -176,6 +186,7 @@ class World:
             folder,
             life.name,
             sandbox=self.sandbox,
+            groups=life.port(self.groups),
         )
 
     # Runner.
@@ -193,7 +204,10 @@ class World:
         if job not in self.jobs.cancelled:
             self.worked[job] = self.worked.get(job, 0) + 1
             outcome = self._outcome(spec)
-            await asyncio.sleep(self.dice.choice([0.0, 0.2, 30.0, 300.0]))
+            left_s = self.dice.choice([0.0, 0.2, 30.0, 300.0])
+            while left_s > 0 and job not in self.jobs.cancelled:
+                await asyncio.sleep(min(left_s, 10.0))
+                left_s -= 10.0
             if job in self.jobs.cancelled:
                 outcome = Outcome.CANCELLED
         code = {Outcome.SUCCEEDED: 0, Outcome.FAILED: 1}.get(outcome)

@@ -1,7 +1,8 @@
-"""MemoryJobs and MemoryBundles: the engine's other ports in memory."""
+"""MemoryJobs, MemoryGroups and MemoryBundles: the engine's other ports in memory."""
 
-from ci_host.ports import Missing
+from ci_host.ports import Conflict, Missing
 from pipelines.bundle import Bundle
+from pipelines.group import Group
 from pipelines.ids import Digest, JobId
 from pipelines.job import JobSpec
 
@@ -22,6 +23,24 @@ class MemoryJobs:
 
     async def cancel(self, job: JobId, reason: str) -> None:
         self.cancelled[job] = reason
+
+
+class MemoryGroups:
+    """See Groups."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, str], tuple[int, Group]] = {}
+        self._revision = 0
+
+    async def read(self, repo: str, key: str) -> tuple[int, Group]:
+        return self._groups.get((repo, key), (0, Group()))
+
+    async def write(self, repo: str, key: str, group: Group, *, after: int) -> None:
+        revision, _ = await self.read(repo, key)
+        if revision != after:
+            raise Conflict(f"group {key} is at {revision}, not {after}")
+        self._revision += 1
+        self._groups[(repo, key)] = (self._revision, group)
 
 
 class MemoryBundles:

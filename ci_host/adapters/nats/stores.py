@@ -7,9 +7,10 @@ import msgspec
 
 from ci_host.access import Token
 from ci_host.adapters.nats import subjects
-from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, Refused
+from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, Refused, expected
 from ci_host.ports import Missing, Unavailable
 from pipelines.bundle import Bundle
+from pipelines.group import Group
 from pipelines.ids import Digest, digest_of
 from pipelines.repo import Connection, Delivery, DeliveryOutcome, Repo
 from pipelines.status import Status
@@ -53,6 +54,23 @@ class NatsBundles:
     async def get_prepared(self, bundle: Digest, image: Digest) -> bytes | None:
         stored = await self._bus.last(subjects.BLOBS, subjects.prepared(bundle, image))
         return None if stored is None else stored.body
+
+
+class NatsGroups:
+    """See Groups. An empty group is a small record that stays."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def read(self, repo: str, key: str) -> tuple[int, Group]:
+        stored = await self._bus.last(subjects.GROUPS, subjects.group(repo, key))
+        if stored is None:
+            return 0, Group()
+        return stored.sequence, msgspec.json.decode(stored.body, type=Group)
+
+    async def write(self, repo: str, key: str, group: Group, *, after: int) -> None:
+        subject = subjects.group(repo, key)
+        await self._bus.publish(subject, msgspec.json.encode(group), expected(after))
 
 
 class NatsCatalog:

@@ -15,6 +15,7 @@ STATUSES = "STATUSES"
 BLOBS = "BLOBS"
 CONFIG = "CONFIG"
 HOST = "HOST"
+GROUPS = "GROUPS"
 
 
 def runs_stream(shard: int) -> str:
@@ -90,6 +91,11 @@ def prepared(bundle: str, image: str) -> str:
 def config(kind: str, name: str) -> str:
     """One setting of the host."""
     return f"config.{kind}.{token(name)}"
+
+
+def group(repo: str, key: str) -> str:
+    """One concurrency group of a Repo."""
+    return f"group.{token(repo)}.{token(key)}"
 
 
 def host(role: str, incarnation: str) -> str:

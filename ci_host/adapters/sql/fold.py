@@ -24,6 +24,8 @@ from pipelines.events import (
     CancelRequested,
     ChildFinished,
     GateAnswered,
+    GroupEntered,
+    GroupRefused,
     Input,
     JobFinished,
     KillRequested,
@@ -80,14 +82,24 @@ def summary_of(value: Input) -> str:
             return f"{value.name} by {value.by}"
         case TimerFired():
             return ""
-        case ChildFinished():
-            return f"{value.key} {value.state}"
         case RetryRequested():
             return f"{value.key} #{value.attempt} wanted now by {value.by}"
+        case ChildFinished() | GroupEntered() | GroupRefused():
+            return _from_other_runs(value)
         case ResumeRequested():
             return f"by {value.by}"
         case CancelRequested() | PauseRequested() | KillRequested():
             return _with_words(f"by {value.by}", value.reason)
+
+
+def _from_other_runs(value: ChildFinished | GroupEntered | GroupRefused) -> str:
+    match value:
+        case ChildFinished():
+            return f"{value.key} {value.state}"
+        case GroupEntered():
+            return value.key
+        case GroupRefused():
+            return value.reason
 
 
 def _with_words(act: str, words: str) -> str:
@@ -286,6 +298,8 @@ def waiting_for(turn: Turn, sleeping: Sequence[str] = ()) -> str:
     parts += [f"call {call.key}" for call in wanted.calls if not call.detached]
     parts += [f"a retry of {pause.key}" for pause in wanted.pauses]
     parts += [f"sleep {key}" for key in sleeping]
+    if wanted.group is not None and not wanted.group.entered:
+        parts.append(f"concurrency group {wanted.group.key}")
     if not parts:
         ends = [f"the end of job {job.key}" for job in wanted.jobs]
         parts = ends or ["nothing" if turn.wake_at is None else "a timer"]

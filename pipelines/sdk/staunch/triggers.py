@@ -7,7 +7,10 @@ nothing can leak from one pipeline to another.
 import sys
 from collections.abc import Sequence
 
+from staunch.concurrency import Key, Policy, declared
+
 DECLARED = "__staunch_triggers__"
+CONCURRENCY = "__staunch_concurrency__"
 
 
 class On:
@@ -34,9 +37,22 @@ class On:
         """Only when somebody starts it (which is always possible)."""
         _declare({"on": "manual"})
 
+    def concurrency(self, key: Key, *, policy: Policy = "queue") -> None:
+        """Of the Runs with the same key in this repository one runs at a time.
+
+        `key` is a text, or a function of the event. `policy` is what a Run does that finds others:
+        `queue` behind them, `cancel` them all, `replace` those that wait, or `reject` itself.
+        """
+        module = sys._getframe(1).f_globals
+        if CONCURRENCY in module:
+            raise ValueError("on.concurrency was called twice; a pipeline has one group")
+        module[CONCURRENCY] = declared(key, policy)
+
     def __getattr__(self, name: str) -> object:
         """An unknown trigger: say which there are."""
-        raise AttributeError(f"there is no on.{name}; there are push, tag, pull_request, manual")
+        raise AttributeError(
+            f"there is no on.{name}; there are push, tag, pull_request, manual, concurrency"
+        )
 
 
 on = On()

@@ -203,9 +203,9 @@ async def _family(folder: Path, ends_at: int | None, *, after: bool) -> int:
     world = CrashingWorld(folder)
     life = world.live(ends_at, after=after)
     run = await world.begin(FAMILY, {"build": BUILD})
-    if not await world.play_all(run, life):
+    if not await world.play_all(life):
         await world.die()
-        assert await world.play_all(run, world.live(None)), f"it hangs after a death at {life.last}"
+        assert await world.play_all(world.live(None)), f"it hangs after a death at {life.last}"
     last = await world.history.last_turn(run)
     assert last is not None
     assert output_of(last.turn) == [[[1, 0, "main"], [2, 0, "main"]], True]

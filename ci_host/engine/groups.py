@@ -1,0 +1,99 @@
+"""Concurrency: letting Runs into their groups, one at a time, and out again.
+
+A group is one record that everybody changes by compare-and-set; there is no process that owns it.
+After every change the record says whom to tell: the holder that it holds, the ousted that they are
+to end. Both may be told twice, and are told again by whoever repairs.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from ci_host.ports import Conflict, Groups, HistoryStore, Unavailable
+from pipelines.commands import OpenGroup
+from pipelines.events import CancelRequested, GroupEntered, GroupRefused, RunStarted
+from pipelines.group import Group
+from pipelines.ids import RunId
+from pipelines.run import FINAL
+
+# So many others changed the group first; the wake-up comes again.
+TRIES_MAX = 50
+
+
+class Concurrency:
+    """Over the groups and the Histories of their members. Every act may be repeated."""
+
+    def __init__(self, groups: Groups, history: HistoryStore) -> None:
+        self._groups = groups
+        self._history = history
+
+    async def enter(self, started: RunStarted, wish: OpenGroup) -> None:
+        """Put the Run into its group; whoever is first there is told to begin."""
+
+        def enter(group: Group) -> Group:
+            refused = _refusal(group, started, wish) is not None
+            return group if refused else group.entered(started.run, wish.policy)
+
+        found = await self._change(started.repo, wish.key, enter)
+        refusal = _refusal(found, started, wish)
+        if refusal is not None:
+            reason = f"concurrency group {wish.key!r}: {refusal}"
+            told = GroupRefused(key=wish.key, reason=reason)
+            await self._history.append_input(RunId(started.run), told)
+        elif await self._is_over(RunId(started.run)):
+            # Another engine was faster, to the very end: what it took out must not be in again.
+            await self.leave(started, wish)
+            return
+        await self._tell(started.repo, wish.key, found)
+
+    async def leave(self, started: RunStarted, wish: OpenGroup) -> None:
+        """Take the Run out; the next one is told to begin."""
+        found = await self._change(started.repo, wish.key, lambda g: g.left(started.run))
+        await self._tell(started.repo, wish.key, found)
+
+    async def _change(self, repo: str, key: str, how: Callable[[Group], Group]) -> Group:
+        for _ in range(TRIES_MAX):
+            revision, found = await self._groups.read(repo, key)
+            wanted = how(found)
+            if wanted == found:
+                return found
+            try:
+                await self._groups.write(repo, key, wanted, after=revision)
+            except Conflict:
+                continue
+            return wanted
+        raise Unavailable(f"concurrency group {key!r} is too busy")
+
+    async def _tell(self, repo: str, key: str, group: Group) -> None:
+        for member in group.members:
+            if member.ousted_by and not await self._is_over(RunId(member.run)):
+                wish = CancelRequested(
+                    id=f"ousted:{member.ousted_by}",
+                    by=f"run {member.ousted_by}",
+                    reason=f"a later run is in concurrency group {key!r}",
+                )
+                await self._history.append_input(RunId(member.run), wish)
+        while group.members:
+            first = group.members[0].run
+            if not await self._is_over(RunId(first)):
+                await self._let_in(key, RunId(first))
+                return
+            # It is over, and whoever ended it died before it could take it out.
+            group = await self._change(repo, key, partial(Group.left, run=first))
+
+    async def _let_in(self, key: str, run: RunId) -> None:
+        last = await self._history.last_turn(run)
+        wish = last.turn.open.group if last is not None else None
+        if wish is not None and not (wish.entered or wish.leaving):
+            await self._history.append_input(run, GroupEntered(key=key))
+
+    async def _is_over(self, run: RunId) -> bool:
+        last = await self._history.last_turn(run)
+        return last is not None and last.turn.state in FINAL
+
+
+def _refusal(group: Group, started: RunStarted, wish: OpenGroup) -> str | None:
+    above = started.parent
+    if above is not None and not above.detached and group.holds(above.run):
+        # It would wait for its caller, which waits for it.
+        return f"run {above.run}, which called this one, is in it"
+    return group.refuses(started.run, wish.policy)
