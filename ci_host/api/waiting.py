@@ -19,7 +19,7 @@ Record = dict[str, Any]
 
 
 def waiting(detail: RunDetail) -> list[Record]:
-    """The records, in the order: pause, jobs, gates, signals, calls, retries, sleeps, timer."""
+    """The records: pause, group, jobs, gates, signals, calls, retries, sleeps, timer, in order."""
     run = detail.run
     if run.finished_at is not None:
         return []
@@ -44,6 +44,10 @@ def _of(detail: RunDetail) -> Iterator[Record]:
         yield _record(
             "pause", "", said, paused.since, None, {"by": paused.by, "reason": paused.reason}
         )
+    group = wanted.group
+    if group is not None and not (group.entered or group.leaving):
+        said = f"its turn in concurrency group {group.key}"
+        yield _record("group", "", said, run.created_at, None, {"group": group.key})
     for job in wanted.jobs:
         yield _job(job, attempts.get((job.key, job.attempt)), steps.get(job.key))
     for gate in wanted.gates:

@@ -12,6 +12,7 @@ from pipelines.commands import (
     Open,
     OpenCall,
     OpenGate,
+    OpenGroup,
     OpenJob,
     OpenPause,
     OpenWait,
@@ -20,6 +21,7 @@ from pipelines.commands import (
     StepState,
 )
 from pipelines.failure import Failure
+from pipelines.group import GroupPolicy
 from pipelines.job import Outcome
 from pipelines.run import RunState
 from pipelines.turn import End, Paused
@@ -53,6 +55,15 @@ async def test_a_run_that_no_engine_has_taken_waits_for_one(world):
     [one] = check(world, story)
     assert (one["kind"], one["words"]) == ("engine", "the engine, which has yet to begin it")
     assert one["since"] is not None
+
+
+async def test_a_run_in_a_queue_waits_for_its_turn(world):
+    story = await Story(world, 1).begin()
+    group = OpenGroup(key="deploy-main", policy=GroupPolicy.QUEUE)
+    await story.turn(wanted=Open(group=group))
+    [one] = check(world, story)
+    assert (one["kind"], one["group"]) == ("group", "deploy-main")
+    assert one["words"] == "its turn in concurrency group deploy-main"
 
 
 async def test_a_gate_says_who_has_answered_how_many_must_and_who_may(world):
