@@ -78,6 +78,15 @@ async def answer_gate(here: Here, who: Person, request: Request, run: str) -> Re
     return RedirectResponse(f"/runs/{found}", 303)
 
 
+@router.post("/runs/{run}/retry")
+async def retry_now(here: Here, who: Person, request: Request, run: str) -> Response:
+    """End the pause before a step's next attempt."""
+    found = await resolve(here, run)
+    form = await read_form(request)
+    await here.people.retry_now(found, form.get("key", ""), who)
+    return RedirectResponse(f"/runs/{found}", 303)
+
+
 @router.post("/runs/{run}/cancel")
 async def cancel(here: Here, who: Person, request: Request, run: str) -> Response:
     """Ask the run to end."""

@@ -299,6 +299,20 @@ except GateRejected as no:
     assert here.verdict(commit).state == "success"
 
 
+def test_the_first_of_several_waits_takes_what_matches_and_leaves_the_rest(here, repo):
+    body = """
+got = step.wait_for_event('answer', event=['yes', 'no'], match={'env': 'eu'})
+which, value = await step.first(got=got, late=step.sleep('late', '1h'))
+return [which, *value, await step.wait_for_event('rest', event='yes')]
+"""
+    run = repo.plan(body)
+    here.waiting(run, "signal yes or no, sleep late")
+    here.staunch("signal", run, "yes", '{"env": "us"}')
+    assert 'signal yes or no with {"env":"eu"}' in said(here.staunch("show", run))
+    here.staunch("signal", run, "no", '{"env": "eu"}')
+    assert here.ended(run)["output"] == ["got", "no", {"env": "eu"}, {"env": "us"}]
+
+
 def test_a_retry_is_had_now_instead_of_after_its_pause(here, repo):
     body = """
 await step.job('flaky', run='test "$STAUNCH_ATTEMPT" = 2', retries=Retry(1, delay='1h'))

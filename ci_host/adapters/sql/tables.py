@@ -6,7 +6,7 @@ Times are seconds since the epoch. Columns ending in `_json` hold JSON of the st
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 4
+VERSION = 5
 
 
 class RunRow(SQLModel, table=True):

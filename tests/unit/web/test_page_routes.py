@@ -4,7 +4,16 @@ import httpx2
 import pytest
 
 from ci_host.web.site import FOR_MACHINES
-from pipelines.commands import GateTerms, InputRule, Result, StepKind, StepState
+from pipelines.commands import (
+    GateTerms,
+    InputRule,
+    Open,
+    OpenJob,
+    OpenPause,
+    Result,
+    StepKind,
+    StepState,
+)
 from pipelines.event import EventKind, PullRequest
 from pipelines.events import (
     CancelRequested,
@@ -241,6 +250,22 @@ async def test_an_approval_on_the_page_opens_the_gate_with_typed_inputs(world):
     assert isinstance(given, GateAnswered)
     assert (given.approved, given.by, given.comment) == (True, "grace", "go")
     assert given.inputs == {"percent": 25, "share": 0.5, "note": "", "sure": False}
+
+
+async def test_a_step_that_waits_for_its_next_attempt_can_be_retried_now_on_the_page(world):
+    story = await Story(world, 1).begin()
+    await story.turn(job("unit"), wanted=Open(jobs=[OpenJob(key="unit", attempt=1)]))
+    lost = Result(kind=StepKind.JOB, key="unit", state=StepState.RETRYING)
+    pause = OpenPause(key="unit", attempt=2, due=NOW + 3600)
+    await story.turn(results=[lost], wanted=Open(pauses=[pause]), wake_at=pause.due)
+    text = (await check(world, f"/runs/{story.run}")).text
+    assert "a retry of unit" in text and "Retry now" in text
+    answer = await check(world, f"/runs/{story.run}/retry", data={"key": "unit"})
+    assert answer.status_code == 303
+    given = await newest_input(world, story)
+    assert (given.key, given.attempt, given.by) == ("unit", 2, "ada")
+    answer = await check(world, f"/runs/{story.run}/retry", data={"key": "unit"})
+    assert answer.status_code == 409 and "is wanted already, by ada" in answer.text
 
 
 async def test_a_rejection_needs_no_inputs(world):
