@@ -3,6 +3,8 @@
 import asyncio
 from collections import OrderedDict
 
+import msgspec
+
 from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.ports import HistoryStore
@@ -28,8 +30,13 @@ class Beginnings:
             found = None if row is None else await self._history.started(RunId(row.id))
             if found is None:
                 return None
-            self._kept[key] = found
+            self._kept[key] = _anew(found)
             if len(self._kept) > BEGINNINGS_KEPT_MAX:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
+
+
+def _anew(started: RunStarted) -> RunStarted:
+    """The code and the commit; what that one Run was given, or took over, is not passed on."""
+    return msgspec.structs.replace(started, rerun=None, recalled=[], inputs=None)
