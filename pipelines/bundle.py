@@ -16,6 +16,9 @@ FILES_MAX = 200
 BUNDLE_BYTES_MAX = 4_194_304
 FOLDER = ".staunch"
 SINGLE = ".staunch.py"
+TEXT_SUFFIXES = frozenset(
+    {".py", ".yaml", ".yml", ".toml", ".json", ".txt", ".md", ".cfg", ".ini", ".sh", ".sql"}
+)
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):

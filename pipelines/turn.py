@@ -113,6 +113,9 @@ def check_replay(recorded: Turn, replayed: TurnOutcome) -> None:
         now = new[index] if index < len(new) else "no further step"
         if was != now:
             raise Divergence(recorded.number, was, now)
+    for was, now in zip(_ends(recorded.results), _ends(replayed.results), strict=False):
+        if was != now:
+            raise Divergence(recorded.number, was, now)
     raise Divergence(recorded.number, _summary(recorded), _summary(replayed))
 
 
@@ -120,6 +123,13 @@ def _labels(commands: list[Command]) -> list[str]:
     return [f"{c.kind} {c.key!r} (attempt {c.attempt}, {c.fingerprint})" for c in commands]
 
 
+def _ends(results: list[Result]) -> list[str]:
+    return [f"{r.kind} {r.key!r} (attempt {r.attempt}) {r.state}" for r in results]
+
+
 def _summary(turn: Turn | TurnOutcome) -> str:
     end = turn.end.state if turn.end else "waiting"
-    return f"{end} with {len(turn.results)} results"
+    why = (
+        f" ({turn.end.error.type}: {turn.end.error.message})" if turn.end and turn.end.error else ""
+    )
+    return f"{end}{why} with {len(turn.results)} results"

@@ -12,6 +12,7 @@ from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
 from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
+from ci_host.ports import Bundles
 from ci_host.settings import Settings
 
 
@@ -28,6 +29,7 @@ class Services:
     model: ReadModel
     people: People
     reruns: Reruns
+    bundles: Bundles
     news: News
     beginnings: Beginnings
     now: Callable[[], float]

@@ -18,7 +18,7 @@ from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.adapters.nats.marks import mark_start
-from ci_host.adapters.nats.stores import NatsCatalog, NatsInbox, NatsStatusOutbox
+from ci_host.adapters.nats.stores import NatsBundles, NatsCatalog, NatsInbox, NatsStatusOutbox
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.app import create_app
 from ci_host.api.beginnings import Beginnings
@@ -64,6 +64,7 @@ async def run_host(process: ProcessSettings) -> None:
         model=model,
         people=People(history, now=time.time, new_id=new_id),
         reruns=Reruns(history, settings.shards),
+        bundles=NatsBundles(bus),
         news=news,
         beginnings=Beginnings(model, history),
         now=time.time,

@@ -15,3 +15,12 @@ TokenOption = Annotated[
     str | None, typer.Option("--token", envvar="STAUNCH_TOKEN", help="Whose key to use.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", envvar="STAUNCH_CACHE_DIR", help="Where the guest image is kept."),
+]
+
+
+def default_cache() -> Path:
+    """Where the guest image is kept: it can be built again at any time."""
+    return Path.home() / ".cache" / "staunch"

@@ -16,7 +16,7 @@ from rich.console import Console
 from ci_host.adapters.nats.server import ServerError, find_binary
 from ci_host.adapters.wasm.image import is_provided
 from ci_host.cli.client import ClientError, default_data
-from ci_host.cli.options import DataOption, JsonOption
+from ci_host.cli.options import CacheOption, DataOption, JsonOption, default_cache
 from ci_host.log_lines import line_logger
 from ci_host.ports import Unavailable
 from ci_host.settings import HTTP_PORT_DEFAULT, Settings
@@ -25,11 +25,6 @@ from pipelines.ids import SHARDS_DEFAULT
 
 console = Console(stderr=True)
 
-CacheOption = Annotated[
-    Path | None,
-    typer.Option("--cache", envvar="STAUNCH_CACHE_DIR", help="Where the guest image is kept."),
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -37,11 +32,6 @@ def register(app: typer.Typer) -> None:
     app.command()(image)
     app.command()(doctor)
     app.command()(rebuild)
-
-
-def default_cache() -> Path:
-    """Where the guest image is kept: it can be built again at any time."""
-    return Path.home() / ".cache" / "staunch"
 
 
 def up(

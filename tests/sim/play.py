@@ -334,7 +334,7 @@ class Story:
 
 def tell_all(seeds: Sequence[int]) -> list[Story]:
     """Play these, one after another; what the engine says meanwhile is not heard."""
-    structlog.configure(processors=[_unheard])
+    structlog.configure(processors=[unheard])
     stories = []
     for seed in seeds:
         with tempfile.TemporaryDirectory(prefix="staunch-sim-") as folder:
@@ -342,7 +342,8 @@ def tell_all(seeds: Sequence[int]) -> list[Story]:
     return stories
 
 
-def _unheard(*_: object) -> Any:
+def unheard(*_: object) -> Any:
+    """A log processor that lets nothing through."""
     raise structlog.DropEvent
 
 

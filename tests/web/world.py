@@ -15,6 +15,7 @@ from sqlmodel import Session
 
 from ci_host.access import Token, digest_of_secret
 from ci_host.adapters.memory.history import MemoryHistory
+from ci_host.adapters.memory.world import MemoryBundles
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Stored
 from ci_host.adapters.sql import fold
@@ -100,6 +101,7 @@ class World:
                 admin=name == "ada",
             )
             self.directory.tokens[token.digest] = token
+        self.bundles = MemoryBundles()
         self.services = Services(
             settings=Settings(data=folder, cache=folder),
             bus=cast(Any, self.bus),
@@ -110,6 +112,7 @@ class World:
             model=self.model,
             people=People(self.history, now=self.clock, new_id=self.new_id),
             reruns=Reruns(cast(Any, self.history), Settings(data=folder, cache=folder).shards),
+            bundles=self.bundles,
             news=self.news,
             beginnings=Beginnings(self.model, self.history),
             now=self.clock,
@@ -178,7 +181,9 @@ class Story:
         self.world.history.now += seconds
         return self
 
-    async def begin(self, *, rerun: Rerun | None = None, **event: Any) -> "Story":
+    async def begin(
+        self, *, rerun: Rerun | None = None, bundle: str = "b" * 64, **event: Any
+    ) -> "Story":
         """A push, or what `event` says."""
         facts = {
             "kind": EventKind.PUSH,
@@ -194,7 +199,7 @@ class Story:
             connection="tea",
             pipeline="pipeline",
             file=".staunch/pipeline.py",
-            bundle="b" * 64,
+            bundle=bundle,
             source=Source(mirror="/srv/mirror", commit=COMMIT),
             event=Event(**{**facts, **event}),
             rerun=rerun,

@@ -17,12 +17,17 @@ from ci_host.adapters.git.errors import (
     NameRefused,
     NoPipeline,
 )
-from pipelines.bundle import BUNDLE_BYTES_MAX, FILE_BYTES_MAX, FILES_MAX, FOLDER, SINGLE, Bundle
+from pipelines.bundle import (
+    BUNDLE_BYTES_MAX,
+    FILE_BYTES_MAX,
+    FILES_MAX,
+    FOLDER,
+    SINGLE,
+    TEXT_SUFFIXES,
+    Bundle,
+)
 from pipelines.refs import is_commit
 
-TEXT_SUFFIXES = frozenset(
-    {".py", ".yaml", ".yml", ".toml", ".json", ".txt", ".md", ".cfg", ".ini", ".sh", ".sql"}
-)
 # A repository's root may be large; a pipeline's folders are not.
 ROOT_BYTES_MAX = 16 * 1024 * 1024
 TREE_BYTES_MAX = 256 * 1024

@@ -4,6 +4,7 @@ import httpx2
 import pytest
 
 from ci_host.web.site import FOR_MACHINES
+from pipelines.bundle import Bundle
 from pipelines.commands import (
     GateTerms,
     InputRule,
@@ -23,6 +24,7 @@ from pipelines.events import (
     Rerun,
     ResumeRequested,
 )
+from pipelines.export import decode_export
 from pipelines.job import Annotation
 from pipelines.note import Note
 from pipelines.run import RunState
@@ -365,6 +367,17 @@ async def test_a_run_that_is_over_is_run_again_as_its_next_attempt(world, data, 
     started = await world.history.started(again)
     assert (started.rerun.of, started.rerun.attempt, started.rerun.by) == (story.run, 2, "ada")
     assert [one.key for one in started.recalled] == kept
+
+
+async def test_a_run_is_exported_through_the_api(world):
+    bundle = Bundle(files={".staunch/pipeline.py": "async def run(event, step): ...\n"})
+    story = await Story(world).begin(bundle=await world.bundles.put(bundle))
+    await story.turn(job("unit"))
+    answer = await check(world, f"/api/v1/runs/{story.run}/export")
+    export = decode_export(answer.content)
+    assert (export.started.run, len(export.turns), export.bundle) == (story.run, 1, bundle)
+    gone = await waiting_run(world, 2)
+    assert (await check(world, f"/api/v1/runs/{gone.run}/export")).status_code == 409
 
 
 async def test_attempts_of_the_same_lead_to_each_other(world):

@@ -1,0 +1,1 @@
+"""Golden histories: exported Runs of each codec version, which every later version must replay."""

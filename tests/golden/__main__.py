@@ -1,0 +1,61 @@
+"""`python -m tests.golden`: make golden histories of today's codec from simulated Runs.
+
+Seeds are played one after another, and a Run is kept if it shows something that none before did.
+Files that are there are kept: what an older version wrote is the very thing to be read.
+"""
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+import structlog
+
+from pipelines.codec import CODEC
+from pipelines.export import Export, ExportedInput, ExportedTurn, decode_export, encode_export
+from pipelines.ids import Digest
+from tests.golden.features import features_of
+from tests.sim.loop import VirtualLoop
+from tests.sim.play import World, unheard
+
+SEEDS = 600
+FOLDER = Path(__file__).parent / f"codec-{CODEC}"
+
+
+async def runs_of(seed: int, folder: Path) -> list[Export]:
+    """Every Run of a seed, as it would be exported."""
+    world, exports = World(seed, folder), []
+    await world.play()
+    for told in world.told:
+        stored = await world.stored(told)
+        inputs = [ExportedInput(one.sequence, one.at, one.input) for one in stored.inputs]
+        turns = [ExportedTurn(one.sequence, one.turn) for one in stored.turns]
+        started = Export(None, inputs).started  # type: ignore[arg-type]
+        bundle = await world.bundles.get(Digest(started.bundle))
+        exports.append(Export(bundle, inputs, turns))
+    return exports
+
+
+def main() -> None:
+    """Add what is missing."""
+    FOLDER.mkdir(exist_ok=True)
+    shown: set[str] = set()
+    for path in FOLDER.glob("*.jsonl"):
+        shown |= features_of(decode_export(path.read_bytes()))
+    structlog.configure(processors=[unheard])
+    for seed in range(SEEDS):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            asyncio.Runner(loop_factory=VirtualLoop) as runner,
+        ):
+            exports = runner.run(runs_of(seed, Path(folder)))
+        for export in exports:
+            if new := features_of(export) - shown:
+                shown |= new
+                path = FOLDER / f"{export.started.run}.jsonl"
+                path.write_bytes(encode_export(export))
+                sys.stdout.write(f"{path.name}: {', '.join(sorted(new))}\n")
+
+
+if __name__ == "__main__":
+    main()
