@@ -14,7 +14,7 @@ from staunch.causes import is_among
 from ci_host.access import Token, may_open
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, StepRow
-from pipelines.commands import GateTerms
+from pipelines.commands import SENSITIVE, GateTerms
 from pipelines.failure import Failure
 from pipelines.ids import StepKey, step_token
 from pipelines.job import Annotation
@@ -119,6 +119,8 @@ def _note(step: StepRow, attempts: Sequence[AttemptRow]) -> str:
     if step.value_json is None:
         return ""
     text = step.value_json
+    if _decoded(text) == SENSITIVE:
+        return SENSITIVE
     return text if len(text) <= VALUE_CHARS_MAX else text[: VALUE_CHARS_MAX - 1] + "…"
 
 
