@@ -22,6 +22,7 @@ from ci_host.adapters.sql import fold
 from ci_host.adapters.sql.read_model import Change, ReadModel
 from ci_host.ports import Unavailable
 from pipelines.codec import Undecodable, decode_input, decode_turn
+from pipelines.export import BadExport, decode_export
 from pipelines.job import Lease
 from pipelines.repo import DeliveryOutcome
 
@@ -59,6 +60,7 @@ class Projector:
                 names = (f"run.{shard}.*.in", f"run.{shard}.*.turn")
                 group.create_task(self._follow(subjects.runs_stream(shard), names, _of_run))
             group.create_task(self._follow(subjects.LEASES, ("lease.>",), _of_lease))
+            group.create_task(self._follow(subjects.IMPORTS, ("import.>",), _of_import))
             group.create_task(self._follow(subjects.HOST, ("host.>",), _of_host))
             group.create_task(self._follow(subjects.INTAKE, ("intake.>",), _of_intake))
             group.create_task(self._follow(subjects.OUTCOMES, ("outcome.>",), _of_outcome))
@@ -108,7 +110,7 @@ async def _pump(consumer: Consumer, queue: "asyncio.Queue[Delivered]") -> None:
 def _run_of(subject: str) -> str:
     """The Run that a message is about, or nothing."""
     match subject.split("."):
-        case ["run", _, run, _] | ["lease", run, *_]:
+        case ["run", _, run, _] | ["lease", run, *_] | ["import", run]:
             return run
         case _:
             return ""
@@ -139,6 +141,14 @@ def _of_lease(got: Delivered) -> Folded:
 def _of_host(got: Delivered) -> Folded:
     start = msgspec.json.decode(got.body, type=fold.ProcessStart)
     return lambda session: fold.fold_process_start(session, start)
+
+
+def _of_import(got: Delivered) -> Folded:
+    try:
+        export = decode_export(got.body)
+    except BadExport as error:
+        raise Undecodable(str(error)) from error
+    return lambda session: fold.fold_import(session, export)
 
 
 def _of_intake(got: Delivered) -> Folded:

@@ -50,6 +50,10 @@ class Client:
         """POST JSON, answered with JSON."""
         return self._call("POST", path, content=_encoded(body))
 
+    def post_bytes(self, path: str, content: bytes) -> Any:  # noqa: ANN401 the API's JSON
+        """POST bytes as they are, answered with JSON."""
+        return self._call("POST", path, content=content)
+
     def put(self, path: str, body: object) -> Any:  # noqa: ANN401 the API's JSON
         """PUT JSON, answered with JSON."""
         return self._call("PUT", path, content=_encoded(body))

@@ -1,4 +1,4 @@
-"""Commands on exported runs: `export` and `replay`."""
+"""Commands on exported runs: `export`, `import` and `replay`."""
 
 import sys
 from collections.abc import Iterator
@@ -25,6 +25,7 @@ NO_IMAGE = 3
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(export)
+    app.command("import")(import_file)
     app.command()(replay)
 
 
@@ -42,6 +43,21 @@ def export(
         return
     to.write_text(content, encoding="utf-8")
     typer.echo(f"{to}: {content.count(chr(10))} lines")
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A file that `staunch export` wrote.")],
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Take in the record of a run of another installation, to look at."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ClientError(f"{file}: {error.strerror}", 2) from error
+    taken = find(server, token, data).post_bytes("/runs/import", content)
+    typer.echo(f"{taken['run']} {taken['state']}")
 
 
 def replay(

@@ -113,6 +113,8 @@ def _heading(run: dict[str, Any]) -> str:
     took = (run["finished_at"] or time.time()) - run["created_at"]
     said = f"\n{escape(run['note']['words'])}" if run["note"] else ""
     above = f"\ncalled by {run['parent']} {escape(run['parent_step'])}" if run["parent"] else ""
+    if run["is_imported"]:
+        above += "\nimported: a record of another installation"
     if run["rerun_of"]:
         above += f"\nattempt {run['attempt']}, after {run['rerun_of']}"
     for other in run["reruns"]:

@@ -1,6 +1,7 @@
 """The operator's verbs on a real installation: pause, resume, kill, rerun, export, replay."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,24 @@ def test_what_failed_is_tried_again_alone_and_its_file_replays(here, repo, tmp_p
         assert "replays as recorded" in said(here.staunch("replay", what))
     file.write_text(file.read_text()[:-10])
     assert "was cut" in said(here.staunch("replay", str(file), code=1))
+
+
+GOLDEN = Path(__file__).parents[1] / "golden/codec-1"
+
+
+def test_the_record_of_another_installation_is_taken_in_once(here, tmp_path):
+    file = min(GOLDEN.glob("*.jsonl"))
+    run = file.stem
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(file.read_bytes()[:-10])
+    assert "was cut" in said(here.staunch("import", str(cut), code=1))
+    assert said(here.staunch("import", str(file))).startswith(run)
+    assert f"has a run {run}" in said(here.staunch("import", str(file), code=1))
+    shown = here.show(run)
+    assert shown["is_imported"] and shown["history"]
+    assert "imported" in said(here.staunch("show", run))
+    copy = tmp_path / "copy.jsonl"
+    here.staunch("export", run, "--to", str(copy))
+    assert copy.read_bytes() == file.read_bytes()
+    assert "replays as recorded" in said(here.staunch("replay", run, "--here"))
+    assert "no run" in said(here.staunch("pause", run, code=4))

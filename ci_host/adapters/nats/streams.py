@@ -57,6 +57,7 @@ def rules(shards: int) -> list[StreamRule]:
         StreamRule(subjects.BLOBS, ("blob.>", "prepared.>")),
         StreamRule(subjects.CONFIG, ("config.>",), per_subject=1),
         StreamRule(subjects.GROUPS, ("group.>",), per_subject=1),
+        StreamRule(subjects.IMPORTS, ("import.>",), compressed=True),
         StreamRule(subjects.HOST, ("host.>",), max_age_s=90 * DAY_S),
     ]
 

@@ -16,6 +16,7 @@ BLOBS = "BLOBS"
 CONFIG = "CONFIG"
 HOST = "HOST"
 GROUPS = "GROUPS"
+IMPORTS = "IMPORTS"
 
 
 def runs_stream(shard: int) -> str:
@@ -26,6 +27,11 @@ def runs_stream(shard: int) -> str:
 def run_subject(run: RunId, kind: str) -> str:
     """`in`, `turn`, `timer`, or `>` for all three."""
     return f"run.{shard_of(run)}.{run}.{kind}"
+
+
+def imported(run: str) -> str:
+    """Where the export of a Run of another installation is kept."""
+    return f"import.{run}"
 
 
 def moved(run: RunId) -> str:

@@ -36,6 +36,7 @@ from pipelines.events import (
     SignalSent,
     TimerFired,
 )
+from pipelines.export import Export
 from pipelines.ids import RunId, StepKey, child_id, job_id
 from pipelines.job import Lease
 from pipelines.repo import Delivery, DeliveryOutcome
@@ -154,6 +155,21 @@ def _fold_job_finished(session: Session, run: str, report: JobFinished) -> None:
     row.annotations_json = msgspec.json.encode(report.annotations).decode()
     row.runner = report.runner or row.runner
     row.log_bytes = report.log_bytes
+    session.add(row)
+
+
+def fold_import(session: Session, export: Export) -> None:
+    """The record of a Run of another installation: shown as it is, and moved by nothing."""
+    run = export.started.run
+    for given in export.inputs:
+        fold_input(session, run, given.sequence, given.at, given.input)
+    for stored in export.turns:
+        fold_turn(session, run, stored.sequence, stored.turn)
+    row = session.get(RunRow, run)
+    assert row is not None, "an export begins with its Run"
+    row.is_imported = True
+    if row.state not in FINAL:
+        row.waiting_for = "nothing: it was imported, and does not go on here"
     session.add(row)
 
 

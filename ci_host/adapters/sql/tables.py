@@ -6,7 +6,7 @@ Times are seconds since the epoch. Columns ending in `_json` hold JSON of the st
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 5
+VERSION = 6
 
 
 class RunRow(SQLModel, table=True):
@@ -46,6 +46,7 @@ class RunRow(SQLModel, table=True):
     attempt: int = 1
     rerun_of: str = ""
     origin: str = Field(default="", index=True)
+    is_imported: bool = False
 
 
 class StepRow(SQLModel, table=True):
