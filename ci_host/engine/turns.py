@@ -14,6 +14,7 @@ from ci_host.engine.groups import Concurrency
 from ci_host.engine.live import Live, timed
 from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.ports import Groups, HistoryStore, Jobs, StoredInput
+from ci_host.tenant.breaches import broken
 from ci_host.tenant.sandbox import TenantFailed, TurnInputs
 from pipelines.codec import encode_turn
 from pipelines.commands import Open, OpenCall, OpenJob, Result, StepKind, StepState
@@ -23,6 +24,7 @@ from pipelines.history import Armed, Effects, repair_of
 from pipelines.ids import RunId, StepKey, job_id
 from pipelines.job import JobSpec
 from pipelines.pause import RESUMING
+from pipelines.plausible import implausible
 from pipelines.run import FINAL, Move, RunState, after
 from pipelines.turn import ENDED_BY_HOST, TURN_BYTES_MAX, End, Paused, Turn, TurnOutcome
 
@@ -62,6 +64,9 @@ class TurnMaker:
             (outcome,) = await self._threads.run(live.run, lambda: tenant.advance([given]))
         except TenantFailed as error:
             return self.failing(live, inputs, error.failure)
+        wrong = implausible(live.view, outcome, [time for one in inputs for time in _times(one)])
+        if wrong is not None:
+            return self.failing(live, inputs, broken(wrong).failure)
         turn = self._turn(live, inputs, outcome)
         size = len(encode_turn(turn))
         if size > TURN_BYTES_MAX:
@@ -228,6 +233,12 @@ def _killed(kill: KillRequested) -> Failure:
         message=f"killed by {kill.by}{why}",
         kind=FailureKind.REFUSED,
     )
+
+
+def _times(stored: StoredInput) -> list[float]:
+    """What an input says of time: a timer counts as due even if the stream's clock went back."""
+    due = [stored.input.due] if isinstance(stored.input, TimerFired) else []
+    return [stored.at, *due]
 
 
 def _is_wake(stored: StoredInput, armed: Armed) -> bool:

@@ -177,13 +177,17 @@ def leaf(key: str) -> str:
     return key.rpartition("/")[2].partition("#")[0]
 
 
-def judge_groups(histories: list[StoredHistory]) -> list[str]:
-    """No two Runs of a group may have been at work at once."""
+def judge_groups(histories: list[StoredHistory], *, is_patient: bool) -> list[str]:
+    """No two Runs of a group may have been at work at once.
+
+    `is_patient` False: the clock was set, so that nobody may have waited for a cancelled job.
+    """
     held = []
     for stored in histories:
         inside = [t.sequence for t in stored.turns if (g := t.turn.open.group) and g.entered]
         if inside:
-            held.append((inside[0], max(inside[-1], *_reported(stored))))
+            reported = _reported(stored) if is_patient else [0]
+            held.append((inside[0], max(inside[-1], *reported)))
     held.sort()
     return [
         f"turn {later[0]} began while another of its group was at work"

@@ -1,6 +1,7 @@
 """`step.job`: work for a Runner, its attempts and its end."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from staunch.results import JobResult
 from staunch.retry import Retry
 from staunch.shell import Run, commands, environment, text
 from staunch.undo import Rollback, Undo
+
+_POOL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 TIMEOUT_S_DEFAULT = 3600.0
 
@@ -51,8 +54,11 @@ def request(
         raise TypeError(f"volumes must be a list of names: volumes=[{volumes!r}]")
     if not isinstance(checkout, bool):
         raise TypeError(f"checkout must be True or False, not {checkout!r}")
-    if not text(pool, "pool"):
-        raise ValueError("pool must be the name of a pool of runners; leave it out for the default")
+    if not _POOL.fullmatch(text(pool, "pool")):
+        raise ValueError(
+            f"pool must be the name of a pool of runners (letters, digits, _ and -, at most 64),"
+            f" not {pool!r}; leave it out for the default"
+        )
     folder = text(cwd, "cwd")
     return {
         "steps": [command.wire(folder) for command in commands(run)],

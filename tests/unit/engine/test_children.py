@@ -264,3 +264,26 @@ async def test_a_run_that_ends_while_another_engine_looks_has_no_further_turn(
         assert [turn.number for turn in await turns_of(world.history, run)] == [1]
     finally:
         await engine.kill()
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        "step._ledger.open = lambda: {'jobs': [{'key': 'x', 'attempt': 1}]}",
+        "step._ledger.open = lambda: {'calls': [{'key': 'x'}]}",
+        "step._ledger.ask('do', 'x', {}, attempt=-1)",
+        "step._ledger.loop.now = 1e300",
+    ],
+)
+async def test_a_plan_that_bends_its_driver_ends_itself_and_nobody_else(
+    tmp_path: Path, bend: str
+) -> None:
+    source = f"async def run(event, step):\n    {bend}\n    await step.wait_for_event('never')\n"
+    async with memory_world(tmp_path) as world:
+        bent = await world.begin(source, "bent")
+        end = (await world.ended(bent)).end
+        assert end is not None and end.error is not None
+        assert end.error.type == "SandboxBroken"
+        honest = await world.begin("async def run(event, step):\n    return 1\n", "honest")
+        assert output_of(await world.ended(honest)) == 1
+        await world.settled()

@@ -1,0 +1,88 @@
+"""Plausible: what a Turn may say before it is committed. Pure.
+
+A plan runs in the same interpreter as the driver that answers for it, so an answer may hold
+anything that decodes. What was committed is carried out: whatever cannot be carried out, or would
+be somebody else's, must be found before. What an honest driver answers always passes.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+from pipelines.commands import Command, OpenGroup, StepKind
+from pipelines.history import HistoryView
+from pipelines.run import FINAL
+from pipelines.turn import TurnOutcome
+
+KEY_CHARS_MAX = 8_192
+GROUP_CHARS_MAX = 256
+POOL = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ATTEMPTS_MAX = 1_000_000
+# No wait that an author can ask for ends later: the year 6000 or so.
+MOMENT_MAX = 130_000_000_000.0
+# How far the times of one Turn may be apart by rounding.
+ROUNDING_S = 1e-3
+
+
+def implausible(view: HistoryView, outcome: TurnOutcome, times: Sequence[float]) -> str | None:
+    """What of an outcome cannot be, in words; None: it may be committed.
+
+    `view` is the Run before it, `times` what its inputs say of time (seconds since the epoch).
+    """
+    return next(_wrong(view, outcome, times), None)
+
+
+def _wrong(view: HistoryView, outcome: TurnOutcome, times: Sequence[float]) -> Iterator[str]:
+    latest = max([view.now, *times])
+    if not math.isfinite(outcome.now) or outcome.now > latest + ROUNDING_S:
+        yield f"it says that it is {outcome.now}"
+    if outcome.end is not None and outcome.end.state not in FINAL:
+        yield f"it ended as {outcome.end.state}"
+    for command in outcome.commands:
+        yield from _wrong_command(command)
+    dues = [outcome.wake_at, *(wait.due for wait in outcome.open.waits)]
+    dues += [gate.terms.due for gate in outcome.open.gates]
+    dues += [pause.due for pause in outcome.open.pauses]
+    yield from (f"it waits until {due}" for due in dues if not _is_moment(due))
+    yield from _wrong_open(view, outcome)
+    yield from _wrong_group(view.open.group, outcome.open.group)
+
+
+def _wrong_command(command: Command) -> Iterator[str]:
+    what = f"{command.kind} {command.key[:80]!r}"
+    if not 0 < len(command.key) <= KEY_CHARS_MAX:
+        yield f"a step's key has {len(command.key)} characters"
+    if not 1 <= command.attempt <= ATTEMPTS_MAX:
+        yield f"{what} has attempt {command.attempt}"
+    if not _is_moment(command.due):
+        yield f"{what} waits until {command.due}"
+    # A job or a call that is recalled from another Run asks for nothing.
+    if command.request is not None and command.kind is not StepKind.JOB:
+        yield f"{what} asks something of a runner"
+    if command.call is not None and command.kind is not StepKind.CALL:
+        yield f"{what} calls a pipeline"
+    if command.request is not None and not POOL.fullmatch(command.request.pool):
+        yield f"{what} is for pool {command.request.pool[:80]!r}, which cannot be"
+
+
+def _wrong_open(view: HistoryView, outcome: TurnOutcome) -> Iterator[str]:
+    jobs = set(view.requests) | {(c.key, c.attempt) for c in outcome.commands if c.request}
+    calls = set(view.calls) | {c.key for c in outcome.commands if c.call}
+    for job in outcome.open.jobs:
+        if (job.key, job.attempt) not in jobs:
+            yield f"it wants attempt {job.attempt} of job {job.key[:80]!r}, which it never began"
+    for call in outcome.open.calls:
+        if call.key not in calls:
+            yield f"it wants call {call.key[:80]!r}, which it never began"
+
+
+def _wrong_group(before: OpenGroup | None, group: OpenGroup | None) -> Iterator[str]:
+    if group is not None and not 0 < len(group.key) <= GROUP_CHARS_MAX:
+        yield f"its concurrency group's name has {len(group.key)} characters"
+    if before is not None and (group is None or group.key != before.key):
+        # It would stay in the one that it was in for ever.
+        yield f"it forgot its concurrency group {before.key!r}"
+
+
+def _is_moment(due: float | None) -> bool:
+    return due is None or 0.0 <= due <= MOMENT_MAX
