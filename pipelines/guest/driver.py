@@ -142,8 +142,9 @@ class Driver:
         self._cancels.add(body["id"])
         if self._main is None:
             self._finish({"state": "cancelled"})
-        else:
+        elif len(self._cancels) > 1 or not (self._rollbacks and self._books.lingers()):
             (self._rollbacks or self._main).cancel()
+        # Else it is over already, and only the next of its group waits: for the job, as it should.
 
     def _time_out(self) -> None:
         """The Run has had its time. Who was cancelled before is on the way out already."""

@@ -211,3 +211,26 @@ async def _two(folder: Path, ends_at: int | None, policy: str, *, after: bool) -
     assert left.members == []
     await world.die()
     return life.count
+
+
+async def test_one_cancel_does_not_let_the_next_in_beside_a_job_that_is_still_ending(
+    tmp_path: Path,
+) -> None:
+    hasty = deploy().replace(
+        "    return (await",
+        "    await step.parallel(step.job('deploy', run='x'), step.do('fail', lambda: 1 / 0))\n"
+        "    return (await",
+    )
+    async with memory_world(tmp_path) as world:
+        run = await world.begin(hasty, "1")
+        await until(lambda: world.jobs.cancelled)
+        waiting = await world.begin(deploy(), "2")
+        await queues(world, waiting)
+        people = People(world.history, now=lambda: 0.0, new_id=lambda: "once")
+        await people.cancel(run, "enough", ADA)
+        await world.settled()
+        last = await world.history.last_turn(run)
+        assert last is not None and last.turn.end is None
+        await world.history.append_input(run, finished(run, "deploy", outcome=Outcome.CANCELLED))
+        assert (await world.ended(run)).state is RunState.FAILED
+        await holds(world, waiting)
