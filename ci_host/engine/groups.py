@@ -5,7 +5,7 @@ After every change the record says whom to tell: the holder that it holds, the o
 to end. Both may be told twice, and are told again by whoever repairs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ci_host.ports import Conflict, Groups, HistoryStore, Unavailable
@@ -29,12 +29,14 @@ class Concurrency:
     async def enter(self, started: RunStarted, wish: OpenGroup) -> None:
         """Put the Run into its group; whoever is first there is told to begin."""
 
+        above = await self._callers(started)
+
         def enter(group: Group) -> Group:
-            refused = _refusal(group, started, wish) is not None
+            refused = _refusal(group, started, wish, above) is not None
             return group if refused else group.entered(started.run, wish.policy)
 
         found = await self._change(started.repo, wish.key, enter)
-        refusal = _refusal(found, started, wish)
+        refusal = _refusal(found, started, wish, above)
         if refusal is not None:
             reason = f"concurrency group {wish.key!r}: {refusal}"
             told = GroupRefused(key=wish.key, reason=reason)
@@ -49,6 +51,17 @@ class Concurrency:
         """Take the Run out; the next one is told to begin."""
         found = await self._change(started.repo, wish.key, lambda g: g.left(started.run))
         await self._tell(started.repo, wish.key, found)
+
+    async def _callers(self, started: RunStarted) -> list[str]:
+        """The Runs that wait for this one, nearest first."""
+        found: list[str] = []
+        while (parent := started.parent) is not None and not parent.detached:
+            found.append(parent.run)
+            above = await self._history.started(RunId(parent.run))
+            if above is None:
+                break
+            started = above
+        return found
 
     async def _change(self, repo: str, key: str, how: Callable[[Group], Group]) -> Group:
         for _ in range(TRIES_MAX):
@@ -91,9 +104,11 @@ class Concurrency:
         return last is not None and last.turn.state in FINAL
 
 
-def _refusal(group: Group, started: RunStarted, wish: OpenGroup) -> str | None:
-    above = started.parent
-    if above is not None and not above.detached and group.holds(above.run):
-        # It would wait for its caller, which waits for it.
-        return f"run {above.run}, which called this one, is in it"
+def _refusal(
+    group: Group, started: RunStarted, wish: OpenGroup, callers: Sequence[str]
+) -> str | None:
+    for above in callers:
+        if group.holds(above):
+            # It would wait for its caller, which waits for it.
+            return f"run {above}, which called this one, is in it"
     return group.refuses(started.run, wish.policy)

@@ -26,6 +26,7 @@ from pipelines.job import JobSpec
 from pipelines.pause import RESUMING
 from pipelines.plausible import implausible
 from pipelines.run import FINAL, Move, RunState, after
+from pipelines.status import shorten
 from pipelines.turn import ENDED_BY_HOST, TURN_BYTES_MAX, End, Paused, Turn, TurnOutcome
 
 MOVE_TO = {
@@ -33,6 +34,9 @@ MOVE_TO = {
     RunState.FAILED: Move.FAILED,
     RunState.CANCELLED: Move.CANCELLED,
 }
+
+BRIEF_CHARS = 200
+REASON_CHARS_MAX = 2_000
 
 log = structlog.get_logger()
 
@@ -64,7 +68,9 @@ class TurnMaker:
             (outcome,) = await self._threads.run(live.run, lambda: tenant.advance([given]))
         except TenantFailed as error:
             return self.failing(live, inputs, error.failure)
-        wrong = implausible(live.view, outcome, [time for one in inputs for time in _times(one)])
+        times = [time for one in inputs for time in _times(one)]
+        above = live.started.parent.depth if live.started.parent is not None else 0
+        wrong = implausible(live.view, outcome, times, depth=above)
         if wrong is not None:
             return self.failing(live, inputs, broken(wrong).failure)
         turn = self._turn(live, inputs, outcome)
@@ -93,9 +99,13 @@ class TurnMaker:
             for call in live.view.open.calls
         ]
         group = live.view.open.group
+        # As often as there are gates, and this Turn must fit: nothing else can end the Run.
+        brief = msgspec.structs.replace(
+            failure, message=shorten(failure.message, BRIEF_CHARS), traceback=""
+        )
         # A gate that nobody can open any more must not stay pending on the commit.
         gates = [
-            Result(kind=StepKind.GATE, key=gate.key, state=StepState.CANCELLED, error=failure)
+            Result(kind=StepKind.GATE, key=gate.key, state=StepState.CANCELLED, error=brief)
             for gate in live.view.open.gates
         ]
         outcome = TurnOutcome(
@@ -227,7 +237,7 @@ def _paused(last: StoredInput) -> Paused:
 
 
 def _killed(kill: KillRequested) -> Failure:
-    why = f": {kill.reason}" if kill.reason else ""
+    why = f": {shorten(kill.reason, REASON_CHARS_MAX)}" if kill.reason else ""
     return Failure(
         type="Killed",
         message=f"killed by {kill.by}{why}",

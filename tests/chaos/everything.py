@@ -124,11 +124,16 @@ class Crowd:
                     return answer
             await asyncio.sleep(0.1)
 
+    async def listed(self) -> list[dict[str, Any]]:
+        """The runs as the API lists them, newest first."""
+        answer = await self._insist("GET", "/runs?limit=200")
+        found: list[dict[str, Any]] = answer.json()["runs"]
+        return found
+
     async def serve_runs(self) -> None:
         """Approve and signal whatever waits for it, until cancelled."""
         while True:
-            answer = await self._insist("GET", "/runs?limit=200")
-            for run in answer.json()["runs"]:
+            for run in await self.listed():
                 await self._serve(run)
             await asyncio.sleep(0.2)
 

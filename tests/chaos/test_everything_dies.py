@@ -125,10 +125,13 @@ async def judge(installation, crowd, forge, effects, calm):
             stored = await history.read(run)
             found = judgement.flaws_of(started, stored, effects)
             flaws += [f"{started.pipeline} {run}: {flaw}" for flaw in found]
-        listed = installation.ask("runs", "--limit", "200")["runs"]
-        shown = {run["id"]: run["state"] for run in listed}
-        if shown != dict.fromkeys(runs, "succeeded"):
-            flaws.append(f"the read model says something else: {shown}")
+
+        async def listed():
+            # The last kill may have been a moment ago: the host is given time to come back.
+            shown = {run["id"]: run["state"] for run in await crowd.listed()}
+            return shown == dict.fromkeys(runs, "succeeded")
+
+        await until("a read model that says the same", listed, 30)
         return flaws
     finally:
         await bus.close()

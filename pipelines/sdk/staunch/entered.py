@@ -15,6 +15,7 @@ Types = Mapping[str, str]
 Rules = Mapping[str, Mapping[str, Any]]
 
 SHOWN_CHARS_MAX = 80
+WITH_PATTERN_CHARS_MAX = 1_000
 
 
 class WrongInput(ValueError):
@@ -55,6 +56,11 @@ def value(name: str, kind: str, rule: Mapping[str, Any] | None, given: Any) -> A
     if length is not None and len(found) > length:
         raise WrongInput(f"input {name!r} may have {length} characters, not {len(found)}")
     pattern = rule.get("pattern") or ""
+    if pattern and len(found) > WITH_PATTERN_CHARS_MAX:
+        # Also where nobody said so: how long a match takes depends on the length.
+        raise WrongInput(
+            f"input {name!r} may have {WITH_PATTERN_CHARS_MAX:,} characters, not {len(found):,}"
+        )
     if pattern and not Pattern(pattern).matches(found):
         raise WrongInput(f"input {name!r} must have the form {pattern}, not {_shown(given)}")
     return found

@@ -161,6 +161,24 @@ async def run(event, step):
         assert output_of(await world.ended(run)) == ["cancelled", True]
 
 
+async def test_so_is_one_that_would_wait_for_the_caller_of_its_caller(tmp_path: Path) -> None:
+    outer = """
+from staunch import RunFailed, on
+
+on.concurrency("prod")
+
+async def run(event, step):
+    try:
+        await step.call("middle", "middle")
+    except RunFailed as error:
+        return "which called this one" in error.message
+"""
+    middle = "async def run(event, step):\n    await step.call('inner', 'inner')\n"
+    async with memory_world(tmp_path) as world:
+        run = await world.begin(outer, beside={"middle": middle, "inner": deploy()})
+        assert output_of(await world.ended(run)) is True
+
+
 @pytest.mark.parametrize(
     ("declared", "says"),
     [

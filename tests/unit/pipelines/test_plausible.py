@@ -13,13 +13,17 @@ from pipelines.commands import (
     OpenJob,
     OpenPause,
     OpenWait,
+    Result,
     StepKind,
+    StepState,
 )
 from pipelines.group import GroupPolicy
 from pipelines.history import HistoryView
 from pipelines.job import JobRequest
 from pipelines.plausible import (
     ATTEMPTS_MAX,
+    CALLS_DEPTH_MAX,
+    CALLS_TURN_MAX,
     GROUP_CHARS_MAX,
     KEY_CHARS_MAX,
     MOMENT_MAX,
@@ -104,6 +108,62 @@ def test_a_command_that_cannot_be_is_found(parts: dict[str, object], says: str) 
     found = told(command(**parts))  # type: ignore[arg-type]
     assert found is not None
     assert says in found
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        ({"kind": StepKind.CALL, "value": None}, "names no run"),
+        ({"kind": StepKind.CALL, "value": {"run": {}}}, "names no run"),
+        ({"kind": StepKind.GATE, "value": None}, "is no answer"),
+        ({"kind": StepKind.GATE, "value": {"by": [1]}}, "is no answer"),
+        ({"kind": StepKind.GATE, "value": {"by": [], "comment": 5}}, "is no answer"),
+        ({"kind": StepKind.DO, "attempt": 2**63}, "has attempt"),
+        ({"kind": StepKind.DO, "key": "x" * (KEY_CHARS_MAX + 1)}, "8193 characters"),
+    ],
+)
+def test_a_result_that_nobody_could_show_is_found(result: dict[str, object], says: str) -> None:
+    parts = {"key": "a", "state": StepState.SUCCEEDED, **result}
+    found = told(results=[Result(**parts)])  # type: ignore[arg-type]
+    assert found is not None
+    assert says in found
+
+
+OVER = End(state=RunState.SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        {"wake_at": NOW},
+        {"open": Open(jobs=[OpenJob(key="unit", attempt=1)])},
+        {"open": Open(calls=[OpenCall(key="b")])},
+        {"open": Open(group=GROUP)},
+        {"open": Open(waits=[OpenWait(key="w", name="w")])},
+        {"open": Open(gates=[OpenGate(key="g", terms=GateTerms())])},
+    ],
+)
+def test_a_run_that_is_over_wants_nothing_more(outcome: dict[str, object]) -> None:
+    found = told(JOB, CALLED, end=OVER, **outcome)  # type: ignore[arg-type]
+    assert found == "it is over, and still wants something"
+
+
+def test_what_ends_with_a_run_may_be_wanted_by_it() -> None:
+    wanted = Open(
+        jobs=[OpenJob(key="unit", attempt=1, cancelling=True)],
+        calls=[OpenCall(key="b", detached=True)],
+        group=OpenGroup(key="prod", policy=GroupPolicy.QUEUE, entered=True, leaving=True),
+    )
+    assert told(JOB, CALLED, end=OVER, open=wanted) is None
+
+
+def test_calls_are_bounded_in_depth_number_and_place() -> None:
+    deep = TurnOutcome(now=NOW, digest="d", commands=[CALLED])
+    assert implausible(HistoryView(), deep, [NOW], depth=CALLS_DEPTH_MAX - 1) is None
+    assert "calls deep" in (implausible(HistoryView(), deep, [NOW], depth=CALLS_DEPTH_MAX) or "")
+    assert "pipelines at once" in (told(*[CALLED] * (CALLS_TURN_MAX + 1)) or "")
+    other = CallRequest(pipeline="deploy", file=".staunch/evil.py")
+    assert "in the file" in (told(command(StepKind.CALL, call=other)) or "")
 
 
 def test_a_run_cannot_slip_out_of_its_group() -> None:
