@@ -21,10 +21,6 @@ from pipelines.turn import Turn
 from tests.sim.loop import Stuck
 from tests.sim.play import Story, tell_all
 
-# A plan that is let go of inside a `finally` that awaits is one that Python complains about. In the
-# sandbox nobody hears it: there the whole instance goes.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 CHUNK = 250
 FOUND_WITHIN = 200
 
