@@ -117,12 +117,18 @@ class HistoryStore(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WakeUp:
-    """Somebody wrote to this Run. No more than a hint: the inputs are read from the History."""
+    """Somebody wrote to this Run. No more than a hint: the inputs are read from the History.
+
+    `first`: the input itself where it is the one that began the Run, as the History has it. Nothing
+    can have come before it, so a first Turn may be made of it without a look; the fence of the
+    append tells whether somebody else has made one.
+    """
 
     run: RunId
     sequence: int
     redelivered: bool
     token: object = None
+    first: StoredInput | None = None
 
 
 class WakeUps(Protocol):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from ci_host.engine.crash_slots import CRASHES_MAX, CrashSlots
-from ci_host.engine.live import Live, Loader
+from ci_host.engine.live import Live, Loader, beginning
 from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.engine.turns import TurnMaker
 from ci_host.ports import (
@@ -152,19 +152,21 @@ class Actors:
 
     async def _work(self, run: RunId, wakes: list[WakeUp]) -> None:
         """Consume what there is for a Run, and settle the wake-ups. Conflicts start it over."""
+        live = _born(wakes)
         while True:
             try:
-                live = await self._consume(run, wakes)
+                live = await self._consume(run, wakes, live)
                 break
             except Conflict as conflict:
                 log.info("turn_lost_the_race", run=run, reason=str(conflict))
                 self._drop(run)
+                live = None
         for wake in wakes:
             await self._wakes.done(wake)
         if live is not None:
             self._keep_warm(live)
 
-    async def _consume(self, run: RunId, wakes: list[WakeUp]) -> Live | None:
+    async def _consume(self, run: RunId, wakes: list[WakeUp], born: Live | None) -> Live | None:
         if any(wake.redelivered for wake in wakes):
             # Whoever had it first may have died after it touched the Run's timer: what is known
             # of that here is not to be relied on.
@@ -173,6 +175,8 @@ class Actors:
         if live is not None:
             return await self._advance(live, wakes)
         async with self._admission:
+            if born is not None:
+                return await self._advance(born, wakes)
             last = await self._history.last_turn(run)
             if last is None or last.turn.state not in FINAL:
                 live = await self._loader.view(run)
@@ -301,6 +305,16 @@ class Actors:
         for live in self._warm.values():
             _close(live)
         self._warm.clear()
+
+
+def _born(wakes: list[WakeUp]) -> Live | None:
+    """A Run that has just begun, if that is all there is to know of it.
+
+    If somebody else was there before, its first Turn will be refused, and it is looked at anew.
+    """
+    if len(wakes) != 1 or wakes[0].redelivered or (first := wakes[0].first) is None:
+        return None
+    return beginning(wakes[0].run, first)
 
 
 def _taken(live: Live, inputs: list[StoredInput]) -> int:

@@ -43,6 +43,13 @@ class Live:
     used_at: float = 0.0
 
 
+def beginning(run: RunId, first: StoredInput) -> Live:
+    """A Run with nothing in its History but what began it."""
+    assert isinstance(first.input, RunStarted)
+    stored = StoredHistory([first], [], None)
+    return Live(run, first.input, HistoryView(), Armed(None), fresh=[first], stored=stored)
+
+
 class Prepareds:
     """Prepared Bundles by content, kept in memory for the next Run and in the store for ever."""
 

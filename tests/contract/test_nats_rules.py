@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ci_host.adapters.nats import subjects
-from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, connect, expected
+from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, clock_of, connect, expected, stored_at
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.adapters.nats.server import EmbeddedServer
 from ci_host.adapters.nats.wakeups import NatsWakeUps
@@ -138,6 +141,32 @@ async def test_f6_a_consumer_of_inputs_is_no_brake_and_never_gives_up(
         assert info.config.max_ack_pending >= 5_000
     finally:
         await wakes.stop()
+
+
+async def test_what_began_a_run_comes_with_its_wake_up_as_the_history_has_it(
+    served: tuple[EmbeddedServer, Bus],
+) -> None:
+    _, bus = served
+    history = NatsHistory(bus, "life-1")
+    wakes = NatsWakeUps(bus, list(range(SHARDS)), exclusive=True)
+    await wakes.start()
+    try:
+        await history.create(RUN, first())
+        begun = await take(wakes)
+        await history.append_input(RUN, SignalSent(id="a", name="go"))
+        later = await take(wakes)
+    finally:
+        await wakes.stop()
+    assert begun.first == (await history.read(RUN)).inputs[0]
+    assert later.first is None
+
+
+@given(st.integers(min_value=0, max_value=2**62))
+def test_a_consumer_tells_the_same_time_as_the_stream_to_the_last_bit(nanoseconds: int) -> None:
+    seconds, fraction = divmod(nanoseconds, 10**9)
+    shown = datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds % 10**10)
+    text = f"{shown:%Y-%m-%dT%H:%M:%S}.{fraction:09}".rstrip("0").rstrip(".") + "Z"
+    assert clock_of((seconds % 10**10) * 10**9 + fraction) == stored_at(text)
 
 
 async def test_a_request_ends_when_its_connection_does_and_not_at_its_timeout(

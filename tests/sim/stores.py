@@ -6,11 +6,12 @@ nothing more: hints come twice, late, to the wrong engine or not at first.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from random import Random
 
-from ci_host.adapters.memory.history import MemoryHistory, MemoryWakeUps
+from ci_host.adapters.memory.history import MemoryHistory, MemoryWakeUps, wake_of
 from ci_host.adapters.memory.world import MemoryJobs
-from ci_host.ports import WakeUp
+from ci_host.ports import StoredInput, WakeUp
 from pipelines.commands import StepKind
 from pipelines.events import Input, RunStarted
 from pipelines.ids import JobId, RunId, StepKey, job_id
@@ -43,8 +44,9 @@ class SimWakeUps(MemoryWakeUps):
             for sequence in self.owed:
                 self._again(sequence, 0.0)
 
-    def tell(self, run: RunId, sequence: int) -> None:
-        self.owed[sequence] = WakeUp(run, sequence, redelivered=False, token=sequence)
+    def tell(self, run: RunId, stored: StoredInput) -> None:
+        sequence = stored.sequence
+        self.owed[sequence] = wake_of(run, stored)
         self._again(sequence, self._late(), redelivered=False)
         if self._dice.random() < self._astray:
             self._hand_out(sequence, redelivered=True)
@@ -69,9 +71,8 @@ class SimWakeUps(MemoryWakeUps):
 
     def _hand_out(self, sequence: int, redelivered: bool) -> None:
         if self._feeds:
-            wake = self.owed[sequence]
-            feed = self._dice.choice(self._feeds)
-            feed.queue.put_nowait(WakeUp(wake.run, wake.sequence, redelivered, wake.token))
+            wake = replace(self.owed[sequence], redelivered=redelivered)
+            self._dice.choice(self._feeds).queue.put_nowait(wake)
 
     async def later(self, wake: WakeUp, delay_s: float) -> None:
         if wake.sequence in self.owed:

@@ -51,7 +51,7 @@ class MemoryHistory:
         sequence = self._next()
         stored = StoredInput(sequence, self.now, decode_input(encode_input(value)))
         record.inputs.append(stored)
-        self.wakes.tell(run, sequence)
+        self.wakes.tell(run, stored)
         return sequence
 
     async def append_turn(self, run: RunId, turn: Turn, *, after: int) -> int:
@@ -108,6 +108,12 @@ class MemoryHistory:
         self.now = max(self.now, now)
 
 
+def wake_of(run: RunId, stored: StoredInput) -> WakeUp:
+    """The first hint of an input."""
+    first = stored if isinstance(stored.input, RunStarted) else None
+    return WakeUp(run, stored.sequence, redelivered=False, token=stored.sequence, first=first)
+
+
 class MemoryWakeUps:
     """See WakeUps. `lose_handed_out` is what a crash of the engine does: all owed comes again."""
 
@@ -115,10 +121,10 @@ class MemoryWakeUps:
         self._queue: asyncio.Queue[WakeUp] = asyncio.Queue()
         self.owed: dict[int, WakeUp] = {}
 
-    def tell(self, run: RunId, sequence: int) -> None:
+    def tell(self, run: RunId, stored: StoredInput) -> None:
         """A new input is stored."""
-        wake = WakeUp(run, sequence, redelivered=False, token=sequence)
-        self.owed[sequence] = wake
+        wake = wake_of(run, stored)
+        self.owed[stored.sequence] = wake
         self._queue.put_nowait(wake)
 
     def lose_handed_out(self) -> None:

@@ -67,6 +67,12 @@ def stored_at(text: str) -> float:
     return seconds + (float(f"0.{fraction}") if fraction else 0.0)
 
 
+def clock_of(nanoseconds: int) -> float:
+    """The server's time as a consumer tells it: to the last bit what `stored_at` makes of it."""
+    whole, fraction = divmod(nanoseconds, 1_000_000_000)
+    return whole + float(f"0.{fraction:09}")
+
+
 def expected(sequence: int) -> dict[str, str]:
     """The header that makes a publish conditional on the subject's newest sequence."""
     return {EXPECTED: str(sequence)}

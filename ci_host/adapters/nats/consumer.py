@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
-from ci_host.adapters.nats.bus import Bus
+from ci_host.adapters.nats.bus import Bus, clock_of
 from ci_host.ports import Unavailable
 from pipelines.codec import Undecodable
 
@@ -73,7 +73,7 @@ def delivered_of(message: Msg) -> Delivered:
         body=message.data,
         sequence=int(parts[first + 1]),
         times=int(parts[first]),
-        at=int(parts[first + 3]) / 1e9,
+        at=clock_of(int(parts[first + 3])),
         reply=message.reply,
     )
 

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, Delivered
-from ci_host.ports import WakeUp
+from ci_host.ports import StoredInput, WakeUp
+from pipelines.codec import Undecodable, decode_input
+from pipelines.events import RunStarted
 
 CONSUMER = "engine"
 
@@ -45,7 +47,8 @@ class NatsWakeUps:
     async def _pull(self, consumer: Consumer) -> None:
         async for got in consumer:
             run = subjects.run_of(got.subject)
-            self._queue.put_nowait(WakeUp(run, got.sequence, got.times > 1, (consumer, got)))
+            wake = WakeUp(run, got.sequence, got.times > 1, (consumer, got), _first(got))
+            self._queue.put_nowait(wake)
 
     async def __aiter__(self) -> AsyncIterator[WakeUp]:
         while True:
@@ -62,6 +65,15 @@ class NatsWakeUps:
     async def extend(self, wake: WakeUp) -> None:
         consumer, got = _token(wake)
         await consumer.extend(got)
+
+
+def _first(got: Delivered) -> StoredInput | None:
+    try:
+        given = decode_input(got.body)
+    except Undecodable:
+        # Whoever reads the History says so, and for which Run.
+        return None
+    return StoredInput(got.sequence, got.at, given) if isinstance(given, RunStarted) else None
 
 
 def _token(wake: WakeUp) -> tuple[Consumer, Delivered]:

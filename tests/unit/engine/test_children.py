@@ -194,7 +194,7 @@ async def test_a_death_at_any_operation_changes_nothing_in_a_family(
     tmp_path: Path, after: bool
 ) -> None:
     operations = await _family(tmp_path, None, after=after)
-    assert operations > 35
+    assert operations > 30
     for at in range(1, operations + 1):
         await _family(tmp_path, at, after=after)
 

@@ -13,7 +13,7 @@ import pytest
 
 from ci_host.engine.actors import Actors, EngineLimits
 from ci_host.engine.crash_slots import CRASHES_MAX, CrashSlots
-from ci_host.ports import Conflict, StoredInput, WakeUp
+from ci_host.ports import Conflict, StoredHistory, StoredInput, WakeUp
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
 from ci_host.tenant.sandbox import Tenant
@@ -128,6 +128,38 @@ class TestF2InputsAreReadFromTheHistory:
             stored = await world.history.read(run)
             consumed = [s for kept in stored.turns for s in kept.turn.consumed]
             assert len(consumed) < len(stored.inputs), "the naive form must be found out"
+
+
+class TestTheFirstTurnNeedsNoLook:
+    """Nothing can come before what began a Run: its wake-up brings it."""
+
+    async def test_the_run_is_not_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with memory_world(tmp_path) as world:
+            read, seen = world.history.read, list[RunId]()
+
+            async def reading(run: RunId) -> StoredHistory:
+                seen.append(run)
+                return await read(run)
+
+            monkeypatch.setattr(world.history, "read", reading)
+            await waiting(world, await world.begin(TWO_SIGNALS))
+            assert seen == []
+
+    async def test_a_turn_that_another_engine_made_meanwhile_is_found(self, tmp_path: Path) -> None:
+        async with memory_world(tmp_path) as world:
+            run = await world.begin(TWO_SIGNALS)
+            await waiting(world, run)
+            assert world.engine is not None
+            await world.engine.kill()
+            world.start()
+            world.history.wakes.tell(run, (await world.history.read(run)).inputs[0])
+            await waiting(world, run)
+            assert len(await turns_of(world.history, run)) == 1
+            for payload in (1, 2):
+                await world.history.append_input(run, go(payload))
+            assert output_of(await world.ended(run)) == [1, 2]
 
 
 class TestF3AConflictIsALookNotAnError:
