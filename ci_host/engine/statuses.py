@@ -144,6 +144,9 @@ class StatusReporter:
         except Unavailable as error:
             log.warning("status_not_kept", run=news.run, reason=str(error))
             return False
+        except Exception:
+            # The edge to what others have stored: it would end the host, and again at every start.
+            log.exception("turn_not_reported", run=news.run, turn=news.turn.number)
         return True
 
     async def _report(self, news: TurnNews) -> None:

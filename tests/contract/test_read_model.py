@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, SQLModel, select
 
 from ci_host.adapters.memory.world import MemoryBundles, MemoryJobs
@@ -105,6 +107,27 @@ async def test_a_read_model_folded_anew_is_the_same(tmp_path: Path) -> None:
                 model.close()
 
 
+def test_a_message_that_cannot_be_folded_is_left_out_and_stops_nobody(tmp_path: Path) -> None:
+    model = ReadModel(f"sqlite:///{tmp_path / 'a'}")
+
+    def told(number: int) -> Change:
+        row = tables.InputRow(run="r", sequence=number, at=1.0, type="x", summary="")
+        return Change(number, lambda session: session.add(row))
+
+    def wrong(session: Session) -> None:
+        session.add(tables.InputRow(run="r", sequence=2, at=2**80, type="x", summary="\ud800"))
+
+    def broken(_session: Session) -> None:
+        raise KeyError("no such step")
+
+    changes = [told(1), Change(2, wrong), told(3), Change(4, broken), told(5), Change(6, broken)]
+    assert model.apply("RUNS_0", changes) == 6
+    assert model.cursor("RUNS_0") == 6
+    with Session(model.engine) as session:
+        assert [row.sequence for row in session.exec(select(tables.InputRow))] == [1, 3, 5]
+    model.close()
+
+
 async def test_a_projector_that_is_killed_goes_on_where_its_database_is(tmp_path: Path) -> None:
     with nats_server(tmp_path) as server:
         async with bus_of(server) as bus:
@@ -131,13 +154,12 @@ def test_a_message_that_comes_twice_is_folded_once(tmp_path: Path) -> None:
     model.close()
 
 
-def test_a_failed_fold_moves_no_cursor(tmp_path: Path) -> None:
+def test_a_fold_that_the_database_fails_moves_no_cursor(tmp_path: Path) -> None:
     model = ReadModel(f"sqlite:///{tmp_path / 'a'}")
-
-    def fail(_session: Session) -> None:
-        raise ValueError("no")
-
-    with pytest.raises(ValueError, match="no"):
-        model.apply("S", [Change(1, lambda _session: None), Change(2, fail)])
+    with model.engine.begin() as connection:
+        connection.execute(text("DROP TABLE inputs"))
+    row = tables.InputRow(run="r", sequence=2, at=1.0, type="x", summary="")
+    with pytest.raises(OperationalError):
+        model.apply("S", [Change(1, lambda _session: None), Change(2, lambda s: s.add(row))])
     assert model.cursor("S") == 0
     model.close()

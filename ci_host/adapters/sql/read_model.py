@@ -7,10 +7,17 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session, SQLModel, create_engine
 
 from ci_host.adapters.sql.tables import VERSION, CursorRow
+
+# The database's own trouble: no space, no connection, a lock that is not given. It passes.
+PASSING = (OperationalError, InterfaceError)
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +44,33 @@ class ReadModel:
                 connection.execute(text(f"PRAGMA user_version = {VERSION}"))
 
     def apply(self, stream: str, changes: Sequence[Change]) -> int:
-        """Fold the changes that are new, in order; answers how far the stream is folded now."""
+        """Fold the changes that are new, in order; answers how far the stream is folded now.
+
+        One that cannot be folded is told in the log and left out: it would stop all that follow it.
+        Raises SQLAlchemyError when the database is in trouble; then nothing was folded.
+        """
         # Streams are folded side by side and meet in the same rows: one writer at a time.
-        with self._writing, Session(self.engine) as session:
+        with self._writing:
+            try:
+                return self._fold(stream, changes)
+            except PASSING:
+                raise
+            except Exception as error:  # noqa: BLE001 - the edge to what others have stored
+                log.warning("folding_one_by_one", stream=stream, reason=repr(error))
+                return max([self._fold_or_leave_out(stream, change) for change in changes])
+
+    def _fold_or_leave_out(self, stream: str, change: Change) -> int:
+        try:
+            return self._fold(stream, [change])
+        except PASSING:
+            raise
+        except Exception:
+            log.exception("left_out_of_the_read_model", stream=stream, sequence=change.sequence)
+            return self._fold(stream, [Change(change.sequence, lambda _session: None)])
+
+    def _fold(self, stream: str, changes: Sequence[Change]) -> int:
+        """All of them in one transaction, or none."""
+        with Session(self.engine) as session:
             cursor = session.get(CursorRow, stream) or CursorRow(stream=stream)
             for change in changes:
                 if change.sequence > cursor.sequence:
