@@ -4,7 +4,7 @@ import time
 
 from fastapi import FastAPI
 
-from ci_host.api import exports, installation, logs, problems, runs
+from ci_host.api import acts, exports, installation, logs, problems, runs
 from ci_host.api.services import Services
 from webhooks.routes import webhook_routes
 
@@ -28,6 +28,7 @@ def create_app(services: Services) -> FastAPI:
         webhook_routes(connections=services.directory, inbox=services.inbox, now=time.time)
     )
     app.include_router(runs.router)
+    app.include_router(acts.router)
     app.include_router(exports.router)
     app.include_router(logs.router)
     app.include_router(installation.router)

@@ -1,4 +1,4 @@
-"""Routes of Runs: list, show, wait, start, answer gates, signal, cancel, pause, resume, kill."""
+"""Routes of Runs: list, show, wait, start, answer gates, signal, retry, rerun; not acts.py's."""
 
 import asyncio
 from typing import Annotated, Any
@@ -39,12 +39,6 @@ class SignalBody(BaseModel):
     name: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
     payload: Any = None
     id: str = Field(default="", max_length=NAME_CHARS_MAX)
-
-
-class ReasonBody(BaseModel):
-    """Why; shown on the run's page."""
-
-    reason: str = ""
 
 
 class RerunBody(BaseModel):
@@ -198,38 +192,6 @@ async def retry_step(here: Here, who: Person, run: str, key: str) -> dict[str, A
     found = await resolve(here, run)
     attempt = await here.people.retry_now(found, key, who)
     return {"run": found, "step": key, "attempt": attempt}
-
-
-@router.post("/{run}/cancel", status_code=202, summary="Cancel a run")
-async def cancel_run(here: Here, who: Person, run: str, body: ReasonBody) -> dict[str, Any]:
-    """The plan's cleanup code still runs; then the run is `cancelled`."""
-    found = await resolve(here, run)
-    await here.people.cancel(found, body.reason, who)
-    return {"run": found}
-
-
-@router.post("/{run}/pause", status_code=202, summary="Pause a run")
-async def pause_run(here: Here, who: Person, run: str, body: ReasonBody) -> dict[str, Any]:
-    """It takes nothing in until it is resumed; jobs that have begun go on, and nothing is lost."""
-    found = await resolve(here, run)
-    await here.people.pause(found, body.reason, who)
-    return {"run": found}
-
-
-@router.post("/{run}/resume", status_code=202, summary="Let a paused run go on")
-async def resume_run(here: Here, who: Person, run: str) -> dict[str, Any]:
-    """Whatever happened meanwhile is taken in, in the order in which it happened."""
-    found = await resolve(here, run)
-    await here.people.resume(found, who)
-    return {"run": found}
-
-
-@router.post("/{run}/kill", status_code=202, summary="End a run at once")
-async def kill_run(here: Here, who: Person, run: str, body: ReasonBody) -> dict[str, Any]:
-    """Without its cleanup code. Its jobs are cancelled, its gates closed."""
-    found = await resolve(here, run)
-    await here.people.kill(found, body.reason, who)
-    return {"run": found}
 
 
 @router.post("/{run}/rerun", status_code=201, summary="Run it again as its next attempt")

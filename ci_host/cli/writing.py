@@ -1,6 +1,8 @@
 """Commands that act on a run: `start`, `approve`, `signal`, `cancel`, `pause` and their like."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -17,10 +19,8 @@ def register(app: typer.Typer) -> None:
     app.command()(reject)
     app.command()(signal)
     app.command()(retry)
-    app.command()(cancel)
-    app.command()(pause)
-    app.command()(resume)
-    app.command()(kill)
+    for name, act in ACTS.items():
+        app.command(name, help=act.help)(_command(name, act))
     app.command()(rerun)
 
 
@@ -128,51 +128,49 @@ def retry(
     typer.echo(f"attempt {answer['attempt']} of step {step} of run {answer['run']} begins now")
 
 
-def cancel(
-    run: str,
-    reason: str = "",
-    data: DataOption = None,
-    server: ServerOption = None,
-    token: TokenOption = None,
-) -> None:
-    """Cancel a run; its cleanup code still runs."""
-    answer = find(server, token, data).post(f"{run_path(run)}/cancel", {"reason": reason})
-    typer.echo(f"run {answer['run']} is told to end")
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A command that tells a Run something and nothing more."""
+
+    help: str
+    said: str
+    takes_reason: bool = True
 
 
-def pause(
-    run: str,
-    reason: str = "",
-    data: DataOption = None,
-    server: ServerOption = None,
-    token: TokenOption = None,
-) -> None:
-    """Pause a run: it takes nothing in until it is resumed, and loses nothing."""
-    answer = find(server, token, data).post(f"{run_path(run)}/pause", {"reason": reason})
-    typer.echo(f"run {answer['run']} is told to pause")
+ACTS = {
+    "cancel": Act("Cancel a run; its cleanup code still runs.", "is told to end"),
+    "pause": Act(
+        "Pause a run: it takes nothing in until it is resumed, and loses nothing.",
+        "is told to pause",
+    ),
+    "resume": Act("Let a paused run go on.", "goes on", takes_reason=False),
+    "kill": Act(
+        "End a run at once, without its cleanup code; `cancel` is the kind way.",
+        "is told to end at once",
+    ),
+}
 
 
-def resume(
-    run: str,
-    data: DataOption = None,
-    server: ServerOption = None,
-    token: TokenOption = None,
-) -> None:
-    """Let a paused run go on."""
-    answer = find(server, token, data).post(f"{run_path(run)}/resume", {})
-    typer.echo(f"run {answer['run']} goes on")
+def _command(name: str, act: Act) -> Callable[..., None]:
+    def tell(
+        run: str,
+        reason: str = "",
+        data: DataOption = None,
+        server: ServerOption = None,
+        token: TokenOption = None,
+    ) -> None:
+        answer = find(server, token, data).post(f"{run_path(run)}/{name}", {"reason": reason})
+        typer.echo(f"run {answer['run']} {act.said}")
 
+    def tell_plainly(
+        run: str,
+        data: DataOption = None,
+        server: ServerOption = None,
+        token: TokenOption = None,
+    ) -> None:
+        tell(run, "", data, server, token)
 
-def kill(
-    run: str,
-    reason: str = "",
-    data: DataOption = None,
-    server: ServerOption = None,
-    token: TokenOption = None,
-) -> None:
-    """End a run at once, without its cleanup code; `cancel` is the kind way."""
-    answer = find(server, token, data).post(f"{run_path(run)}/kill", {"reason": reason})
-    typer.echo(f"run {answer['run']} is told to end at once")
+    return tell if act.takes_reason else tell_plainly
 
 
 def rerun(

@@ -4,10 +4,13 @@ Each is a plain form that works without JavaScript. They call what the API calls
 site is refused by `api/auth.py`, or here where nobody is logged in yet.
 """
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from ci_host.access import digest_of_secret
+from ci_host.api.acts import ACTS, Act
 from ci_host.api.auth import COOKIE, Here, Person, is_from_here
 from ci_host.api.problems import Problem
 from ci_host.api.runs import resolve
@@ -87,39 +90,18 @@ async def retry_now(here: Here, who: Person, request: Request, run: str) -> Resp
     return RedirectResponse(f"/runs/{found}", 303)
 
 
-@router.post("/runs/{run}/cancel")
-async def cancel(here: Here, who: Person, request: Request, run: str) -> Response:
-    """Ask the run to end."""
-    found = await resolve(here, run)
-    form = await read_form(request)
-    await here.people.cancel(found, form.get("reason", "").strip(), who)
-    return RedirectResponse(f"/runs/{found}", 303)
+def _form(act: Act) -> Callable[..., Awaitable[Response]]:
+    async def tell(here: Here, who: Person, request: Request, run: str) -> Response:
+        found = await resolve(here, run)
+        form = await read_form(request)
+        await act.do(here.people, found, form.get("reason", "").strip(), who)
+        return RedirectResponse(f"/runs/{found}", 303)
+
+    return tell
 
 
-@router.post("/runs/{run}/pause")
-async def pause(here: Here, who: Person, request: Request, run: str) -> Response:
-    """Have the run stand still."""
-    found = await resolve(here, run)
-    form = await read_form(request)
-    await here.people.pause(found, form.get("reason", "").strip(), who)
-    return RedirectResponse(f"/runs/{found}", 303)
-
-
-@router.post("/runs/{run}/resume")
-async def resume(here: Here, who: Person, run: str) -> Response:
-    """Have it go on."""
-    found = await resolve(here, run)
-    await here.people.resume(found, who)
-    return RedirectResponse(f"/runs/{found}", 303)
-
-
-@router.post("/runs/{run}/kill")
-async def kill(here: Here, who: Person, request: Request, run: str) -> Response:
-    """End it at once; offered where a cancel was not enough."""
-    found = await resolve(here, run)
-    form = await read_form(request)
-    await here.people.kill(found, form.get("reason", "").strip(), who)
-    return RedirectResponse(f"/runs/{found}", 303)
+for _name, _act in ACTS.items():
+    router.add_api_route(f"/runs/{{run}}/{_name}", _form(_act), methods=["POST"], name=_name)
 
 
 @router.post("/runs/{run}/again")

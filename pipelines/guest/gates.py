@@ -1,11 +1,20 @@
-"""Which answers open a Gate. Who is in a team the host has checked; names are checked here too."""
+"""Gates: those that are open, and which answers open them.
 
-from typing import Any
+Who is in a team the host has checked; names are checked here too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from staunch.causes import is_among
 from staunch.entered import WrongInput, complete
 
+if TYPE_CHECKING:
+    import asyncio
+
 Terms = dict[str, Any]
+Decision = dict[str, Any]
 
 
 class Tally:
@@ -40,6 +49,49 @@ class Tally:
             "inputs": self.inputs,
             "comment": self.comment,
         }
+
+
+@dataclass(slots=True)
+class _Gate:
+    tally: Tally
+    decision: "asyncio.Future[Decision]"
+
+
+class Gates:
+    """One Run's open gates."""
+
+    def __init__(self, new_future: "Callable[[], asyncio.Future[Decision]]") -> None:
+        self._new_future = new_future
+        self._gates: dict[str, _Gate] = {}
+
+    def open(self, key: str, terms: Terms) -> "asyncio.Future[Decision]":
+        """Want answers."""
+        self._gates[key] = _Gate(Tally(terms), self._new_future())
+        return self._gates[key].decision
+
+    def close(self, key: str) -> None:
+        """No more answers."""
+        self._gates.pop(key, None)
+
+    def answered(self, answer: dict[str, Any]) -> None:
+        """A person's answer."""
+        gate = self._gates.get(answer["key"])
+        if gate is None or gate.decision.done():
+            return
+        decision = gate.tally.add(answer)
+        if decision is not None:
+            gate.decision.set_result(decision)
+
+    def clear(self) -> None:
+        """Nobody waits any more."""
+        self._gates.clear()
+
+    def wanted(self) -> list[dict[str, Any]]:
+        """Every OpenGate in its wire form."""
+        return [
+            {"key": key, "terms": gate.tally.terms, "approved_by": gate.tally.approved_by}
+            for key, gate in self._gates.items()
+        ]
 
 
 def _may_answer(terms: Terms, by: str) -> bool:

@@ -1,9 +1,7 @@
 """Books: one Run's keys, commands, results, and what is open. The Ledger the verbs write in."""
 
 import asyncio
-import inspect
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -13,42 +11,16 @@ from staunch.ledger import Site
 from staunch.loop import PlanLoop
 from staunch.undo import Undo
 
+from pipelines.guest.calls import Calls
 from pipelines.guest.failures import failure_of
-from pipelines.guest.gates import Tally
+from pipelines.guest.gates import Gates
+from pipelines.guest.handed_out import Given, HandedOut
+from pipelines.guest.jobs import Jobs, Report
 from pipelines.guest.limits import COMMANDS_TURN_MAX, STEPS_RUN_MAX
 from pipelines.guest.loading import pipeline_files, pipeline_name
+from pipelines.guest.pauses import Pauses
 from pipelines.guest.signals import Signals
 from pipelines.guest.wire import child_id, fingerprint, plain
-
-Report = dict[str, Any]
-
-
-@dataclass(slots=True)
-class _Job:
-    attempt: int
-    report: "asyncio.Future[Report]"
-    cancelling: bool = False
-    late: Callable[[Report], None] | None = None
-
-
-@dataclass(slots=True)
-class _Call:
-    end: "asyncio.Future[Report]"
-    cancelling: bool = False
-    detached: bool = False
-
-
-@dataclass(slots=True)
-class _Pause:
-    attempt: int
-    due: float
-    over: "asyncio.Future[None]"
-
-
-@dataclass(slots=True)
-class _Gate:
-    tally: Tally
-    decision: "asyncio.Future[Report]"
 
 
 class Books:
@@ -70,17 +42,16 @@ class Books:
         self._counts: dict[str, int] = {}
         self._steps = 0
         self._started: dict[str, Any] = {}
-        self._jobs: dict[str, _Job] = {}
+        self._jobs = Jobs(loop.create_future)
         self._gone: asyncio.Future[None] | None = None
         self._owed: list[Undo] = []
         self._is_undoing = False
-        self._calls: dict[str, _Call] = {}
+        self._calls = Calls(loop.create_future)
         self._group: dict[str, Any] | None = None
-        self._gates: dict[str, _Gate] = {}
-        self._pauses: dict[str, _Pause] = {}
+        self._gates = Gates(loop.create_future)
+        self._pauses = Pauses(loop.create_future)
         self._signals = Signals(loop.create_future)
-        self._given: list[tuple[str, str, Site, Coroutine[Any, Any, Any]]] = []
-        self._prune_at = 256
+        self._handed_out = HandedOut()
 
     @property
     def pipelines(self) -> dict[str, str]:
@@ -114,10 +85,7 @@ class Books:
 
     def given(self, verb: str, key: str, site: Site, step: Coroutine[Any, Any, Any]) -> None:
         """A step was handed out."""
-        self._given.append((verb, key, site, step))
-        if len(self._given) > self._prune_at:
-            self._given = self._unstarted()
-            self._prune_at = 256 + 2 * len(self._given)
+        self._handed_out.add(Given(verb, key, site, step))
 
     def ask(self, kind: str, key: str, options: dict[str, Any], **parts: Any) -> None:
         """Record a command."""
@@ -172,15 +140,11 @@ class Books:
 
     def open_job(self, key: str, attempt: int) -> "asyncio.Future[Report]":
         """Want an Attempt."""
-        assert key not in self._jobs, f"{key} has an attempt that is not over"
-        self._jobs[key] = _Job(attempt, self._loop.create_future())
-        return self._jobs[key].report
+        return self._jobs.open(key, attempt)
 
     def drop_job(self, key: str, late: Callable[[Report], None] | None = None) -> None:
         """Want its end."""
-        if key in self._jobs:
-            self._jobs[key].cancelling = True
-            self._jobs[key].late = late
+        self._jobs.drop(key, late)
 
     async def wait_cancelled_gone(self) -> None:
         """Until nothing that was cancelled is worked on, by a Runner or in a child Run."""
@@ -189,8 +153,7 @@ class Books:
             await self._gone
 
     def _is_cancelling(self) -> bool:
-        jobs = any(job.cancelling for job in self._jobs.values())
-        return jobs or any(call.cancelling for call in self._calls.values())
+        return self._jobs.are_cancelling() or self._calls.are_cancelling()
 
     def owe(self, undo: Undo) -> None:
         """One more to call; what a rollback does is not itself undone."""
@@ -209,31 +172,27 @@ class Books:
 
     def open_call(self, key: str, *, detached: bool = False) -> "asyncio.Future[Report]":
         """Want a child Run."""
-        self._calls[key] = _Call(self._loop.create_future(), detached=detached)
-        return self._calls[key].end
+        return self._calls.open(key, detached=detached)
 
     def drop_call(self, key: str) -> None:
         """Want its end."""
-        if key in self._calls:
-            self._calls[key].cancelling = True
+        self._calls.drop(key)
 
     def open_gate(self, key: str, terms: dict[str, Any]) -> "asyncio.Future[Report]":
         """Want answers."""
-        self._gates[key] = _Gate(Tally(terms), self._loop.create_future())
-        return self._gates[key].decision
+        return self._gates.open(key, terms)
 
     def close_gate(self, key: str) -> None:
         """No more answers."""
-        self._gates.pop(key, None)
+        self._gates.close(key)
 
     def open_pause(self, key: str, attempt: int, due: float) -> "asyncio.Future[None]":
         """Let an attempt wait."""
-        self._pauses[key] = _Pause(attempt, due, self._loop.create_future())
-        return self._pauses[key].over
+        return self._pauses.open(key, attempt, due)
 
     def close_pause(self, key: str) -> None:
         """It waits no more."""
-        self._pauses.pop(key, None)
+        self._pauses.close(key)
 
     def open_wait(
         self, key: str, names: list[str], match: Report | None, due: float | None
@@ -278,25 +237,13 @@ class Books:
 
     def child_finished(self, report: Report) -> None:
         """The end of a child; one that comes again is nobody's."""
-        call = self._calls.get(report["key"])
-        if call is None or call.detached:
-            return
-        del self._calls[report["key"]]
-        if not call.end.done():
-            call.end.set_result(report)
-        self._one_gone()
+        if self._calls.finished(report):
+            self._one_gone()
 
     def job_finished(self, report: Report) -> None:
         """A Runner's report; late and repeated ones are nobody's."""
-        job = self._jobs.get(report["key"])
-        if job is None or job.attempt != report["attempt"]:
-            return
-        del self._jobs[report["key"]]
-        if not job.report.done():
-            job.report.set_result(report)
-        elif job.late is not None:
-            job.late(report)
-        self._one_gone()
+        if self._jobs.finished(report):
+            self._one_gone()
 
     def _one_gone(self) -> None:
         if self._gone is not None and not self._gone.done():
@@ -304,18 +251,11 @@ class Books:
 
     def gate_answered(self, answer: Report) -> None:
         """A person's answer."""
-        gate = self._gates.get(answer["key"])
-        if gate is None or gate.decision.done():
-            return
-        decision = gate.tally.add(answer)
-        if decision is not None:
-            gate.decision.set_result(decision)
+        self._gates.answered(answer)
 
     def retry_requested(self, wish: Report) -> None:
-        """Somebody wants this attempt now; one that has begun meanwhile is not hurried."""
-        pause = self._pauses.get(wish["key"])
-        if pause is not None and pause.attempt == wish["attempt"] and not pause.over.done():
-            pause.over.set_result(None)
+        """Somebody wants this attempt now."""
+        self._pauses.hurried(wish)
 
     def signal_sent(self, signal: Report) -> None:
         """A signal: to the oldest wait that it fits, or kept."""
@@ -323,14 +263,14 @@ class Books:
 
     def owes(self) -> bool:
         """Whether there is anything to undo, or may be when a cancelled job has reported."""
-        return bool(self._owed) or any(job.late is not None for job in self._jobs.values())
+        return bool(self._owed) or self._jobs.may_owe()
 
     def lingers(self) -> bool:
         """Whether a job is still at work though its Run, which is in a group, is done.
 
         The next of the group must not begin beside it.
         """
-        return self._group is not None and any(job.cancelling for job in self._jobs.values())
+        return self._group is not None and self._jobs.are_cancelling()
 
     def forgive(self) -> None:
         """Nothing will be undone: the plan has succeeded."""
@@ -339,10 +279,8 @@ class Books:
 
     def end(self) -> None:
         """The Run is over: the end of every job and awaited child is wanted, and nothing else."""
-        for job in self._jobs.values():
-            job.cancelling = True
-        for call in self._calls.values():
-            call.cancelling = not call.detached
+        self._jobs.end()
+        self._calls.end()
         if self._group is not None:
             self._group["leaving"] = True
         self._gates.clear()
@@ -351,46 +289,20 @@ class Books:
 
     def open(self) -> dict[str, Any]:
         """Everything still wanted."""
-        wanted: dict[str, Any] = {}
-        if self._jobs:
-            wanted["jobs"] = [
-                {"key": key, "attempt": job.attempt, "cancelling": job.cancelling}
-                for key, job in self._jobs.items()
-            ]
-        if self._gates:
-            wanted["gates"] = [
-                {"key": key, "terms": gate.tally.terms, "approved_by": gate.tally.approved_by}
-                for key, gate in self._gates.items()
-            ]
-        if waits := self._signals.wanted():
-            wanted["waits"] = waits
-        if self._pauses:
-            wanted["pauses"] = [
-                {"key": key, "attempt": pause.attempt, "due": pause.due}
-                for key, pause in self._pauses.items()
-            ]
-        if self._calls:
-            wanted["calls"] = [
-                {"key": key, "cancelling": call.cancelling, "detached": call.detached}
-                for key, call in self._calls.items()
-            ]
-        if self._group is not None:
-            wanted["group"] = self._group
-        return wanted
+        wanted: dict[str, Any] = {
+            "jobs": self._jobs.wanted(),
+            "gates": self._gates.wanted(),
+            "waits": self._signals.wanted(),
+            "pauses": self._pauses.wanted(),
+            "calls": self._calls.wanted(),
+            "group": self._group,
+        }
+        return {name: found for name, found in wanted.items() if found}
 
     def never_awaited(self) -> tuple[str, str, Site] | None:
         """The first step that was asked for and never awaited; all such are closed."""
-        left = self._unstarted()
-        for _, _, _, step in left:
-            step.close()
-        self._given = []
-        return left[0][:3] if left else None
-
-    def _unstarted(self) -> list[tuple[str, str, Site, Coroutine[Any, Any, Any]]]:
-        # A coroutine that has ended has no frame: that is quickly seen, and most have.
-        alive = [one for one in self._given if getattr(one[3], "cr_frame", None) is not None]
-        state: Callable[[Coroutine[Any, Any, Any]], str] = inspect.getcoroutinestate
-        return [one for one in alive if state(one[3]) == inspect.CORO_CREATED]
+        found = self._handed_out.never_awaited()
+        return None if found is None else found[:3]
 
     def _breach(self, message: str) -> None:
         breach = LimitBreached(message)
