@@ -102,6 +102,9 @@ class HistoryStore(Protocol):
     async def started(self, run: RunId) -> RunStarted | None:
         """What began the Run; cheap. None where there is no such Run."""
 
+    async def first_turn(self, run: RunId) -> StoredTurn | None:
+        """The oldest Turn, with the Run's pins, without reading the rest; None before it."""
+
     async def last_turn(self, run: RunId) -> StoredTurn | None:
         """The newest Turn; cheap."""
 

@@ -4,10 +4,11 @@ Only `.staunch/` or `.staunch.py` is in it. What a file may be is decided here; 
 git is the host's, compiling it is the guest's (`Prepared`).
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from pipelines.commands import InputRule
 from pipelines.failure import Failure
 from pipelines.ids import Digest, digest_of
 
@@ -40,16 +41,25 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(content, type=Bundle)
 
 
+class InputTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pipeline asks of whoever starts or calls it, as a Gate asks of those who answer."""
+
+    inputs: dict[str, Literal["str", "int", "float", "bool"]] = {}
+    rules: dict[str, InputRule] = {}
+
+
 class PipelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One pipeline that a Bundle offers, or the reason why its file offers none.
 
     `triggers` is what `on.…` declared (see docs/abi.md); None: every event of the default kinds.
+    `asks` None: it said nothing of inputs, and whoever starts it cannot give any.
     """
 
     name: str
     file: str
     triggers: list[dict[str, Any]] | None = None
     error: Failure | None = None
+    asks: InputTerms | None = None
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):

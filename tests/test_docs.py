@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+import msgspec
 import pytest
 import typer
 import typer.main
@@ -15,8 +16,10 @@ from staunch.step import VERBS
 
 from ci_host.adapters.nats.streams import rules
 from ci_host.cli import exports, reading, settings, up, writing
+from ci_host.engine.run_inputs import entered
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
+from pipelines.bundle import Bundle
 from pipelines.commands import GateTerms, OpenGate
 from pipelines.events import GroupEntered, Input
 from pipelines.job import Outcome
@@ -24,7 +27,7 @@ from pipelines.run import RunState
 from pipelines.turn import TurnOutcome
 from runners.settings import Settings as RunnerSettings
 from tests.bench.__main__ import ALONE, INSTALLED
-from tests.tenants import Play, approved, child_finished, finished, rejected, signal
+from tests.tenants import FILE, Play, approved, child_finished, finished, rejected, signal, started
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("pipelines", "webhooks", "runners", "ci_host")
@@ -123,7 +126,7 @@ def played(source: str) -> TurnOutcome:
     named = re.findall(r'step\.(?:call|start)\("\w+", "(\w+)"', source)
     beside = {f".staunch/{name}.py": "async def run(event, step): ..." for name in named}
     play = Play(TenantHost(NativeImage()), source, beside=beside)
-    outcome = play.start()
+    outcome = play.turn(msgspec.structs.replace(started(), inputs=defaults_of(play)), after=0.0)
     asked: dict[str, str] = {}
     for _ in range(TURNS_MAX):
         for command in outcome.commands:
@@ -134,6 +137,12 @@ def played(source: str) -> TurnOutcome:
         what = next_input(outcome, asked)
         outcome = play.wake() if what is None else play.turn(what)
     raise AssertionError("the example does not end")
+
+
+def defaults_of(play: Play) -> dict[str, object] | None:
+    """What the pipeline gets where nobody is asked."""
+    prepared = play.host.prepare(Bundle(files={FILE: play.source}))
+    return entered(prepared.pipelines[0], None)
 
 
 def next_input(outcome: TurnOutcome, asked: dict[str, str]) -> Input | None:

@@ -5,8 +5,8 @@ Adding a forge means one folder with a `Forge`, an entry in `registry.py`, and p
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from pipelines.event import Event
 from pipelines.repo import Connection, ForgeKind
@@ -17,13 +17,15 @@ from pipelines.status import Status
 class ParsedEvent:
     """One event and the repository it happened in: the forge's own id, and its name today.
 
-    `pipeline` names the only one that is asked for; empty: whichever wants the event.
+    `pipeline` names the only one that is asked for; empty: whichever wants the event. `inputs` is
+    what a person gave with a manual start.
     """
 
     external_id: str
     name: str
     event: Event
     pipeline: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 Never comes from outside: the webhook routes know no such event name; the host records it itself.
 """
 
+from typing import Any
+
 import msgspec
 
 from pipelines.event import Event
@@ -14,12 +16,16 @@ MANUAL_EVENT = "staunch.manual"
 
 
 class ManualStart(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be started: the repository as its forge knows it, the event, and the pipeline."""
+    """What is to be started: the repository as its forge knows it, the event, and the pipeline.
+
+    `inputs` as they were given: whether they fit is decided by whoever has the pipeline.
+    """
 
     external_id: str
     name: str
     event: Event
     pipeline: str
+    inputs: dict[str, Any] = {}
 
 
 def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
@@ -29,4 +35,4 @@ def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
     except msgspec.MsgspecError as error:
         raise Malformed(f"a manual start cannot be read: {error}") from error
     event = msgspec.structs.replace(start.event, delivery=delivery.id)
-    return [ParsedEvent(start.external_id, start.name, event, start.pipeline)]
+    return [ParsedEvent(start.external_id, start.name, event, start.pipeline, start.inputs)]

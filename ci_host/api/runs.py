@@ -12,7 +12,7 @@ from ci_host.api import views
 from ci_host.api.auth import Here, Person
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
-from ci_host.api.starting import start_again, start_by_delivery
+from ci_host.api.starting import Start, start
 from ci_host.engine.people import Answer
 from ci_host.engine.reruns import Wish
 from pipelines.ids import RunId, is_run_id, shard_of
@@ -49,13 +49,17 @@ class RerunBody(BaseModel):
 
 
 class StartBody(BaseModel):
-    """A manual start. `key` makes it repeatable: the same key twice is one run."""
+    """A manual start. `key` makes it repeatable: the same key twice is one run.
+
+    `inputs` must be what the pipeline asks for with `on.manual(inputs=…)`.
+    """
 
     repo: str
     ref: str = ""
     commit: str
     pipeline: str = "pipeline"
     key: str = ""
+    inputs: dict[str, Any] = Field(default_factory=dict)
 
 
 async def resolve(here: Services, text: str) -> RunId:
@@ -96,15 +100,8 @@ async def list_runs(
 @router.post("", status_code=201, summary="Start a run by hand")
 async def start_run(here: Here, who: Person, body: StartBody) -> dict[str, Any]:
     """The code is what the repository holds at `commit`; one that ran before starts at once."""
-    again = await start_again(here, who, body.repo, body.commit, body.pipeline, body.key)
-    if again is not None:
-        return {"runs": [again]}
-    outcome = await start_by_delivery(
-        here, who, body.repo, body.ref, body.commit, body.pipeline, body.key
-    )
-    if not outcome.runs:
-        raise Problem(422, "Nothing was started", outcome.reason)
-    return {"runs": outcome.runs}
+    wish = Start(body.repo, body.commit, body.ref, body.pipeline, body.key, body.inputs)
+    return {"runs": await start(here, who, wish)}
 
 
 @router.get("/{run}", summary="One run with its steps, attempts and history")

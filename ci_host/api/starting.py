@@ -5,13 +5,18 @@ the way of a webhook: recorded, fetched, prepared by an engine; this process hol
 """
 
 import asyncio
+from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
+from staunch.entered import WrongInput
 
 from ci_host.access import Token
 from ci_host.adapters.nats import subjects
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
+from ci_host.engine.people import check_sendable
+from ci_host.engine.run_inputs import entered
 from pipelines.event import Event, EventKind
 from pipelines.refs import is_commit
 from pipelines.repo import Delivery, DeliveryOutcome, Repo
@@ -21,41 +26,76 @@ from webhooks.manual import MANUAL_EVENT, ManualStart
 OUTCOME_TIMEOUT_S = 60.0
 
 
-async def start_again(
-    here: Services, who: Token, repo: str, commit: str, pipeline: str, key: str
-) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is to be started: a pipeline at a commit of a repository, with inputs.
+
+    `key`: the same twice is one Run, that of the first.
+    """
+
+    repo: str
+    commit: str
+    ref: str = ""
+    pipeline: str = "pipeline"
+    key: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
+
+
+async def start(here: Services, who: Token, wish: Start) -> list[str]:
+    """The new Run, or the one of the same key. Raises Problem, PersonRefused."""
+    check_sendable("the inputs", wish.inputs)
+    again = await _start_again(here, who, wish)
+    if again is not None:
+        return [again]
+    outcome = await _start_by_delivery(here, who, wish)
+    if not outcome.runs:
+        raise Problem(422, "Nothing was started", outcome.reason)
+    return outcome.runs
+
+
+async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
     """A new Run of code that is kept already, or None where this pipeline never ran there."""
-    found = _repo(here, repo)
-    earlier = await here.beginnings.earlier(found.id, commit, pipeline)
+    found = _repo(here, wish.repo)
+    earlier = await here.beginnings.earlier(found.id, wish.commit, wish.pipeline)
     if earlier is None:
         return None
     event = msgspec.structs.replace(
-        earlier.event, kind=EventKind.MANUAL, sender=who.name, delivery=_delivery_id(here, key)
+        earlier.started.event,
+        kind=EventKind.MANUAL,
+        sender=who.name,
+        delivery=_delivery_id(here, wish.key),
     )
-    run = run_of(found.id, event, pipeline, shards=here.settings.shards)
-    await here.history.create(run, msgspec.structs.replace(earlier, run=run, event=event))
+    run = run_of(found.id, event, wish.pipeline, shards=here.settings.shards)
+    try:
+        inputs = entered(earlier.entry, wish.inputs)
+    except WrongInput as wrong:
+        raise Problem(422, "Nothing was started", str(wrong)) from wrong
+    first = msgspec.structs.replace(earlier.started, run=run, event=event, inputs=inputs)
+    await here.history.create(run, first)
     return run
 
 
-async def start_by_delivery(
-    here: Services, who: Token, repo: str, ref: str, commit: str, pipeline: str, key: str
-) -> DeliveryOutcome:
+async def _start_by_delivery(here: Services, who: Token, wish: Start) -> DeliveryOutcome:
     """Have an engine fetch and start it; answers what became of it. Raises Problem."""
-    found = _repo(here, repo)
-    if not is_commit(commit):
-        raise Problem(422, "No commit", f"{commit!r} is no full commit id (40 hex digits).")
+    found = _repo(here, wish.repo)
+    if not is_commit(wish.commit):
+        raise Problem(422, "No commit", f"{wish.commit!r} is no full commit id (40 hex digits).")
     connection = here.directory.find(found.connection)
     assert connection is not None, "a Repo has its Connection"
-    event = Event(kind=EventKind.MANUAL, ref=ref, commit=commit, sender=who.name)
+    event = Event(kind=EventKind.MANUAL, ref=wish.ref, commit=wish.commit, sender=who.name)
     delivery = Delivery(
         connection=found.connection,
-        id=_delivery_id(here, key),
+        id=_delivery_id(here, wish.key),
         kind=connection.kind,
         event=MANUAL_EVENT,
         received_at=here.now(),
         body=msgspec.json.encode(
             ManualStart(
-                external_id=found.external_id, name=found.name, event=event, pipeline=pipeline
+                external_id=found.external_id,
+                name=found.name,
+                event=event,
+                pipeline=wish.pipeline,
+                inputs=wish.inputs,
             )
         ).decode(),
     )

@@ -11,7 +11,15 @@ from pipelines.note import Note
 from pipelines.repo import Connection, Repo
 
 # Of the newest Turn, and said in better words elsewhere.
-INNER = {"error_json", "output_json", "note_json", "open_json", "paused_json", "wake_at"}
+INNER = {
+    "error_json",
+    "output_json",
+    "note_json",
+    "given_json",
+    "open_json",
+    "paused_json",
+    "wake_at",
+}
 
 
 def run_view(row: RunRow, url: str) -> dict[str, Any]:
@@ -19,6 +27,7 @@ def run_view(row: RunRow, url: str) -> dict[str, Any]:
     view = row.model_dump(exclude=INNER)
     view["error"] = _json(row.error_json)
     view["output"] = _json(row.output_json)
+    view["given"] = _json(row.given_json)
     view["note"] = _note(row.note_json)
     view["url"] = f"{url}/runs/{row.id}"
     return view

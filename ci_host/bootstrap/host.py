@@ -53,7 +53,7 @@ async def run_host(process: ProcessSettings) -> None:
     await first_token(bus, directory, settings.data)
     news = News(bus)
     await news.start()
-    history = NatsHistory(bus, name)
+    history, bundles = NatsHistory(bus, name), NatsBundles(bus)
     services = Services(
         settings=settings,
         bus=bus,
@@ -64,9 +64,9 @@ async def run_host(process: ProcessSettings) -> None:
         model=model,
         people=People(history, now=time.time, new_id=new_id),
         reruns=Reruns(history, settings.shards),
-        bundles=NatsBundles(bus),
+        bundles=bundles,
         news=news,
-        beginnings=Beginnings(model, history),
+        beginnings=Beginnings(model, history, bundles),
         now=time.time,
         new_id=new_id,
     )

@@ -112,6 +112,8 @@ def show(
 def _heading(run: dict[str, Any]) -> str:
     took = (run["finished_at"] or time.time()) - run["created_at"]
     said = f"\n{escape(run['note']['words'])}" if run["note"] else ""
+    for name, value in (run["given"] or {}).items():
+        said += f"\n[dim]--input[/] {escape(f'{name}={json.dumps(value, ensure_ascii=False)}')}"
     above = f"\ncalled by {run['parent']} {escape(run['parent_step'])}" if run["parent"] else ""
     if run["is_imported"]:
         above += "\nimported: a record of another installation"

@@ -30,12 +30,20 @@ def start(
     ref: str = "",
     pipeline: str = "pipeline",
     key: Annotated[str, typer.Option(help="The same key twice is one run.")] = "",
+    input_: Annotated[list[str] | None, typer.Option("--input", help="NAME=VALUE")] = None,
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
 ) -> None:
     """Start a run by hand, with the code of a commit."""
-    body = {"repo": repo, "commit": commit, "ref": ref, "pipeline": pipeline, "key": key}
+    body = {
+        "repo": repo,
+        "commit": commit,
+        "ref": ref,
+        "pipeline": pipeline,
+        "key": key,
+        "inputs": parsed_inputs(input_ or []),
+    }
     for run in find(server, token, data).post("/runs", body)["runs"]:
         typer.echo(run)
 

@@ -79,7 +79,7 @@ class People:
 
     async def answer_gate(self, run: RunId, key: str, who: Token, answer: Answer) -> None:
         """Approve or reject. Raises PersonRefused: unknown, over, answered, not allowed."""
-        _check_sendable("the answer", [answer.inputs, answer.comment])
+        check_sendable("the answer", [answer.inputs, answer.comment])
         for _ in range(TRIES_MAX):
             seen = await self._look(run)
             gate = await self._open_gate(run, key, seen)
@@ -101,7 +101,7 @@ class People:
         self, run: RunId, name: str, payload: object, who: Token, id_: str = ""
     ) -> None:
         """Send a Signal; with an `id_` of the caller's own, sending it twice is sending it once."""
-        _check_sendable("the payload", payload)
+        check_sendable("the payload", payload)
         await self._living(run)
         value = SignalSent(id=id_ or self._new_id(), name=name, payload=payload, by=who.name)
         await self._history.append_input(run, value)
@@ -118,7 +118,7 @@ class People:
 
     async def cancel(self, run: RunId, reason: str, who: Token) -> None:
         """Ask the Run to end; its cleanup code still runs. Asked twice at once is asked once."""
-        _check_sendable("the reason", reason)
+        check_sendable("the reason", reason)
         await self._living(run)
         since = self._now() - CANCELS_APART_S
         for stored in await self._history.inputs_after(run, 0):
@@ -129,7 +129,7 @@ class People:
 
     async def pause(self, run: RunId, reason: str, who: Token) -> None:
         """Have the Run stand still. Raises PersonRefused: over, or paused already."""
-        _check_sendable("the reason", reason)
+        check_sendable("the reason", reason)
         value = PauseRequested(id=self._new_id(), by=who.name, reason=reason)
         await self._hold(run, value)
 
@@ -139,7 +139,7 @@ class People:
 
     async def kill(self, run: RunId, reason: str, who: Token) -> None:
         """End the Run at once; its cleanup code does not run."""
-        _check_sendable("the reason", reason)
+        check_sendable("the reason", reason)
         await self._living(run)
         value = KillRequested(id=self._new_id(), by=who.name, reason=reason)
         await self._history.append_input(run, value)
@@ -287,7 +287,7 @@ def _is_over(run: RunId, state: RunState) -> str:
     return f"run {run} is over: it {how}"
 
 
-def _check_sendable(what: str, value: object) -> None:
+def check_sendable(what: str, value: object) -> None:
     """Whether it can be kept as JSON that everybody reads alike, and is not too long."""
     try:
         size = len(

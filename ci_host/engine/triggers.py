@@ -7,10 +7,13 @@ asked for it. What became of the Delivery is told at the end, whatever it was.
 import asyncio
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import structlog
+from staunch.entered import WrongInput
 
 from ci_host.engine.live import Prepareds
+from ci_host.engine.run_inputs import entered
 from ci_host.ports import (
     Bundles,
     Catalog,
@@ -24,7 +27,7 @@ from ci_host.ports import (
 from ci_host.tenant.sandbox import Sandbox, TenantFailed
 from pipelines import job
 from pipelines.bundle import PipelineEntry
-from pipelines.event import Event
+from pipelines.event import Event, EventKind
 from pipelines.events import RunStarted
 from pipelines.ids import RunId
 from pipelines.repo import Delivery, DeliveryOutcome, Repo
@@ -142,7 +145,8 @@ class Triggers:
             if parsed.pipeline:
                 reason = f"commit {event.commit} has no pipeline {parsed.pipeline!r}"
             raise Unwanted(f"{reason} (there is: {names})")
-        return [await self._create(repo, event, entry, bundle) for entry in chosen]
+        given = parsed.inputs if event.kind is EventKind.MANUAL else None
+        return [await self._create(repo, event, entry, bundle, given) for entry in chosen]
 
     async def _entries(self, repo: Repo, event: Event) -> tuple[list[PipelineEntry], str]:
         try:
@@ -161,7 +165,18 @@ class Triggers:
             raise Unwanted(f"its pipeline files cannot be loaded: {error}") from error
         return prepared.pipelines, digest
 
-    async def _create(self, repo: Repo, event: Event, entry: PipelineEntry, bundle: str) -> RunId:
+    async def _create(
+        self,
+        repo: Repo,
+        event: Event,
+        entry: PipelineEntry,
+        bundle: str,
+        given: dict[str, Any] | None,
+    ) -> RunId:
+        try:
+            inputs = entered(entry, given)
+        except WrongInput as wrong:
+            raise Unwanted(str(wrong)) from wrong
         run = run_of(repo.id, event, entry.name, shards=self._shards)
         mirror = await asyncio.to_thread(self._source.keep, repo, event.commit, run)
         started = RunStarted(
@@ -174,6 +189,7 @@ class Triggers:
             bundle=bundle,
             source=job.Source(mirror=mirror, commit=event.commit),
             event=event,
+            inputs=inputs,
             shards=self._shards,
         )
         new = await self._history.create(run, started)

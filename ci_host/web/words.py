@@ -8,6 +8,7 @@ from ci_host.adapters.sql.tables import RunRow
 from pipelines.note import Note
 
 WAITING = "waiting"
+GIVEN_CHARS_MAX = 160
 
 # What a state is called beside its icon; its colour is never the only sign.
 STATE_WORDS = {
@@ -79,6 +80,18 @@ def note(run: RunRow) -> str:
     if run.note_json is None:
         return ""
     return msgspec.json.decode(run.note_json, type=Note).words()
+
+
+def given(run: RunRow) -> list[str]:
+    """What the Run was started with: `percent = 25`."""
+    found = msgspec.json.decode(run.given_json)
+    inputs = found if isinstance(found, dict) else {}
+    return [f"{name} = {_shown(value)}" for name, value in inputs.items()]
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= GIVEN_CHARS_MAX else text[: GIVEN_CHARS_MAX - 1] + "…"
 
 
 def ref_name(ref: str) -> str:

@@ -30,7 +30,10 @@ Plan = Callable[[Event, Step], Coroutine[Any, Any, Any]]
 
 
 class Driver:
-    """One Run. `plan` is the pipeline's `run`; `on_clock` is told each time before code runs."""
+    """One Run. `plan` is the pipeline's `run`; `on_clock` is told each time before code runs.
+
+    `asks` are the InputTerms of the Bundle's pipelines, by file.
+    """
 
     def __init__(
         self,
@@ -43,6 +46,7 @@ class Driver:
         on_clock: Callable[[float], None],
         timeout: RunTimeout | None = None,
         concurrency: Concurrency | None = None,
+        asks: dict[str, Any] | None = None,
     ) -> None:
         self._plan = plan
         self._concurrency = concurrency
@@ -51,7 +55,7 @@ class Driver:
         self._printed = printed
         self._loop = PlanLoop(on_clock, printed.note)
         self._loop.now = at
-        self._books = Books(seed, self._loop, files, printed.note)
+        self._books = Books(seed, self._loop, files, asks or {}, printed.note)
         self._main: asyncio.Task[Any] | None = None
         self._ending: dict[str, Any] | None = None
         self._rollbacks: asyncio.Task[None] | None = None

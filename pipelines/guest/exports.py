@@ -74,6 +74,7 @@ class Exports:
         self._tell = tell
         self._plan: Any = None
         self._timeout: RunTimeout | None = None
+        self._asks: dict[str, Any] = {}
         self._concurrency: Any = None
         self._driver: Driver | None = None
         self._is_traced = False
@@ -95,13 +96,15 @@ class Exports:
         entries = entries_of(modules, files)
         kept = self._recorder.recorded()
         trace.stop()
-        code = marshal.dumps(({name: tuple(one) for name, one in sources.items()}, kept))
+        asks = {one["file"]: one["asks"] for one in entries if one.get("asks") is not None}
+        code = marshal.dumps(({name: tuple(one) for name, one in sources.items()}, kept, asks))
         return json.dumps({"code": code.decode("latin-1"), "pipelines": entries})
 
     def load(self, argument: str) -> str:
         """Import one pipeline of a prepared Bundle."""
         file, _, code = argument.partition("\n")
-        sources, kept = marshal.loads(code.encode("latin-1"))  # noqa: S302 - only ever in here
+        parts = marshal.loads(code.encode("latin-1"))  # noqa: S302 - only ever in here
+        sources, kept, self._asks = parts
         modules = self.modules = Modules({name: Source(*one) for name, one in sources.items()})
         modules.install()
         self._recorder.play(kept)
@@ -126,6 +129,7 @@ class Exports:
             self.modules.files,
             self._printed,
             concurrency=self._concurrency,
+            asks=self._asks,
             seed=asked["seed"],
             at=asked["at"],
             on_clock=self._on_clock,

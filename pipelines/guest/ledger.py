@@ -27,7 +27,12 @@ class Books:
     """See `staunch.ledger.Ledger` for the verbs' side; below it is the driver's."""
 
     def __init__(
-        self, seed: str, loop: PlanLoop, files: set[str], tell: Callable[[str], None]
+        self,
+        seed: str,
+        loop: PlanLoop,
+        files: set[str],
+        asks: dict[str, Any],
+        tell: Callable[[str], None],
     ) -> None:
         self.seed = seed
         self.commands: list[dict[str, Any]] = []
@@ -36,6 +41,7 @@ class Books:
         self.memo: dict[tuple[str, int], dict[str, Any]] = {}
         self._loop = loop
         self._files = files
+        self._asks = asks
         self._tell = tell
         self._recalled: dict[tuple[str, str], dict[str, Any]] = {}
         self._recalled_from = ""
@@ -57,6 +63,11 @@ class Books:
     def pipelines(self) -> dict[str, str]:
         """The pipelines of this Bundle."""
         return {pipeline_name(path): path for path in pipeline_files(self._files)}
+
+    def asks(self, pipeline: str) -> dict[str, Any] | None:
+        """What this pipeline asks of whoever calls it."""
+        found: dict[str, Any] | None = self._asks.get(self.pipelines.get(pipeline, ""))
+        return found
 
     @property
     def causes(self) -> list[str]:

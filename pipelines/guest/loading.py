@@ -6,6 +6,7 @@ it declares. `Modules` is what a Run then loads: code, and source for tracebacks
 
 import importlib
 import inspect
+import json
 import linecache
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,9 +15,10 @@ from importlib.util import spec_from_loader
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple, cast
 
-from staunch import deadline
+from staunch import deadline, triggers
 
 from pipelines.guest.failures import failure_of
+from pipelines.guest.wire import canonical
 
 FOLDER = ".staunch/"
 SINGLE = ".staunch.py"
@@ -150,6 +152,11 @@ class Modules:
         found: list[dict[str, Any]] | None = getattr(sys.modules[module_name(path)], DECLARED, None)
         return found
 
+    def asks(self, path: str) -> dict[str, Any] | None:
+        """What the imported pipeline asks of whoever starts it: InputTerms in their wire form."""
+        found = getattr(sys.modules[module_name(path)], triggers.ASKS, None)
+        return None if found is None else cast(dict[str, Any], json.loads(canonical(found)))
+
     def run_timeout(self, path: str) -> deadline.RunTimeout | None:
         """How long a Run of the imported pipeline may take."""
         found = getattr(sys.modules[module_name(path)], deadline.DECLARED, None)
@@ -164,6 +171,7 @@ def entries_of(modules: Modules, files: dict[str, str]) -> list[dict[str, Any]]:
         try:
             modules.plan(path)
             entry["triggers"] = modules.triggers(path)
+            entry["asks"] = modules.asks(path)
         except NotAPipeline as error:
             if getattr(sys.modules[module_name(path)], "run", None) is None:
                 continue

@@ -109,6 +109,16 @@ async def test_a_turn_is_refused_unless_it_follows_the_newest(store: HistoryStor
     assert last is not None and last.turn.number == 2
 
 
+async def test_the_first_turn_is_told_apart_from_the_last(store: HistoryStore) -> None:
+    assert await store.first_turn(RUN) is None
+    await store.create(RUN, first())
+    one = await store.append_turn(RUN, turn(1), after=0)
+    await store.append_turn(RUN, turn(2), after=one)
+    found = await store.first_turn(RUN)
+    assert found is not None
+    assert (found.sequence, found.turn.number) == (one, 1)
+
+
 async def test_the_last_turn_of_nothing_is_none(store: HistoryStore) -> None:
     assert await store.last_turn(RUN) is None
 

@@ -262,6 +262,19 @@ class Author:
         body = f"return await step.call({name!r}, {pipeline!r})"
         return _body(body, Ends(top.ends.value, raises))
 
+    def call_with_inputs(self) -> Node:
+        """What the called pipeline asks for is completed, or nothing begins."""
+        if self._inside:
+            return self.do()
+        name, pipeline = self.name("call"), f"child{len(self.beside) + 1}"
+        value = self.dice.randrange(50)
+        asks = f"on.manual(inputs={{'n': Input(int, default={value}, max=99), 'env': ['eu']}})"
+        returns = "async def run(event, step):\n    return event.inputs\n"
+        self.beside[pipeline] = _source([asks, returns])
+        wrong = self.dice.choice(["", "", "", "'n': 100, ", "'what': 1, "])
+        body = f"return await step.call({name!r}, {pipeline!r}, {{{wrong}'env': 'eu'}})"
+        return _body(body, error("WrongInput") if wrong else exactly({"n": value, "env": "eu"}))
+
     # Branches.
 
     def sequence(self, depth: int) -> Node:
@@ -349,6 +362,7 @@ LEAVES: list[Callable[[Author], Node]] = [
     Author.first_wait,
     Author.too_late,
     Author.call,
+    Author.call_with_inputs,
 ]
 BRANCHES: list[Callable[[Author, int], Node]] = [
     Author.sequence,

@@ -114,7 +114,7 @@ class World:
             reruns=Reruns(cast(Any, self.history), Settings(data=folder, cache=folder).shards),
             bundles=self.bundles,
             news=self.news,
-            beginnings=Beginnings(self.model, self.history),
+            beginnings=Beginnings(self.model, self.history, self.bundles),
             now=self.clock,
             new_id=self.new_id,
         )

@@ -75,6 +75,10 @@ class MemoryHistory:
         first = inputs[0].input if inputs else None
         return first if isinstance(first, RunStarted) else None
 
+    async def first_turn(self, run: RunId) -> StoredTurn | None:
+        turns = self._record(run).turns
+        return turns[0] if turns else None
+
     async def last_turn(self, run: RunId) -> StoredTurn | None:
         turns = self._record(run).turns
         return turns[-1] if turns else None

@@ -63,6 +63,11 @@ class NatsHistory:
         first = None if message is None else decode_input(message.body)
         return first if isinstance(first, RunStarted) else None
 
+    async def first_turn(self, run: RunId) -> StoredTurn | None:
+        stream = subjects.runs_stream(shard_of(run))
+        message = await self._bus.first(stream, subjects.run_subject(run, "turn"))
+        return None if message is None else _turn(message)
+
     async def last_turn(self, run: RunId) -> StoredTurn | None:
         stream = subjects.runs_stream(shard_of(run))
         message = await self._bus.last(stream, subjects.run_subject(run, "turn"))

@@ -125,6 +125,7 @@ def _run_row(started: RunStarted, at: float) -> RunRow:
         pull_request=event.pull_request.number if event.pull_request else None,
         state=RunState.PENDING,
         created_at=at,
+        given_json=msgspec.json.encode(started.inputs).decode(),
         parent=started.parent.run if started.parent else "",
         parent_step=started.parent.key if started.parent else "",
         shards=started.shards,

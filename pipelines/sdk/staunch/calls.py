@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from staunch.entered import complete
 from staunch.errors import RunFailed
 from staunch.ledger import Ledger
 
@@ -27,6 +28,10 @@ def request(ledger: Ledger, pipeline: str, inputs: object, *, detached: bool) ->
     if not isinstance(given, dict):
         raise TypeError(f"inputs must be a dict, not {given!r}")
     kept = ledger.plain(f"{pipeline} inputs", given)
+    asks = ledger.asks(pipeline)
+    if asks is not None:
+        named = f"the inputs of pipeline {pipeline!r}"
+        kept = complete(asks["inputs"], asks["rules"], kept, named)
     return {"pipeline": pipeline, "file": there[pipeline], "inputs": kept, "detached": detached}
 
 

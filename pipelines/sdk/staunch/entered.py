@@ -1,8 +1,9 @@
-"""Entered: whether what people entered at a gate is what it asks for, and the values it comes to.
+"""Entered: whether what was entered is what is asked for, and the values it comes to.
 
-The host refuses an answer with this before it accepts it, and the driver asks once more: one
-function, so that they agree. `types` and `rules` are those of GateTerms in their wire form; an
-input without a rule must be entered and may be any value of its type.
+At a gate, and at the start of a run. The host refuses with this before it accepts, and the driver
+asks once more: one function, so that they agree. `types` and `rules` are those of GateTerms and
+InputTerms in their wire form; an input without a rule must be entered and may be any value of its
+type.
 """
 
 import json
@@ -15,27 +16,40 @@ Types = Mapping[str, str]
 Rules = Mapping[str, Mapping[str, Any]]
 
 SHOWN_CHARS_MAX = 80
+NAMES_MAX = 50
 WITH_PATTERN_CHARS_MAX = 1_000
 
 
 class WrongInput(ValueError):
-    """What was entered is not what the gate asks for; the message names the input and the rule."""
+    """What was entered is not what is asked for; the message names the input and the rule."""
 
 
-def complete(types: Types, rules: Rules, entered: Mapping[str, Any]) -> dict[str, Any]:
-    """Every input's value, defaults included. Raises WrongInput."""
+def complete(
+    types: Types, rules: Rules, entered: Mapping[str, Any], asked: str = "the gate's inputs"
+) -> dict[str, Any]:
+    """Every input's value, defaults included; `asked` is what an error calls them.
+
+    Raises WrongInput.
+    """
     unknown = sorted(set(entered) - set(types))
     missing = sorted(name for name in types if name not in entered and _must(rules.get(name)))
     if unknown or missing:
         wanted = ", ".join(words(name, types[name], rules.get(name)) for name in types) or "none"
-        wrong = "unknown: " + ", ".join(unknown) if unknown else "missing: " + ", ".join(missing)
-        raise WrongInput(f"the gate's inputs are {wanted}; {wrong}")
+        left = unknown or missing
+        named = ", ".join(cut(name) for name in left[:NAMES_MAX])
+        wrong = f"{'unknown' if unknown else 'missing'}: {named}"
+        raise WrongInput(f"{asked} are {wanted}; {wrong}")
     return {
         name: value(name, kind, rules.get(name), entered[name])
         if name in entered
         else rules[name]["default"]
         for name, kind in types.items()
     }
+
+
+def defaults(types: Types, rules: Rules) -> dict[str, Any]:
+    """The inputs that nobody must enter: what they are where nobody is asked."""
+    return {name: rules[name]["default"] for name in types if not _must(rules.get(name))}
 
 
 def value(name: str, kind: str, rule: Mapping[str, Any] | None, given: Any) -> Any:
@@ -123,7 +137,11 @@ def _text(given: Any) -> str:
 
 
 def _shown(given: Any) -> str:
-    text = repr(given)
+    return cut(repr(given))
+
+
+def cut(text: str) -> str:
+    """As much of a text as an error message holds."""
     return text if len(text) <= SHOWN_CHARS_MAX else text[: SHOWN_CHARS_MAX - 1] + "…"
 
 

@@ -1,4 +1,4 @@
-"""`Input` and `Choice`: what a gate asks of the people who answer it, declared.
+"""`Input` and `Choice`: what a gate, or the start of a run, asks of people, declared.
 
 What is declared is checked where it is written. Whether an answer fits is decided in `entered`.
 """
@@ -101,7 +101,7 @@ def wire(inputs: Mapping[str, Any] | None) -> tuple[dict[str, str], dict[str, di
     types: dict[str, str] = {}
     rules: dict[str, dict[str, Any]] = {}
     if len(inputs or {}) > INPUTS_MAX:
-        raise ValueError(f"a gate may ask for {INPUTS_MAX} inputs, not {len(inputs or {})}")
+        raise ValueError(f"it may ask for {INPUTS_MAX} inputs, not {len(inputs or {})}")
     for name, asked in (inputs or {}).items():
         if not isinstance(name, str) or not name:
             raise TypeError(f"an input's name must be a text, not {name!r}")

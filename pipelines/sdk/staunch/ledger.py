@@ -29,6 +29,10 @@ class Ledger(Protocol):
         """The pipelines of this Bundle: the file of each, by name."""
         ...
 
+    def asks(self, pipeline: str) -> dict[str, Any] | None:
+        """The InputTerms that this pipeline declares, or None."""
+        ...
+
     @property
     def causes(self) -> list[str]:
         """The names of those whose act began this Run."""

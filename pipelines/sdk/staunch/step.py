@@ -191,8 +191,8 @@ class Step:
     ) -> Coroutine[Any, Any, Any]:
         """Run another pipeline of this commit, and give what its `run` returns.
 
-        It is a Run of its own; `inputs` is its `event.inputs`. Raises RunFailed. Cancelling the
-        step cancels the Run.
+        It is a Run of its own; `inputs` is its `event.inputs`, and must be what that pipeline asks
+        for, if it does. Raises RunFailed. Cancelling the step cancels the Run.
         """
         asked = calls.request(self._ledger, pipeline, inputs, detached=False)
         key = self._key("call", name)

@@ -5,12 +5,15 @@ nothing can leak from one pipeline to another.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from staunch.concurrency import Key, Policy, declared
+from staunch.inputs import wire
 
 DECLARED = "__staunch_triggers__"
 CONCURRENCY = "__staunch_concurrency__"
+ASKS = "__staunch_asks__"
 
 
 class On:
@@ -33,9 +36,20 @@ class On:
         """Every pull request, opened or updated, into one of these branches (globs)."""
         _declare({"on": "pull_request", "branches": _globs(branches, "branches")})
 
-    def manual(self) -> None:
-        """Only when somebody starts it (which is always possible)."""
+    def manual(self, *, inputs: Mapping[str, Any] | None = None) -> None:
+        """Only when somebody starts it (which is always possible), or calls it.
+
+        `inputs` is what they are asked for, as at a gate: `{"percent": int, "env": ["eu", "us"]}`,
+        or an `Input`. It becomes `event.inputs`, with the defaults.
+        """
         _declare({"on": "manual"})
+        if inputs is None:
+            return
+        module = sys._getframe(1).f_globals
+        if ASKS in module:
+            raise ValueError("on.manual(inputs=…) was said twice; a pipeline has one set of inputs")
+        types, rules = wire(inputs)
+        module[ASKS] = {"inputs": types, "rules": rules}
 
     def concurrency(self, key: Key, *, policy: Policy = "queue") -> None:
         """Of the Runs with the same key in this repository one runs at a time.
