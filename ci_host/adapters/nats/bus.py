@@ -226,11 +226,13 @@ def _stored(message: Msg) -> Stored:
 async def connect(url: str, *, name: str, timeout_s: float = CONNECT_TIMEOUT_S) -> Bus:
     """Connect and stay connected. Raises Unavailable if there is no connection in time."""
 
-    last: list[str] = []
+    # Every try may fail in another way, and the one that tells most need not be the last: a server
+    # that refuses a token hangs up at once, and now and then its answer is lost with the connection.
+    heard: dict[str, None] = {}
     connecting = asyncio.current_task()
 
     async def on_error(error: Exception) -> None:
-        last[:] = [str(error) or type(error).__name__]
+        heard[str(error) or type(error).__name__] = None
         log.debug("nats_error", error=repr(error))
         # A try that fails in the moment of a cancellation swallows it, and the next try begins.
         if connecting is not None and connecting.cancelling():
@@ -261,7 +263,7 @@ async def connect(url: str, *, name: str, timeout_s: float = CONNECT_TIMEOUT_S) 
         ) from error
     except (OSError, TimeoutError) as error:
         await bus.close()
-        said = last[0] if last else str(error) or type(error).__name__
+        said = ", ".join(heard) or str(error) or type(error).__name__
         raise Unavailable(
             f"no nats-server answers at {url.rpartition('@')[2]}: {said}; is it running, and are"
             " its address and token right?"
