@@ -227,7 +227,7 @@ async def connect(url: str, *, name: str, timeout_s: float = CONNECT_TIMEOUT_S) 
     """Connect and stay connected. Raises Unavailable if there is no connection in time."""
 
     # Every try may fail in another way, and the one that tells most need not be the last: a server
-    # that refuses a token hangs up at once, and now and then its answer is lost with the connection.
+    # that refuses a token hangs up at once, and its answer may be lost with the connection.
     heard: dict[str, None] = {}
     connecting = asyncio.current_task()
 
