@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 CODE := ci_host webhooks pipelines runners tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check up lint types layers test bench sim lock clean
+.PHONY: help setup demo check up lint types layers test bench sim chaos lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ bench: $(READY) ## Measure everything, or ONLY=id,id
 
 sim: $(READY) ## Simulate: the engine in bad weather, SEEDS=1000 from SEED=0
 	@$(RUN) -m tests.sim $(or $(SEEDS),1000) $(or $(SEED),0)
+
+chaos: $(READY) ## Kill and freeze every process for FOR=60 seconds; CLUSTER=1: on three nats-servers
+	@$(RUN) -m ci_host image
+	@$(RUN) -m tests.chaos --for $(or $(FOR),60) $(if $(SEED),--seed $(SEED)) $(if $(CLUSTER),--cluster)
 
 lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group dev --generate-hashes --universal --python-version 3.11 \

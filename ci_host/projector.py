@@ -80,7 +80,7 @@ class Projector:
         self, stream: str, names: tuple[str, ...], folded: Callable[[Delivered], Folded]
     ) -> None:
         cursor = await asyncio.to_thread(self._model.cursor, stream)
-        rule = ConsumerRule(stream, CONSUMER, names, exclusive=True, start_after=cursor)
+        rule = ConsumerRule(stream, CONSUMER, names, start_after=cursor)
         consumer = Consumer(self._bus, rule)
         await consumer.ensure()
         queue: asyncio.Queue[Delivered] = asyncio.Queue(maxsize=BATCH_MAX * 2)

@@ -14,13 +14,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One installation.
 
     `data` is where everything is kept; `cache` holds what can be built again (the guest image).
-    `nats_url` None: the embedded server, on `nats_port` (0: any free one, then kept). `base_url` is
-    what people's browsers and forges use; None: the address that the host listens on.
+    `nats_url` None: the embedded server, on `nats_port` (0: any free one, then kept); else one URL,
+    or those of a cluster's servers with commas between, of which `nats_replicas` keep each message.
+    `base_url` is what people's browsers and forges use; None: the address that the host listens on.
     """
 
     data: Path
     cache: Path
     nats_url: str | None = None
+    nats_replicas: int = 1
     nats_port: int = 0
     nats_server: Path | None = None
     http_host: str = "127.0.0.1"
@@ -41,14 +43,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the supervisor tells one process: the installation, the bus, and this process's part.
 
-    `index` counts the engines; `exclusive`: nobody else serves these shards (always so embedded).
+    `index` counts the engines; nobody else serves these shards.
     """
 
     settings: Settings
     nats_url: str
     index: int = 0
     shards: list[int] = []
-    exclusive: bool = True
 
 
 def encode(value: ProcessSettings) -> str:

@@ -20,7 +20,7 @@ from typing import BinaryIO
 import msgspec
 import structlog
 
-from ci_host.adapters.nats.bus import connect
+from ci_host.adapters.nats.bus import connect, shown
 from ci_host.adapters.nats.server import (
     PAYLOAD_BYTES_MAX,
     EmbeddedServer,
@@ -162,10 +162,10 @@ class Supervisor:
         try:
             if bus.client.max_payload < PAYLOAD_BYTES_MAX:
                 raise ServerError(
-                    f"the nats-server at {self._nats_url.rpartition('@')[2]} takes no more than"
+                    f"the nats-server at {shown(self._nats_url)} takes no more than"
                     f" {bus.client.max_payload:,} bytes in a message; set its max_payload to 8MB"
                 )
-            await ensure_streams(bus.js, self._settings.shards)
+            await ensure_streams(bus.js, self._settings.shards, self._settings.nats_replicas)
         finally:
             await bus.close()
 
@@ -227,7 +227,6 @@ class Supervisor:
             nats_url=self._nats_url,
             index=index,
             shards=[k for k in range(settings.shards) if k % settings.engines == index],
-            exclusive=settings.nats_url is None,
         )
         return encode(process)
 

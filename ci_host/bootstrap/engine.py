@@ -57,7 +57,7 @@ async def _serve(
 ) -> None:
     history = NatsHistory(bus, name)
     prepareds = Prepareds(NatsBundles(bus), threads)
-    wakes = NatsWakeUps(bus, process.shards, exclusive=process.exclusive)
+    wakes = NatsWakeUps(bus, process.shards)
     actors = Actors(
         history,
         wakes,

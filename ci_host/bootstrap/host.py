@@ -89,9 +89,7 @@ def new_id() -> str:
 
 
 def _reporter(bus: Bus, history: NatsHistory, shard: int, base_url: str) -> StatusReporter:
-    rule = ConsumerRule(
-        subjects.runs_stream(shard), "reporter", (f"run.{shard}.*.turn",), exclusive=True
-    )
+    rule = ConsumerRule(subjects.runs_stream(shard), "reporter", (f"run.{shard}.*.turn",))
     queue: NatsQueue[TurnNews] = NatsQueue(bus, rule, _turn_news)
     return StatusReporter(queue, history, NatsStatusOutbox(bus), base_url)
 
@@ -124,7 +122,6 @@ def forge_rule(connection: str) -> ConsumerRule:
         (f"status.{connection}.*",),
         # One at a time: what waits for its turn again keeps the next from overtaking it.
         in_flight_max=1,
-        exclusive=True,
     )
 
 

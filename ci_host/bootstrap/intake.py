@@ -59,5 +59,5 @@ async def open_intake(
         shards=settings.shards,
         base_url=settings.url,
     )
-    rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",), exclusive=process.exclusive)
+    rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",))
     return Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)

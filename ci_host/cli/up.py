@@ -49,6 +49,12 @@ def up(
         str | None,
         typer.Option(envvar="STAUNCH_NATS_URL", help="Use this server, not an embedded one."),
     ] = None,
+    nats_replicas: Annotated[
+        int,
+        typer.Option(
+            envvar="STAUNCH_NATS_REPLICAS", min=1, max=5, help="Servers that keep each message."
+        ),
+    ] = 1,
     nats_port: Annotated[int, typer.Option(envvar="STAUNCH_NATS_PORT", help="0: any.")] = 0,
     nats_server: Annotated[
         Path | None, typer.Option(envvar="STAUNCH_NATS_SERVER", help="The binary to run.")
@@ -60,10 +66,15 @@ def up(
     ] = None,
 ) -> None:
     """Start everything on this machine, and keep it running until Ctrl-C."""
+    if nats_replicas > 1 and not nats_url:
+        raise ClientError(
+            "--nats-replicas needs a cluster of your own; name its servers with --nats-url", 2
+        )
     settings = Settings(
         data=(data or default_data()).resolve(),
         cache=(cache or default_cache()).resolve(),
         nats_url=nats_url,
+        nats_replicas=nats_replicas,
         nats_port=nats_port,
         nats_server=nats_server,
         http_host=host,

@@ -89,13 +89,53 @@ async def run(event, step):
     return await asyncio.gather(late(), calm())
 """
 
+# Its child is a run of its own, that nobody else asks for.
+FAMILY = """\
+async def run(event, step):
+    tripled = await step.call("leaf", "leaf", {"number": 7})
+    return await step.do("double", lambda: tripled * 2)
+"""
+
+LEAF = f"""\
+from staunch import on
+
+NOTE = '''{NOTE}'''
+
+on.manual(inputs={{"number": int}})
+
+
+async def run(event, step):
+    await step.job("work", run=NOTE, volumes=["effects"], checkout=False)
+    return event.inputs["number"] * 3
+"""
+
+# One at a time of all that are asked for.
+GROUPED = """\
+from staunch import on
+
+on.push()
+on.concurrency("the-only-one")
+
+
+async def run(event, step):
+    await step.do("before", lambda: None)
+    await step.sleep("rest", "0.05s")
+    return await step.do("after", lambda: "alone")
+"""
+
 FILES = {
     ".staunch/steps.py": STEPS,
     ".staunch/gated.py": GATED,
     ".staunch/signalled.py": SIGNALLED,
     ".staunch/retried.py": RETRIED,
     ".staunch/limited.py": LIMITED,
+    ".staunch/family.py": FAMILY,
+    ".staunch/leaf.py": LEAF,
+    ".staunch/grouped.py": GROUPED,
 }
+
+# The pipelines that a push begins.
+PUSHED = ("steps", "gated", "signalled", "retried", "limited", "family", "grouped")
 
 OUTPUTS: dict[str, object] = {
     "steps": 45,
@@ -103,6 +143,9 @@ OUTPUTS: dict[str, object] = {
     "signalled": 42,
     "retried": 3,
     "limited": ["late", "calm"],
+    "family": 42,
+    "leaf": 21,
+    "grouped": "alone",
 }
 
 # How each attempt of each job must have ended.
@@ -112,4 +155,7 @@ OUTCOMES = {
     "signalled": {},
     "retried": {("flaky", 1): "failed", ("flaky", 2): "failed", ("flaky", 3): "succeeded"},
     "limited": {("slow", 1): "cancelled", ("quick", 1): "succeeded"},
+    "family": {},
+    "leaf": {("work", 1): "succeeded"},
+    "grouped": {},
 }

@@ -65,12 +65,12 @@ async def test_f5_what_a_dead_engine_held_comes_at_once_and_not_after_the_wait(
     server, bus = served
     history = NatsHistory(bus, "life-1")
     async with bus_of(server, streams=False) as dying:
-        dead = NatsWakeUps(dying, list(range(SHARDS)), exclusive=True)
+        dead = NatsWakeUps(dying, list(range(SHARDS)))
         await dead.start()
         await history.create(RUN, first())
         held = await take(dead)
         await dead.stop()
-    alive = NatsWakeUps(bus, list(range(SHARDS)), exclusive=True)
+    alive = NatsWakeUps(bus, list(range(SHARDS)))
     await alive.start()
     try:
         again = await take(alive)
@@ -83,13 +83,13 @@ async def test_what_is_done_does_not_come_again(served: tuple[EmbeddedServer, Bu
     server, bus = served
     history = NatsHistory(bus, "life-1")
     async with bus_of(server, streams=False) as dying:
-        dead = NatsWakeUps(dying, list(range(SHARDS)), exclusive=True)
+        dead = NatsWakeUps(dying, list(range(SHARDS)))
         await dead.start()
         await history.create(RUN, first())
         await dead.done(await take(dead))
         await dying.client.flush()
         await dead.stop()
-    alive = NatsWakeUps(bus, list(range(SHARDS)), exclusive=True)
+    alive = NatsWakeUps(bus, list(range(SHARDS)))
     await alive.start()
     try:
         second = await history.append_input(RUN, SignalSent(id="s", name="s"))
@@ -102,7 +102,7 @@ async def test_pulling_goes_on_when_the_server_was_killed_and_came_back(tmp_path
     with nats_server(tmp_path) as server:
         port = int(server.url.rpartition(":")[2])
         async with bus_of(server) as bus:
-            wakes = NatsWakeUps(bus, list(range(SHARDS)), exclusive=True)
+            wakes = NatsWakeUps(bus, list(range(SHARDS)))
             await wakes.start()
             history = NatsHistory(bus, "life-1")
             await history.create(RUN, first())
@@ -133,7 +133,7 @@ async def test_f6_a_consumer_of_inputs_is_no_brake_and_never_gives_up(
     served: tuple[EmbeddedServer, Bus],
 ) -> None:
     _, bus = served
-    wakes = NatsWakeUps(bus, [0], exclusive=True)
+    wakes = NatsWakeUps(bus, [0])
     await wakes.start()
     try:
         info = await bus.js.consumer_info(subjects.runs_stream(0), "engine")
@@ -148,7 +148,7 @@ async def test_what_began_a_run_comes_with_its_wake_up_as_the_history_has_it(
 ) -> None:
     _, bus = served
     history = NatsHistory(bus, "life-1")
-    wakes = NatsWakeUps(bus, list(range(SHARDS)), exclusive=True)
+    wakes = NatsWakeUps(bus, list(range(SHARDS)))
     await wakes.start()
     try:
         await history.create(RUN, first())

@@ -51,7 +51,7 @@ def dump(model: ReadModel) -> dict[str, list[str]]:
 async def something_happens(bus: Bus, folder: Path) -> RunId:
     """A Run with every kind of step, its Job claimed by a Runner, and a delivery behind it."""
     history, bundles, jobs = NatsHistory(bus, "life-1"), MemoryBundles(), MemoryJobs()
-    wakes = NatsWakeUps(bus, list(range(SHARDS)), exclusive=True)
+    wakes = NatsWakeUps(bus, list(range(SHARDS)))
     engine = Engine(history, wakes, jobs, bundles, folder, "life-1")
     await wakes.start()
     run = await begin(history, bundles, PLAN)

@@ -103,6 +103,10 @@ class Installation:
         mark = f"STAUNCH_DATA={self.data}".encode()
         return {name: pid for name, pid in found.items() if mark in _environment_of(pid)}
 
+    def nats_url(self) -> str:
+        """Where its bus is."""
+        return str(json.loads((self.data / "running.json").read_text())["nats_url"])
+
     def has_ended(self) -> bool:
         """Whether the supervisor is gone."""
         return self._process is None or self._process.poll() is not None

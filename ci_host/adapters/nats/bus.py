@@ -223,8 +223,16 @@ def _stored(message: Msg) -> Stored:
     )
 
 
+def shown(url: str) -> str:
+    """A URL, or several with commas between, without the secrets in them."""
+    return ",".join(one.rpartition("@")[2] for one in url.split(","))
+
+
 async def connect(url: str, *, name: str, timeout_s: float = CONNECT_TIMEOUT_S) -> Bus:
-    """Connect and stay connected. Raises Unavailable if there is no connection in time."""
+    """Connect and stay connected. `url`: one server's, or several of one cluster's with commas.
+
+    Raises Unavailable if there is no connection in time.
+    """
 
     # Every try may fail in another way, and the one that tells most need not be the last: a server
     # that refuses a token hangs up at once, and its answer may be lost with the connection.
@@ -243,7 +251,7 @@ async def connect(url: str, *, name: str, timeout_s: float = CONNECT_TIMEOUT_S) 
         # The client tries for ever, also the first time and also with a wrong token.
         async with asyncio.timeout(timeout_s):
             await bus.client.connect(
-                url,
+                url.split(","),
                 name=name,
                 allow_reconnect=True,
                 max_reconnect_attempts=-1,
@@ -257,15 +265,15 @@ async def connect(url: str, *, name: str, timeout_s: float = CONNECT_TIMEOUT_S) 
             )
     except NatsError as error:
         # Whatever a server does is tried again. This URL cannot be read, and nothing was opened.
-        shown = url.rpartition("@")[2]
         raise Unavailable(
-            f"{shown!r} is no URL of a nats-server ({error}); write nats://<token>@<host>:<port>"
+            f"{shown(url)!r} is no URL of a nats-server ({error}); write"
+            " nats://<token>@<host>:<port>, or several of one cluster with commas between"
         ) from error
     except (OSError, TimeoutError) as error:
         await bus.close()
         said = ", ".join(heard) or str(error) or type(error).__name__
         raise Unavailable(
-            f"no nats-server answers at {url.rpartition('@')[2]}: {said}; is it running, and are"
+            f"no nats-server answers at {shown(url)}: {said}; is it running, and are"
             " its address and token right?"
         ) from error
     await bus.start()

@@ -35,8 +35,9 @@ log = structlog.get_logger()
 class ConsumerRule:
     """What a consumer sees, and how many messages may be on their way at once.
 
-    `exclusive`: no other process reads it, so whatever a dead reader or a dead server still held is
-    taken back when reading begins and after each reconnect, and not after the ack wait.
+    Whatever a dead reader or a dead server still held is taken back when reading begins and after
+    each reconnect, and not after the ack wait. If another reader of the same consumer lives, some
+    messages come to both; that costs a look at the History and decides nothing.
     `start_after`: the reader keeps its own place; the consumer is made anew behind that sequence.
     """
 
@@ -45,7 +46,6 @@ class ConsumerRule:
     subjects: tuple[str, ...]
     in_flight_max: int = 10_000
     batch: int = 256
-    exclusive: bool = False
     start_after: int | None = None
 
 
@@ -134,8 +134,7 @@ class Consumer:
         # A wish dies with the server that held it: None ends the one that is out.
         forget = self._bus.on_reconnect(lambda: arrived.put_nowait(None))
         try:
-            if self._rule.exclusive:
-                await self._take_back()
+            await self._take_back()
             while True:
                 is_new_server = False
                 async for message in self._one_wish(arrived, inbox):
@@ -143,7 +142,7 @@ class Consumer:
                         is_new_server = True
                     else:
                         yield delivered_of(message)
-                if is_new_server and self._rule.exclusive:
+                if is_new_server:
                     await self._take_back()
         finally:
             forget()

@@ -6,7 +6,10 @@ History that loses a message is no History.
 
 from dataclasses import dataclass
 
+import stamina
 from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NoAnswer
 from nats.js import JetStreamContext
 from nats.js.api import (
     DiscardPolicy,
@@ -15,7 +18,7 @@ from nats.js.api import (
     StoreCompression,
     StreamConfig,
 )
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from ci_host.adapters.nats import subjects
 from ci_host.ports import Unavailable
@@ -24,6 +27,9 @@ DAY_S = 86_400.0
 # Longer than a job normally waits in its queue, so that a repaired effect is not queued twice.
 DUPLICATE_WINDOW_S = 120.0
 CONSUMERS_MAX = 20_000
+# A cluster elects a leader in 4 to 9 s, and the streams' leaders after it.
+ELECTION_S = 30.0
+PASSING = (NoAnswer, NoRespondersError, ServiceUnavailableError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ def rules(shards: int) -> list[StreamRule]:
     ]
 
 
-def config_of(rule: StreamRule) -> StreamConfig:
+def config_of(rule: StreamRule, replicas: int = 1) -> StreamConfig:
     """The server's form of a rule."""
     return StreamConfig(
         name=rule.name,
@@ -78,19 +84,28 @@ def config_of(rule: StreamRule) -> StreamConfig:
         allow_msg_schedules=rule.schedules or None,
         compression=StoreCompression.S2 if rule.compressed else None,
         max_consumers=CONSUMERS_MAX,
+        num_replicas=replicas,
     )
 
 
-async def ensure_streams(js: JetStreamContext, shards: int) -> None:
-    """Create what is missing and bring the rest up to date. Raises Unavailable."""
+async def ensure_streams(js: JetStreamContext, shards: int, replicas: int = 1) -> None:
+    """Create what is missing and bring the rest up to date. Raises Unavailable.
+
+    A cluster that has just come up, or has lost a leader, answers only after its election.
+    """
     for rule in rules(shards):
         try:
-            await _ensure_stream(js, config_of(rule))
+            async for attempt in stamina.retry_context(
+                on=PASSING, attempts=None, timeout=ELECTION_S, wait_max=1.0
+            ):
+                with attempt:
+                    await _ensure_stream(js, config_of(rule, replicas))
         except NatsError as error:
             said = getattr(error, "description", None) or str(error)
             raise Unavailable(
                 f"the nats-server does not keep the stream {rule.name}: {said}; it needs"
-                " JetStream, version 2.15.1 or newer, and room on its disk"
+                " JetStream, version 2.15.1 or newer, room on its disk, and a cluster of as many"
+                " servers as are to keep each message (--nats-replicas)"
             ) from error
 
 

@@ -14,20 +14,15 @@ CONSUMER = "engine"
 
 
 class NatsWakeUps:
-    """See WakeUps: one durable consumer a shard.
+    """See WakeUps: one durable consumer a shard."""
 
-    `exclusive`: no other engine serves these shards, so what a dead one held is taken back at once.
-    """
-
-    def __init__(self, bus: Bus, shards: list[int], *, exclusive: bool) -> None:
+    def __init__(self, bus: Bus, shards: list[int]) -> None:
         self._queue: asyncio.Queue[WakeUp] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._consumers = [
             Consumer(
                 bus,
-                ConsumerRule(
-                    subjects.runs_stream(k), CONSUMER, (f"run.{k}.*.in",), exclusive=exclusive
-                ),
+                ConsumerRule(subjects.runs_stream(k), CONSUMER, (f"run.{k}.*.in",)),
             )
             for k in shards
         ]

@@ -1,79 +1,44 @@
-"""Everything: an installation whose processes die at random, and the people who use it meanwhile.
-
-`Reaper` kills, `Crowd` starts runs, approves and signals until it is heard. What must hold in the
-end is in `judgement.py`.
-"""
+"""Crowd: those who push, start, approve and signal while everything dies; none of them gives up."""
 
 import asyncio
-import os
 import random
-import signal
-import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 
-from tests.chaos.plans import FILES, OUTPUTS
-from tests.demo.installation import Gone, Installation
+from tests.chaos.plans import FILES, PUSHED
+from tests.demo.installation import Installation
 from tests.repos import Repo
 
-PUSHES = 4
-STARTS = 30
-RUNS = PUSHES * len(OUTPUTS) + STARTS
-KILL_EVERY_S = (0.3, 1.5)
-# Engines and hosts hold the most in flight; the whole machine goes down now and then.
-VICTIMS = {"host": 3, "engine-0": 4, "runner": 3, "nats-server": 3, "supervisor": 1, "all": 2}
+PAGE = 200
 
 
-@dataclass
-class Reaper:
-    """Kills processes of one installation with SIGKILL, at moments that a seed decides."""
+@dataclass(frozen=True)
+class Wishes:
+    """How much is asked for: pushes, each of which begins every pipeline that a push begins, and
+    starts by hand, of which so many come at once in the first moment."""
 
-    installation: Installation
-    dice: random.Random
-    killed: list[str] = field(default_factory=list)
+    pushes: int = 4
+    starts: int = 30
+    at_once: int = 0
 
-    async def reap(self, seconds: float) -> None:
-        """Kill for so long; a supervisor that is gone is started again."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            # The moments themselves are the point: whatever is going on then is cut off.
-            await asyncio.sleep(self.dice.uniform(*KILL_EVERY_S))
-            self._kill()
-            await self.revive()
-        await until("a supervisor that lives", self._has_revived, 10)
-
-    async def _has_revived(self) -> bool:
-        await self.revive()
-        return "supervisor" in self.installation.pids()
-
-    def _kill(self) -> None:
-        pids = self.installation.pids()
-        # All at once only from a height: what is down already shows nothing new.
-        there = [name for name in VICTIMS if name in pids or (name == "all" and len(pids) > 4)]
-        if not there:
-            return
-        (victim,) = self.dice.choices(there, [VICTIMS[name] for name in there])
-        for pid in pids.values() if victim == "all" else [pids[victim]]:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.killed.append(victim)
-
-    async def revive(self) -> None:
-        """Start the installation again if its supervisor is gone."""
-        if await asyncio.to_thread(self.installation.has_ended):
-            self.installation.launch()
+    @property
+    def runs(self) -> int:
+        """How many runs that makes, children aside."""
+        return self.pushes * len(PUSHED) + self.starts
 
 
 class Crowd:
-    """Those who push, start, approve and signal; none of them gives up."""
+    """Asks for runs and serves them. `started`: the run that each start was answered with."""
 
-    def __init__(self, installation: Installation, repo: Repo, dice: random.Random) -> None:
+    def __init__(
+        self, installation: Installation, repo: Repo, dice: random.Random, wishes: Wishes
+    ) -> None:
         self._repo = repo
         self._dice = dice
+        self.wishes = wishes
         token = (installation.data / "token").read_text().strip()
         self._http = httpx2.AsyncClient(
             base_url=f"{installation.url}/api/v1",
@@ -92,13 +57,13 @@ class Crowd:
         """Push and start at random moments of the given time."""
         first = self._repo.commit(FILES, "the pipelines")
         await asyncio.to_thread(self._repo.push)
-        names = list(OUTPUTS)
+        names = list(PUSHED)
         async with asyncio.TaskGroup() as group:
-            for number in range(1, PUSHES):
+            for number in range(1, self.wishes.pushes):
                 group.create_task(self._push(number, self._dice.uniform(0, seconds)))
-            for number in range(STARTS):
+            for number in range(self.wishes.starts):
                 pipeline = names[number % len(names)]
-                moment = self._dice.uniform(0, seconds)
+                moment = self._dice.uniform(0, seconds) * (number >= self.wishes.at_once)
                 group.create_task(self._start(first, pipeline, f"key-{number}", moment))
 
     async def _push(self, number: int, after_s: float) -> None:
@@ -124,16 +89,22 @@ class Crowd:
                     return answer
             await asyncio.sleep(0.1)
 
-    async def listed(self) -> list[dict[str, Any]]:
-        """The runs as the API lists them, newest first."""
-        answer = await self._insist("GET", "/runs?limit=200")
-        found: list[dict[str, Any]] = answer.json()["runs"]
-        return found
+    async def listed(self, state: str = "") -> list[dict[str, Any]]:
+        """The runs as the API lists them, newest first, page by page."""
+        found: list[dict[str, Any]] = []
+        before = ""
+        while True:
+            page = f"/runs?limit={PAGE}&state={state}{before}"
+            answer = (await self._insist("GET", page)).json()
+            found += answer["runs"]
+            if answer["next"] is None:
+                return found
+            before = f"&before={answer['next']}"
 
     async def serve_runs(self) -> None:
         """Approve and signal whatever waits for it, until cancelled."""
         while True:
-            for run in await self.listed():
+            for run in await self.listed("running"):
                 await self._serve(run)
             await asyncio.sleep(0.2)
 
@@ -152,16 +123,3 @@ class Crowd:
                 answer = await self._insist("POST", f"/runs/{identity}/signals", body)
                 assert answer.status_code in (202, 409), answer.text
             self._signalled.add(identity)
-
-
-async def until(what: str, look: Callable[[], Awaitable[Any]], timeout_s: float) -> Any:
-    """Look (an async call) until there is something to see; Gone names `what` if there never is."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            while True:
-                found = await look()
-                if found:
-                    return found
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        raise Gone(f"waited {timeout_s:.0f} s in vain for {what}") from None

@@ -1,0 +1,63 @@
+"""Cluster: three real nats-servers on loopback, as deploy/nats/cluster.conf says, kept alive."""
+
+import os
+import secrets
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from ci_host.adapters.nats.server import die_with_parent, find_binary
+from tests.demo.installation import free_port
+
+CONFIG = Path(__file__).parents[2] / "deploy" / "nats" / "cluster.conf"
+NAMES = ("nats-a", "nats-b", "nats-c")
+
+
+class Cluster:
+    """Use it with `with`. A server that was killed comes back at the next `revive`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._token = secrets.token_hex(8)
+        self._ports = {name: free_port() for name in NAMES}
+        self._routes = {name: free_port() for name in NAMES}
+        self._servers: dict[str, subprocess.Popen[bytes]] = {}
+        self.url = ",".join(
+            f"nats://{self._token}@127.0.0.1:{port}" for port in self._ports.values()
+        )
+
+    def pids(self) -> dict[str, int]:
+        """The living servers by name."""
+        return {name: it.pid for name, it in self._servers.items() if it.poll() is None}
+
+    def revive(self) -> None:
+        """Start every server that does not run."""
+        for name in NAMES:
+            if name not in self.pids():
+                self._start(name)
+
+    def _start(self, name: str) -> None:
+        routes = ",".join(f"nats://127.0.0.1:{port}" for port in self._routes.values())
+        command = [find_binary(None), "-c", str(CONFIG), "-n", name, "-a", "127.0.0.1"]
+        command += ["-p", str(self._ports[name]), "-sd", str(self._folder / name)]
+        command += ["--cluster", f"nats://127.0.0.1:{self._routes[name]}", "--routes", routes]
+        with (self._folder / f"{name}.log").open("ab") as output:
+            self._servers[name] = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "STAUNCH_NATS_TOKEN": self._token},
+                preexec_fn=die_with_parent,
+            )
+
+    def __enter__(self) -> "Cluster":
+        self.revive()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in self._servers.values():
+            with suppress(ProcessLookupError):
+                server.send_signal(signal.SIGCONT)
+            server.kill()
+            server.wait()

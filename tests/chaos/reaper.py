@@ -1,0 +1,117 @@
+"""Reaper: what befalls the processes of an installation: SIGKILL, or SIGSTOP for a while.
+
+Which, whom and when is a seed's. What must hold in the end is in `judgement.py`.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from nats.errors import Error as NatsError
+
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.bus import Bus
+from pipelines.ids import SHARDS_DEFAULT
+from tests.chaos.cluster import Cluster
+from tests.chaos.waiting import until
+from tests.demo.installation import Installation
+
+# Engines and hosts hold the most in flight; the whole machine goes down now and then.
+VICTIMS = {"host": 3, "engine-0": 4, "runner": 3, "nats-server": 3, "supervisor": 1, "all": 2}
+# An election takes 4 to 9 s, and meanwhile nobody gets on: there is little to be seen in more.
+VICTIMS_OF_A_CLUSTER = {**VICTIMS, "leader": 2, "nats-a": 1}
+FROZEN_S = (0.2, 8.0)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds between two blows, and how many of a hundred freeze instead of kill."""
+
+    every_s: tuple[float, float] = (0.3, 1.5)
+    freezes_percent: int = 0
+
+
+@dataclass
+class Reaper:
+    """Strikes one installation, and brings it up again where nobody of its own does."""
+
+    installation: Installation
+    dice: random.Random
+    pace: Pace = Pace()
+    cluster: Cluster | None = None
+    struck: Counter[str] = field(default_factory=Counter)
+    _frozen: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+
+    async def reap(self, seconds: float, bus: Bus | None) -> None:
+        """Strike for so long. `bus` tells who leads a cluster. In the end everything runs."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            # The moments themselves are the point: whatever is going on then is cut off.
+            await asyncio.sleep(self.dice.uniform(*self.pace.every_s))
+            await self._strike(bus)
+            await self.revive()
+        await asyncio.gather(*self._frozen.values())
+        await until("a supervisor that lives", self._has_revived, 60)
+
+    async def _has_revived(self) -> bool:
+        await self.revive()
+        return "supervisor" in self.installation.pids()
+
+    async def _strike(self, bus: Bus | None) -> None:
+        pids = self._pids()
+        weights = VICTIMS if self.cluster is None else VICTIMS_OF_A_CLUSTER
+        # All at once only from a height: what is down already shows nothing new.
+        is_high = len(self.installation.pids()) > (4 if self.cluster is None else 3)
+        there = [n for n in weights if n in pids or n == "leader" or (n == "all" and is_high)]
+        if not there:
+            return
+        (victim,) = self.dice.choices(there, [weights[name] for name in there])
+        freezes = victim != "all" and self.dice.randrange(100) < self.pace.freezes_percent
+        name = await self._leader(bus) if victim == "leader" else victim
+        if name != "all" and name not in pids:
+            return
+        for pid in pids.values() if name == "all" else [pids[name]]:
+            if freezes:
+                self._freeze(pid)
+            else:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self.struck[f"{'froze' if freezes else 'killed'} {victim}"] += 1
+
+    def _pids(self) -> dict[str, int]:
+        return self.installation.pids() | (self.cluster.pids() if self.cluster else {})
+
+    async def _leader(self, bus: Bus | None) -> str:
+        """The server that leads one shard now; nobody's name if that cannot be learnt."""
+        assert bus is not None
+        stream = subjects.runs_stream(self.dice.randrange(SHARDS_DEFAULT))
+        with suppress(NatsError):
+            info = await bus.js.stream_info(stream)
+            return (info.cluster and info.cluster.leader) or ""
+        return ""
+
+    def _freeze(self, pid: int) -> None:
+        if pid in self._frozen and not self._frozen[pid].done():
+            return
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            seconds = self.dice.uniform(*FROZEN_S)
+            self._frozen[pid] = asyncio.create_task(_thaw(pid, seconds))
+
+    async def revive(self) -> None:
+        """Start again whatever nobody else starts: the supervisor, and a cluster's servers."""
+        if self.cluster is not None:
+            self.cluster.revive()
+        if await asyncio.to_thread(self.installation.has_ended):
+            self.installation.launch()
+
+
+async def _thaw(pid: int, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
