@@ -23,6 +23,32 @@ from ci_host.settings import HTTP_PORT_DEFAULT, Settings
 from ci_host.supervisor import RunningState, Supervisor, read_state
 from pipelines.ids import SHARDS_DEFAULT
 
+PortOption = Annotated[int, typer.Option(envvar="STAUNCH_PORT")]
+HostOption = Annotated[str, typer.Option(envvar="STAUNCH_HOST", help="Address to listen on.")]
+BaseUrlOption = Annotated[
+    str | None,
+    typer.Option(envvar="STAUNCH_BASE_URL", help="What browsers and forges use to reach it."),
+]
+NatsUrlOption = Annotated[
+    str | None,
+    typer.Option(envvar="STAUNCH_NATS_URL", help="Use this server, not an embedded one."),
+]
+NatsReplicasOption = Annotated[
+    int,
+    typer.Option(
+        envvar="STAUNCH_NATS_REPLICAS", min=1, max=5, help="Servers that keep each message."
+    ),
+]
+NatsPortOption = Annotated[int, typer.Option(envvar="STAUNCH_NATS_PORT", help="0: any.")]
+NatsServerOption = Annotated[
+    Path | None, typer.Option(envvar="STAUNCH_NATS_SERVER", help="The binary to run.")
+]
+EnginesOption = Annotated[int, typer.Option(envvar="STAUNCH_ENGINES", min=1)]
+SlotsOption = Annotated[int, typer.Option(envvar="STAUNCH_SLOTS", help="Jobs at once.")]
+VolumeOption = Annotated[
+    list[str] | None, typer.Option(help="NAME=PATH that jobs may write to, by name.")
+]
+
 console = Console(stderr=True)
 
 
@@ -37,33 +63,16 @@ def register(app: typer.Typer) -> None:
 def up(
     data: DataOption = None,
     cache: CacheOption = None,
-    port: Annotated[int, typer.Option(envvar="STAUNCH_PORT")] = HTTP_PORT_DEFAULT,
-    host: Annotated[
-        str, typer.Option(envvar="STAUNCH_HOST", help="Address to listen on.")
-    ] = "127.0.0.1",
-    base_url: Annotated[
-        str | None,
-        typer.Option(envvar="STAUNCH_BASE_URL", help="What browsers and forges use to reach it."),
-    ] = None,
-    nats_url: Annotated[
-        str | None,
-        typer.Option(envvar="STAUNCH_NATS_URL", help="Use this server, not an embedded one."),
-    ] = None,
-    nats_replicas: Annotated[
-        int,
-        typer.Option(
-            envvar="STAUNCH_NATS_REPLICAS", min=1, max=5, help="Servers that keep each message."
-        ),
-    ] = 1,
-    nats_port: Annotated[int, typer.Option(envvar="STAUNCH_NATS_PORT", help="0: any.")] = 0,
-    nats_server: Annotated[
-        Path | None, typer.Option(envvar="STAUNCH_NATS_SERVER", help="The binary to run.")
-    ] = None,
-    engines: Annotated[int, typer.Option(envvar="STAUNCH_ENGINES", min=1)] = 1,
-    slots: Annotated[int, typer.Option(envvar="STAUNCH_SLOTS", help="Jobs at once.")] = 2,
-    volume: Annotated[
-        list[str] | None, typer.Option(help="NAME=PATH that jobs may write to, by name.")
-    ] = None,
+    port: PortOption = HTTP_PORT_DEFAULT,
+    host: HostOption = "127.0.0.1",
+    base_url: BaseUrlOption = None,
+    nats_url: NatsUrlOption = None,
+    nats_replicas: NatsReplicasOption = 1,
+    nats_port: NatsPortOption = 0,
+    nats_server: NatsServerOption = None,
+    engines: EnginesOption = 1,
+    slots: SlotsOption = 2,
+    volume: VolumeOption = None,
 ) -> None:
     """Start everything on this machine, and keep it running until Ctrl-C."""
     if nats_replicas > 1 and not nats_url:

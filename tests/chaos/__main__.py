@@ -2,12 +2,15 @@
 
 import argparse
 import asyncio
+import logging
 import random
 import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import structlog
 
 from tests.chaos.crowd import Wishes
 from tests.chaos.reaper import Pace
@@ -23,6 +26,8 @@ FLAWS_SHOWN = 40
 def main() -> int:
     """Conduct the trial and print its verdict. 0 only if there is nothing to find fault with."""
     options = _options()
+    # A bus that is gone is no news here.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     plan = _plan(options.seed, options.seconds, is_cluster=options.cluster)
     where = "three nats-servers, each message on all" if options.cluster else "one nats-server"
     again = (

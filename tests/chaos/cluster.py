@@ -31,6 +31,11 @@ class Cluster:
         """The living servers by name."""
         return {name: it.pid for name, it in self._servers.items() if it.poll() is None}
 
+    def kill(self, name: str) -> None:
+        """SIGKILL to one of them."""
+        self._servers[name].kill()
+        self._servers[name].wait()
+
     def revive(self) -> None:
         """Start every server that does not run."""
         for name in NAMES:

@@ -205,6 +205,18 @@ def test_an_own_server_that_cannot_be_reached_is_told_in_bounded_time(folder):
     assert "secret" not in said
 
 
+def test_copies_on_several_servers_are_refused_where_there_is_only_the_embedded_one(folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "ci_host", "up", "--nats-replicas", "3"],
+        capture_output=True,
+        text=True,
+        env=environment(folder / "data"),
+    )
+    assert done.returncode == 2
+    wanted = "--nats-replicas needs a cluster of your own; name its servers with --nats-url"
+    assert wanted in done.stderr
+
+
 @pytest.mark.anyio
 async def test_a_connection_is_given_up_in_time_in_whatever_moment_the_time_is_over():
     url = f"nats://127.0.0.1:{free_port()}"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import stamina
 from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NoAnswer
 from nats.js import JetStreamContext
 from nats.js.api import (
@@ -18,7 +17,7 @@ from nats.js.api import (
     StoreCompression,
     StreamConfig,
 )
-from nats.js.errors import NotFoundError, ServiceUnavailableError
+from nats.js.errors import APIError, NotFoundError
 
 from ci_host.adapters.nats import subjects
 from ci_host.ports import Unavailable
@@ -29,7 +28,8 @@ DUPLICATE_WINDOW_S = 120.0
 CONSUMERS_MAX = 20_000
 # A cluster elects a leader in 4 to 9 s, and the streams' leaders after it.
 ELECTION_S = 30.0
-PASSING = (NoAnswer, NoRespondersError, ServiceUnavailableError)
+# "System temporarily unavailable", "no suitable peers": a server of the cluster is still to come.
+PASSING = {10008, 10005}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ async def ensure_streams(js: JetStreamContext, shards: int, replicas: int = 1) -
     for rule in rules(shards):
         try:
             async for attempt in stamina.retry_context(
-                on=PASSING, attempts=None, timeout=ELECTION_S, wait_max=1.0
+                on=_is_passing, attempts=None, timeout=ELECTION_S, wait_max=1.0
             ):
                 with attempt:
                     await _ensure_stream(js, config_of(rule, replicas))
@@ -107,6 +107,12 @@ async def ensure_streams(js: JetStreamContext, shards: int, replicas: int = 1) -
                 " JetStream, version 2.15.1 or newer, room on its disk, and a cluster of as many"
                 " servers as are to keep each message (--nats-replicas)"
             ) from error
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether the same question may get another answer in a moment."""
+    known = isinstance(error, APIError) and error.err_code in PASSING
+    return known or isinstance(error, NoAnswer)
 
 
 async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> None:
