@@ -46,6 +46,10 @@ layers: $(READY) ## Who may import whom
 test: $(READY) ## All tests
 	@$(RUN) -m ci_host image
 	@$(RUN) -m pytest -q -n 2 --dist loadgroup
+	@for how in always verify; do \
+		echo "the engine's suite once more, with --hibernate $$how"; \
+		STAUNCH_HIBERNATE=$$how $(RUN) -m pytest -q -n 2 tests/unit/engine || exit 1; \
+	done
 
 bench: $(READY) ## Measure everything, or ONLY=id,id
 	@$(RUN) -m ci_host image

@@ -1,5 +1,6 @@
 """Settings: what an installation is told, as plain records. Read by the command line, not here."""
 
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,19 @@ from pipelines.ids import SHARDS_DEFAULT
 
 HTTP_PORT_DEFAULT = 8765
 PROCESS_VARIABLE = "STAUNCH_PROCESS"
+
+
+class Hibernate(StrEnum):
+    """When a waiting Run's Tenant is let go of: to go on, it is replayed from its History.
+
+    IDLE: when it has waited for a while, or others need the room. ALWAYS: after every Turn. VERIFY:
+    as IDLE, and every Turn is decided a second time by a Tenant that was replayed for it; the Run
+    fails before anything is recorded if the two differ.
+    """
+
+    IDLE = "idle"
+    ALWAYS = "always"
+    VERIFY = "verify"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str | None = None
     shards: int = SHARDS_DEFAULT
     engines: int = 1
+    hibernate: Hibernate = Hibernate.IDLE
     slots: int = 2
     pool: str = "default"
     volumes: dict[str, Path] = {}

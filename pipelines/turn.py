@@ -98,6 +98,19 @@ class Divergence(Exception):
             f"turn {number} was recorded as {recorded}, but replay attempted {attempted}. The run's"
             " code or guest image is not the one it began with; nothing was reused."
         )
+        self.recorded, self.attempted = recorded, attempted
+
+
+class Unrepeatable(Exception):
+    """A Turn decides something else when its Run is replayed for it: the plan kept a state that is
+    not in its History."""
+
+    def __init__(self, number: int, lived: str, replayed: str) -> None:
+        super().__init__(
+            f"turn {number} decides {lived}, but after a replay it would decide {replayed}. What"
+            " the function of a step changes outside of itself is not there after a replay: return"
+            " it from the function instead."
+        )
 
 
 def check_replay(recorded: Turn, replayed: TurnOutcome) -> None:

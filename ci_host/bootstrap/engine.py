@@ -66,7 +66,7 @@ async def _serve(
         threads,
         sandboxes.current,
         slots,
-        EngineLimits(),
+        EngineLimits(hibernate=process.settings.hibernate),
     )
     await threads.maintain(sandboxes.current.refill)
     # What lives now lives long: the collector need not look at it again in every cold load.

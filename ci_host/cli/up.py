@@ -19,7 +19,7 @@ from ci_host.cli.client import ClientError, default_data
 from ci_host.cli.options import CacheOption, DataOption, JsonOption, default_cache
 from ci_host.log_lines import line_logger
 from ci_host.ports import Unavailable
-from ci_host.settings import HTTP_PORT_DEFAULT, Settings
+from ci_host.settings import HTTP_PORT_DEFAULT, Hibernate, Settings
 from ci_host.supervisor import RunningState, Supervisor, read_state
 from pipelines.ids import SHARDS_DEFAULT
 
@@ -44,6 +44,12 @@ NatsServerOption = Annotated[
     Path | None, typer.Option(envvar="STAUNCH_NATS_SERVER", help="The binary to run.")
 ]
 EnginesOption = Annotated[int, typer.Option(envvar="STAUNCH_ENGINES", min=1)]
+HibernateOption = Annotated[
+    Hibernate,
+    typer.Option(
+        envvar="STAUNCH_HIBERNATE", help="When a waiting run is let go of, to be replayed."
+    ),
+]
 SlotsOption = Annotated[int, typer.Option(envvar="STAUNCH_SLOTS", help="Jobs at once.")]
 VolumeOption = Annotated[
     list[str] | None, typer.Option(help="NAME=PATH that jobs may write to, by name.")
@@ -71,6 +77,7 @@ def up(
     nats_port: NatsPortOption = 0,
     nats_server: NatsServerOption = None,
     engines: EnginesOption = 1,
+    hibernate: HibernateOption = Hibernate.IDLE,
     slots: SlotsOption = 2,
     volume: VolumeOption = None,
 ) -> None:
@@ -91,6 +98,7 @@ def up(
         base_url=base_url,
         shards=SHARDS_DEFAULT,
         engines=min(engines, SHARDS_DEFAULT),
+        hibernate=hibernate,
         slots=slots,
         volumes=_volumes(volume or []),
     )

@@ -26,6 +26,7 @@ from ci_host.ports import (
     WakeUp,
     WakeUps,
 )
+from ci_host.settings import Hibernate
 from ci_host.tenant.sandbox import Sandbox, SandboxStarved, TenantFailed, WrongImage
 from pipelines.events import KillRequested
 from pipelines.failure import Failure, FailureKind
@@ -33,7 +34,7 @@ from pipelines.history import effects_of, repair_of
 from pipelines.ids import RunId
 from pipelines.pause import taken
 from pipelines.run import FINAL
-from pipelines.turn import Divergence, Turn
+from pipelines.turn import ENDED_BY_HOST, Divergence, Turn, Unrepeatable
 
 EXTEND_S = 10.0
 RETRY_S = 1.0
@@ -51,6 +52,7 @@ class EngineLimits:
     Without the last, a burst of new Runs would hold an instance each, and all finish at the end.
     """
 
+    hibernate: Hibernate = Hibernate.IDLE
     warm_max: int = 32
     warm_s: float = 30.0
     cold_max: int = 4
@@ -225,6 +227,8 @@ class Actors:
             await self._turns.perform(live, effects, repair=repair)
             if effects.touches_timer:
                 await self._check_newest(live)
+            if self._limits.hibernate is Hibernate.ALWAYS:
+                _close(live)
             if live.view.state in FINAL:
                 await self._turns.tell_parent(live, turn)
                 _close(live)
@@ -271,16 +275,22 @@ class Actors:
         if self._broke.get(live.run, 0) >= BREAKS_MAX:
             return self._turns.failing(live, inputs, _broken())
         try:
-            if live.tenant is None:
-                await self._loader.load(live)
-            return await self._turns.decide(live, inputs)
+            return await self._ask(live, inputs)
         except TenantFailed as error:
             return self._turns.failing(live, inputs, error.failure)
-        except (Divergence, WrongImage, Missing) as error:
+        except (Divergence, Unrepeatable, WrongImage, Missing) as error:
             failure = Failure(
                 type=type(error).__name__, message=str(error), kind=FailureKind.REFUSED
             )
             return self._turns.failing(live, inputs, failure)
+
+    async def _ask(self, live: Live, inputs: list[StoredInput]) -> Turn:
+        if live.tenant is None:
+            await self._loader.load(live)
+        turn = await self._turns.decide(live, inputs)
+        if self._limits.hibernate is Hibernate.VERIFY and turn.digest != ENDED_BY_HOST:
+            await self._loader.verify(live, inputs, turn)
+        return turn
 
     def _keep_warm(self, live: Live) -> None:
         if live.tenant is None:

@@ -18,7 +18,7 @@ from pipelines.codec import CODEC
 from pipelines.events import RunStarted
 from pipelines.history import Armed, HistoryView
 from pipelines.ids import Digest, RunId
-from pipelines.turn import Pins, Turn, check_replay
+from pipelines.turn import Divergence, Pins, Turn, Unrepeatable, check_replay
 
 PREPARED_CACHED_MAX = 64
 
@@ -119,10 +119,35 @@ class Loader:
     async def load(self, live: Live) -> None:
         """Give the Run its Tenant, as its recorded Turns left it; lets go of the record it read.
 
-        Raises TenantFailed, SandboxStarved, Divergence, WrongImage, Missing.
+        Raises TenantFailed, SandboxStarved, Divergence, WrongImage, Missing, Unavailable.
         """
-        stored = live.stored
-        assert stored is not None, "load follows view"
+        stored = live.stored or await self._up_to(live)
+        live.tenant = await self._enter(live, stored)
+        live.stored = None
+
+    async def verify(self, live: Live, inputs: list[StoredInput], turn: Turn) -> None:
+        """Have a Turn that was just made decided again, by a Tenant that knows only the record.
+
+        Raises Unrepeatable if it decides otherwise, and what `load` raises.
+        """
+        tenant = await self._enter(live, await self._up_to(live))
+        given = TurnInputs([timed(stored) for stored in inputs], memo=turn.results)
+        try:
+            (outcome,) = await self._threads.run(live.run, lambda: tenant.advance([given]))
+        finally:
+            tenant.close()
+        try:
+            check_replay(turn, outcome)
+        except Divergence as found:
+            raise Unrepeatable(turn.number, found.recorded, found.attempted) from found
+
+    async def _up_to(self, live: Live) -> StoredHistory:
+        """The record as far as this Live knows it: what others added since, an append finds out."""
+        stored = await self._history.read(live.run)
+        known = [turn for turn in stored.turns if turn.sequence <= live.view.turn_sequence]
+        return StoredHistory(stored.inputs, known, stored.armed)
+
+    async def _enter(self, live: Live, stored: StoredHistory) -> Tenant:
         sandbox = self._sandboxes.current
         if live.pins is not None and live.pins.image != sandbox.image_digest:
             wanted = live.pins.image
@@ -154,9 +179,9 @@ class Loader:
                 raise
             return tenant
 
-        live.tenant = await self._threads.run(live.run, enter)
+        tenant = await self._threads.run(live.run, enter)
         live.pins = pins
-        live.stored = None
+        return tenant
 
 
 def turns_to_replay(stored: StoredHistory) -> list[TurnInputs]:

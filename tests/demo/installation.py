@@ -146,7 +146,7 @@ class Installation:
 
     def _environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("STAUNCH_")}
-        for name in ("STAUNCH_CACHE_DIR",):
+        for name in ("STAUNCH_CACHE_DIR", "STAUNCH_HIBERNATE"):
             if name in os.environ:
                 kept[name] = os.environ[name]
         return {**kept, "STAUNCH_DATA": str(self.data), "COLUMNS": "110"}

@@ -1,6 +1,7 @@
 """World: one engine over the given ports, the in-process sandbox, and a Runner played by hand."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ci_host.engine.live import Loader, Prepareds
 from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.engine.turns import TurnMaker
 from ci_host.ports import Groups, HistoryStore, Jobs, WakeUps
+from ci_host.settings import Hibernate
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
 from ci_host.tenant.sandbox import Sandbox, WrongImage
@@ -25,6 +27,9 @@ from pipelines.events import JobFinished, RunStarted
 from pipelines.ids import RunId, StepKey, job_id, run_id
 from pipelines.job import Outcome, Source
 from pipelines.turn import Turn
+
+# The whole suite of the engine can be run with each of the ways to keep Tenants.
+HIBERNATE = Hibernate(os.environ.get("STAUNCH_HIBERNATE", "idle"))
 
 COMMIT = "a" * 40
 FILE = ".staunch/pipeline.py"
@@ -71,7 +76,7 @@ class Engine:
             self.threads,
             self.sandbox,
             self.slots,
-            limits or EngineLimits(),
+            limits or EngineLimits(hibernate=HIBERNATE),
         )
         self.task = asyncio.create_task(self.actors.serve())
 

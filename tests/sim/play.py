@@ -20,9 +20,11 @@ import structlog
 
 from ci_host.access import Token
 from ci_host.adapters.memory.world import MemoryBundles, MemoryGroups
+from ci_host.engine.actors import EngineLimits
 from ci_host.engine.people import Answer, People, PersonRefused
 from ci_host.engine.reruns import Reruns, Wish
 from ci_host.ports import StoredHistory, Unavailable
+from ci_host.settings import Hibernate
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
 from pipelines.events import GateAnswered, JobFinished, RunStarted
@@ -190,6 +192,7 @@ class World:
             folder,
             life.name,
             sandbox=self.sandbox,
+            limits=EngineLimits(hibernate=self.dice.choice(list(Hibernate))),
             groups=life.port(self.groups),
         )
 

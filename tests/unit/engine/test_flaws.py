@@ -143,6 +143,9 @@ class TestTheFirstTurnNeedsNoLook:
                 seen.append(run)
                 return await read(run)
 
+            assert world.engine is not None
+            await world.engine.kill()
+            world.start(limits=EngineLimits())
             monkeypatch.setattr(world.history, "read", reading)
             await waiting(world, await world.begin(TWO_SIGNALS))
             assert seen == []
