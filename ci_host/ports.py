@@ -14,6 +14,7 @@ from pipelines.group import Group
 from pipelines.ids import Digest, JobId, RunId
 from pipelines.job import JobSpec
 from pipelines.repo import Connection, DeliveryOutcome, Repo
+from pipelines.schedule import RunNow, Timetable
 from pipelines.status import Status
 from pipelines.turn import Turn
 
@@ -189,6 +190,31 @@ class Groups(Protocol):
         """Replace it if its revision still is `after`. Raises Conflict."""
 
 
+class Timetables(Protocol):
+    """The schedules of every Repo: one record each, changed by compare-and-set, and one alarm.
+
+    What rings is handed out by a Queue of Rings, at least once. Any method may raise Unavailable.
+    """
+
+    async def read(self, repo: str) -> tuple[int, Timetable]:
+        """(revision, Timetable); (0, an empty one) where there is none."""
+
+    async def write(self, table: Timetable, *, after: int) -> int:
+        """Replace it if its revision still is `after`; answers the new one. Raises Conflict."""
+
+    async def arm(self, repo: str, due: float) -> None:
+        """Have Alarm(repo, due) rung at `due`; replaces an earlier wish.
+
+        A past due rings at once. It may ring more than once.
+        """
+
+    async def disarm(self, repo: str) -> None:
+        """Forget the wish; no error if there is none."""
+
+    async def ask(self, wish: RunNow) -> None:
+        """Have this rung at once. Durable when it returns."""
+
+
 class Catalog(Protocol):
     """The host's own settings: Connections and Repos."""
 
@@ -206,6 +232,14 @@ class Outcomes(Protocol):
         """Newest per Delivery; may be repeated."""
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The default branch (a full ref) and its newest commit."""
+
+    ref: str
+    commit: str
+
+
 class Source(Protocol):
     """Repositories' content at commits. Blocking: call it in a thread; many threads may."""
 
@@ -213,6 +247,12 @@ class Source(Protocol):
         """Fetch if need be, and read the pipeline files at the commit.
 
         Raises NoPipeline, SourceRefused, SourceUnavailable.
+        """
+
+    def head(self, repo: Repo) -> Head | None:
+        """Where the default branch is now, asked of the repository; None: it has none.
+
+        Raises SourceRefused, SourceUnavailable.
         """
 
     def keep(self, repo: Repo, commit: str, run: RunId) -> str:

@@ -18,6 +18,7 @@ class EventKind(StrEnum):
     TAG_DELETE = "tag_delete"
     PULL_REQUEST = "pull_request"
     MANUAL = "manual"
+    SCHEDULE = "schedule"
 
 
 class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,19 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     labels: list[str] = []
 
 
+class Scheduled(msgspec.Struct, frozen=True, kw_only=True):
+    """The schedule that began a Run, and the exact time for which (`due`, seconds since the epoch).
+
+    `overlap` is the schedule's: `queue` and `cancel` are kept by the Run itself.
+    """
+
+    name: str
+    cron: str
+    tz: str
+    due: float
+    overlap: str
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One event. `commit` is a full commit id, or empty where something was deleted.
 
@@ -52,6 +66,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     delivery: str = ""
     forced: bool = False
     pull_request: PullRequest | None = None
+    schedule: Scheduled | None = None
 
     @property
     def branch(self) -> str:

@@ -49,6 +49,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     """The first input of every History: what is run, for whom, and because of what.
 
     `inputs` is plain data from whoever started it. `shards` is how many there were then, or 0.
+    `fault`: what the host found wrong in what the pipeline declares; the Run fails with it.
     """
 
     run: str
@@ -65,6 +66,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     shards: int = 0
     rerun: Rerun | None = None
     recalled: list[Recalled] = []
+    fault: Failure | None = None
 
 
 class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="job_finished"):

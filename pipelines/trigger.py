@@ -32,8 +32,13 @@ def run_of(repo: str, event: Event, pipeline: str, *, shards: int = SHARDS_DEFAU
     """The Run that an event asks of a pipeline.
 
     A forge tells the same push as often as it likes; a person who starts twice wants two Runs, and
-    one who asks again with the same key (it is in the delivery's id) wants the first.
+    one who asks again with the same key (it is in the delivery's id) wants the first. A schedule
+    has one Run for each due time.
     """
+    if event.schedule is not None:
+        # Not the commit: if a push comes while a due time is seen to, it still has one Run.
+        asked = event.delivery or str(int(event.schedule.due))
+        return run_id(repo, event.kind, event.schedule.name, asked, pipeline, shards=shards)
     asked = event.delivery if event.kind is EventKind.MANUAL else event.ref
     return run_id(repo, event.kind, asked, event.commit, pipeline, shards=shards)
 

@@ -34,6 +34,7 @@ SDK = [
     "Retry",
     "RetryAfter",
     "RunFailed",
+    "Scheduled",
     "Shell",
     "Step",
     "StepTimedOut",
@@ -87,6 +88,7 @@ EVENT_FIELDS = [
     "message",
     "forced",
     "pull_request",
+    "schedule",
     "repo",
     "run_id",
     "inputs",
@@ -126,7 +128,7 @@ def test_a_retry_has_these_fields() -> None:
 
 def test_there_are_these_triggers() -> None:
     triggers = [name for name in vars(type(staunch.on)) if not name.startswith("_")]
-    assert sorted(triggers) == ["concurrency", "manual", "pull_request", "push", "tag"]
+    assert sorted(triggers) == ["concurrency", "manual", "pull_request", "push", "schedule", "tag"]
 
 
 def test_an_error_of_a_plan_is_caught_by_except_exception_and_a_breach_is_not() -> None:

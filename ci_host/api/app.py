@@ -4,7 +4,7 @@ import time
 
 from fastapi import FastAPI
 
-from ci_host.api import acts, exports, installation, logs, problems, runs
+from ci_host.api import acts, exports, installation, logs, problems, runs, schedules
 from ci_host.api.services import Services
 from webhooks.routes import webhook_routes
 
@@ -31,5 +31,6 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(acts.router)
     app.include_router(exports.router)
     app.include_router(logs.router)
+    app.include_router(schedules.router)
     app.include_router(installation.router)
     return app

@@ -7,11 +7,13 @@ from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.adapters.nats.stores import NatsCatalog, NatsInbox
+from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
 from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
+from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.ports import Bundles
 from ci_host.settings import Settings
 
@@ -32,5 +34,7 @@ class Services:
     bundles: Bundles
     news: News
     beginnings: Beginnings
+    timetables: NatsTimetables
+    schedules: ScheduleActs
     now: Callable[[], float]
     new_id: Callable[[], str]

@@ -55,7 +55,7 @@ async def start(here: Services, who: Token, wish: Start) -> list[str]:
 
 async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
     """A new Run of code that is kept already, or None where this pipeline never ran there."""
-    found = _repo(here, wish.repo)
+    found = find_repo(here, wish.repo)
     earlier = await here.beginnings.earlier(found.id, wish.commit, wish.pipeline)
     if earlier is None:
         return None
@@ -64,6 +64,7 @@ async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
         kind=EventKind.MANUAL,
         sender=who.name,
         delivery=_delivery_id(here, wish.key),
+        schedule=None,
     )
     run = run_of(found.id, event, wish.pipeline, shards=here.settings.shards)
     try:
@@ -77,7 +78,7 @@ async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
 
 async def _start_by_delivery(here: Services, who: Token, wish: Start) -> DeliveryOutcome:
     """Have an engine fetch and start it; answers what became of it. Raises Problem."""
-    found = _repo(here, wish.repo)
+    found = find_repo(here, wish.repo)
     if not is_commit(wish.commit):
         raise Problem(422, "No commit", f"{wish.commit!r} is no full commit id (40 hex digits).")
     connection = here.directory.find(found.connection)
@@ -123,7 +124,8 @@ def _delivery_id(here: Services, key: str) -> str:
     return f"manual-{key or here.new_id()}"
 
 
-def _repo(here: Services, name: str) -> Repo:
+def find_repo(here: Services, name: str) -> Repo:
+    """A repository by its id or its name. Raises Problem."""
     known = here.directory.repos
     found = known.get(name) or next((r for r in known.values() if r.name == name), None)
     if found is None:

@@ -82,8 +82,8 @@ async def _serve(
                 # Only now: what fetching code needs takes long to load, and Runs are waiting.
                 from ci_host.bootstrap.intake import open_intake
 
-                intake = await open_intake(process, bus, history, prepareds, sandboxes.current)
-                group.create_task(intake.serve())
+                for one in await open_intake(process, bus, history, prepareds, sandboxes.current):
+                    group.create_task(one.serve())
     finally:
         await actors.close()
         await wakes.stop()

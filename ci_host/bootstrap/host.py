@@ -19,6 +19,7 @@ from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.adapters.nats.marks import mark_start
 from ci_host.adapters.nats.stores import NatsBundles, NatsCatalog, NatsInbox, NatsStatusOutbox
+from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.app import create_app
 from ci_host.api.beginnings import Beginnings
@@ -27,6 +28,7 @@ from ci_host.api.services import Services
 from ci_host.bootstrap.incarnation import incarnation
 from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
+from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.statuses import StatusDelivery, StatusReporter
 from ci_host.ports import TurnNews
 from ci_host.projector import Projector
@@ -54,6 +56,7 @@ async def run_host(process: ProcessSettings) -> None:
     news = News(bus)
     await news.start()
     history, bundles = NatsHistory(bus, name), NatsBundles(bus)
+    timetables = NatsTimetables(bus)
     services = Services(
         settings=settings,
         bus=bus,
@@ -67,6 +70,8 @@ async def run_host(process: ProcessSettings) -> None:
         bundles=bundles,
         news=news,
         beginnings=Beginnings(model, history, bundles),
+        timetables=timetables,
+        schedules=ScheduleActs(timetables, now=time.time, new_id=new_id, shards=settings.shards),
         now=time.time,
         new_id=new_id,
     )

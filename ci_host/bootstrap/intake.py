@@ -1,4 +1,7 @@
-"""The intake of engine 0: from recorded deliveries to Runs. Loads git and the forges' parsers."""
+"""The intake of engine 0: from deliveries, and from what is due by a schedule, to Runs.
+
+Loads git and the forges' parsers.
+"""
 
 import time
 
@@ -16,8 +19,12 @@ from ci_host.adapters.nats.stores import (
     NatsStatusOutbox,
     decode_delivery,
 )
+from ci_host.adapters.nats.timetables import NatsTimetables, rings
 from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
+from ci_host.engine.pipeline_files import PipelineFiles
+from ci_host.engine.ringing import Ringing
+from ci_host.engine.schedules import Schedules
 from ci_host.engine.triggers import Triggers
 from ci_host.settings import ProcessSettings
 from ci_host.tenant.sandbox import Sandbox
@@ -37,20 +44,30 @@ async def open_intake(
     history: NatsHistory,
     prepareds: Prepareds,
     sandbox: Sandbox,
-) -> Intake:
-    """Put it together; it takes nothing before `serve`."""
+) -> tuple[Intake, Ringing]:
+    """Put both together; they take nothing before `serve`."""
     settings = process.settings
     directory = Directory(bus)
     await directory.start()
     mirrors = Mirrors(
         settings.data / "mirrors", lambda: registered(directory.connections, directory.repos)
     )
+    catalog, source = NatsCatalog(bus), GitSource(mirrors)
+    files = PipelineFiles(source, NatsBundles(bus), prepareds, sandbox, time.time)
+    schedules = Schedules(
+        NatsTimetables(bus),
+        catalog,
+        source,
+        files,
+        history,
+        now=time.time,
+        shards=settings.shards,
+    )
     triggers = Triggers(
-        NatsCatalog(bus),
-        GitSource(mirrors),
-        NatsBundles(bus),
-        prepareds,
-        sandbox,
+        catalog,
+        source,
+        files,
+        schedules,
         history,
         NatsStatusOutbox(bus),
         NatsOutcomes(bus),
@@ -60,4 +77,5 @@ async def open_intake(
         base_url=settings.url,
     )
     rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",))
-    return Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)
+    intake = Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)
+    return intake, Ringing(rings(bus), schedules)

@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 def statuses_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Status]:
     """What this Turn changes on the commit, in order."""
-    run_context = f"staunch/{started.pipeline}"
+    run_context = _context_of(started)
     if turn.number == 1:
         yield _status(started, turn, run_context, StatusState.PENDING, "running", base_url)
     for command in turn.commands:
@@ -62,6 +62,12 @@ def statuses_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Stat
     if turn.end is not None:
         state, said = _of_end(turn)
         yield _status(started, turn, run_context, state, said, base_url)
+
+
+def _context_of(started: RunStarted) -> str:
+    """What a schedule's Runs say of a commit stands beside what the push's Run said."""
+    schedule = started.event.schedule
+    return f"staunch/{started.pipeline}" + (f" ({schedule.name})" if schedule else "")
 
 
 def _how_it_ended(result: Result) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 import structlog
 from staunch.entered import WrongInput
 
-from ci_host.engine.live import Prepareds
+from ci_host.engine.pipeline_files import Code, PipelineFiles
 from ci_host.engine.run_inputs import entered
+from ci_host.engine.schedules import Schedules
 from ci_host.ports import (
-    Bundles,
     Catalog,
     HistoryStore,
     NoPipeline,
@@ -24,7 +24,7 @@ from ci_host.ports import (
     SourceRefused,
     StatusOutbox,
 )
-from ci_host.tenant.sandbox import Sandbox, TenantFailed
+from ci_host.tenant.sandbox import TenantFailed
 from pipelines import job
 from pipelines.bundle import PipelineEntry
 from pipelines.event import Event, EventKind
@@ -52,9 +52,8 @@ class Triggers:
         self,
         catalog: Catalog,
         source: Source,
-        bundles: Bundles,
-        prepareds: Prepareds,
-        sandbox: Sandbox,
+        files: PipelineFiles,
+        schedules: Schedules,
         history: HistoryStore,
         statuses: StatusOutbox,
         outcomes: Outcomes,
@@ -66,9 +65,8 @@ class Triggers:
     ) -> None:
         self._catalog = catalog
         self._source = source
-        self._bundles = bundles
-        self._prepareds = prepareds
-        self._sandbox = sandbox
+        self._files = files
+        self._schedules = schedules
         self._history = history
         self._statuses = statuses
         self._outcomes = outcomes
@@ -87,7 +85,9 @@ class Triggers:
         try:
             for parsed in self._events(delivery):
                 try:
-                    runs += await self.start(delivery.connection, parsed)
+                    begun, told = await self.start(delivery.connection, parsed)
+                    runs += begun
+                    reasons += [told] if told else []
                 except Unwanted as reason:
                     reasons.append(str(reason))
         except Unwanted as reason:
@@ -125,8 +125,11 @@ class Triggers:
             raise Unwanted(parsed.reason)
         return parsed
 
-    async def start(self, connection: str, parsed: ParsedEvent) -> list[RunId]:
-        """The Runs of one event; those that exist already are named too. Raises Unwanted."""
+    async def start(self, connection: str, parsed: ParsedEvent) -> tuple[list[RunId], str]:
+        """The Runs of one event, those that exist already too, and what else is to be told of it.
+
+        Raises Unwanted.
+        """
         repo = await self._catalog.repo(f"{connection}/{parsed.external_id}")
         if repo is None:
             raise Unwanted(
@@ -134,43 +137,39 @@ class Triggers:
                 " with `staunch repo add`"
             )
         event = parsed.event
+        entries: list[PipelineEntry] = []
+        try:
+            code = await self._code(repo, event)
+            entries = code.entries
+            given = parsed.inputs if event.kind is EventKind.MANUAL else None
+            chosen = _chosen(entries, parsed)
+            runs = [await self._create(repo, event, entry, code, given) for entry in chosen]
+        except Unwanted as unwanted:
+            # The branch has moved nevertheless.
+            told = await self._schedules.look(repo, event, entries)
+            raise Unwanted("; ".join(filter(None, (str(unwanted), told)))) from unwanted
+        return runs, await self._schedules.look(repo, event, entries)
+
+    async def _code(self, repo: Repo, event: Event) -> Code:
         if not event.commit:
             raise Unwanted(f"{event.ref} was deleted: there is nothing to build")
-        entries, bundle = await self._entries(repo, event)
-        asked = [e for e in entries if parsed.pipeline in ("", e.name)]
-        chosen = [e for e in asked if e.error is not None or wanted(e.triggers, event)]
-        if not chosen:
-            names = ", ".join(e.name for e in entries) or "none"
-            reason = f"no pipeline runs on {event.kind} of {event.ref}"
-            if parsed.pipeline:
-                reason = f"commit {event.commit} has no pipeline {parsed.pipeline!r}"
-            raise Unwanted(f"{reason} (there is: {names})")
-        given = parsed.inputs if event.kind is EventKind.MANUAL else None
-        return [await self._create(repo, event, entry, bundle, given) for entry in chosen]
-
-    async def _entries(self, repo: Repo, event: Event) -> tuple[list[PipelineEntry], str]:
         try:
-            bundle = await asyncio.to_thread(self._source.bundle, repo, event.commit, event.ref)
+            return await self._files.at(repo, event.commit, event.ref)
         except NoPipeline as error:
             raise Unwanted(str(error)) from error
         except SourceRefused as error:
             await self._tell_refused(repo, event, str(error))
             raise Unwanted(str(error)) from error
-        digest = await self._bundles.put(bundle)
-        try:
-            run = RunId(f"bundle-{digest[:20]}")
-            prepared = await self._prepareds.of(digest, self._sandbox, run)
         except TenantFailed as error:
             await self._tell_refused(repo, event, str(error))
             raise Unwanted(f"its pipeline files cannot be loaded: {error}") from error
-        return prepared.pipelines, digest
 
     async def _create(
         self,
         repo: Repo,
         event: Event,
         entry: PipelineEntry,
-        bundle: str,
+        code: Code,
         given: dict[str, Any] | None,
     ) -> RunId:
         try:
@@ -186,11 +185,12 @@ class Triggers:
             connection=repo.connection,
             pipeline=entry.name,
             file=entry.file,
-            bundle=bundle,
+            bundle=code.bundle,
             source=job.Source(mirror=mirror, commit=event.commit),
             event=event,
             inputs=inputs,
             shards=self._shards,
+            fault=code.faults.get(entry.name),
         )
         new = await self._history.create(run, started)
         log.info("run_created" if new else "run_exists", run=run, pipeline=entry.name)
@@ -213,3 +213,17 @@ class Triggers:
                 at=self._now(),
             )
         )
+
+
+def _chosen(entries: list[PipelineEntry], parsed: ParsedEvent) -> list[PipelineEntry]:
+    """Which of a commit's pipelines the event asks for. Raises Unwanted where there is none."""
+    event = parsed.event
+    asked = [entry for entry in entries if parsed.pipeline in ("", entry.name)]
+    chosen = [e for e in asked if e.error is not None or wanted(e.triggers, event)]
+    if not chosen:
+        names = ", ".join(entry.name for entry in entries) or "none"
+        reason = f"no pipeline runs on {event.kind} of {event.ref}"
+        if parsed.pipeline:
+            reason = f"commit {event.commit} has no pipeline {parsed.pipeline!r}"
+        raise Unwanted(f"{reason} (there is: {names})")
+    return chosen

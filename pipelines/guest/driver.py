@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
+from staunch import schedules
 from staunch.concurrency import Concurrency
 from staunch.deadline import RunTimeout
 from staunch.errors import RunTimedOut
@@ -94,8 +95,11 @@ class Driver:
             return
         self._books.run_started(body)
         self._event = Event.of(body)
+        if body.get("fault"):
+            self._finish({"state": "failed", "error": body["fault"]})
+            return
         try:
-            group = self._concurrency.group_of(self._event) if self._concurrency else None
+            group = self._group_of(self._event, body)
         except Exception as error:  # noqa: BLE001 - the key is the author's own function
             self._finish(self._failed(error))
             return
@@ -103,6 +107,13 @@ class Driver:
             self._begin(self._event)
         else:
             self._books.open_group(group)
+
+    def _group_of(self, event: Event, body: dict[str, Any]) -> dict[str, Any] | None:
+        group = self._concurrency.group_of(event) if self._concurrency else None
+        # A child has its caller's event: it is not what was scheduled.
+        if group is not None or body.get("parent"):
+            return group
+        return schedules.group_of(body.get("pipeline", ""), event.schedule)
 
     def _begin(self, event: Event) -> None:
         try:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import bench_alone, bench_installed
+from tests.bench import bench_alone, bench_installed, bench_schedules
 from tests.bench.bench_installed import Bench
 from tests.demo.installation import Installation
 
@@ -26,6 +26,7 @@ INSTALLED: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "signal.resume": bench_installed.signal,
     "log.throughput": bench_installed.logs,
     "restart.resume": bench_installed.restart,
+    "schedules.start": bench_schedules.start,
     "parked.ram": bench_installed.parked,
     "parked.disk": bench_installed.parked,
 }

@@ -29,6 +29,16 @@ async def run(event, step):
         await step.sleep("tick", 0.2)
 """
 
+SCHEDULED = """
+from staunch import on
+
+on.schedule("0 3 29 2 *", name="nightly")
+
+
+async def run(event, step):
+    return event.schedule.due
+"""
+
 STAMP = """
 async def run(event, step):
     await step.job("stamp", run="date +%s%N > /volumes/stamps/$STAUNCH_COMMIT", volumes=["stamps"])

@@ -115,6 +115,8 @@ class World:
             bundles=self.bundles,
             news=self.news,
             beginnings=Beginnings(self.model, self.history, self.bundles),
+            timetables=cast(Any, None),
+            schedules=cast(Any, None),
             now=self.clock,
             new_id=self.new_id,
         )

@@ -95,6 +95,27 @@ class Mirrors:
                 _create(mirror, len(commit))
             self._fetch(repo, mirror, origin, commit, ref)
 
+    def head(self, repo: Repo) -> tuple[str, str] | None:
+        """(full ref, commit) of the default branch at the origin; None: it has none.
+
+        Raises RepoGone, FetchFailed or OriginRefused.
+        """
+        origin = origin_of(repo, self._registered(), self._resolve)
+        asked = run_git(
+            self._root,
+            "ls-remote",
+            "--symref",
+            "--end-of-options",
+            origin.url,
+            "HEAD",
+            protocol=origin.protocol,
+            config=origin.config,
+            timeout_s=self._fetch_timeout_s,
+        )
+        if asked.status != 0:
+            raise _unreadable(repo, origin, asked)
+        return _head_in(asked.out.decode("utf-8", "replace"))
+
     def keep(self, repo: Repo, commit: str, run: RunId) -> None:
         """Hold the commit for a Run, against force-pushes and clean-ups. Repeating it is fine.
 
@@ -136,12 +157,7 @@ class Mirrors:
                 f"commit {commit} no longer exists at {origin.url}; it was force-pushed away or"
                 " its branch was deleted. Push it again to build it."
             )
-        if _says(asked, _REPO_GONE):
-            raise RepoGone(
-                f"{repo.name} cannot be read at {origin.url}: {_last(asked)}. It was deleted or"
-                " moved, or the connection's token may not read it."
-            )
-        raise FetchFailed(f"{repo.name} could not be fetched from {origin.url}: {_last(asked)}")
+        raise _unreadable(repo, origin, asked)
 
     def _ask(self, mirror: Path, origin: Origin, refspec: str) -> Answer:
         return run_git(
@@ -163,6 +179,23 @@ class Mirrors:
             yield _lock(lock)
         finally:
             os.close(lock)
+
+
+def _unreadable(repo: Repo, origin: Origin, asked: Answer) -> RepoGone | FetchFailed:
+    if _says(asked, _REPO_GONE):
+        return RepoGone(
+            f"{repo.name} cannot be read at {origin.url}: {_last(asked)}. It was deleted or"
+            " moved, or the connection's token may not read it."
+        )
+    return FetchFailed(f"{repo.name} could not be fetched from {origin.url}: {_last(asked)}")
+
+
+def _head_in(listed: str) -> tuple[str, str] | None:
+    """`ref: refs/heads/main<tab>HEAD`, then `<commit><tab>HEAD`; nothing in an empty repository."""
+    told = [line.partition("\t")[0] for line in listed.splitlines() if line.endswith("\tHEAD")]
+    ref = next((value[5:] for value in told if value.startswith("ref: ")), "")
+    commit = next((value for value in told if is_commit(value)), "")
+    return (ref, commit) if is_ref(ref) and commit else None
 
 
 def _lock(lock: int) -> bool:

@@ -30,6 +30,15 @@ class GitSource:
         except errors.GitError as error:
             raise ports.SourceRefused(str(error)) from error
 
+    def head(self, repo: Repo) -> ports.Head | None:
+        try:
+            found = self._mirrors.head(repo)
+        except errors.FetchFailed as error:
+            raise ports.SourceUnavailable(str(error)) from error
+        except errors.GitError as error:
+            raise ports.SourceRefused(str(error)) from error
+        return None if found is None else ports.Head(*found)
+
     def keep(self, repo: Repo, commit: str, run: RunId) -> str:
         try:
             self._mirrors.keep(repo, commit, run)

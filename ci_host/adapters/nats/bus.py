@@ -180,8 +180,16 @@ class Bus:
                 return found
             after = page[-1].sequence
 
-    async def _page(self, stream: str, subject: str, start: int) -> tuple[list[Stored], bool]:
-        wish = {"seq": start, "batch": BATCH_MAX, "next_by_subj": subject}
+    async def page(
+        self, stream: str, subject: str, after: int, at_most: int
+    ) -> tuple[list[Stored], bool]:
+        """The next messages on a subject, in order, and whether there are more."""
+        return await self._page(stream, subject, after + 1, min(at_most, BATCH_MAX))
+
+    async def _page(
+        self, stream: str, subject: str, start: int, at_most: int = BATCH_MAX
+    ) -> tuple[list[Stored], bool]:
+        wish = {"seq": start, "batch": at_most, "next_by_subj": subject}
         page: list[Stored] = []
         request = f"$JS.API.DIRECT.GET.{stream}"
         async with self._replies.many(request, msgspec.json.encode(wish)) as answers:

@@ -63,6 +63,8 @@ def rules(shards: int) -> list[StreamRule]:
         StreamRule(subjects.BLOBS, ("blob.>", "prepared.>")),
         StreamRule(subjects.CONFIG, ("config.>",), per_subject=1),
         StreamRule(subjects.GROUPS, ("group.>",), per_subject=1),
+        StreamRule(subjects.SCHEDULES, ("schedule.>",), per_subject=1),
+        StreamRule(subjects.ALARMS, ("alarm.>", "rung.>"), work_queue=True, schedules=True),
         StreamRule(subjects.IMPORTS, ("import.>",), compressed=True),
         StreamRule(subjects.HOST, ("host.>",), max_age_s=90 * DAY_S),
     ]

@@ -17,6 +17,8 @@ CONFIG = "CONFIG"
 HOST = "HOST"
 GROUPS = "GROUPS"
 IMPORTS = "IMPORTS"
+SCHEDULES = "SCHEDULES"
+ALARMS = "ALARMS"
 
 
 def runs_stream(shard: int) -> str:
@@ -102,6 +104,21 @@ def config(kind: str, name: str) -> str:
 def group(repo: str, key: str) -> str:
     """One concurrency group of a Repo."""
     return f"group.{token(repo)}.{token(key)}"
+
+
+def schedules(repo: str) -> str:
+    """A Repo's Timetable."""
+    return f"schedule.{token(repo)}"
+
+
+def alarm(repo: str) -> str:
+    """When a Repo's Timetable is to be looked at."""
+    return f"alarm.{token(repo)}"
+
+
+def rung(repo: str) -> str:
+    """That it is to be looked at now."""
+    return f"rung.{token(repo)}"
 
 
 def host(role: str, incarnation: str) -> str:

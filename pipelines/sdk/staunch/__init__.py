@@ -21,7 +21,7 @@ from staunch.errors import (
     RunFailed,
     StepTimedOut,
 )
-from staunch.event import Event, PullRequest
+from staunch.event import Event, PullRequest, Scheduled
 from staunch.inputs import Choice, Input
 from staunch.matrix import Cell, matrix
 from staunch.results import First, GateAnswer, JobResult, Received
@@ -47,6 +47,7 @@ __all__ = [
     "Retry",
     "RetryAfter",
     "RunFailed",
+    "Scheduled",
     "Shell",
     "Step",
     "StepTimedOut",

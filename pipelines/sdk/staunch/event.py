@@ -1,7 +1,9 @@
 """Event: what started this Run, as `run(event, step)` receives it."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +24,23 @@ class PullRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Scheduled:
+    """The schedule that began this Run, and the exact time for which: `due`, in seconds since the
+    epoch. A Run that begins late has the time at which it should have begun."""
+
+    name: str
+    cron: str = ""
+    tz: str = "UTC"
+    due: float = 0.0
+    overlap: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One event. `branch` and `tag` are short names, or empty; `commit` is a full commit id.
 
-    `kind` is push, tag, branch_delete, tag_delete, pull_request or manual; `repo` the repository's
-    name on its forge; `run_id` this Run's id; `inputs` what it was started with.
+    `kind` is push, tag, branch_delete, tag_delete, pull_request, manual or schedule; `repo` the
+    repository's name on its forge; `run_id` this Run's id; `inputs` what it was started with.
     """
 
     kind: str
@@ -39,6 +53,7 @@ class Event:
     message: str = ""
     forced: bool = False
     pull_request: PullRequest | None = None
+    schedule: Scheduled | None = None
     repo: str = ""
     run_id: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -49,6 +64,7 @@ class Event:
         raw = started["event"]
         ref = raw.get("ref", "")
         request = raw.get("pull_request")
+        schedule = raw.get("schedule")
         return Event(
             kind=raw["kind"],
             ref=ref,
@@ -59,7 +75,8 @@ class Event:
             sender=raw.get("sender", ""),
             message=raw.get("message", ""),
             forced=raw.get("forced", False),
-            pull_request=_pull_request(request) if request else None,
+            pull_request=_known(PullRequest, request) if request else None,
+            schedule=_known(Scheduled, schedule) if schedule else None,
             repo=started.get("repo_name", ""),
             run_id=started.get("run", ""),
             inputs=started.get("inputs") or {},
@@ -70,6 +87,6 @@ def _short(ref: str, prefix: str) -> str:
     return ref[len(prefix) :] if ref.startswith(prefix) else ""
 
 
-def _pull_request(raw: dict[str, Any]) -> PullRequest:
-    known = {one.name for one in fields(PullRequest)}
-    return PullRequest(**{name: value for name, value in raw.items() if name in known})
+def _known(form: type[T], raw: dict[str, Any]) -> T:
+    known = {one.name for one in fields(form)}  # type: ignore[arg-type]
+    return form(**{name: value for name, value in raw.items() if name in known})

@@ -8,8 +8,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from staunch import schedules
 from staunch.concurrency import Key, Policy, declared
+from staunch.durations import Duration
 from staunch.inputs import wire
+from staunch.schedules import CatchUp, Overlap
 
 DECLARED = "__staunch_triggers__"
 CONCURRENCY = "__staunch_concurrency__"
@@ -51,6 +54,37 @@ class On:
         types, rules = wire(inputs)
         module[ASKS] = {"inputs": types, "rules": rules}
 
+    def schedule(
+        self,
+        cron: str,
+        *,
+        name: str | None = None,
+        tz: str = "UTC",
+        overlap: Overlap = "skip",
+        catch_up: CatchUp = "last",
+        catch_up_limit: int = 10,
+        catch_up_window: Duration = "1d",
+    ) -> None:
+        """Whenever a cron expression of five fields is due, on the default branch's newest commit.
+
+        `name` is what people and `event.schedule.name` call it; default: the expression itself.
+        `overlap`: what happens while the Run of an earlier time is still going: `skip` this one,
+        `queue` it, `cancel` the other, or `allow` both. `catch_up`: which of the times that were
+        missed while Staunch was down are begun late: `none`, the `last`, or `all` of them, at most
+        `catch_up_limit` and none older than `catch_up_window`.
+        """
+        trigger = schedules.declared(
+            cron,
+            name=name,
+            tz=tz,
+            overlap=overlap,
+            catch_up=catch_up,
+            limit=catch_up_limit,
+            window=catch_up_window,
+            line=sys._getframe(1).f_lineno,
+        )
+        _declare(trigger)
+
     def concurrency(self, key: Key, *, policy: Policy = "queue") -> None:
         """Of the Runs with the same key in this repository one runs at a time.
 
@@ -65,7 +99,8 @@ class On:
     def __getattr__(self, name: str) -> object:
         """An unknown trigger: say which there are."""
         raise AttributeError(
-            f"there is no on.{name}; there are push, tag, pull_request, manual, concurrency"
+            f"there is no on.{name}; there are push, tag, pull_request, manual, schedule,"
+            " concurrency"
         )
 
 

@@ -221,3 +221,20 @@ def test_each_error_is_the_ports_and_knows_whose_fault_it_is():
     assert issubclass(FetchFailed, Unavailable) and FetchFailed.kind is FailureKind.TRANSIENT
     assert issubclass(CommitGone, Missing) and CommitGone.kind is FailureKind.REFUSED
     assert issubclass(RepoGone, Missing)
+
+
+def test_the_head_is_where_the_default_branch_is_now(world):
+    assert world.mirrors.head(world.repo) is None
+    world.commit({"a": "1"}, "other")
+    assert world.mirrors.head(world.repo) is None
+    commit = world.commit({"a": "2"})
+    assert world.mirrors.head(world.repo) == ("refs/heads/main", commit)
+    world.git("symbolic-ref", "HEAD", "refs/heads/other", cwd=world.upstream)
+    ref, _ = world.mirrors.head(world.repo)
+    assert ref == "refs/heads/other"
+
+
+def test_the_head_of_a_repository_that_is_gone_is_refused(world):
+    world.upstream.rename(world.folder / "elsewhere")
+    with pytest.raises(RepoGone):
+        world.mirrors.head(world.repo)

@@ -1,0 +1,260 @@
+"""Schedules: keeping Repos' Timetables by their default branches, and beginning what is due.
+
+A Timetable is one record that everybody changes by compare-and-set. It says which Runs its newest
+decision wants; whoever replaces it has made them first, and whoever changed it arms its alarm and
+looks whether it is still the newest. So anybody may die at any line: the alarm, or the Delivery,
+comes again, and everything is seen to by what the record says.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from ci_host.engine.calendar import CronCalendar
+from ci_host.engine.pipeline_files import PipelineFiles
+from ci_host.engine.run_inputs import entered
+from ci_host.ports import (
+    Catalog,
+    Conflict,
+    HistoryStore,
+    NoPipeline,
+    Source,
+    SourceRefused,
+    SourceUnavailable,
+    Timetables,
+    Unavailable,
+)
+from ci_host.tenant.sandbox import TenantFailed
+from pipelines import job
+from pipelines.bundle import PipelineEntry
+from pipelines.event import Event, EventKind
+from pipelines.events import RunStarted
+from pipelines.ids import RunId, run_id
+from pipelines.repo import Repo
+from pipelines.run import FINAL
+from pipelines.schedule import (
+    Beginning,
+    Entry,
+    Overlap,
+    RunNow,
+    Timetable,
+    beginning_of,
+    decided,
+    declared,
+    scheduled_of,
+    schedules_of,
+)
+
+# So many others changed the Timetable first; what rang, or the Delivery, comes again.
+TRIES_MAX = 50
+MOVES_A_BRANCH = frozenset({EventKind.PUSH, EventKind.BRANCH_DELETE})
+
+log = structlog.get_logger()
+
+
+class Schedules:
+    """Every act may be repeated, and may be done by several engines at once."""
+
+    def __init__(
+        self,
+        timetables: Timetables,
+        catalog: Catalog,
+        source: Source,
+        files: PipelineFiles,
+        history: HistoryStore,
+        *,
+        now: Callable[[], float],
+        shards: int,
+    ) -> None:
+        self._timetables = timetables
+        self._catalog = catalog
+        self._source = source
+        self._files = files
+        self._history = history
+        self._now = now
+        self._shards = shards
+        self._calendar = CronCalendar()
+
+    async def look(self, repo: Repo, event: Event, entries: list[PipelineEntry]) -> str:
+        """After an event: have the Timetable follow the default branch. Says what it holds then.
+
+        `entries` are the pipelines at the event's commit, if it has any. Raises SourceUnavailable,
+        Unavailable.
+        """
+        if event.kind not in MOVES_A_BRANCH:
+            return ""
+        _, table = await self._timetables.read(repo.id)
+        if not (table.entries or any(_declares(entry) for entry in entries)):
+            return ""
+        try:
+            table = await self.follow(repo)
+        except SourceRefused as error:
+            return f"its schedules stay as they were: {error}"
+        names = ", ".join(entry.schedule.name for entry in table.entries) or "none"
+        return f"schedules of {table.ref or repo.name}: {names}"
+
+    async def follow(self, repo: Repo) -> Timetable:
+        """Have the Timetable be that of the default branch's newest commit.
+
+        The branch is asked for after the Timetable was read: of two that follow at once, the one
+        who knows an older commit meets a Conflict, and asks again.
+        """
+        for _ in range(TRIES_MAX):
+            revision, table = await self._settled(repo.id, 0.0)
+            wanted = await self._wanted(repo, table)
+            try:
+                await self._timetables.write(wanted, after=revision)
+            except Conflict:
+                continue
+            log.info("timetable", repo=repo.id, commit=wanted.commit, schedules=len(wanted.entries))
+            await self.attend(repo.id)
+            return wanted
+        raise _busy(repo.id)
+
+    async def attend(self, repo: str, at: float = 0.0) -> None:
+        """Begin what is due (by `at` at least), make what is missing, and arm the alarm."""
+        for _ in range(TRIES_MAX):
+            revision, table = await self._settled(repo, at)
+            if table.next is None:
+                await self._timetables.disarm(repo)
+            else:
+                await self._timetables.arm(repo, table.next)
+            # A slow engine's wish must not replace a newer one: who made it looks again.
+            if (await self._timetables.read(repo))[0] == revision:
+                return
+        raise _busy(repo)
+
+    async def _settled(self, repo: str, at: float) -> tuple[int, Timetable]:
+        """A version in which everything due is decided, and whose Runs are there."""
+        for _ in range(TRIES_MAX):
+            revision, table = await self._timetables.read(repo)
+            for beginning in table.begun:
+                await self._begin(table, beginning)
+            now = max(self._now(), at)
+            due = table.due(now)
+            if not due:
+                return revision, table
+            busy = [entry.key for entry in due if await self._is_busy(entry)]
+            wanted = decided(table, self._calendar, now, busy, self._shards)
+            try:
+                await self._timetables.write(wanted, after=revision)
+            except Conflict:
+                log.debug("timetable_changed", repo=repo)
+        raise _busy(repo)
+
+    async def run_now(self, wish: RunNow) -> None:
+        """Begin a Run because a person asked for it, whatever else of the schedule is going."""
+        for _ in range(TRIES_MAX):
+            revision, table = await self._timetables.read(wish.repo)
+            entry = table.entry(wish.pipeline, wish.name)
+            if entry is None:
+                log.warning("run_now_gone", repo=wish.repo, schedule=wish.name)
+                return
+            beginning = beginning_of(entry, wish, self._shards)
+            await self._begin(table, beginning)
+            if entry.last_run == beginning.run:
+                return
+            begun = msgspec.structs.replace(entry, last_run=beginning.run, last_due=wish.at)
+            try:
+                await self._timetables.write(table.with_entry(begun), after=revision)
+            except Conflict:
+                continue
+            return
+        raise _busy(wish.repo)
+
+    async def _wanted(self, repo: Repo, table: Timetable) -> Timetable:
+        head = await asyncio.to_thread(self._source.head, repo)
+        if head is None:
+            return declared(table, [], self._calendar, ref="", commit="", bundle="")
+        found: list[Entry] = []
+        bundle = ""
+        try:
+            code = await self._files.at(repo, head.commit, head.ref)
+        except (NoPipeline, TenantFailed) as reason:
+            log.info("no_schedules", repo=repo.id, commit=head.commit, reason=str(reason))
+        else:
+            bundle = code.bundle
+            found = [one for entry in code.entries for one in self._entries_of(entry)]
+            # Whatever happens to the branch: what is due tomorrow finds its commit.
+            kept = run_id(repo.id, "timetable", shards=1)
+            await asyncio.to_thread(self._source.keep, repo, head.commit, kept)
+        return declared(
+            table, found, self._calendar, ref=head.ref, commit=head.commit, bundle=bundle
+        )
+
+    def _entries_of(self, entry: PipelineEntry) -> list[Entry]:
+        """A pipeline's schedules, as they begin; none if something is wrong with its file."""
+        if entry.error is not None:
+            return []
+        return [
+            Entry(
+                pipeline=entry.name,
+                file=entry.file,
+                schedule=schedule,
+                after=self._now(),
+                inputs=entered(entry, None),
+            )
+            for schedule in schedules_of(entry.triggers)
+        ]
+
+    async def _is_busy(self, entry: Entry) -> bool:
+        """Whether its newest Run is in the way: still going, where that matters."""
+        if entry.schedule.overlap is not Overlap.SKIP or not entry.last_run:
+            return False
+        last = await self._history.last_turn(RunId(entry.last_run))
+        return last is None or last.turn.state not in FINAL
+
+    async def _begin(self, table: Timetable, beginning: Beginning) -> None:
+        """See to it that a Run is there."""
+        run = RunId(beginning.run)
+        entry = table.entry(beginning.pipeline, beginning.name)
+        repo = await self._catalog.repo(table.repo)
+        if entry is None or repo is None or await self._history.started(run) is not None:
+            return
+        try:
+            mirror = await self._keep(repo, table, run)
+        except SourceRefused as error:
+            said = {"repo": repo.id, "run": run, "due": beginning.due, "reason": str(error)}
+            log.error("schedule_lost", **said)  # noqa: TRY400
+            return
+        event = Event(
+            kind=EventKind.SCHEDULE,
+            ref=table.ref,
+            commit=table.commit,
+            sender=beginning.by,
+            delivery=beginning.key,
+            schedule=scheduled_of(entry, beginning),
+        )
+        started = RunStarted(
+            run=run,
+            repo=repo.id,
+            repo_name=repo.name,
+            connection=repo.connection,
+            pipeline=entry.pipeline,
+            file=entry.file,
+            bundle=table.bundle,
+            source=job.Source(mirror=mirror, commit=table.commit),
+            event=event,
+            inputs=entry.inputs,
+            shards=self._shards,
+        )
+        if await self._history.create(run, started):
+            log.info("run_scheduled", run=run, schedule=entry.schedule.name, due=beginning.due)
+
+    async def _keep(self, repo: Repo, table: Timetable, run: RunId) -> str:
+        try:
+            return await asyncio.to_thread(self._source.keep, repo, table.commit, run)
+        except SourceUnavailable:
+            # The mirror was lost; the forge may still have it.
+            await asyncio.to_thread(self._source.bundle, repo, table.commit, table.ref)
+            return await asyncio.to_thread(self._source.keep, repo, table.commit, run)
+
+
+def _declares(entry: PipelineEntry) -> bool:
+    return any(trigger.get("on") == "schedule" for trigger in entry.triggers or [])
+
+
+def _busy(repo: str) -> Unavailable:
+    return Unavailable(f"the schedules of {repo} are changed by too many at once")

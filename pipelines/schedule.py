@@ -1,0 +1,329 @@
+"""Schedule: what a pipeline declares with `on.schedule`, and a Repo's Timetable of them. Pure.
+
+A Timetable is one record: the newest commit of the default branch, its schedules, and how far each
+has come. When a time is due is asked of a Calendar, which knows cron and time zones; what is then
+begun is decided here.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any, Protocol
+
+import msgspec
+
+from pipelines.event import Event, EventKind, Scheduled
+from pipelines.ids import RunId
+from pipelines.trigger import run_of
+
+SCHEDULES_MAX = 20
+# Five fields of cron say minutes: nothing comes more often.
+INTERVAL_S_MIN = 60
+# What is begun no later than this was in time, whatever is said of what was missed.
+ON_TIME_S = 60.0
+
+RUNNING_STILL = "the run before was still going"
+MISSED = "it was missed while Staunch was down"
+
+
+class Overlap(StrEnum):
+    """What a due time finds where the Run of an earlier one is still going.
+
+    skip: nothing is begun · queue: its Run waits · cancel: the other is cancelled first · allow:
+    both run.
+    """
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    CANCEL = "cancel"
+    ALLOW = "allow"
+
+
+class CatchUp(StrEnum):
+    """Which of the due times that were missed are begun late: none, the last one, or all."""
+
+    NONE = "none"
+    LAST = "last"
+    ALL = "all"
+
+
+class ScheduleRefused(Exception):
+    """A declaration cannot be kept; `line` is where it stands in its file."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class Schedule(msgspec.Struct, frozen=True, kw_only=True):
+    """One declaration. `limit` and `window_s` bound a catch-up of `all`: newest so many, no older.
+
+    `line` is where `on.schedule` was called.
+    """
+
+    name: str
+    cron: str
+    tz: str = "UTC"
+    overlap: Overlap = Overlap.SKIP
+    catch_up: CatchUp = CatchUp.LAST
+    limit: int = 10
+    window_s: float = 86_400.0
+    line: int = 1
+
+
+def schedules_of(triggers: list[dict[str, Any]] | None) -> list[Schedule]:
+    """The schedules among a pipeline's declarations. Raises ScheduleRefused."""
+    found: list[Schedule] = []
+    for trigger in triggers or []:
+        if trigger.get("on") != "schedule":
+            continue
+        try:
+            one = msgspec.convert({k: v for k, v in trigger.items() if k != "on"}, Schedule)
+        except msgspec.ValidationError as error:
+            raise ScheduleRefused(f"a schedule cannot be read: {error}") from error
+        if len(found) == SCHEDULES_MAX:
+            raise ScheduleRefused(f"a pipeline has at most {SCHEDULES_MAX} schedules", one.line)
+        if any(one.name == other.name for other in found):
+            raise ScheduleRefused(
+                f"there are two schedules {one.name!r} in this pipeline; give each a name of its"
+                " own with name=…",
+                one.line,
+            )
+        found.append(one)
+    return found
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """Who paused it, and when (seconds since the epoch)."""
+
+    by: str
+    at: float
+
+
+class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest due time for which nothing was begun, and why."""
+
+    due: float
+    reason: str
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One schedule in its Timetable.
+
+    Every due time up to `after` is decided; `next` is the first behind it, None: there is none.
+    `inputs` is what its Runs get: the pipeline's defaults.
+    """
+
+    pipeline: str
+    file: str
+    schedule: Schedule
+    after: float
+    inputs: Any = None
+    next: float | None = None
+    paused: Hold | None = None
+    last_run: str = ""
+    last_due: float | None = None
+    skipped: Skipped | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it is known by in its Repo: pipeline and name."""
+        return self.pipeline, self.schedule.name
+
+
+class Beginning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A Run that is to be there: of which schedule, and for which due time.
+
+    `key` and `by`: a person asked for it now, with this key.
+    """
+
+    pipeline: str
+    name: str
+    due: float
+    run: str
+    key: str = ""
+    by: str = ""
+
+
+class Timetable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A Repo's schedules, at `commit` of its default branch `ref`, whose code is in `bundle`.
+
+    `begun` are the Runs that its newest decision wants. Whoever writes the next version has seen
+    to it that they are there.
+    """
+
+    repo: str
+    ref: str = ""
+    commit: str = ""
+    bundle: str = ""
+    entries: list[Entry] = []
+    begun: list[Beginning] = []
+
+    @property
+    def next(self) -> float | None:
+        """When anything of it is due next."""
+        return min((e.next for e in self.entries if e.next is not None), default=None)
+
+    def entry(self, pipeline: str, name: str) -> Entry | None:
+        """One of its schedules, or None."""
+        return next((e for e in self.entries if e.key == (pipeline, name)), None)
+
+    def due(self, now: float) -> list[Entry]:
+        """The schedules that have something to decide."""
+        return [e for e in self.entries if e.next is not None and e.next <= now]
+
+    def with_entry(self, entry: Entry) -> "Timetable":
+        """With this one in place of the one of the same key."""
+        entries = [entry if e.key == entry.key else e for e in self.entries]
+        return msgspec.structs.replace(self, entries=entries)
+
+
+class Calendar(Protocol):
+    """When a schedule is due; whoever knows cron and time zones implements it."""
+
+    def next_due(self, schedule: Schedule, after: float) -> float | None:
+        """The first due time later than `after`; None: there is none."""
+
+    def newest_due(
+        self, schedule: Schedule, after: float, until: float, at_most: int
+    ) -> list[float]:
+        """The newest due times in (after, until], in order."""
+
+
+def declared(
+    table: Timetable, wanted: Iterable[Entry], calendar: Calendar, **code: str
+) -> Timetable:
+    """The Timetable of a newer commit. `wanted` are its schedules as if they began now.
+
+    One whose times have not changed goes on where it was; any stays paused if it was. `code` has
+    `ref`, `commit` and `bundle`.
+    """
+    entries = []
+    for new in wanted:
+        old = table.entry(*new.key) or new
+        is_same = _times(old.schedule) == _times(new.schedule)
+        after = old.after if is_same else max(old.after, new.after)
+        entries.append(
+            msgspec.structs.replace(
+                old,
+                file=new.file,
+                schedule=new.schedule,
+                inputs=new.inputs,
+                after=after,
+                next=calendar.next_due(new.schedule, after),
+            )
+        )
+    return msgspec.structs.replace(table, entries=entries, begun=[], **code)
+
+
+def _times(schedule: Schedule) -> tuple[str, str]:
+    return schedule.cron, schedule.tz
+
+
+def decided(
+    table: Timetable,
+    calendar: Calendar,
+    now: float,
+    busy: Sequence[tuple[str, str]],
+    shards: int,
+) -> Timetable:
+    """The Timetable with everything decided that is due by `now`.
+
+    `busy` names the schedules whose newest Run is still going.
+    """
+    begun: list[Beginning] = []
+    for entry in table.due(now):
+        schedule = entry.schedule
+        after = entry.after
+        if schedule.catch_up is CatchUp.ALL:
+            after = max(after, min(now - schedule.window_s, now - ON_TIME_S))
+        # Two can be in time: one at the edge of it, and the next minute's.
+        dues = calendar.newest_due(schedule, after, now, max(schedule.limit, 2))
+        chosen, skipped = _chosen(entry, dues, now, is_busy=entry.key in busy)
+        for due in chosen:
+            run = run_due(table.repo, entry, due, shards=shards)
+            begun.append(Beginning(pipeline=entry.pipeline, name=schedule.name, due=due, run=run))
+        moved = msgspec.structs.replace(
+            entry, after=now, next=calendar.next_due(schedule, now), skipped=skipped
+        )
+        if chosen:
+            moved = msgspec.structs.replace(moved, last_run=begun[-1].run, last_due=chosen[-1])
+        table = table.with_entry(moved)
+    return msgspec.structs.replace(table, begun=begun)
+
+
+def _chosen(
+    entry: Entry, dues: list[float], now: float, *, is_busy: bool
+) -> tuple[list[float], Skipped | None]:
+    """The due times that are begun, and the newest that is not."""
+    schedule = entry.schedule
+    if entry.paused is not None:
+        return [], entry.skipped
+    in_time = [due for due in dues if now - due <= ON_TIME_S]
+    late = [due for due in dues if now - due > ON_TIME_S]
+    match schedule.catch_up:
+        case CatchUp.NONE:
+            late = []
+        case CatchUp.LAST:
+            late = [] if in_time else late[-1:]
+        case CatchUp.ALL:
+            late = late[-schedule.limit :]
+    chosen, reason = [*late, *in_time], MISSED
+    if schedule.overlap in (Overlap.SKIP, Overlap.CANCEL) and len(chosen) > 1:
+        # The others would be skipped, or cancelled, for the sake of the last.
+        chosen, reason = chosen[-1:], RUNNING_STILL
+    if schedule.overlap is Overlap.SKIP and is_busy and chosen:
+        chosen, reason = [], RUNNING_STILL
+    left = [due for due in dues if due not in chosen]
+    return chosen, Skipped(due=left[-1], reason=reason) if left else entry.skipped
+
+
+def scheduled_of(entry: Entry, beginning: Beginning) -> Scheduled:
+    """What the Run is told."""
+    schedule = entry.schedule
+    return Scheduled(
+        name=schedule.name,
+        cron=schedule.cron,
+        tz=schedule.tz,
+        due=beginning.due,
+        overlap=schedule.overlap,
+    )
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="alarm"):
+    """Something of this Repo is due; no more than a hint: the Timetable says what."""
+
+    repo: str
+    due: float
+
+
+class RunNow(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="run_now"):
+    """A person wants a schedule's Run now. The same `key` twice is one Run."""
+
+    repo: str
+    pipeline: str
+    name: str
+    at: float
+    by: str
+    key: str
+
+
+Ring = Alarm | RunNow
+
+
+def run_due(repo: str, entry: Entry, due: float, *, shards: int, key: str = "") -> RunId:
+    """The one Run of a schedule for a due time, or for a person's wish with this key."""
+    beginning = Beginning(pipeline=entry.pipeline, name=entry.schedule.name, due=due, run="")
+    event = Event(kind=EventKind.SCHEDULE, delivery=key, schedule=scheduled_of(entry, beginning))
+    return run_of(repo, event, entry.pipeline, shards=shards)
+
+
+def beginning_of(entry: Entry, wish: RunNow, shards: int) -> Beginning:
+    """What a person's wish for a Run now asks for."""
+    return Beginning(
+        pipeline=entry.pipeline,
+        name=entry.schedule.name,
+        due=wish.at,
+        run=run_due(wish.repo, entry, wish.at, shards=shards, key=wish.key),
+        key=wish.key,
+        by=wish.by,
+    )
