@@ -4,6 +4,8 @@ import asyncio
 import os
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -170,7 +172,20 @@ async def _serve_http(services: Services) -> None:
         loop="none",
         lifespan="off",
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     log.info("host_ready", url=settings.url)
-    await server.serve()
-    raise asyncio.CancelledError
+    serving = asyncio.create_task(server.serve())
+    try:
+        # Cut off, it would leave connections open, and answer on them when nothing works any more.
+        await asyncio.shield(serving)
+    finally:
+        server.should_exit = True
+        await asyncio.wait({serving})
+
+
+class _Server(uvicorn.Server):
+    """Ends when it is told, and leaves signals to the process: both would end it at once."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
