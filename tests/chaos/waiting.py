@@ -9,7 +9,9 @@ from tests.demo.installation import Gone
 T = TypeVar("T")
 
 
-async def until(what: str, look: Callable[[], Awaitable[T]], timeout_s: float) -> T:
+async def until(
+    what: str, look: Callable[[], Awaitable[T]], timeout_s: float, every_s: float = 0.1
+) -> T:
     """Look until there is something to see; Gone names `what` if there never is."""
     try:
         async with asyncio.timeout(timeout_s):
@@ -17,6 +19,6 @@ async def until(what: str, look: Callable[[], Awaitable[T]], timeout_s: float) -
                 found = await look()
                 if found:
                     return found
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(every_s)
     except TimeoutError:
         raise Gone(f"waited {timeout_s:.0f} s in vain for {what}") from None

@@ -56,7 +56,11 @@ class RecordingForge:
             return 404, {"message": "not found"}
         if headers.get("Authorization") != f"token {TOKEN}":
             return 401, {"message": "token is required"}
-        said = json.loads(body)
+        try:
+            said = json.loads(body)
+        except ValueError:
+            # Whoever said it died meanwhile.
+            return 400, {"message": "not JSON"}
         if said.get("state") not in STATES:
             return 422, {"message": "unknown state"}
         fields = ("context", "state", "description", "target_url")
