@@ -214,6 +214,9 @@ class Timetables(Protocol):
     async def ask(self, wish: RunNow) -> None:
         """Have this rung at once. Durable when it returns."""
 
+    async def now(self) -> float:
+        """The store's own time, by which alarms ring, in seconds since the epoch."""
+
 
 class Catalog(Protocol):
     """The host's own settings: Connections and Repos."""

@@ -5,11 +5,12 @@ has come. When a time is due is asked of a Calendar, which knows cron and time z
 begun is decided here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from pipelines.event import Event, EventKind, Scheduled
 from pipelines.ids import RunId
@@ -20,6 +21,11 @@ SCHEDULES_MAX = 20
 INTERVAL_S_MIN = 60
 # What is begun no later than this was in time, whatever is said of what was missed.
 ON_TIME_S = 60.0
+# So many Runs are wanted by one decision; what is due beyond is decided after they are there.
+BEGUN_MAX = 1_000
+# A schedule that has come further than this was kept by a clock that was wrong.
+AHEAD_S_MAX = 3_600.0
+HOLDS_MAX = 100
 
 RUNNING_STILL = "the run before was still going"
 MISSED = "it was missed while Staunch was down"
@@ -57,16 +63,16 @@ class ScheduleRefused(Exception):
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """One declaration. `limit` and `window_s` bound a catch-up of `all`: newest so many, no older.
 
-    `line` is where `on.schedule` was called.
+    `line` is where `on.schedule` was called. The bounds are the SDK's, which a plan can bend.
     """
 
-    name: str
-    cron: str
-    tz: str = "UTC"
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    cron: Annotated[str, Meta(max_length=200)]
+    tz: Annotated[str, Meta(max_length=200)] = "UTC"
     overlap: Overlap = Overlap.SKIP
     catch_up: CatchUp = CatchUp.LAST
-    limit: int = 10
-    window_s: float = 86_400.0
+    limit: Annotated[int, Meta(ge=1, le=100)] = 10
+    window_s: Annotated[float, Meta(ge=0)] = 86_400.0
     line: int = 1
 
 
@@ -79,7 +85,11 @@ def schedules_of(triggers: list[dict[str, Any]] | None) -> list[Schedule]:
         try:
             one = msgspec.convert({k: v for k, v in trigger.items() if k != "on"}, Schedule)
         except msgspec.ValidationError as error:
-            raise ScheduleRefused(f"a schedule cannot be read: {error}") from error
+            line = trigger.get("line")
+            where = line if isinstance(line, int) else None
+            raise ScheduleRefused(f"a schedule cannot be read: {error}", where) from error
+        if not one.name.isprintable():
+            raise ScheduleRefused(f"a schedule's name must be printable: {one.name!r}", one.line)
         if len(found) == SCHEDULES_MAX:
             raise ScheduleRefused(f"a pipeline has at most {SCHEDULES_MAX} schedules", one.line)
         if any(one.name == other.name for other in found):
@@ -144,6 +154,14 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str = ""
 
 
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule that was paused when its declaration went; it is paused if it comes again."""
+
+    pipeline: str
+    name: str
+    paused: Hold
+
+
 class Timetable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A Repo's schedules, at `commit` of its default branch `ref`, whose code is in `bundle`.
 
@@ -157,6 +175,7 @@ class Timetable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bundle: str = ""
     entries: list[Entry] = []
     begun: list[Beginning] = []
+    held: list[Held] = []
 
     @property
     def next(self) -> float | None:
@@ -194,14 +213,21 @@ def declared(
 ) -> Timetable:
     """The Timetable of a newer commit. `wanted` are its schedules as if they began now.
 
-    One whose times have not changed goes on where it was; any stays paused if it was. `code` has
-    `ref`, `commit` and `bundle`.
+    One whose times have not changed goes on where it was; any stays paused if it was, also if it
+    was gone meanwhile. `code` has `ref`, `commit` and `bundle`.
     """
+    held = {(one.pipeline, one.name): one for one in table.held}
+    gone = {entry.key: entry for entry in table.entries}
     entries = []
     for new in wanted:
-        old = table.entry(*new.key) or new
+        gone.pop(new.key, None)
+        hold = held.pop(new.key, None)
+        begun = msgspec.structs.replace(new, paused=None if hold is None else hold.paused)
+        old = table.entry(*new.key) or begun
         is_same = _times(old.schedule) == _times(new.schedule)
         after = old.after if is_same else max(old.after, new.after)
+        if after > new.after + AHEAD_S_MAX:
+            after = new.after
         entries.append(
             msgspec.structs.replace(
                 old,
@@ -212,7 +238,12 @@ def declared(
                 next=calendar.next_due(new.schedule, after),
             )
         )
-    return msgspec.structs.replace(table, entries=entries, begun=[], **code)
+    for entry in gone.values():
+        if entry.paused is not None:
+            name = entry.schedule.name
+            held[entry.key] = Held(pipeline=entry.pipeline, name=name, paused=entry.paused)
+    kept = list(held.values())[-HOLDS_MAX:]
+    return msgspec.structs.replace(table, entries=entries, begun=[], held=kept, **code)
 
 
 def _times(schedule: Schedule) -> tuple[str, str]:
@@ -226,12 +257,14 @@ def decided(
     busy: Sequence[tuple[str, str]],
     shards: int,
 ) -> Timetable:
-    """The Timetable with everything decided that is due by `now`.
+    """The Timetable with what is due by `now` decided, up to BEGUN_MAX Runs of it.
 
     `busy` names the schedules whose newest Run is still going.
     """
     begun: list[Beginning] = []
     for entry in table.due(now):
+        if len(begun) >= BEGUN_MAX:
+            break
         schedule = entry.schedule
         after = entry.after
         if schedule.catch_up is CatchUp.ALL:
@@ -249,6 +282,21 @@ def decided(
             moved = msgspec.structs.replace(moved, last_run=begun[-1].run, last_due=chosen[-1])
         table = table.with_entry(moved)
     return msgspec.structs.replace(table, begun=begun)
+
+
+def without_lost(table: Timetable, lost: Mapping[str, str]) -> Timetable:
+    """The Timetable without the Runs that can never be begun; `lost` says why, by Run."""
+    for beginning in table.begun:
+        entry = table.entry(beginning.pipeline, beginning.name)
+        reason = lost.get(beginning.run)
+        if entry is None or reason is None:
+            continue
+        skipped = Skipped(due=beginning.due, reason=reason)
+        entry = msgspec.structs.replace(entry, skipped=skipped)
+        if entry.last_run == beginning.run:
+            entry = msgspec.structs.replace(entry, last_run="", last_due=None)
+        table = table.with_entry(entry)
+    return msgspec.structs.replace(table, begun=[one for one in table.begun if one.run not in lost])
 
 
 def _chosen(

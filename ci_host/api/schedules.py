@@ -39,6 +39,11 @@ async def list_schedules(
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
 ) -> dict[str, Any]:
     """Of one repository, or of `limit` repositories; `next` is the following page's `after`."""
+    return await listed(here, repo, after, limit)
+
+
+async def listed(here: Services, repo: str, after: int, limit: int) -> dict[str, Any]:
+    """A page of schedules. Raises Problem, Unavailable."""
     if repo:
         _, table = await here.timetables.read(find_repo(here, repo).id)
         return {"schedules": _views(here, table), "next": None}

@@ -73,7 +73,7 @@ async def run_host(process: ProcessSettings) -> None:
         news=news,
         beginnings=Beginnings(model, history, bundles),
         timetables=timetables,
-        schedules=ScheduleActs(timetables, now=time.time, new_id=new_id, shards=settings.shards),
+        schedules=ScheduleActs(timetables, new_id=new_id, shards=settings.shards),
         now=time.time,
         new_id=new_id,
     )

@@ -60,7 +60,6 @@ async def open_intake(
         source,
         files,
         history,
-        now=time.time,
         shards=settings.shards,
     )
     triggers = Triggers(

@@ -20,12 +20,10 @@ class ScheduleActs:
         self,
         timetables: Timetables,
         *,
-        now: Callable[[], float],
         new_id: Callable[[], str],
         shards: int,
     ) -> None:
         self._timetables = timetables
-        self._now = now
         self._new_id = new_id
         self._shards = shards
 
@@ -35,8 +33,10 @@ class ScheduleActs:
         Raises PersonRefused, Unavailable.
         """
 
+        now = await self._timetables.now()
+
         def hold(entry: Entry) -> Entry:
-            paused = entry.paused or Hold(by=who.name, at=self._now())
+            paused = entry.paused or Hold(by=who.name, at=now)
             return msgspec.structs.replace(entry, paused=paused)
 
         return await self._change(repo, name, hold)
@@ -44,10 +44,12 @@ class ScheduleActs:
     async def resume(self, repo: str, name: str) -> Entry:
         """Go on with what is due from now on. Raises PersonRefused, Unavailable."""
 
+        now = await self._timetables.now()
+
         def go_on(entry: Entry) -> Entry:
             if entry.paused is None:
                 return entry
-            after = max(entry.after, self._now())
+            after = max(entry.after, now)
             return msgspec.structs.replace(entry, paused=None, after=after)
 
         return await self._change(repo, name, go_on)
@@ -60,7 +62,7 @@ class ScheduleActs:
             repo=repo,
             pipeline=entry.pipeline,
             name=entry.schedule.name,
-            at=self._now(),
+            at=await self._timetables.now(),
             by=who.name,
             key=key or self._new_id(),
         )
@@ -83,11 +85,9 @@ class ScheduleActs:
 
 
 def _found(table: Timetable, name: str) -> Entry:
-    found = [
-        entry
-        for entry in table.entries
-        if name in (entry.schedule.name, f"{entry.pipeline}/{entry.schedule.name}")
-    ]
+    # A pipeline's name has no slash: in full, it is only one.
+    in_full = [e for e in table.entries if name == f"{e.pipeline}/{e.schedule.name}"]
+    found = in_full or [entry for entry in table.entries if name == entry.schedule.name]
     if len(found) == 1:
         return found[0]
     if found:

@@ -7,7 +7,6 @@ comes again, and everything is seen to by what the record says.
 """
 
 import asyncio
-from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -39,12 +38,14 @@ from pipelines.schedule import (
     Entry,
     Overlap,
     RunNow,
+    Skipped,
     Timetable,
     beginning_of,
     decided,
     declared,
     scheduled_of,
     schedules_of,
+    without_lost,
 )
 
 # So many others changed the Timetable first; what rang, or the Delivery, comes again.
@@ -65,7 +66,6 @@ class Schedules:
         files: PipelineFiles,
         history: HistoryStore,
         *,
-        now: Callable[[], float],
         shards: int,
     ) -> None:
         self._timetables = timetables
@@ -73,7 +73,6 @@ class Schedules:
         self._source = source
         self._files = files
         self._history = history
-        self._now = now
         self._shards = shards
         self._calendar = CronCalendar()
 
@@ -103,7 +102,7 @@ class Schedules:
         """
         for _ in range(TRIES_MAX):
             revision, table = await self._settled(repo.id, 0.0)
-            wanted = await self._wanted(repo, table)
+            wanted = await self._wanted(repo, table, await self._timetables.now())
             try:
                 await self._timetables.write(wanted, after=revision)
             except Conflict:
@@ -130,14 +129,18 @@ class Schedules:
         """A version in which everything due is decided, and whose Runs are there."""
         for _ in range(TRIES_MAX):
             revision, table = await self._timetables.read(repo)
+            lost = {}
             for beginning in table.begun:
-                await self._begin(table, beginning)
-            now = max(self._now(), at)
+                reason = await self._begin(table, beginning)
+                if reason:
+                    lost[beginning.run] = reason
+            # What rang is due; the store's clock may have been set back since.
+            now = max(await self._timetables.now(), at)
             due = table.due(now)
-            if not due:
+            if not due and not lost:
                 return revision, table
             busy = [entry.key for entry in due if await self._is_busy(entry)]
-            wanted = decided(table, self._calendar, now, busy, self._shards)
+            wanted = decided(without_lost(table, lost), self._calendar, now, busy, self._shards)
             try:
                 await self._timetables.write(wanted, after=revision)
             except Conflict:
@@ -153,10 +156,12 @@ class Schedules:
                 log.warning("run_now_gone", repo=wish.repo, schedule=wish.name)
                 return
             beginning = beginning_of(entry, wish, self._shards)
-            await self._begin(table, beginning)
-            if entry.last_run == beginning.run:
-                return
+            reason = await self._begin(table, beginning)
             begun = msgspec.structs.replace(entry, last_run=beginning.run, last_due=wish.at)
+            if reason:
+                begun = msgspec.structs.replace(entry, skipped=Skipped(due=wish.at, reason=reason))
+            if begun == entry:
+                return
             try:
                 await self._timetables.write(table.with_entry(begun), after=revision)
             except Conflict:
@@ -164,7 +169,7 @@ class Schedules:
             return
         raise _busy(wish.repo)
 
-    async def _wanted(self, repo: Repo, table: Timetable) -> Timetable:
+    async def _wanted(self, repo: Repo, table: Timetable, now: float) -> Timetable:
         head = await asyncio.to_thread(self._source.head, repo)
         if head is None:
             return declared(table, [], self._calendar, ref="", commit="", bundle="")
@@ -176,7 +181,7 @@ class Schedules:
             log.info("no_schedules", repo=repo.id, commit=head.commit, reason=str(reason))
         else:
             bundle = code.bundle
-            found = [one for entry in code.entries for one in self._entries_of(entry)]
+            found = [one for entry in code.entries for one in _entries_of(entry, now)]
             # Whatever happens to the branch: what is due tomorrow finds its commit.
             kept = run_id(repo.id, "timetable", shards=1)
             await asyncio.to_thread(self._source.keep, repo, head.commit, kept)
@@ -184,41 +189,30 @@ class Schedules:
             table, found, self._calendar, ref=head.ref, commit=head.commit, bundle=bundle
         )
 
-    def _entries_of(self, entry: PipelineEntry) -> list[Entry]:
-        """A pipeline's schedules, as they begin; none if something is wrong with its file."""
-        if entry.error is not None:
-            return []
-        return [
-            Entry(
-                pipeline=entry.name,
-                file=entry.file,
-                schedule=schedule,
-                after=self._now(),
-                inputs=entered(entry, None),
-            )
-            for schedule in schedules_of(entry.triggers)
-        ]
-
     async def _is_busy(self, entry: Entry) -> bool:
         """Whether its newest Run is in the way: still going, where that matters."""
         if entry.schedule.overlap is not Overlap.SKIP or not entry.last_run:
             return False
-        last = await self._history.last_turn(RunId(entry.last_run))
-        return last is None or last.turn.state not in FINAL
+        run = RunId(entry.last_run)
+        last = await self._history.last_turn(run)
+        if last is None:
+            # It has not moved yet, or it could never be begun.
+            return await self._history.started(run) is not None
+        return last.turn.state not in FINAL
 
-    async def _begin(self, table: Timetable, beginning: Beginning) -> None:
-        """See to it that a Run is there."""
+    async def _begin(self, table: Timetable, beginning: Beginning) -> str:
+        """See to it that a Run is there; answers why it can never be, or nothing."""
         run = RunId(beginning.run)
         entry = table.entry(beginning.pipeline, beginning.name)
         repo = await self._catalog.repo(table.repo)
         if entry is None or repo is None or await self._history.started(run) is not None:
-            return
+            return ""
         try:
             mirror = await self._keep(repo, table, run)
         except SourceRefused as error:
             said = {"repo": repo.id, "run": run, "due": beginning.due, "reason": str(error)}
             log.error("schedule_lost", **said)  # noqa: TRY400
-            return
+            return str(error)
         event = Event(
             kind=EventKind.SCHEDULE,
             ref=table.ref,
@@ -242,6 +236,7 @@ class Schedules:
         )
         if await self._history.create(run, started):
             log.info("run_scheduled", run=run, schedule=entry.schedule.name, due=beginning.due)
+        return ""
 
     async def _keep(self, repo: Repo, table: Timetable, run: RunId) -> str:
         try:
@@ -250,6 +245,17 @@ class Schedules:
             # The mirror was lost; the forge may still have it.
             await asyncio.to_thread(self._source.bundle, repo, table.commit, table.ref)
             return await asyncio.to_thread(self._source.keep, repo, table.commit, run)
+
+
+def _entries_of(entry: PipelineEntry, now: float) -> list[Entry]:
+    """A pipeline's schedules, as they begin; none if something is wrong with its file."""
+    if entry.error is not None:
+        return []
+    inputs = entered(entry, None)
+    return [
+        Entry(pipeline=entry.name, file=entry.file, schedule=one, after=now, inputs=inputs)
+        for one in schedules_of(entry.triggers)
+    ]
 
 
 def _declares(entry: PipelineEntry) -> bool:

@@ -6,7 +6,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from ci_host.api import problems
-from ci_host.web import acts, live, pages
+from ci_host.web import acts, live, pages, schedules
 from ci_host.web.page import HERE, Pages, SecurityHeaders, refusal
 
 FOR_MACHINES = ("/api/", "/hooks/")
@@ -19,6 +19,7 @@ def add_pages(app: FastAPI) -> None:
     app.include_router(live.router)
     app.include_router(pages.router)
     app.include_router(acts.router)
+    app.include_router(schedules.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     app.add_exception_handler(HTTPException, on_http_error)
 

@@ -51,6 +51,11 @@ def age(at: float, now: float) -> str:
     return f"{seconds}s ago" if seconds >= 5 else "just now"
 
 
+def until(at: float, now: float) -> str:
+    """How long it is till then."""
+    return f"in {duration(at - now)}" if at - now >= 1 else "due now"
+
+
 def moment(at: float) -> str:
     """A point in time, as ISO 8601 in UTC: what `<time datetime>` takes."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

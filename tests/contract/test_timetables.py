@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ci_host.adapters.memory.timetables import MemoryTimetables
+from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.timetables import NatsTimetables, rings
 from ci_host.ports import Conflict, Owed, Queue, Timetables
 from pipelines.schedule import Alarm, Entry, Ring, RunNow, Schedule, Timetable
@@ -56,7 +57,7 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         async def move(to: float) -> None:
             memory.move(to)
 
-        yield Place(memory, memory.rings, lambda: memory.now, move)
+        yield Place(memory, memory.rings, lambda: memory.time, move)
         return
     with nats_server(tmp_path) as server:
         async with bus_of(server) as bus:
@@ -113,25 +114,32 @@ async def test_a_past_due_rings_at_once_and_can_be_armed_again_and_again(place):
 
 
 async def test_a_newer_wish_replaces_the_older_one(place):
-    await place.store.arm(REPO, place.now() + 1.0)
-    late = place.now() + 900.0
-    await place.store.arm(REPO, late)
-    soon = place.now() - 1.0
-    await place.store.arm("git/other", soon)
-    await place.pass_to(place.now() + 1.5)
+    early = place.now() + 2.0
+    await place.store.arm(REPO, early)
+    await place.store.arm(REPO, early + 900.0)
+    other = early + 0.5
+    await place.store.arm("git/other", other)
+    await place.pass_to(other)
     (only,) = await place.rung(1)
-    assert only.item == Alarm(repo="git/other", due=soon)
+    assert only.item == Alarm(repo="git/other", due=other)
 
 
 async def test_a_wish_that_was_taken_back_does_not_ring(place):
-    await place.store.arm(REPO, place.now() + 0.5)
+    wish = place.now() + 2.0
+    await place.store.arm(REPO, wish)
     await place.store.disarm(REPO)
     await place.store.disarm("git/never")
-    due = place.now() + 1.0
+    due = wish + 0.5
     await place.store.arm("git/other", due)
     await place.pass_to(due)
     (only,) = await place.rung(1)
     assert only.item == Alarm(repo="git/other", due=due)
+
+
+async def test_its_time_is_that_by_which_alarms_ring(place):
+    before = place.now()
+    told = await place.store.now()
+    assert before - 1 <= told <= place.now() + 1
 
 
 async def test_what_is_asked_for_rings_at_once(place):
@@ -178,6 +186,7 @@ async def test_timetables_are_listed_in_pages_without_the_empty_ones(tmp_path):
         async with bus_of(server) as bus:
             store = NatsTimetables(bus)
             names = [f"git/{number}" for number in range(7)]
+            await bus.publish(subjects.schedules("git/bent"), b'{"repo": 3}')
             for name in names:
                 entries = [] if name == "git/3" else [ENTRY]
                 await store.write(Timetable(repo=name, entries=entries), after=0)

@@ -98,12 +98,10 @@ class ScheduleWorld:
 
     @property
     def now(self) -> float:
-        return self.timetables.now
+        return self.timetables.time
 
-    def engine(
-        self, life: Life | None = None, clock_s: float = 0.0, store: object = None
-    ) -> Schedules:
-        """The real code over these ports, as a life sees them; its clock is off by `clock_s`."""
+    def engine(self, life: Life | None = None, store: object = None) -> Schedules:
+        """The real code over these ports, as a life sees them."""
         port = life.port if life is not None else lambda one: one
         files = PipelineFiles(
             self.source,
@@ -118,7 +116,6 @@ class ScheduleWorld:
             self.source,
             files,
             port(self.history),
-            now=lambda: self.now + clock_s,
             shards=4,
         )
 

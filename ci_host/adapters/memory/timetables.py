@@ -59,10 +59,10 @@ class MemoryRings:
 
 
 class MemoryTimetables:
-    """See Timetables. `now` is the store's clock (seconds); `move` advances it."""
+    """See Timetables. `time` is the store's clock (seconds); `move` advances it."""
 
     def __init__(self, now: float = 1_000_000_000.0) -> None:
-        self.now = now
+        self.time = now
         self.rings = MemoryRings()
         self.armed: dict[str, float] = {}
         self._tables: dict[str, tuple[int, bytes]] = {}
@@ -84,7 +84,7 @@ class MemoryTimetables:
 
     async def arm(self, repo: str, due: float) -> None:
         self.armed[repo] = due
-        self.move(self.now)
+        self.move(self.time)
 
     async def disarm(self, repo: str) -> None:
         self.armed.pop(repo, None)
@@ -92,10 +92,13 @@ class MemoryTimetables:
     async def ask(self, wish: RunNow) -> None:
         self.rings.tell(wish)
 
+    async def now(self) -> float:
+        return self.time
+
     def move(self, now: float) -> None:
         """Advance the clock to `now` (never back); what is due by then rings, in order."""
-        self.now = max(self.now, now)
+        self.time = max(self.time, now)
         for due, repo in sorted((due, repo) for repo, due in self.armed.items()):
-            if due <= self.now:
+            if due <= self.time:
                 del self.armed[repo]
                 self.rings.tell(Alarm(repo=repo, due=due))

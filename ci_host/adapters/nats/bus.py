@@ -45,6 +45,13 @@ class PublishAck(msgspec.Struct, frozen=True):
     error: ApiError | None = None
 
 
+class StreamTime(msgspec.Struct, frozen=True):
+    """What a stream's server says of the time, as RFC 3339."""
+
+    ts: str = ""
+    error: ApiError | None = None
+
+
 class Refused(Exception):
     """The server will not do it, now or later: no space, a limit, a wrong configuration."""
 
@@ -134,6 +141,14 @@ class Bus:
         if ack.error.code == 503:
             raise Unavailable(f"{subject}: {ack.error.description}")
         raise Refused(f"{subject}: {ack.error.description} ({ack.error.err_code})")
+
+    async def time(self, stream: str) -> float:
+        """What time it is for the server that leads a stream. Raises Unavailable."""
+        answer = await self.request(f"$JS.API.STREAM.INFO.{stream}")
+        told = msgspec.json.decode(answer.data, type=StreamTime)
+        if told.error is not None:
+            raise Unavailable(f"{stream}: {told.error.description}")
+        return stored_at(told.ts)
 
     async def hint(self, subject: str) -> None:
         """Tell whoever listens just now; nobody may depend on it."""

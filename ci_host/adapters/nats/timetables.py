@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
+import structlog
 
 from ci_host.adapters.nats import subjects
-from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, expected
+from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, Stored, expected
 from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
 from pipelines.schedule import Alarm, Ring, RunNow, Timetable
 
 CONSUMER = "scheduler"
+
+log = structlog.get_logger()
 
 _TABLE = msgspec.json.Decoder(Timetable)
 _RING: msgspec.json.Decoder[Ring] = msgspec.json.Decoder(Ring)
@@ -58,12 +61,23 @@ class NatsTimetables:
         key = {MESSAGE_ID: f"{wish.repo}:{wish.key}"}
         await self._bus.publish(subjects.rung(wish.repo), msgspec.json.encode(wish), key)
 
+    async def now(self) -> float:
+        return await self._bus.time(subjects.ALARMS)
+
     async def page(self, after: int, at_most: int) -> Page:
         """Timetables that have schedules, least recently changed first."""
         found, is_more = await self._bus.page(subjects.SCHEDULES, "schedule.*", after, at_most)
-        tables = [_TABLE.decode(stored.body) for stored in found]
         following = found[-1].sequence if found and is_more else None
-        return Page([table for table in tables if table.entries], following)
+        return Page([table for one in found if (table := _listed(one)).entries], following)
+
+
+def _listed(stored: Stored) -> Timetable:
+    """One without sense is left out of a list."""
+    try:
+        return _TABLE.decode(stored.body)
+    except msgspec.MsgspecError as error:
+        log.error("undecodable", stream=subjects.SCHEDULES, reason=str(error))  # noqa: TRY400
+        return Timetable(repo="")
 
 
 def rings(bus: Bus) -> NatsQueue[Ring]:

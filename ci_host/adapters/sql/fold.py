@@ -121,7 +121,7 @@ def _run_row(started: RunStarted, at: float) -> RunRow:
         ref=event.ref,
         commit=event.commit,
         sender=event.sender,
-        title=(event.message.splitlines() or [""])[0],
+        title=(event.message.splitlines() or [event.schedule.name if event.schedule else ""])[0],
         pull_request=event.pull_request.number if event.pull_request else None,
         state=RunState.PENDING,
         created_at=at,

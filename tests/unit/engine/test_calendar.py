@@ -100,6 +100,9 @@ def test_due_times_do_not_depend_on_when_somebody_asks(minute, hour, tz, change,
         ("0 0 * * *", "../etc/passwd", "no time zone"),
         ("0 0 * * *", "", "no time zone"),
         ("0 0 * * *", "Europe", "no time zone"),
+        ("0 0 * * *", "localtime", "no time zone"),
+        ("² 0 * * *", "UTC", "bad minute"),
+        ("5-1 0 * * *", "UTC", "bad minute"),
     ],
 )
 def test_what_means_nothing_is_refused_with_its_line(cron, tz, said):

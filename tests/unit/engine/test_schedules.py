@@ -1,5 +1,6 @@
 """Schedules follow the default branch, begin one Run for each due time, and outlive any death."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 from ci_host.access import Token
 from ci_host.engine.people import PersonRefused
 from ci_host.engine.schedule_acts import ScheduleActs
-from ci_host.ports import SourceUnavailable
+from ci_host.ports import SourceRefused, SourceUnavailable
+from pipelines import schedule
 from pipelines.schedule import MISSED, RUNNING_STILL, Alarm
 from tests.engine.crashes import Killed, Life
 from tests.schedules.world import DAY, HOUR, MAIN, MONDAY, REPO, ScheduleWorld, schedule_world
@@ -28,9 +30,7 @@ async def world(tmp_path: Path) -> AsyncIterator[ScheduleWorld]:
 
 def acts(world: ScheduleWorld) -> ScheduleActs:
     serial = iter(range(1_000))
-    return ScheduleActs(
-        world.timetables, now=lambda: world.now, new_id=lambda: f"id{next(serial)}", shards=4
-    )
+    return ScheduleActs(world.timetables, new_id=lambda: f"id{next(serial)}", shards=4)
 
 
 def nightly(**options: object) -> str:
@@ -196,12 +196,23 @@ async def test_changed_times_count_from_the_change_on(world):
     assert await world.dues() == []
 
 
-async def test_an_engine_whose_clock_is_behind_believes_what_rang(world):
+async def test_what_rang_is_due_also_if_the_clock_was_set_back_since(world):
     await world.push(nightly())
-    slow = world.engine(clock_s=-30.0)
     world.timetables.move(THREE)
-    await world.ring(slow)
+    world.timetables.time = THREE - 30.0
+    await world.ring()
     assert await world.dues() == [THREE]
+    assert world.timetables.armed == {REPO.id: THREE + DAY}
+
+
+async def test_a_clock_that_was_years_ahead_is_forgotten_by_the_next_push(world):
+    await world.push(nightly(overlap="allow"))
+    world.timetables.time = MONDAY + 3_000 * DAY
+    await world.push(nightly(overlap="allow") + "\nNEW = 1")
+    assert (await world.entry()).next == THREE + 3_000 * DAY
+    world.timetables.time = MONDAY + 4 * HOUR
+    await world.push(nightly(overlap="allow") + "\nNEW = 2")
+    assert (await world.entry()).next == THREE + DAY
     assert world.timetables.armed == {REPO.id: THREE + DAY}
 
 
@@ -225,6 +236,27 @@ async def test_the_others_begin_a_run_and_say_what_it_does_about_the_one_before(
     await world.move(THREE + DAY)
     assert await world.dues() == [THREE, THREE + DAY]
     assert {s.event.schedule.overlap for s in await world.starts()} == {overlap}
+
+
+async def test_a_run_that_can_never_be_begun_is_told_and_does_not_hold_up_the_next(world):
+    await world.push(nightly(overlap="skip"))
+    keep = world.source.keep
+
+    def refuse(repo, commit, run):
+        raise SourceRefused("the commit is gone")
+
+    world.source.keep = refuse
+    await world.move(THREE)
+    entry = await world.entry()
+    assert await world.dues() == []
+    assert (entry.skipped.due, entry.skipped.reason) == (THREE, "the commit is gone")
+    assert (entry.last_run, entry.last_due) == ("", None)
+    await acts(world).run_now(REPO.id, "nightly", ADA, "")
+    await world.ring()
+    assert (await world.entry()).skipped.due == world.now
+    world.source.keep = keep
+    await world.move(THREE + DAY)
+    assert await world.dues() == [THREE + DAY]
 
 
 # Catch-up. The store was away from Monday noon on; then everything is back at once.
@@ -287,6 +319,17 @@ async def test_with_skip_of_all_that_was_missed_only_the_last_is_begun(world):
     assert await world.dues() == [THREE + 3 * DAY]
 
 
+async def test_more_than_one_decision_may_want_is_begun_by_several(world, monkeypatch):
+    monkeypatch.setattr(schedule, "BEGUN_MAX", 4)
+    options = ", overlap='allow', catch_up='all', catch_up_limit=3, catch_up_window='30d'"
+    names = [f"n{n}" for n in range(5)]
+    await world.push("\n".join(f"on.schedule('0 3 * * *', name='{n}'{options})" for n in names))
+    world.timetables.move(THREE + 6 * DAY)
+    await world.ring()
+    assert len(await world.dues()) == 15
+    assert world.timetables.armed == {REPO.id: THREE + 7 * DAY}
+
+
 # People.
 
 
@@ -302,6 +345,20 @@ async def test_a_paused_schedule_begins_nothing_and_resumes_without_catching_up(
     await acts(world).resume(REPO.id, "nightly")
     await world.move(THREE + 3 * DAY)
     assert await world.dues() == [THREE + 3 * DAY]
+
+
+async def test_a_schedule_that_was_paused_is_still_paused_when_a_broken_file_is_mended(world):
+    await world.push(nightly())
+    await acts(world).pause(REPO.id, "nightly", ADA)
+    await world.push(nightly() + "\nthis is no Python")
+    assert (await world.table()).entries == []
+    await world.push("")
+    await world.push(nightly())
+    assert (await world.entry()).paused.by == "ada"
+    await acts(world).resume(REPO.id, "nightly")
+    await world.push("")
+    await world.push(nightly())
+    assert (await world.entry()).paused is None
 
 
 async def test_a_resume_passes_over_what_no_engine_has_seen_to(world):
@@ -339,6 +396,18 @@ async def test_what_cannot_be_found_is_refused_with_what_there_is(world):
     await acts(world).pause(REPO.id, "other/same", ADA)
     with pytest.raises(PersonRefused, match=r"no schedule 'x' here \(there is: same, same\)"):
         await acts(world).resume(REPO.id, "x")
+
+
+async def test_two_engines_that_both_see_to_everything_begin_each_due_time_once(world):
+    await world.push(nightly(overlap="allow") + "\non.schedule('*/30 * * * *', name='often')")
+    engines = [world.engine(), world.engine()]
+    while (due := world.timetables.armed[REPO.id]) <= THREE + HOUR:
+        world.timetables.move(due)
+        await asyncio.gather(*(one.attend(REPO.id, due) for one in engines))
+        await world.end((await world.entry("often")).last_run)
+    dues = [(s.event.schedule.name, s.event.schedule.due) for s in await world.starts()]
+    often = [("often", MONDAY + number * HOUR / 2) for number in range(1, 9)]
+    assert sorted(dues) == sorted([("nightly", THREE), *often])
 
 
 # Deaths.

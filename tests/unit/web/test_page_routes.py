@@ -15,7 +15,7 @@ from pipelines.commands import (
     StepKind,
     StepState,
 )
-from pipelines.event import EventKind, PullRequest
+from pipelines.event import EventKind, PullRequest, Scheduled
 from pipelines.events import (
     CancelRequested,
     GateAnswered,
@@ -28,6 +28,7 @@ from pipelines.export import decode_export
 from pipelines.job import Annotation
 from pipelines.note import Note
 from pipelines.run import RunState
+from pipelines.schedule import RUNNING_STILL, Entry, Schedule, Skipped, Timetable
 from pipelines.turn import End, Paused
 from tests.web.world import (
     NOW,
@@ -477,6 +478,70 @@ async def test_deliveries_say_what_became_of_each(world):
     assert "no pipeline runs on push" in text and "Ignored" in text
 
 
+async def scheduled(world, **changes):
+    """The repository has one schedule."""
+    facts = {"name": "nightly", "cron": "0 3 * * *", "tz": "Europe/Berlin"}
+    entry = Entry(
+        pipeline="pipeline",
+        file=".staunch/pipeline.py",
+        schedule=Schedule(**(facts | changes)),
+        after=NOW,
+        next=NOW + 7_200,
+        last_run="1-00000000000000000001",
+        last_due=NOW - 90_000,
+        skipped=Skipped(due=NOW - 3_600, reason=changes.get("name", RUNNING_STILL)),
+    )
+    await world.timetables.write(Timetable(repo="tea/7", entries=[entry]), after=0)
+
+
+async def test_schedules_say_when_they_are_due_and_what_became_of_the_last_time(world):
+    assert "on.schedule(" in (await check(world, "/schedules")).text
+    await scheduled(world)
+    text = (await check(world, "/schedules")).text
+    assert "nightly" in text and "Europe/Berlin" in text and "in 2h 00m" in text
+    assert 'href="/runs/1-00000000000000000001"' in text
+    assert RUNNING_STILL in text
+
+
+async def test_a_schedule_is_paused_resumed_and_run_from_its_page(world):
+    await scheduled(world)
+    form = {"repo": "tea/7", "name": "pipeline/nightly"}
+    answer = await check(world, "/schedules/pause", data=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/schedules")
+    text = (await check(world, "/schedules")).text
+    assert "Paused" in text and "<bdi>ada</bdi>" in text and 'action="/schedules/resume"' in text
+    await check(world, "/schedules/resume", data=form)
+    assert 'action="/schedules/pause"' in (await check(world, "/schedules")).text
+    await check(world, "/schedules/run-now", data=form)
+    (rung,) = world.timetables.rings.owed.values()
+    assert (rung.item.name, rung.item.by) == ("nightly", "ada")
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "status"),
+    [
+        ("/schedules/pause", {"repo": "tea/7", "name": "weekly"}, 404),
+        ("/schedules/pause", {"repo": "tea/8", "name": "nightly"}, 404),
+        ("/schedules/pause", {}, 404),
+        ("/schedules/burn", {"repo": "tea/7", "name": "nightly"}, 404),
+    ],
+)
+async def test_what_is_wrong_with_an_act_on_a_schedule_is_said_on_a_page(world, path, form, status):
+    await scheduled(world)
+    answer = await check(world, path, data=form)
+    assert answer.status_code == status and "<html" in answer.text
+    assert not world.timetables.rings.owed
+
+
+async def test_the_page_of_a_scheduled_run_names_its_schedule(world):
+    facts = {"name": "nightly", "cron": "0 3 * * *", "tz": "UTC", "due": NOW, "overlap": "skip"}
+    story = await Story(world).begin(
+        kind=EventKind.SCHEDULE, sender="", message="", schedule=Scheduled(**facts)
+    )
+    text = (await check(world, f"/runs/{story.run}")).text
+    assert "<h1><bdi>nightly</bdi></h1>" in text and "its schedule" in text
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/runs/1-nothere", "/runs/zzz", "/static/none.js"])
 async def test_what_is_not_there_gets_a_page_that_leads_on(world, path):
     answer = await check(world, path)
@@ -502,7 +567,9 @@ async def test_a_form_that_is_too_large_is_refused(world):
     assert answer.status_code == 413
 
 
-@pytest.mark.parametrize("path", ["/", "/login", "/deliveries", "/nothing", "/static/live.js"])
+@pytest.mark.parametrize(
+    "path", ["/", "/login", "/deliveries", "/schedules", "/nothing", "/static/live.js"]
+)
 async def test_every_answer_carries_the_security_headers(world, path):
     headers = (await check(world, path)).headers
     policy = headers["content-security-policy"]
@@ -515,8 +582,9 @@ async def test_every_answer_carries_the_security_headers(world, path):
 async def test_pages_have_no_inline_scripts_and_no_inline_styles(world):
     await waiting_run(world, 1)
     await failed_run(world, 2)
-    for path in ("/", "/login", "/deliveries", "/docs/api", "/runs/1-00000000000000000001",
-                 "/runs/1-00000000000000000002"):  # fmt: skip
+    await scheduled(world)
+    for path in ("/", "/login", "/deliveries", "/schedules", "/docs/api",
+                 "/runs/1-00000000000000000001", "/runs/1-00000000000000000002"):  # fmt: skip
         text = (await check(world, path, who="grace")).text
         assert not re.search(r"<script(?![^>]*\bsrc=)", text)
         assert not re.search(r"<style|\sstyle=|\son\w+=", text)
@@ -542,7 +610,9 @@ async def test_text_from_outside_stays_text(world, evil):
         ref=f"refs/heads/{evil}", sender=evil,
     )  # fmt: skip
     world.delivered(evil, reason=evil)
-    for path in ("/", f"/runs/{story.run}", f"/runs/{story.run}/fragment", "/deliveries"):
+    await scheduled(world, name=evil)
+    for path in ("/", f"/runs/{story.run}", f"/runs/{story.run}/fragment", "/deliveries",
+                 "/schedules"):  # fmt: skip
         text = (await check(world, path)).text
         for tag in ("<script>", "<img", "<svg onload", "</textarea"):
             assert tag not in text
