@@ -21,7 +21,7 @@ from nats.aio.client import Client
 from ci_host.bootstrap.engine import run_engine
 from ci_host.settings import ProcessSettings, Settings
 
-# With index 0 it would fetch code for deliveries too.
+# With index 0 it fetches code for deliveries too, and begins what is due.
 INDEX = 1
 
 
@@ -54,13 +54,15 @@ class Fuse:
 class DoomedEngine:
     """Starts an engine, and another when the last one is dead."""
 
-    def __init__(self, data: Path, cache: Path, nats_url: str, shards: list[int]) -> None:
+    def __init__(
+        self, data: Path, cache: Path, nats_url: str, shards: list[int], index: int = INDEX
+    ) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([__name__])
         self.fuse = Fuse(self._context)
         settings = Settings(data=data, cache=cache, nats_url=nats_url)
         self._told = ProcessSettings(
-            settings=settings, nats_url=nats_url, index=INDEX, shards=shards
+            settings=settings, nats_url=nats_url, index=index, shards=shards
         )
         self._process: ForkServerProcess | None = None
 
