@@ -195,11 +195,8 @@ class Actors:
             return None
 
     async def _settle_finished(self, run: RunId, last: Turn) -> None:
-        if last.open.calls:
-            live = await self._loader.view(run)
-        else:
-            live = await self._loader.ending(run, last)
-        assert live is not None, "what has a Turn was begun"
+        seen = await self._loader.view(run) if last.open.calls else None
+        live = seen or await self._loader.ending(run, last)
         await self._turns.settle_finished(live, last)
 
     async def _advance(self, live: Live, wakes: list[WakeUp]) -> Live | None:

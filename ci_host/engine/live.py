@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ci_host.engine.sandbox_threads import SandboxThreads
-from ci_host.ports import Bundles, HistoryStore, StoredHistory, StoredInput
+from ci_host.ports import Bundles, HistoryStore, StoredHistory, StoredInput, Unavailable
 from ci_host.tenant.sandbox import Sandbox, Sandboxes, Tenant, TimedInput, TurnInputs
 from pipelines.bundle import Prepared
 from pipelines.codec import CODEC
@@ -94,9 +94,12 @@ class Loader:
         self._threads = threads
 
     async def view(self, run: RunId) -> Live | None:
-        """The Run without its Tenant; None where nothing ever began it."""
+        """The Run without its Tenant; None where nothing ever began it. Raises Unavailable."""
         stored = await self._history.read(run)
-        if not stored.inputs or not isinstance(stored.inputs[0].input, RunStarted):
+        if not stored.inputs:
+            # Something woke it: one of a cluster's servers does not have it yet.
+            raise Unavailable(f"the store's answer for {run} is empty")
+        if not isinstance(stored.inputs[0].input, RunStarted):
             return None
         view = HistoryView()
         for turn in stored.turns:
@@ -111,10 +114,15 @@ class Loader:
             stored=stored,
         )
 
-    async def ending(self, run: RunId, last: Turn) -> Live | None:
-        """A Run that is over, for its last effects only: cheap, whatever its History holds."""
+    async def ending(self, run: RunId, last: Turn) -> Live:
+        """A Run that is over, for its last effects only: cheap, whatever its History holds.
+
+        Raises Unavailable.
+        """
         started = await self._history.started(run)
-        return None if started is None else Live(run, started, HistoryView(open=last.open), Armed())
+        if started is None:
+            raise Unavailable(f"the store's answer for {run} does not reach its beginning yet")
+        return Live(run, started, HistoryView(open=last.open), Armed())
 
     async def load(self, live: Live) -> None:
         """Give the Run its Tenant, as its recorded Turns left it; lets go of the record it read.

@@ -28,6 +28,8 @@ STARTED_CACHED_MAX = 1_000
 BROKEN_RETRY_S = 60.0
 # While the outbox takes nothing.
 OUTBOX_RETRY_S = 1.0
+# A Turn that nobody began is somebody's mischief on the bus, and must not stop the others for long.
+LOOKS_FOR_START_MAX = 5
 
 OF_STEP: dict[StepState, StatusState] = {
     StepState.SUCCEEDED: StatusState.SUCCESS,
@@ -138,15 +140,17 @@ class StatusReporter:
     async def serve(self) -> None:
         """Report for ever. A Turn is done when its Statuses are in the outbox."""
         async for owed in self._turns:
+            tries = 1
             # Tried again here and not brought again later: no Status may overtake another.
-            while not await self._is_reported(owed.item):
+            while not await self._is_reported(owed.item, tries):
                 await owed.extend()
                 await asyncio.sleep(OUTBOX_RETRY_S)
+                tries += 1
             await owed.done()
 
-    async def _is_reported(self, news: TurnNews) -> bool:
+    async def _is_reported(self, news: TurnNews, tries: int) -> bool:
         try:
-            await self._report(news)
+            await self._report(news, is_last_try=tries > LOOKS_FOR_START_MAX)
         except Unavailable as error:
             log.warning("status_not_kept", run=news.run, reason=str(error))
             return False
@@ -155,8 +159,11 @@ class StatusReporter:
             log.exception("turn_not_reported", run=news.run, turn=news.turn.number)
         return True
 
-    async def _report(self, news: TurnNews) -> None:
+    async def _report(self, news: TurnNews, *, is_last_try: bool) -> None:
         started = await self._start_of(news.run)
+        if started is None and not is_last_try:
+            # What has a Turn was begun: one of a cluster's servers does not have it yet.
+            raise Unavailable(f"the store's answer for {news.run} does not reach its beginning yet")
         # What a child does, its parent tells: else both would speak about the same commit.
         if started is None or not started.event.commit or started.parent is not None:
             return

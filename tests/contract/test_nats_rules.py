@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nats.aio.msg import Msg
 
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, clock_of, connect, expected, stored_at
@@ -16,6 +18,7 @@ from ci_host.adapters.nats.server import EmbeddedServer
 from ci_host.adapters.nats.wakeups import NatsWakeUps
 from ci_host.ports import Conflict, Unavailable, WakeUp
 from pipelines.events import SignalSent
+from pipelines.ids import shard_of
 from tests.contract.test_history_store import RUN, first, turn
 from tests.servers import SHARDS, bus_of, nats_server
 
@@ -192,3 +195,32 @@ async def test_nobody_without_the_token_gets_on_the_bus(tmp_path: Path) -> None:
             await connect(stranger, name="stranger", timeout_s=3)
         assert oct((tmp_path / "nats" / "token").stat().st_mode)[-3:] == "600"
         assert oct((tmp_path / "nats" / "nats-server.conf").stat().st_mode)[-3:] == "600"
+
+
+@pytest.mark.parametrize("code", [10158, 10164])
+async def test_what_a_cluster_is_still_agreeing_on_is_neither_stored_nor_refused(
+    served: tuple[EmbeddedServer, Bus], code: int
+) -> None:
+    """Whether it will be stored is open, so `put_once` must not call it there already."""
+    _, bus = served
+
+    async def agreeing(message: Msg) -> None:
+        said = {"error": {"code": 400, "err_code": code, "description": "in process"}}
+        await bus.client.publish(message.reply, msgspec.json.encode(said))
+
+    await bus.client.subscribe("agreed.on", cb=agreeing)
+    with pytest.raises(Unavailable, match="in process"):
+        await bus.put_once("agreed.on", b"x")
+
+
+async def test_the_newest_message_is_the_leaders(served: tuple[EmbeddedServer, Bus]) -> None:
+    _, bus = served
+    subject = subjects.run_subject(RUN, "turn")
+    stream = subjects.runs_stream(shard_of(RUN))
+    assert await bus.newest(stream, subject) is None
+    for body in (b"first", b"last \x00"):
+        await bus.publish(subject, body)
+    newest, last = await bus.newest(stream, subject), await bus.last(stream, subject)
+    assert newest is not None and last is not None
+    assert newest.body == b"last \x00"
+    assert (newest.sequence, newest.at, newest.body) == (last.sequence, last.at, last.body)

@@ -23,6 +23,9 @@ REQUEST_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 10.0
 BATCH_MAX = 1_000
 WRONG_LAST_SEQUENCE = 10071
+# Of a cluster: another write of the same subject, or under the same id, is still being agreed on.
+# It may come to nothing, so whoever asked has to ask again.
+UNDER_WAY = {10158, 10164}
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 MESSAGE_ID = "Nats-Msg-Id"
 
@@ -49,6 +52,22 @@ class StreamTime(msgspec.Struct, frozen=True):
     """What a stream's server says of the time, as RFC 3339."""
 
     ts: str = ""
+    error: ApiError | None = None
+
+
+class LeadersMessage(msgspec.Struct, frozen=True):
+    """A stored message as the leader of its stream shows it."""
+
+    subject: str
+    seq: int
+    time: str
+    data: bytes = b""
+
+
+class LeadersAnswer(msgspec.Struct, frozen=True):
+    """What the leader of a stream says when it is asked for a message."""
+
+    message: LeadersMessage | None = None
     error: ApiError | None = None
 
 
@@ -138,7 +157,7 @@ class Bus:
             return ack
         if ack.error.err_code == WRONG_LAST_SEQUENCE:
             raise Conflict(f"{subject}: {ack.error.description}")
-        if ack.error.code == 503:
+        if ack.error.code == 503 or ack.error.err_code in UNDER_WAY:
             raise Unavailable(f"{subject}: {ack.error.description}")
         raise Refused(f"{subject}: {ack.error.description} ({ack.error.err_code})")
 
@@ -170,6 +189,19 @@ class Bus:
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The newest message of a subject, or None."""
         return self._one(await self.request(f"$JS.API.DIRECT.GET.{stream}.{subject}"), subject)
+
+    async def newest(self, stream: str, subject: str) -> Stored | None:
+        """As `last`, but the leader's own answer: of a cluster, any server may give `last`, also
+        one that does not have the newest yet."""
+        wish = msgspec.json.encode({"last_by_subj": subject})
+        answer = await self.request(f"$JS.API.STREAM.MSG.GET.{stream}", wish)
+        found = msgspec.json.decode(answer.data, type=LeadersAnswer)
+        if found.error is not None and found.error.code != 404:
+            raise Unavailable(f"{subject}: {found.error.description}")
+        message = found.message
+        if message is None:
+            return None
+        return Stored(message.subject, message.seq, stored_at(message.time), message.data, {})
 
     async def first(self, stream: str, subject: str) -> Stored | None:
         """The oldest message of a subject, or None."""

@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
-from ci_host.adapters.nats.bus import Bus, clock_of
+from ci_host.adapters.nats.bus import ApiError, Bus, clock_of
 from ci_host.ports import Unavailable
 from pipelines.codec import Undecodable
 
@@ -25,6 +25,9 @@ EXPIRES_S = 30
 RETRY_S = 0.2
 ENSURE_RETRY_S = 1.0
 ACK_WAIT_S = 30.0
+
+# Then what was handed out comes after the ack wait: later, and not never.
+TAKE_BACKS_MAX = 100
 
 T = TypeVar("T")
 
@@ -76,6 +79,12 @@ def delivered_of(message: Msg) -> Delivered:
         at=clock_of(int(parts[first + 3])),
         reply=message.reply,
     )
+
+
+class ResetAnswer(msgspec.Struct, frozen=True):
+    """What the server says of a reset."""
+
+    error: ApiError | None = None
 
 
 class Consumer:
@@ -180,11 +189,19 @@ class Consumer:
     async def _take_back(self) -> None:
         """Have everything above the acknowledged floor again, now and not after the ack wait."""
         subject = f"$JS.API.CONSUMER.RESET.{self._rule.stream}.{self._rule.name}"
-        try:
-            await self._bus.request(subject, b"{}")
-        except Unavailable as error:
-            # Then they come after the ack wait: later, not never.
-            log.warning("take_back_failed", stream=self._rule.stream, error=str(error))
+        for _ in range(TAKE_BACKS_MAX):
+            try:
+                answer = await self._bus.request(subject, b"{}")
+            except Unavailable as error:
+                reason = str(error)
+            else:
+                said = msgspec.json.decode(answer.data, type=ResetAnswer)
+                if said.error is None:
+                    return
+                reason = said.error.description
+            # Not read on without it: what comes now would overtake what was handed out before.
+            log.warning("take_back_failed", stream=self._rule.stream, error=reason)
+            await asyncio.sleep(RETRY_S)
 
     async def _leave(self, subscription: Subscription) -> None:
         try:

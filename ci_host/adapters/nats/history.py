@@ -70,7 +70,8 @@ class NatsHistory:
 
     async def last_turn(self, run: RunId) -> StoredTurn | None:
         stream = subjects.runs_stream(shard_of(run))
-        message = await self._bus.last(stream, subjects.run_subject(run, "turn"))
+        # Whoever asks means to act on it.
+        message = await self._bus.newest(stream, subjects.run_subject(run, "turn"))
         return None if message is None else _turn(message)
 
     async def arm(self, run: RunId, due: float) -> None:

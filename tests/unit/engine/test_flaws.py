@@ -165,6 +165,31 @@ class TestTheFirstTurnNeedsNoLook:
             assert output_of(await world.ended(run)) == [1, 2]
 
 
+class TestOneServerOfAClusterMayLagBehind:
+    """What a server does not have yet is not taken for something that does not exist."""
+
+    async def test_an_input_is_not_let_go_of_because_its_run_is_not_seen_yet(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with memory_world(tmp_path) as world:
+            run = await world.begin(TWO_SIGNALS)
+            await waiting(world, run)
+            await world.restart()
+            read, lagged = world.history.read, list[RunId]()
+
+            async def lag_once(run: RunId) -> StoredHistory:
+                if not lagged:
+                    lagged.append(run)
+                    return StoredHistory()
+                return await read(run)
+
+            monkeypatch.setattr(world.history, "read", lag_once)
+            for payload in (1, 2):
+                await world.history.append_input(run, go(payload))
+            assert output_of(await world.ended(run)) == [1, 2]
+            assert lagged == [run]
+
+
 class TestF3AConflictIsALookNotAnError:
     async def test_a_turn_whose_answer_was_lost_is_found_done(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

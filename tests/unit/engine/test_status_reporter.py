@@ -7,9 +7,12 @@ import msgspec
 import pytest
 
 from ci_host.adapters.memory.history import MemoryHistory
+from ci_host.engine import statuses
 from ci_host.engine.statuses import StatusReporter
 from ci_host.ports import TurnNews
 from pipelines.commands import Result, StepKind, StepState
+from pipelines.events import RunStarted
+from pipelines.ids import RunId
 from pipelines.run import RunState
 from pipelines.status import Status
 from pipelines.turn import End
@@ -68,3 +71,30 @@ async def test_a_turn_that_cannot_be_reported_stops_nobody() -> None:
     await StatusReporter(Feed(told), history, outbox, "http://ci").serve()
     assert [one.is_done for one in told] == [True] * 3
     assert [status.state for status in outbox.kept] == ["pending", "success"]
+
+
+class Lagging(MemoryHistory):
+    """A store of which the server that is asked first does not have the Run yet."""
+
+    looks = 0
+
+    async def started(self, run: RunId) -> RunStarted | None:
+        self.looks += 1
+        return None if self.looks == 1 else await super().started(run)
+
+
+async def test_the_first_status_of_a_run_is_not_lost_because_the_run_is_not_seen_yet() -> None:
+    history, outbox = Lagging(), Outbox()
+    await history.create(RUN, first())
+    told = [Told(TurnNews(RUN, turn(1)))]
+    await StatusReporter(Feed(told), history, outbox, "http://ci").serve()
+    assert (history.looks, [status.state for status in outbox.kept]) == (2, ["pending"])
+
+
+async def test_a_turn_of_a_run_that_nobody_began_is_let_go_of_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(statuses, "OUTBOX_RETRY_S", 0.0)
+    told, outbox = [Told(TurnNews(RUN, turn(1)))], Outbox()
+    await StatusReporter(Feed(told), MemoryHistory(), outbox, "http://ci").serve()
+    assert (told[0].is_done, outbox.kept) == (True, [])
