@@ -51,9 +51,9 @@ test: $(READY) ## All tests
 		STAUNCH_HIBERNATE=$$how $(RUN) -m pytest -q -n 2 tests/unit/engine || exit 1; \
 	done
 
-bench: $(READY) ## Measure everything, or ONLY=id,id
+bench: $(READY) ## Measure everything, or ONLY=id,id; PEERS=1: other engines too, in the same run
 	@$(RUN) -m ci_host image
-	@$(RUN) -m tests.bench $(ONLY)
+	@$(RUN) -m tests.bench $(ONLY) $(if $(PEERS),--peers)
 
 sim: $(READY) ## Simulate: the engine in bad weather, SEEDS=1000 from SEED=0
 	@$(RUN) -m tests.sim $(or $(SEEDS),1000) $(or $(SEED),0)

@@ -53,7 +53,7 @@ class EngineLimits:
     """
 
     hibernate: Hibernate = Hibernate.IDLE
-    warm_max: int = 32
+    warm_max: int = 128
     warm_s: float = 30.0
     cold_max: int = 4
 

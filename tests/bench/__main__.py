@@ -1,4 +1,4 @@
-"""`python -m tests.bench [id,id…]`: measure, and print one JSON object a line."""
+"""`python -m tests.bench [id,id…] [--peers]`: measure, and print one JSON object a line."""
 
 import asyncio
 import shutil
@@ -9,8 +9,10 @@ from pathlib import Path
 
 from tests.bench import bench_alone, bench_installed, bench_schedules
 from tests.bench.bench_installed import Bench
+from tests.bench.peers import compare
 from tests.demo.installation import Installation
 
+PEERS = "--peers"
 ALONE: dict[str, Callable[[], None]] = {
     "tenant.cold": bench_alone.tenant,
     "tenant.warm": bench_alone.tenant,
@@ -20,9 +22,12 @@ INSTALLED: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "intake.accept": bench_installed.intake,
     "push.first_command": bench_installed.push,
     "run.create_complete": bench_installed.create_complete,
+    "run.create_complete.bus": bench_installed.on_the_bus,
     "step.do.100": bench_installed.steps,
     "step.do.1000": bench_installed.steps,
     "step.do.100x10": bench_installed.steps,
+    "step.do.50x20": bench_installed.side_by_side,
+    "step.effect.50x20": bench_installed.side_by_side,
     "signal.resume": bench_installed.signal,
     "log.throughput": bench_installed.logs,
     "restart.resume": bench_installed.restart,
@@ -34,7 +39,9 @@ INSTALLED: dict[str, Callable[[Bench], Awaitable[None]]] = {
 
 def main() -> int:
     """Answers the exit code."""
-    names = [name for text in sys.argv[1:] for name in text.split(",") if name]
+    with_peers = PEERS in sys.argv
+    wanted = [text for text in sys.argv[1:] if text != PEERS]
+    names = [name for text in wanted for name in text.split(",") if name]
     unknown = set(names) - {"disk.fdatasync", *ALONE, *INSTALLED}
     if unknown:
         known = ", ".join(["disk.fdatasync", *ALONE, *INSTALLED])
@@ -47,6 +54,9 @@ def main() -> int:
     if chosen:
         measure_installed(chosen)
     bench_alone.disk()
+    if with_peers:
+        compare.measure()
+        bench_alone.disk()
     return 0
 
 

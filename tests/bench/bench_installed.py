@@ -155,6 +155,46 @@ async def steps(bench: Bench) -> None:
     report.spread("step.do.100x10", "steps/s", [1000 / t for t in took], runs=100)
 
 
+async def side_by_side(bench: Bench) -> None:
+    """Fifty Runs of twenty steps: steps of `do`, and waits that each need an answer from outside.
+
+    An effect is a round trip: the Turn that waits is durable, somebody sees it and answers, and the
+    answer is durable too before the next Turn begins.
+    """
+    source = plans.MANY_DO.format(count=20)
+
+    async def fifty() -> None:
+        await asyncio.gather(*(bench.over(run) for run in await bench.create(source, 50)))
+
+    async def fifty_answered() -> None:
+        runs = await bench.create(plans.TWENTY_SIGNALS, 50)
+        await asyncio.gather(*(_answer(bench, run) for run in runs))
+
+    for name, action in (("step.do.50x20", fifty), ("step.effect.50x20", fifty_answered)):
+        await action()
+        took = [await timed(action) for _ in range(5)]
+        report.spread(name, "steps/s", [1000 / t for t in took], runs=50)
+
+
+async def _answer(bench: Bench, run: RunId) -> None:
+    async with bench.news.watching(run) as watch:
+        for number in range(20):
+            while (last := await bench.history.last_turn(run)) is None or (
+                not any(wait.key == f"s{number}" for wait in last.turn.open.waits)
+            ):
+                await watch.wait_news()
+            name = f"s{number}"
+            await bench.history.append_input(run, SignalSent(id=name, name=name, payload=number))
+    await bench.over(run)
+
+
+async def on_the_bus(bench: Bench) -> None:
+    """A Run with one step, from its creation on the bus until its end is durable: no HTTP."""
+    await _one_run(bench, plans.ONE_DO)
+    samples = [await timed(lambda: _one_run(bench, plans.ONE_DO)) * 1e3 for _ in range(220)]
+    report.spread("run.create_complete.bus", "ms", samples[20:])
+
+
 async def _one_run(bench: Bench, source: str) -> None:
     (run,) = await bench.create(source)
     await bench.over(run)

@@ -13,6 +13,11 @@ async def run(event, step):
     return total
 """
 
+TWENTY_SIGNALS = """
+async def run(event, step):
+    return [await step.wait_for_event(f"s{number}") for number in range(20)]
+"""
+
 WAITING = """
 async def run(event, step):
     return await step.wait_for_event("go")

@@ -9,15 +9,7 @@ SETTINGS = {"sync_interval": "always"}
 
 def spread(identity: str, unit: str, samples: Sequence[float], **settings: object) -> None:
     """A figure that was measured many times."""
-    ordered = sorted(samples)
-    line = {
-        "id": identity,
-        "unit": unit,
-        "p50": _short(statistics.median(ordered)),
-        "p99": _short(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]),
-        "n": len(ordered),
-        "settings": {**SETTINGS, **settings},
-    }
+    line = {"id": identity, "unit": unit, **_of(samples), "settings": {**SETTINGS, **settings}}
     print(json.dumps(line), flush=True)
 
 
@@ -25,6 +17,21 @@ def single(identity: str, unit: str, value: float, **settings: object) -> None:
     """A figure that is one number."""
     line = {"id": identity, "unit": unit, "value": _short(value)}
     print(json.dumps({**line, "settings": {**SETTINGS, **settings}}), flush=True)
+
+
+def peers(peer: str, identity: str, unit: str, samples: Sequence[float], how: object) -> None:
+    """A figure of somebody else, with their settings."""
+    line = {"id": identity, "unit": unit, "peer": peer, **_of(samples), "settings": how}
+    print(json.dumps(line), flush=True)
+
+
+def _of(samples: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(samples)
+    return {
+        "p50": _short(statistics.median(ordered)),
+        "p99": _short(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]),
+        "n": len(ordered),
+    }
 
 
 def _short(value: float) -> float:
