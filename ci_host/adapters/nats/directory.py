@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from ci_host.access import Token
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
+from ci_host.adapters.nats.sweep import sweep
 from ci_host.ports import Unavailable
 from pipelines.repo import Connection, Repo
 
@@ -30,11 +31,13 @@ class Directory:
         self.repos: dict[str, Repo] = {}
         self.tokens: dict[str, Token] = {}
         self._task: asyncio.Task[None] | None = None
+        # Everything up to this sequence is known; what changes gets a higher one.
+        self._through = 0
 
     async def start(self) -> None:
         """Read everything, and go on listening."""
         await self._bus.client.subscribe("config.>", cb=self._on_change)
-        await self._read()
+        await self._read_all()
         self._task = asyncio.create_task(self._refresh())
 
     async def stop(self) -> None:
@@ -49,15 +52,21 @@ class Directory:
     async def _on_change(self, message: Msg) -> None:
         self._take(message.subject, message.data)
 
-    async def _read(self) -> None:
-        for stored in await self._bus.read(subjects.CONFIG, "config.>"):
+    async def _read_all(self) -> None:
+        async for one in sweep(self._bus, subjects.CONFIG, "config.>"):
+            self._take(one.subject, one.body)
+            self._through = one.sequence
+
+    async def _read_newer(self) -> None:
+        for stored in await self._bus.read(subjects.CONFIG, "config.>", self._through):
             self._take(stored.subject, stored.body)
+            self._through = stored.sequence
 
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_S)
             try:
-                await self._read()
+                await self._read_newer()
             except Unavailable as error:
                 log.debug("settings_not_refreshed", reason=str(error))
 
