@@ -123,11 +123,15 @@ async def _in_task(ledger: Ledger, attempt: Attempt, call: Call) -> Any:
     body = ledger.loop.create_task(call.fn(*call.args), context=context)
     try:
         async with asyncio.timeout(call.timeout) as limit:
-            return await body
+            value = await body
     except TimeoutError:
         if not limit.expired():
             raise
         raise StepTimedOut(attempt.key, call.timeout or 0.0) from None
+    # A body that catches its cancellation and returns has not been in time either.
+    if limit.expired():
+        raise StepTimedOut(attempt.key, call.timeout or 0.0)
+    return value
 
 
 def is_async_function(fn: Callable[..., Any]) -> bool:

@@ -130,6 +130,21 @@ def test_an_async_body_may_wait_and_times_out_on_the_runs_clock(play):
     assert end.end.error.message == "step 'slow' was not done within 30 s"
 
 
+def test_a_body_that_catches_its_cancellation_has_timed_out_all_the_same(play):
+    top = """
+    async def stubborn():
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            return "as if nothing were"
+    """
+    run = play("await step.do('stubborn', stubborn, timeout='30s')", top)
+    run.start()
+    end = run.wake()
+    assert end.results[0].state is StepState.TIMED_OUT
+    assert end.end.error.type == "StepTimedOut"
+
+
 def test_a_step_inside_a_body_is_a_clear_error(play):
     top = """
     async def body(step):
