@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.cases import CASES
+from tests.conformance.cases import CASES, GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/conformance.md").read_text()
@@ -22,10 +22,11 @@ SUITES = {
         "engine": 47,
         "validators": 54,
     },
+    "dbos-transact": {"test_singleexec": 6, "test_failures": 37, "test_patch": 2, "test_queue": 76},
 }
 ROW = re.compile(r"^\| (\w+) (\d+) \| (.+?) \| (.+?) \| (.+) \|$", re.M)
 COUNT = re.compile(r"^\| ([\w-]+) \| " + r" \| ".join([r"(\d+)"] * 6) + r" \|$", re.M)
-NAMED = re.compile(r"`([a-z]+\.\w+|[\w/]*test_\w+\.py(?:::\w+)?)`")
+NAMED = re.compile(rf"`((?:{'|'.join(GROUPS)})\.\w+|[\w/]*test_\w+\.py(?:::\w+)?)`")
 RESULTS = ("passes", "differs", "fails", "does not apply")
 
 
