@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pipelines.commands import StepKind
+from pipelines.continuation import Continues
 from pipelines.event import Event
 from pipelines.failure import Failure
 from pipelines.job import Annotation, Outcome, Source
@@ -50,6 +51,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
     `inputs` is plain data from whoever started it. `shards` is how many there were then, or 0.
     `fault`: what the host found wrong in what the pipeline declares; the Run fails with it.
+    `continues`: this Run goes on where another ended.
     """
 
     run: str
@@ -67,6 +69,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     rerun: Rerun | None = None
     recalled: list[Recalled] = []
     fault: Failure | None = None
+    continues: Continues | None = None
 
 
 class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="job_finished"):

@@ -51,6 +51,16 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         """Without this Run."""
         return Group(members=[member for member in self.members if member.run != run])
 
+    def handed_over(self, run: str, to: str) -> "Group":
+        """With `to` in this Run's place; without the Run if that one is in it already."""
+        if self.holds(to):
+            return self.left(run)
+        members = [
+            Member(run=to, ousted_by=member.ousted_by) if member.run == run else member
+            for member in self.members
+        ]
+        return Group(members=members)
+
     def holds(self, run: str) -> bool:
         """Whether the Run is in it, first or waiting."""
         return any(member.run == run for member in self.members)

@@ -7,6 +7,7 @@ The plan's own state is inside its Tenant and is rebuilt by replay.
 from dataclasses import dataclass, field, replace
 
 from pipelines.commands import CallRequest, Open, OpenCall, OpenGroup, OpenJob, StepKind
+from pipelines.events import RunStarted
 from pipelines.job import JobRequest
 from pipelines.run import FINAL, RunState
 from pipelines.turn import Pins, Turn
@@ -30,6 +31,12 @@ class HistoryView:
     pins: Pins | None = None
     requests: dict[tuple[str, int], JobRequest] = field(default_factory=dict)
     calls: dict[str, CallRequest] = field(default_factory=dict)
+
+    @staticmethod
+    def of(started: RunStarted) -> "HistoryView":
+        """A Run that has only just begun; one that continues another holds that one's group."""
+        before = started.continues
+        return HistoryView(open=Open(group=before.group)) if before is not None else HistoryView()
 
     def after(self, turn: Turn, sequence: int) -> "HistoryView":
         """The view with one more Turn. Asserts what a History never breaks."""

@@ -43,6 +43,15 @@ def child_id(parent: RunId, key: StepKey, shards: int) -> RunId:
     return child if shards else RunId(f"{shard_of(parent)}-{child.partition('-')[2]}")
 
 
+def successor_id(run: RunId) -> RunId:
+    """The Run that goes on where `run` ended with `step.continue_as_new`.
+
+    It is kept in the same shard: what is told of the two is told in their order.
+    """
+    successor = run_id(run, "continue", shards=1)
+    return RunId(f"{shard_of(run)}-{successor.partition('-')[2]}")
+
+
 def is_run_id(text: str) -> bool:
     """Whether the text has the form of a whole Run id, such as `run_id` makes."""
     return RUN_ID.fullmatch(text) is not None

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipelines.commands import Command, Open, OpenGroup, Result, StepKind, StepState
 from pipelines.history import HistoryView
-from pipelines.run import FINAL
+from pipelines.run import FINAL, RunState
 from pipelines.turn import TurnOutcome
 
 KEY_CHARS_MAX = 8_192
@@ -116,6 +116,8 @@ def _wrong_end(outcome: TurnOutcome) -> Iterator[str]:
     """A Run that is over wants the end of what it began, and nothing else."""
     if outcome.end is None:
         return
+    if (outcome.end.state is RunState.CONTINUED) != (outcome.end.continuation is not None):
+        yield f"it is {outcome.end.state}, and says otherwise"
     if outcome.end.state not in FINAL:
         yield f"it ended as {outcome.end.state}"
     if outcome.wake_at is not None or not _is_all_ending(outcome.open):

@@ -10,6 +10,8 @@ class RunState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    # Over, and another Run goes on where it ended.
+    CONTINUED = "continued"
 
 
 class Move(StrEnum):
@@ -19,6 +21,7 @@ class Move(StrEnum):
     SUCCEEDED = "run_succeeded"
     FAILED = "run_failed"
     CANCELLED = "run_cancelled"
+    CONTINUED = "run_continued"
 
 
 TRANSITIONS: dict[RunState, dict[Move, RunState]] = {
@@ -33,6 +36,7 @@ TRANSITIONS: dict[RunState, dict[Move, RunState]] = {
         Move.SUCCEEDED: RunState.SUCCEEDED,
         Move.FAILED: RunState.FAILED,
         Move.CANCELLED: RunState.CANCELLED,
+        Move.CONTINUED: RunState.CONTINUED,
     },
     # Its plan does not move, so it cannot succeed; the host can still end it.
     RunState.PAUSED: {
@@ -43,6 +47,7 @@ TRANSITIONS: dict[RunState, dict[Move, RunState]] = {
     RunState.SUCCEEDED: {},
     RunState.FAILED: {},
     RunState.CANCELLED: {},
+    RunState.CONTINUED: {},
 }
 
 FINAL = frozenset(state for state, moves in TRANSITIONS.items() if not moves)

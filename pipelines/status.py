@@ -1,6 +1,7 @@
 """Status: what a Forge shows on a commit, and how a Run's state maps to it.
 
-Every final state maps to something final: a commit is never left pending by a Run that is over.
+Every final state maps to something final: a commit is never left pending by a Run that is over,
+unless another goes on where it ended.
 """
 
 from enum import StrEnum
@@ -26,6 +27,8 @@ OF_RUN: dict[RunState, StatusState] = {
     RunState.SUCCEEDED: StatusState.SUCCESS,
     RunState.FAILED: StatusState.FAILURE,
     RunState.CANCELLED: StatusState.ERROR,
+    # Its successor tells how it ends.
+    RunState.CONTINUED: StatusState.PENDING,
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pipelines.commands import Command, Open, Result
+from pipelines.continuation import Continuation
 from pipelines.failure import Failure
 from pipelines.note import Note
 from pipelines.run import RunState
@@ -19,11 +20,15 @@ ENDED_BY_HOST = "ended-by-host"
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How the Run ended: `state` is final; `output` is what `run` returned."""
+    """How the Run ended: `state` is final; `output` is what `run` returned.
+
+    `continuation`: the Run is `continued`, and this is what its successor begins with.
+    """
 
     state: RunState
     output: Any = None
     error: Failure | None = None
+    continuation: Continuation | None = None
 
 
 class Pins(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,7 @@ PARAMETERS = {
     "parallel": ["steps", "fail_fast", "limit"],
     "call": ["name", "pipeline", "inputs"],
     "start": ["name", "pipeline", "inputs"],
+    "continue_as_new": ["inputs"],
     "scope": ["name"],
     "set": ["text", "done", "total"],
 }

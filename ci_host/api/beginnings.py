@@ -63,4 +63,4 @@ class Beginnings:
 
 def _anew(started: RunStarted) -> RunStarted:
     """The code and the commit; what that one Run was given, or took over, is not passed on."""
-    return msgspec.structs.replace(started, rerun=None, recalled=[], inputs=None)
+    return msgspec.structs.replace(started, rerun=None, recalled=[], inputs=None, continues=None)

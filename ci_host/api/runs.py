@@ -15,8 +15,8 @@ from ci_host.api.services import Services
 from ci_host.api.starting import Start, start
 from ci_host.engine.people import Answer
 from ci_host.engine.reruns import Wish
-from pipelines.ids import RunId, is_run_id, shard_of
-from pipelines.run import FINAL
+from pipelines.ids import RunId, is_run_id, shard_of, successor_id
+from pipelines.run import FINAL, RunState
 
 WAIT_S_MAX = 60.0
 FOLD_LOOKS_MAX = 5
@@ -126,24 +126,33 @@ async def folded(here: Services, run: RunId) -> queries.RunDetail:
 async def wait_run(
     here: Here, _who: Person, run: str, timeout_s: Annotated[float, Query(ge=0)] = WAIT_S_MAX
 ) -> dict[str, Any]:
-    """Answers when the run is over, or after `timeout_s` with the state it is in then."""
+    """Answers when the run is over, or after `timeout_s` with the state it is in then.
+
+    One that was continued is over when its last successor is: then `run` is that one.
+    """
     # A whole id is not looked up first: whoever waits for a run has just been told it.
     found = RunId(run) if _is_whole(here, run) else await resolve(here, run)
-    state = "pending"
-    async with here.news.watching(found) as watch:
-        try:
-            async with asyncio.timeout(min(timeout_s, WAIT_S_MAX)):
-                while True:
-                    last = await here.history.last_turn(found)
-                    state = last.turn.state if last is not None else state
-                    if state in FINAL:
-                        break
-                    if last is None:
-                        await resolve(here, found)
-                    await watch.wait_news()
-        except TimeoutError:
-            return {"run": found, "state": state, "over": False}
-    return {"run": found, "state": state, "over": True}
+    asked, is_over = found, False
+    try:
+        async with asyncio.timeout(min(timeout_s, WAIT_S_MAX)):
+            # A successor may not be begun yet: then nobody knows it, and it will be.
+            while await _end_of(here, found, is_sure=found != asked) is RunState.CONTINUED:
+                found = successor_id(found)
+            is_over = True
+    except TimeoutError:
+        pass
+    last = await here.history.last_turn(found)
+    state = last.turn.state if last is not None else RunState.PENDING
+    return {"run": found, "state": state, "over": is_over}
+
+
+async def _end_of(here: Services, run: RunId, *, is_sure: bool) -> RunState:
+    async with here.news.watching(run) as watch:
+        while (last := await here.history.last_turn(run)) is None or last.turn.state not in FINAL:
+            if last is None and not is_sure:
+                await resolve(here, run)
+            await watch.wait_news()
+        return last.turn.state
 
 
 @router.get("/{run}/history", summary="A run's history as it is stored")

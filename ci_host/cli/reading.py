@@ -26,6 +26,7 @@ COLOURS = {
     "timed_out": "red",
     "lost": "red",
     "cancelled": "yellow",
+    "continued": "blue",
     "running": "cyan",
     "pending": "cyan",
     "paused": "yellow",
@@ -115,6 +116,10 @@ def _heading(run: dict[str, Any]) -> str:
     for name, value in (run["given"] or {}).items():
         said += f"\n[dim]--input[/] {escape(f'{name}={json.dumps(value, ensure_ascii=False)}')}"
     above = f"\ncalled by {run['parent']} {escape(run['parent_step'])}" if run["parent"] else ""
+    if run["continues"]:
+        above += f"\ncontinues {run['continues']}"
+    if run["continued_as"]:
+        above += f"\ncontinued as {run['continued_as']}"
     if run["is_imported"]:
         above += "\nimported: a record of another installation"
     if run["rerun_of"]:

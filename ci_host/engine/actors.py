@@ -191,13 +191,13 @@ class Actors:
                 last = await self._history.last_turn(run)
                 assert last is not None, "what has ended has a last Turn"
             # A late input, or an engine that died before the last effects. No replay for it.
-            await self._settle_finished(run, last.turn)
+            await self._settle_finished(run, last.turn, max(wake.sequence for wake in wakes))
             return None
 
-    async def _settle_finished(self, run: RunId, last: Turn) -> None:
+    async def _settle_finished(self, run: RunId, last: Turn, newest: int) -> None:
         seen = await self._loader.view(run) if last.open.calls else None
         live = seen or await self._loader.ending(run, last)
-        await self._turns.settle_finished(live, last)
+        await self._turns.settle_finished(live, last, newest)
 
     async def _advance(self, live: Live, wakes: list[WakeUp]) -> Live | None:
         """As `_turn_until_still`; whatever goes wrong, the Tenant is let go of."""
@@ -221,13 +221,14 @@ class Actors:
             effects = (
                 repair_of(live.view, live.armed) if repair else effects_of(before, turn, live.armed)
             )
+            await self._turns.begin_successor(live, turn)
             await self._turns.perform(live, effects, repair=repair)
             if effects.touches_timer:
                 await self._check_newest(live)
             if self._limits.hibernate is Hibernate.ALWAYS:
                 _close(live)
             if live.view.state in FINAL:
-                await self._turns.tell_parent(live, turn)
+                await self._turns.tell(live, turn, newest)
                 _close(live)
                 return None
         if repair and not turned:

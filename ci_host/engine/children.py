@@ -5,6 +5,7 @@ repairs. A child's id is derived from its parent's, so making it twice makes one
 reach is decided here: the plan names a pipeline of its own Bundle, and nothing else.
 """
 
+from ci_host.engine.continuations import end_of_chain
 from ci_host.ports import HistoryStore
 from pipelines.commands import OpenCall
 from pipelines.events import CancelRequested, ChildFinished, Parent, RunStarted
@@ -42,10 +43,13 @@ class Children:
         await self._history.create(run, started)
 
     async def stop(self, parent: RunStarted, view: HistoryView, call: OpenCall) -> None:
-        """Ask the child to end. One that was never begun is begun first: its end must be told."""
+        """Ask the child to end, also if it goes on as another Run.
+
+        One that was never begun is begun first: its end must be told.
+        """
         await self.begin(parent, view, call)
         run = child_of(parent, call.key)
-        if await self._is_over(run):
+        if await self._is_over(await end_of_chain(self._history, run)):
             return
         reason = f"run {parent.run} no longer waits for it"
         wish = CancelRequested(id=f"parent:{parent.run}", by=f"run {parent.run}", reason=reason)

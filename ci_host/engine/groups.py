@@ -11,9 +11,9 @@ from functools import partial
 from ci_host.ports import Conflict, Groups, HistoryStore, Unavailable
 from pipelines.commands import OpenGroup
 from pipelines.events import CancelRequested, GroupEntered, GroupRefused, RunStarted
-from pipelines.group import Group
-from pipelines.ids import RunId
-from pipelines.run import FINAL
+from pipelines.group import Group, Member
+from pipelines.ids import RunId, successor_id
+from pipelines.run import FINAL, RunState
 
 # So many others changed the group first; the wake-up comes again.
 TRIES_MAX = 50
@@ -41,16 +41,19 @@ class Concurrency:
             reason = f"concurrency group {wish.key!r}: {refusal}"
             told = GroupRefused(key=wish.key, reason=reason)
             await self._history.append_input(RunId(started.run), told)
-        elif await self._is_over(RunId(started.run)):
+        elif (end := await self._end_of(RunId(started.run))) is not None:
             # Another engine was faster, to the very end: what it took out must not be in again.
-            await self.leave(started, wish)
+            await self.leave(started, wish, is_continued=end is RunState.CONTINUED)
             return
         await self._tell(started.repo, wish.key, found)
 
-    async def leave(self, started: RunStarted, wish: OpenGroup) -> None:
-        """Take the Run out; the next one is told to begin."""
-        found = await self._change(started.repo, wish.key, lambda g: g.left(started.run))
-        await self._tell(started.repo, wish.key, found)
+    async def leave(
+        self, started: RunStarted, wish: OpenGroup, *, is_continued: bool = False
+    ) -> None:
+        """Take the Run out; the next one is told to begin. Its successor takes its place."""
+        found = await self._change(started.repo, wish.key, _out(started.run, is_continued))
+        begun = successor_id(RunId(started.run)) if is_continued else ""
+        await self._tell(started.repo, wish.key, found, begun=begun)
 
     async def _callers(self, started: RunStarted) -> list[str]:
         """The Runs that wait for this one, nearest first."""
@@ -76,9 +79,12 @@ class Concurrency:
             return wanted
         raise Unavailable(f"concurrency group {key!r} is too busy")
 
-    async def _tell(self, repo: str, key: str, group: Group) -> None:
+    async def _tell(self, repo: str, key: str, group: Group, *, begun: str = "") -> None:
+        """`begun`: this one has begun for sure, whatever a store that lags behind says."""
         for member in group.members:
-            if member.ousted_by and not await self._is_over(RunId(member.run)):
+            if not member.ousted_by or not (member.run == begun or await self._is_begun(member)):
+                continue
+            if await self._end_of(RunId(member.run)) is None:
                 wish = CancelRequested(
                     id=f"ousted:{member.ousted_by}",
                     by=f"run {member.ousted_by}",
@@ -87,11 +93,16 @@ class Concurrency:
                 await self._history.append_input(RunId(member.run), wish)
         while group.members:
             first = group.members[0].run
-            if not await self._is_over(RunId(first)):
+            end = await self._end_of(RunId(first))
+            if end is None:
                 await self._let_in(key, RunId(first))
                 return
             # It is over, and whoever ended it died before it could take it out.
-            group = await self._change(repo, key, partial(Group.left, run=first))
+            group = await self._change(repo, key, _out(first, end is RunState.CONTINUED))
+
+    async def _is_begun(self, member: Member) -> bool:
+        """A successor may be in it before it is begun, and before that nothing can be told it."""
+        return await self._history.started(RunId(member.run)) is not None
 
     async def _let_in(self, key: str, run: RunId) -> None:
         last = await self._history.last_turn(run)
@@ -99,9 +110,16 @@ class Concurrency:
         if wish is not None and not (wish.entered or wish.leaving):
             await self._history.append_input(run, GroupEntered(key=key))
 
-    async def _is_over(self, run: RunId) -> bool:
+    async def _end_of(self, run: RunId) -> RunState | None:
+        """How the Run ended, or None: it did not."""
         last = await self._history.last_turn(run)
-        return last is not None and last.turn.state in FINAL
+        return last.turn.state if last is not None and last.turn.state in FINAL else None
+
+
+def _out(run: str, is_continued: bool) -> Callable[[Group], Group]:
+    if is_continued:
+        return partial(Group.handed_over, run=run, to=successor_id(RunId(run)))
+    return partial(Group.left, run=run)
 
 
 def _refusal(

@@ -47,7 +47,9 @@ def beginning(run: RunId, first: StoredInput) -> Live:
     """A Run with nothing in its History but what began it."""
     assert isinstance(first.input, RunStarted)
     stored = StoredHistory([first], [], None)
-    return Live(run, first.input, HistoryView(), Armed(None), fresh=[first], stored=stored)
+    return Live(
+        run, first.input, HistoryView.of(first.input), Armed(None), fresh=[first], stored=stored
+    )
 
 
 class Prepareds:
@@ -101,7 +103,7 @@ class Loader:
             raise Unavailable(f"the store's answer for {run} is empty")
         if not isinstance(stored.inputs[0].input, RunStarted):
             return None
-        view = HistoryView()
+        view = HistoryView.of(stored.inputs[0].input)
         for turn in stored.turns:
             view = view.after(turn.turn, turn.sequence)
         return Live(
@@ -122,7 +124,7 @@ class Loader:
         started = await self._history.started(run)
         if started is None:
             raise Unavailable(f"the store's answer for {run} does not reach its beginning yet")
-        return Live(run, started, HistoryView(open=last.open), Armed())
+        return Live(run, started, HistoryView(open=last.open, state=last.state), Armed())
 
     async def load(self, live: Live) -> None:
         """Give the Run its Tenant, as its recorded Turns left it; lets go of the record it read.

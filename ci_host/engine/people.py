@@ -15,6 +15,7 @@ from staunch.causes import is_among
 from staunch.entered import WrongInput, complete
 
 from ci_host.access import Token, may_open
+from ci_host.engine.continuations import end_of_chain
 from ci_host.ports import Conflict, HistoryStore, StoredInput, StoredTurn
 from pipelines.commands import GateTerms, OpenGate, OpenPause, Result, StepKind, StepState
 from pipelines.events import (
@@ -28,7 +29,7 @@ from pipelines.events import (
     RetryRequested,
     SignalSent,
 )
-from pipelines.ids import RunId
+from pipelines.ids import RunId, successor_id
 from pipelines.pause import holder_after
 from pipelines.run import FINAL, RunState
 from pipelines.status import shorten
@@ -102,7 +103,7 @@ class People:
     ) -> None:
         """Send a Signal; with an `id_` of the caller's own, sending it twice is sending it once."""
         check_sendable("the payload", payload)
-        await self._living(run)
+        await self._going_on(run)
         value = SignalSent(id=id_ or self._new_id(), name=name, payload=payload, by=who.name)
         await self._history.append_input(run, value)
 
@@ -119,7 +120,7 @@ class People:
     async def cancel(self, run: RunId, reason: str, who: Token) -> None:
         """Ask the Run to end; its cleanup code still runs. Asked twice at once is asked once."""
         check_sendable("the reason", reason)
-        await self._living(run)
+        await self._going_on(run)
         since = self._now() - CANCELS_APART_S
         for stored in await self._history.inputs_after(run, 0):
             if isinstance(stored.input, CancelRequested) and stored.at > since:
@@ -140,7 +141,7 @@ class People:
     async def kill(self, run: RunId, reason: str, who: Token) -> None:
         """End the Run at once; its cleanup code does not run."""
         check_sendable("the reason", reason)
-        await self._living(run)
+        await self._going_on(run)
         value = KillRequested(id=self._new_id(), by=who.name, reason=reason)
         await self._history.append_input(run, value)
 
@@ -160,6 +161,16 @@ class People:
             if await self._write(run, value, inputs[-1].sequence):
                 return
         raise PersonRefused(503, f"run {run} is too busy to be told anything; try again")
+
+    async def _going_on(self, run: RunId) -> None:
+        """As `_living`, if not of this Run then of the one that it was continued as.
+
+        What is told to a Run that was continued, its engine passes on.
+        """
+        newest = await end_of_chain(self._history, run)
+        # A successor may not be begun yet: it will be.
+        if newest == run or await self._history.started(newest) is not None:
+            await self._living(newest)
 
     async def _living(self, run: RunId) -> None:
         if await self._history.started(run) is None:
@@ -283,6 +294,8 @@ def _how_it_closed(key: str, result: Result) -> str:
 
 
 def _is_over(run: RunId, state: RunState) -> str:
+    if state is RunState.CONTINUED:
+        return f"run {run} is over: it was continued as run {successor_id(run)}"
     how = "was cancelled" if state is RunState.CANCELLED else str(state)
     return f"run {run} is over: it {how}"
 

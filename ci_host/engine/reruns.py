@@ -60,6 +60,7 @@ class Reruns:
                 run=new,
                 rerun=Rerun(of=run, origin=origin, attempt=number, by=who.name),
                 recalled=kept,
+                continues=None,
                 # Whoever called the old Run has its answer, or is over as well.
                 parent=None,
                 shards=self._shards,

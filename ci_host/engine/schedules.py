@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from ci_host.engine.calendar import CronCalendar
+from ci_host.engine.continuations import end_of_chain
 from ci_host.engine.pipeline_files import PipelineFiles
 from ci_host.engine.run_inputs import entered
 from ci_host.ports import (
@@ -193,11 +194,12 @@ class Schedules:
         """Whether its newest Run is in the way: still going, where that matters."""
         if entry.schedule.overlap is not Overlap.SKIP or not entry.last_run:
             return False
-        run = RunId(entry.last_run)
+        first = RunId(entry.last_run)
+        run = await end_of_chain(self._history, first)
         last = await self._history.last_turn(run)
         if last is None:
             # It has not moved yet, or it could never be begun.
-            return await self._history.started(run) is not None
+            return run != first or await self._history.started(run) is not None
         return last.turn.state not in FINAL
 
     async def _begin(self, table: Timetable, beginning: Beginning) -> str:

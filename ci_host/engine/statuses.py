@@ -61,7 +61,8 @@ def statuses_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Stat
             said = result.error.message if result.error else _how_it_ended(result)
             context = f"{run_context}/{result.key}"
             yield _status(started, turn, context, OF_STEP[result.state], said, base_url)
-    if turn.end is not None:
+    # Nobody calls a commit good whose pipeline goes on in another Run.
+    if turn.end is not None and turn.state is not RunState.CONTINUED:
         state, said = _of_end(turn)
         yield _status(started, turn, run_context, state, said, base_url)
 

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from ci_host.engine.children import Children
+from ci_host.engine.continuations import AT_ONCE_MAX, Continuations, is_endless
 from ci_host.engine.groups import Concurrency
 from ci_host.engine.live import Live, timed
 from ci_host.engine.sandbox_threads import SandboxThreads
@@ -33,6 +34,7 @@ MOVE_TO = {
     RunState.SUCCEEDED: Move.SUCCEEDED,
     RunState.FAILED: Move.FAILED,
     RunState.CANCELLED: Move.CANCELLED,
+    RunState.CONTINUED: Move.CONTINUED,
 }
 
 BRIEF_CHARS = 200
@@ -55,6 +57,7 @@ class TurnMaker:
         self._history = history
         self._jobs = jobs
         self._children = Children(history)
+        self._continuations = Continuations(history)
         self._concurrency = Concurrency(groups, history)
         self._threads = threads
         self._incarnation = incarnation
@@ -74,6 +77,8 @@ class TurnMaker:
         if wrong is not None:
             return self.failing(live, inputs, broken(wrong).failure)
         turn = self._turn(live, inputs, outcome)
+        if turn.state is RunState.CONTINUED and is_endless(live.started, turn.number):
+            return self.failing(live, inputs, _endless())
         size = len(encode_turn(turn))
         if size > TURN_BYTES_MAX:
             return self.failing(live, inputs, _too_big(size))
@@ -151,6 +156,10 @@ class TurnMaker:
             # A schedule is gone once it has fired.
             live.armed = Armed(None, is_sure=live.armed.is_sure)
 
+    async def begin_successor(self, live: Live, turn: Turn) -> None:
+        """The very first effect of a Run that continues as new: whatever comes then is for it."""
+        await self._continuations.begin(live.started, turn)
+
     async def perform(self, live: Live, effects: Effects, *, repair: bool) -> None:
         """Make the world as the History wants it; every part may be done twice."""
         for job in effects.offer:
@@ -164,7 +173,8 @@ class TurnMaker:
         if effects.enter is not None:
             await self._concurrency.enter(live.started, effects.enter)
         if effects.leave is not None:
-            await self._concurrency.leave(live.started, effects.leave)
+            is_continued = live.view.state is RunState.CONTINUED
+            await self._concurrency.leave(live.started, effects.leave, is_continued=is_continued)
         if effects.arm is not None:
             await self._history.arm(live.run, effects.arm)
             live.armed = Armed(effects.arm)
@@ -172,14 +182,22 @@ class TurnMaker:
             await self._history.disarm(live.run)
             live.armed = Armed(None)
 
-    async def tell_parent(self, live: Live, turn: Turn) -> None:
-        """The very last effect of a Run that is a child."""
-        await self._children.tell_parent(live.started, turn)
+    async def tell(self, live: Live, turn: Turn, newest: int) -> None:
+        """The very last effect of a Run that is over: whoever waits hears of it.
 
-    async def settle_finished(self, live: Live, turn: Turn) -> None:
+        One that was continued tells nobody, and passes on what it was told itself, as far as
+        the input `newest` at least. Raises Unavailable.
+        """
+        if turn.state is RunState.CONTINUED:
+            await self._continuations.pass_on(live.started, turn, newest)
+        else:
+            await self._children.tell_parent(live.started, turn)
+
+    async def settle_finished(self, live: Live, turn: Turn, newest: int) -> None:
         """The last effects of a Run that is over, and no timer. May be repeated."""
+        await self.begin_successor(live, turn)
         await self.perform(live, replace(repair_of(live.view, Armed()), disarm=True), repair=True)
-        await self.tell_parent(live, turn)
+        await self.tell(live, turn, newest)
 
     async def _cancel(self, run: RunId, job: OpenJob) -> None:
         identity = job_id(run, StepKey(job.key), job.attempt)
@@ -253,6 +271,15 @@ def _times(stored: StoredInput) -> list[float]:
 
 def _is_wake(stored: StoredInput, armed: Armed) -> bool:
     return isinstance(stored.input, TimerFired) and stored.input.due == armed.due
+
+
+def _endless() -> Failure:
+    return Failure(
+        type="EndlessContinuation",
+        message=f"{AT_ONCE_MAX + 1} runs in a row continued as new and waited for nothing; wait for"
+        " something before step.continue_as_new, such as step.sleep",
+        kind=FailureKind.TENANT,
+    )
 
 
 def _too_big(size: int) -> Failure:

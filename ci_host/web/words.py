@@ -22,6 +22,7 @@ STATE_WORDS = {
     "failed": "Failed",
     "timed_out": "Timed out",
     "cancelled": "Cancelled",
+    "continued": "Continued",
     "lost": "Runner lost",
     "refused": "Refused",
     "received": "Received",

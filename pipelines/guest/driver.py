@@ -13,6 +13,7 @@ from typing import Any
 
 from staunch import schedules
 from staunch.concurrency import Concurrency
+from staunch.continuing import ContinuedAsNew
 from staunch.deadline import RunTimeout
 from staunch.errors import RunTimedOut
 from staunch.event import Event
@@ -98,6 +99,11 @@ class Driver:
         if body.get("fault"):
             self._finish({"state": "failed", "error": body["fault"]})
             return
+        held = (body.get("continues") or {}).get("group")
+        if held:
+            self._books.open_group(held)
+            self._begin(self._event)
+            return
         try:
             group = self._group_of(self._event, body)
         except Exception as error:  # noqa: BLE001 - the key is the author's own function
@@ -122,6 +128,7 @@ class Driver:
             self._finish(self._failed(error))
             return
         self._main = self._loop.create_task(coroutine, context=Context(), name="run")
+        self._books.main = self._main
         if self._timeout is not None:
             self._alarm = self._loop.call_later(self._timeout.seconds, self._time_out)
 
@@ -152,6 +159,12 @@ class Driver:
         self._books.retry_requested(body)
 
     def _cancel_requested(self, body: dict[str, Any]) -> None:
+        if self._is_continuing():
+            # Nothing is begun yet: whoever wants the Run to end does not want another one.
+            self._cancels.add(body["id"])
+            self._ending = {"state": "cancelled"}
+            self._end = self._ending if self._over else None
+            return
         if self._over or body["id"] in self._cancels:
             return
         self._cancels.add(body["id"])
@@ -160,6 +173,10 @@ class Driver:
         elif len(self._cancels) > 1 or not (self._rollbacks and self._books.lingers()):
             (self._rollbacks or self._main).cancel()
         # Else it is over already, and only the next of its group waits: for the job, as it should.
+
+    def _is_continuing(self) -> bool:
+        end = self._end if self._over else self._ending
+        return end is not None and end["state"] == "continued"
 
     def _time_out(self) -> None:
         """The Run has had its time. Who was cancelled before is on the way out already."""
@@ -205,7 +222,7 @@ class Driver:
     def _begin_rollbacks(self) -> None:
         """What succeeded is undone in what is left of the Run; how that ends is known already."""
         assert self._ending is not None, "the plan is over"
-        if self._ending["state"] == "succeeded":
+        if self._ending["state"] in ("succeeded", "continued"):
             self._books.forgive()
         if not (self._books.owes() or self._books.lingers()):
             return
@@ -219,13 +236,17 @@ class Driver:
         if self._is_late:
             return self._timed_out(main)
         if self._cancels:
-            return {**(self._failed(error) if error is not None else {}), "state": "cancelled"}
+            if error is None or isinstance(error, ContinuedAsNew):
+                return {"state": "cancelled"}
+            return {**self._failed(error), "state": "cancelled"}
         if main.cancelled():
             return self._failed(asyncio.CancelledError("the plan cancelled its own main task"))
-        if error is not None:
+        if error is not None and not isinstance(error, ContinuedAsNew):
             return self._failed(error)
         if forgotten is not None:
             return {"state": "failed", "error": _forgotten(*forgotten)}
+        if isinstance(error, ContinuedAsNew):
+            return {"state": "continued", "continuation": {"inputs": error.inputs}}
         try:
             output = plain(main.result(), "what run() returned")
         except (TypeError, ValueError) as wrong:
@@ -257,6 +278,9 @@ class Driver:
 
     def _outcome(self) -> str:
         books, end = self._books, self._end
+        if end is not None and end["state"] == "continued":
+            # Also those that came after the plan was over.
+            end = {**end, "continuation": {**end["continuation"], "signals": books.kept_signals()}}
         commands, results = canonical(books.commands), canonical(books.results)
         # Tracebacks are for reading: they may be cut, and are no part of the decision.
         decided = results if '"traceback"' not in results else canonical(_bare(books.results))

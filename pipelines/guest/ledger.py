@@ -38,6 +38,7 @@ class Books:
         self.commands: list[dict[str, Any]] = []
         self.results: list[dict[str, Any]] = []
         self.note: dict[str, Any] | None = None
+        self.main: asyncio.Task[Any] | None = None
         self.memo: dict[tuple[str, int], dict[str, Any]] = {}
         self._loop = loop
         self._files = files
@@ -63,6 +64,15 @@ class Books:
     def pipelines(self) -> dict[str, str]:
         """The pipelines of this Bundle."""
         return {pipeline_name(path): path for path in pipeline_files(self._files)}
+
+    @property
+    def pipeline(self) -> str:
+        """This one's name."""
+        return str(self._started.get("pipeline", ""))
+
+    def is_in_main(self) -> bool:
+        """Whether `run()` itself is running."""
+        return self.main is not None and asyncio.current_task(self._loop) is self.main
 
     def asks(self, pipeline: str) -> dict[str, Any] | None:
         """What this pipeline asks of whoever calls it."""
@@ -231,9 +241,15 @@ class Books:
         self._started = started
         self._recalled = {(one["kind"], one["key"]): one for one in started.get("recalled", [])}
         self._recalled_from = (started.get("rerun") or {}).get("of", "")
+        for signal in (started.get("continues") or {}).get("signals", []):
+            self.signal_sent(signal)
+
+    def kept_signals(self) -> list[dict[str, Any]]:
+        """Those that nobody has taken, oldest first."""
+        return self._signals.kept()
 
     def open_group(self, group: dict[str, Any]) -> None:
-        """Want to be let into a concurrency group."""
+        """Want to be let into a concurrency group, or hold the one that was handed over."""
         self._group = dict(group)
 
     def waits_for_group(self, key: str) -> bool:

@@ -1,7 +1,7 @@
 """Signals: which wait takes which. The oldest that fits goes to the oldest wait; others are kept.
 
-A signal is `{"number", "name", "payload"}`, numbered in the order in which they came, so that one
-which is given back takes its old place.
+A signal is `{"number", "id", "name", "payload", "by"}`, numbered in the order in which they came,
+so that one which is given back takes its old place.
 """
 
 from collections import deque
@@ -63,7 +63,14 @@ class Signals:
             return
         self._seen.add(body["id"])
         number = len(self._seen)
-        self._deliver({"number": number, "name": body["name"], "payload": body.get("payload")})
+        told = {name: body.get(name) for name in ("id", "name", "payload", "by")}
+        self._deliver({"number": number, **told})
+
+    def kept(self) -> list[Signal]:
+        """Every KeptSignal in its wire form, oldest first."""
+        signals = sorted((one for kept in self._kept.values() for one in kept), key=_number)
+        parts = ("id", "name", "payload", "by")
+        return [{p: one[p] for p in parts if one[p] is not None} for one in signals]
 
     def clear(self) -> None:
         """Nobody waits any more."""

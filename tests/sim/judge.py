@@ -15,7 +15,7 @@ from pipelines.events import (
     ResumeRequested,
     RunStarted,
 )
-from pipelines.ids import RunId, StepKey, job_id
+from pipelines.ids import RunId, StepKey, job_id, successor_id
 from pipelines.run import RunState
 from pipelines.turn import ENDED_BY_HOST
 
@@ -51,6 +51,7 @@ def judge(stored: StoredHistory, told: "Told", world: "World", is_owed: bool) ->
         wrong.append(f"it said {said}")
     wrong += _recalled(stored, told)
     wrong += _children(stored, world)
+    wrong += _continuation(stored, told, world)
     if stored.armed is not None:
         wrong.append("a timer is left behind")
     if is_owed:
@@ -106,11 +107,13 @@ def _ending(stored: StoredHistory, told: "Told") -> list[str]:
     end = stored.turns[-1].turn.end
     assert end is not None
     ends = told.ends
+    if end.state is RunState.CONTINUED:
+        return []  # see _continuation
     if ends is None:
         return []
     if end.state is RunState.CANCELLED:
         by_host = stored.turns[-1].turn.digest == ENDED_BY_HOST
-        asked = told.killed if by_host else (told.cancelled or told.author.policy)
+        asked = told.is_killed if by_host else (told.is_cancelled or told.author.policy)
         return [] if asked else ["it was cancelled, and nobody asked for that"]
     if end.state is RunState.SUCCEEDED:
         fits = ends.value is not None and ends.value(end.output)
@@ -133,7 +136,7 @@ def _rollbacks(stored: StoredHistory, told: "Told") -> list[str]:
         if command.kind is StepKind.ROLLBACK
     ]
     end = turns[-1].end
-    if end is not None and end.state is RunState.SUCCEEDED:
+    if end is not None and end.state in (RunState.SUCCEEDED, RunState.CONTINUED):
         return ["it succeeded and was undone"] if undone else []
     owed = [
         result.key
@@ -182,18 +185,26 @@ def judge_groups(histories: list[StoredHistory], *, is_patient: bool) -> list[st
 
     `is_patient` False: the clock was set, so that nobody may have waited for a cancelled job.
     """
-    held = []
+    held: dict[str, tuple[int, int]] = {}
     for stored in histories:
         inside = [t.sequence for t in stored.turns if (g := t.turn.open.group) and g.entered]
         if inside:
             reported = _reported(stored) if is_patient else [0]
-            held.append((inside[0], max(inside[-1], *reported)))
-    held.sort()
+            first, last = held.get(chain := _first_of_chain(stored), (inside[0], 0))
+            held[chain] = (min(first, inside[0]), max(last, inside[-1], *reported))
+    stays = sorted(held.values())
     return [
         f"turn {later[0]} began while another of its group was at work"
-        for before, later in pairwise(held)
+        for before, later in pairwise(stays)
         if later[0] < before[1]
     ]
+
+
+def _first_of_chain(stored: StoredHistory) -> str:
+    """The group is handed over from one to the next: they are in it as one."""
+    started = stored.inputs[0].input
+    assert isinstance(started, RunStarted)
+    return started.continues.first if started.continues else started.run
 
 
 def _reported(stored: StoredHistory) -> list[int]:
@@ -217,6 +228,23 @@ def _children(stored: StoredHistory, world: "World") -> list[str]:
     assert isinstance(parent, RunStarted)
     there = {told.run for told in world.told}
     return [f"call {c.key} was never begun" for c in calls if child_of(parent, c.key) not in there]
+
+
+def _continuation(stored: StoredHistory, told: "Told", world: "World") -> list[str]:
+    """Each link of a chain has the next, and a chain is as long as its plan says."""
+    started, end = stored.inputs[0].input, stored.turns[-1].turn.end
+    assert isinstance(started, RunStarted) and end is not None
+    author, number = told.author, started.continues.number if started.continues else 0
+    is_own = started.pipeline == "pipeline"
+    links = author.links if is_own else author.child_links.get(started.pipeline, 0)
+    if end.state is not RunState.CONTINUED:
+        gave = end.state is RunState.SUCCEEDED
+        return [f"it succeeded as link {number} of {links}"] if gave and number != links else []
+    successor = successor_id(told.run)
+    wrong = [] if number < links else [f"it continued as link {number} of {links}"]
+    if not any(other.run == successor for other in world.told):
+        wrong.append("its successor was never begun")
+    return wrong
 
 
 def _jobs(stored: StoredHistory, run: RunId, world: "World") -> list[str]:

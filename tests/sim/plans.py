@@ -74,9 +74,10 @@ class Author:
         self._leaves = 0
         self._inside = 0
         self.beside: dict[str, str] = {}
+        self.child_links: dict[str, int] = {}
         top = self._node(depth=self.dice.randrange(1, 4))
         self.ends = top.ends
-        self._define("run", top, parameters="event, step")
+        self.links = self._define_run(top)
         # In a group with others of its kind; whoever is not willing to wait may be cancelled.
         self.policy = self.dice.choice(["", "", "queue", "queue", "cancel", "replace", "reject"])
         declared = f"on.concurrency('all', policy={self.policy!r})" if self.policy else ""
@@ -91,6 +92,36 @@ class Author:
 
     def _define(self, name: str, node: Node, parameters: str = "step") -> None:
         self._functions.append(f"async def {name}({parameters}):\n{node.body}\n")
+
+    def _define_run(self, top: Node) -> int:
+        """`run`, often after some Runs that continue as new; how many those are."""
+        if self.dice.random() < 0.75:
+            self._define("run", top, parameters="event, step")
+            return 0
+        inner, links = f"f{len(self._functions)}", self.dice.randrange(1, 4)
+        self._define(inner, top)
+        name = self.name("link")
+        self.script.jobs[name] = [Outcome.SUCCEEDED]
+        # All are sent to the first Run, at any time: each is taken by its own link.
+        self.script.signals.update({f"{name}-{n}": n for n in range(links)})
+        before = self.dice.choice(
+            [
+                f"await step.job({name!r}, run='true')",
+                f"await step.sleep({name!r}, 40)",
+                f"await step.do({name!r}, lambda: n)",
+                f"assert n == await step.wait_for_event({name!r}, event=f'{name}-{{n}}')",
+            ]
+        )
+        lines = [
+            "n = event.inputs.get('n', 0)",
+            f"if n < {links}:",
+            f"    {before}",
+            "    step.continue_as_new({**event.inputs, 'n': n + 1})",
+            f"return await {inner}(step)",
+        ]
+        body = "\n".join(f"    {line}" for line in lines)
+        self._define("run", Node(body, top.ends), parameters="event, step")
+        return links
 
     def _child(self, depth: int) -> tuple[str, Ends]:
         node = self._node(depth)
@@ -254,7 +285,7 @@ class Author:
         outer, self._functions = self._functions, []
         name, pipeline = self.name("call"), f"child{len(self.beside) + 1}"
         top = self._node(depth=self.dice.randrange(2))
-        self._define("run", top, parameters="event, step")
+        self.child_links[pipeline] = self._define_run(top)
         self.beside[pipeline] = _source(self._functions)
         self._functions = outer
         self._inside -= 1

@@ -59,6 +59,17 @@ class Told:
     killed: bool = False
     is_rerun: bool = False
     of: RunId | None = None
+    before: "Told | None" = None
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody cancelled it, or a Run that it continues."""
+        return self.cancelled or (self.before is not None and self.before.is_cancelled)
+
+    @property
+    def is_killed(self) -> bool:
+        """Whether somebody killed it, or a Run that it continues."""
+        return self.killed or (self.before is not None and self.before.is_killed)
 
 
 class World:
@@ -125,8 +136,13 @@ class World:
         return [Verdict(first.run, first.author.source, wrong)] if wrong else []
 
     def _begun(self, run: RunId, started: RunStarted) -> None:
-        """A child is born: it is played like its parent."""
-        if started.parent is not None:
+        """A child or a successor is born: it is played like its parent, or the one before."""
+        if started.continues is not None:
+            before = self._told(started.continues.of)
+            told = Told(run, before.author, before.ends, before=before)
+            self.told.append(told)
+            self._go(self._people(told))
+        elif started.parent is not None:
             told = Told(run, self._told(started.parent.run).author, None)
             self.told.append(told)
             self._go(self._people(told))
@@ -237,10 +253,8 @@ class World:
         )
 
     async def _people(self, told: Told) -> None:
-        for name, value in told.author.script.signals.items():
-            self._go(self._signal(told, name, value))
-        for name, value in told.author.script.noise.items():
-            self._go(self._signal(told, name, value, f"noise-{name}"))
+        if told.before is None:
+            self._send_signals(told)
         answered: set[str] = set()
         while True:
             last = await self.history.last_turn(told.run)
@@ -255,6 +269,13 @@ class World:
                     with suppress(PersonRefused, Unavailable):
                         await self._person().retry_now(told.run, pause.key, ADA)
             await asyncio.sleep(self.dice.choice([0.3, 4.0, 60.0]))
+
+    def _send_signals(self, told: Told) -> None:
+        """To the first of a chain: what it does not take is passed on."""
+        for name, value in told.author.script.signals.items():
+            self._go(self._signal(told, name, value))
+        for name, value in told.author.script.noise.items():
+            self._go(self._signal(told, name, value, f"noise-{name}"))
 
     async def _answer(self, told: Told, key: str) -> None:
         await self._not_by_bob(told, key)

@@ -12,8 +12,10 @@ from staunch.undo import Undo
 from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.world import MemoryJobs
 from ci_host.engine import actors, turns
+from ci_host.engine.continuations import Continuations
 from ci_host.ports import StoredTurn
 from pipelines.codec import decode_turn, encode_turn
+from pipelines.group import Group
 from pipelines.guest.ledger import Books
 from pipelines.history import Effects
 from pipelines.ids import JobId, RunId
@@ -134,6 +136,20 @@ def with_rollbacks_in_order(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Books, "next_undo", next_undo)
 
 
+def with_nothing_passed_on(patch: pytest.MonkeyPatch) -> None:
+    """What is told to a Run that was continued is told to nobody."""
+
+    async def pass_on(*_: object) -> None:
+        return None
+
+    patch.setattr(Continuations, "pass_on", pass_on)
+
+
+def with_groups_let_go(patch: pytest.MonkeyPatch) -> None:
+    """A Run that is continued leaves its group."""
+    patch.setattr(Group, "handed_over", lambda group, run, to: group.left(run))
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -143,6 +159,8 @@ def with_rollbacks_in_order(patch: pytest.MonkeyPatch) -> None:
         with_hints_believed,
         with_claims_forgotten,
         with_rollbacks_in_order,
+        with_nothing_passed_on,
+        with_groups_let_go,
     ],
 )
 def test_a_broken_engine_is_found_out(

@@ -37,7 +37,7 @@ from pipelines.events import (
     TimerFired,
 )
 from pipelines.export import Export
-from pipelines.ids import RunId, StepKey, child_id, job_id
+from pipelines.ids import RunId, StepKey, child_id, job_id, successor_id
 from pipelines.job import Lease
 from pipelines.repo import Delivery, DeliveryOutcome
 from pipelines.run import FINAL, RunState
@@ -132,6 +132,7 @@ def _run_row(started: RunStarted, at: float) -> RunRow:
         attempt=started.rerun.attempt if started.rerun else 1,
         rerun_of=started.rerun.of if started.rerun else "",
         origin=started.rerun.origin if started.rerun else started.run,
+        continues=started.continues.of if started.continues else "",
     )
 
 
@@ -282,6 +283,8 @@ def _fold_state(session: Session, run: str, turn: Turn) -> None:
         row.finished_at = turn.now
         if turn.end.error is not None:
             row.error_json = msgspec.json.encode(turn.end.error).decode()
+        if turn.end.continuation is not None:
+            row.continued_as = successor_id(RunId(run))
         row.output_json = msgspec.json.encode(turn.end.output).decode()
         for step in _open_steps(session, run):
             step.state, step.finished_at = StepState.CANCELLED, turn.now

@@ -6,7 +6,7 @@ Times are seconds since the epoch. Columns ending in `_json` hold JSON of the st
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 7
+VERSION = 8
 
 
 class RunRow(SQLModel, table=True):
@@ -47,6 +47,8 @@ class RunRow(SQLModel, table=True):
     attempt: int = 1
     rerun_of: str = ""
     origin: str = Field(default="", index=True)
+    continues: str = ""
+    continued_as: str = ""
     is_imported: bool = False
 
 

@@ -5,11 +5,15 @@ from typing import Any
 
 
 def causes(started: Mapping[str, Any]) -> list[str]:
-    """Whose act began the Run: the event's sender, its pull request's author, who had it rerun."""
+    """Whose act began the Run: the event's sender, its pull request's author, who had it rerun.
+
+    And who caused the Runs that it continues.
+    """
     event = started.get("event", {})
     request = event.get("pull_request") or {}
     rerun = started.get("rerun") or {}
     names = [event.get("sender", ""), request.get("author", ""), rerun.get("by", "")]
+    names += (started.get("continues") or {}).get("causes", [])
     return list(dict.fromkeys(name for name in names if name))
 
 

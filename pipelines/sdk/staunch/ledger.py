@@ -29,6 +29,15 @@ class Ledger(Protocol):
         """The pipelines of this Bundle: the file of each, by name."""
         ...
 
+    @property
+    def pipeline(self) -> str:
+        """The name of this one."""
+        ...
+
+    def is_in_main(self) -> bool:
+        """Whether it is the plan's `run()` that is running, and no task beside or after it."""
+        ...
+
     def asks(self, pipeline: str) -> dict[str, Any] | None:
         """The InputTerms that this pipeline declares, or None."""
         ...

@@ -10,9 +10,9 @@ import unicodedata
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, NoReturn, TypeVar, overload
 
-from staunch import calls, gates, jobs, notes, waits, work
+from staunch import calls, continuing, gates, jobs, notes, waits, work
 from staunch.attempt import CURRENT
 from staunch.durations import Duration, optional_seconds
 from staunch.first import checked_racers, first
@@ -36,6 +36,7 @@ VERBS = (
     "wait_for_event",
     "call",
     "start",
+    "continue_as_new",
     "parallel",
     "first",
     "scope",
@@ -208,6 +209,16 @@ class Step:
         asked = calls.request(self._ledger, pipeline, inputs, detached=True)
         key = self._key("start", name)
         return self._given("start", key, calls.start(self._ledger, key, asked))
+
+    def continue_as_new(self, inputs: Mapping[str, Any] | None = None) -> NoReturn:
+        """End this Run, and have this pipeline begin anew with these inputs: same code, no history.
+
+        For plans that never end. It returns never; what is still going on is cancelled, `finally`
+        blocks run. Signals that nobody has taken go along. `inputs` is the next `event.inputs`, and
+        must be what the pipeline asks for, if it does. Only in `run()` itself.
+        """
+        _refuse_in_body("continue_as_new", "…")
+        continuing.leave(self._ledger, inputs)
 
     def first(
         self, /, *steps: Awaitable[Any], **named: Awaitable[Any]
