@@ -4,6 +4,7 @@ import os
 import secrets
 import signal
 import subprocess
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,7 @@ class Cluster:
         self._token = secrets.token_hex(8)
         self._ports = {name: free_port() for name in NAMES}
         self._routes = {name: free_port() for name in NAMES}
+        self._monitors = {name: free_port() for name in NAMES}
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
         self.url = ",".join(
             f"nats://{self._token}@127.0.0.1:{port}" for port in self._ports.values()
@@ -30,6 +32,10 @@ class Cluster:
     def pids(self) -> dict[str, int]:
         """The living servers by name."""
         return {name: it.pid for name, it in self._servers.items() if it.poll() is None}
+
+    def is_healthy(self) -> bool:
+        """Whether all three run, and each has every stream as its leader does."""
+        return all(_is_healthy(port) for port in self._monitors.values())
 
     def kill(self, name: str) -> None:
         """SIGKILL to one of them."""
@@ -46,6 +52,7 @@ class Cluster:
         routes = ",".join(f"nats://127.0.0.1:{port}" for port in self._routes.values())
         command = [find_binary(None), "-c", str(CONFIG), "-n", name, "-a", "127.0.0.1"]
         command += ["-p", str(self._ports[name]), "-sd", str(self._folder / name)]
+        command += ["-m", str(self._monitors[name])]
         command += ["--cluster", f"nats://127.0.0.1:{self._routes[name]}", "--routes", routes]
         with (self._folder / f"{name}.log").open("ab") as output:
             self._servers[name] = subprocess.Popen(
@@ -66,3 +73,11 @@ class Cluster:
                 server.send_signal(signal.SIGCONT)
             server.kill()
             server.wait()
+
+
+def _is_healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
