@@ -58,8 +58,8 @@ class ProcessStart(msgspec.Struct, frozen=True):
 def fold_input(session: Session, run: str, sequence: int, at: float, value: Input) -> None:
     """Something happened to a Run."""
     kind = msgspec.to_builtins(value)["type"]
-    row = InputRow(run=run, sequence=sequence, at=at, type=kind, summary=summary_of(value))
-    session.merge(row)
+    # New for certain: the place in the stream is kept in the same transaction.
+    session.add(InputRow(run=run, sequence=sequence, at=at, type=kind, summary=summary_of(value)))
     match value:
         case RunStarted():
             session.merge(_run_row(value, at))
@@ -188,7 +188,7 @@ def fold_lease(session: Session, lease: Lease) -> None:
 
 def fold_turn(session: Session, run: str, sequence: int, turn: Turn) -> None:
     """A Run decided something."""
-    session.merge(
+    session.add(
         TurnRow(
             run=run,
             number=turn.number,

@@ -74,9 +74,8 @@ class ReadModel:
             cursor = session.get(CursorRow, stream) or CursorRow(stream=stream)
             for change in changes:
                 if change.sequence > cursor.sequence:
+                    # Later changes find the rows of this one: a look-up writes what is pending.
                     change.fold(session)
-                    # Later changes of the batch must find the rows that this one made.
-                    session.flush()
                     cursor.sequence = change.sequence
             session.add(cursor)
             session.commit()
