@@ -13,6 +13,7 @@ from pipelines.schedule import Entry, Timetable
 
 PAGE_MAX = 500
 NAME_CHARS_MAX = 512
+SEQUENCE_MAX = 2**63 - 1
 
 router = APIRouter(prefix="/api/v1/schedules", tags=["schedules"])
 
@@ -35,7 +36,7 @@ async def list_schedules(
     here: Here,
     _who: Person,
     repo: str = "",
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=SEQUENCE_MAX)] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
 ) -> dict[str, Any]:
     """Of one repository, or of `limit` repositories; `next` is the following page's `after`."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from ci_host.access import Token
-from ci_host.engine.people import PersonRefused
+from ci_host.engine.people import PersonRefused, check_sendable
 from ci_host.ports import Conflict, Timetables, Unavailable
 from pipelines.ids import RunId
 from pipelines.schedule import Entry, Hold, RunNow, Timetable, beginning_of
@@ -56,6 +56,7 @@ class ScheduleActs:
 
     async def run_now(self, repo: str, name: str, who: Token, key: str) -> RunId:
         """Have a Run begun; answers which it will be. Raises PersonRefused, Unavailable."""
+        check_sendable("the key", key)
         _, table = await self._timetables.read(repo)
         entry = _found(table, name)
         wish = RunNow(

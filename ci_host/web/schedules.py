@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from ci_host.access import Token
 from ci_host.api.auth import Here, Person
 from ci_host.api.problems import Problem
-from ci_host.api.schedules import listed
+from ci_host.api.schedules import SEQUENCE_MAX, listed
 from ci_host.api.services import Services
 from ci_host.api.starting import find_repo
 from ci_host.web.forms import read_form
@@ -28,7 +28,7 @@ async def schedules_page(
     who: Person,
     request: Request,
     repo: Annotated[str, Query(max_length=2_000)] = "",
-    after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    after: Annotated[int, Query(ge=0, le=SEQUENCE_MAX)] = 0,
 ) -> Response:
     """When each schedule is due next, and what became of it last."""
     found = await listed(here, repo, after, REPOS_SHOWN)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ci_host.adapters.memory.timetables import MemoryTimetables
@@ -146,6 +147,16 @@ async def test_what_is_asked_for_rings_at_once(place):
     await place.store.ask(WISH)
     (owed,) = await place.rung(1)
     assert owed.item == WISH
+
+
+@pytest.mark.parametrize("key", [" k", "k\r\nNats-Rollup: all", "k:", "\0"])
+async def test_a_persons_key_is_any_text_and_only_the_same_is_the_same(place, key):
+    due = place.now() - 1.0
+    for wish in (WISH, msgspec.structs.replace(WISH, key=key)):
+        await place.store.ask(wish)
+    await place.store.arm("git/other", due)
+    rung = [owed.item for owed in await place.rung(3)]
+    assert rung == [WISH, msgspec.structs.replace(WISH, key=key), Alarm(repo="git/other", due=due)]
 
 
 async def test_what_is_not_done_comes_again(place):

@@ -58,7 +58,8 @@ class NatsTimetables:
 
     async def ask(self, wish: RunNow) -> None:
         # The id is a saving; beyond its window the same key asks for the same Run.
-        key = {MESSAGE_ID: f"{wish.repo}:{wish.key}"}
+        # A digest: a header loses what surrounds a person's key, and two would be one.
+        key = {MESSAGE_ID: subjects.token(f"{wish.repo} {wish.key}")}
         await self._bus.publish(subjects.rung(wish.repo), msgspec.json.encode(wish), key)
 
     async def now(self) -> float:

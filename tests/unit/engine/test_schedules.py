@@ -388,6 +388,13 @@ async def test_run_now_begins_a_run_of_its_own_and_the_same_key_begins_one(world
     assert (await world.dues())[-1] == THREE
 
 
+async def test_a_key_that_cannot_be_stored_is_refused(world):
+    await world.push(nightly())
+    with pytest.raises(PersonRefused, match="the key"):
+        await acts(world).run_now(REPO.id, "nightly", ADA, "\ud800")
+    assert not world.timetables.rings.owed
+
+
 async def test_what_cannot_be_found_is_refused_with_what_there_is(world):
     one = "on.schedule('0 5 * * *', name='same')"
     await world.push(one, other=one)
