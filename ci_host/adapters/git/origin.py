@@ -45,7 +45,10 @@ class Registered:
 
     def has_path(self, path: Path) -> bool:
         """Whether a resolved path is a registered one, or under one."""
-        return any(path.is_relative_to(folder.resolve()) for folder in self.paths)
+        # The quick answer first: there may be very many.
+        return path in self.paths or any(
+            path.is_relative_to(folder.resolve()) for folder in self.paths
+        )
 
 
 @dataclass(frozen=True, slots=True)
