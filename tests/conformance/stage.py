@@ -11,13 +11,15 @@ from pathlib import Path
 
 from ci_host.access import Token
 from ci_host.adapters.wasm.instance import WasmImage
+from ci_host.engine.actors import EngineLimits
 from ci_host.engine.people import Answer, People
+from ci_host.settings import Hibernate
 from ci_host.tenant.host import TenantHost
 from pipelines.ids import RunId
 from pipelines.job import Outcome
 from pipelines.run import FINAL, RunState
 from pipelines.turn import Turn
-from tests.engine.world import Engine, MemoryWorld, finished, turns_of, until
+from tests.engine.world import HIBERNATE, Engine, MemoryWorld, finished, turns_of, until
 
 ADA = Token(name="ada", digest="")
 
@@ -68,18 +70,21 @@ class Stage:
 class SandboxedWorld(MemoryWorld):
     """A world whose engines keep their plans in the real sandbox, in whichever life."""
 
-    def __init__(self, folder: Path, image: WasmImage) -> None:
+    def __init__(self, folder: Path, image: WasmImage, keeps: Hibernate) -> None:
         super().__init__(folder)
         self.image = image
+        self.limits = EngineLimits(hibernate=keeps)
 
     def start(self, **how: object) -> Engine:
-        return super().start(sandbox=TenantHost(self.image), **how)
+        return super().start(sandbox=TenantHost(self.image), limits=self.limits, **how)
 
 
 @asynccontextmanager
-async def stages(folder: Path, image: WasmImage) -> AsyncIterator[SandboxedWorld]:
-    """A world with an engine that is at work."""
-    world = SandboxedWorld(folder, image)
+async def stages(
+    folder: Path, image: WasmImage, keeps: Hibernate = HIBERNATE
+) -> AsyncIterator[SandboxedWorld]:
+    """A world with an engine that is at work, and how it keeps its plans."""
+    world = SandboxedWorld(folder, image, keeps)
     world.start()
     try:
         yield world

@@ -85,6 +85,21 @@ async def test_a_run_that_waits_in_its_group_is_cancelled_and_never_works(
         assert second.run not in working(world)
 
 
+@pytest.mark.parametrize("late", [Outcome.CANCELLED, Outcome.SUCCEEDED])
+async def test_a_cancelled_run_lets_the_next_in_when_its_work_has_ended_and_stays_cancelled(
+    late: Outcome, tmp_path: Path, wasm_image: WasmImage
+) -> None:
+    async with stages(tmp_path, wasm_image) as world:
+        first, second = [await begun(world, str(n), deploy()) for n in range(2)]
+        await cancel(first)
+        await first.quiet()
+        assert working(world) == [first.run]
+        await report("deploy", late)(first)
+        await report("deploy")(second)
+        await is_over(second)
+        await is_over(first, RunState.CANCELLED)
+
+
 @pytest.mark.parametrize("dies", [False, True])
 async def test_a_second_run_is_refused_while_the_first_is_there_and_let_in_afterwards(
     dies: bool, tmp_path: Path, wasm_image: WasmImage

@@ -7,6 +7,7 @@ import pytest
 from ci_host.adapters.wasm.instance import WasmImage
 from ci_host.engine.people import PersonRefused
 from ci_host.engine.reruns import Reruns, Wish
+from ci_host.settings import Hibernate
 from pipelines.guest.limits import STEPS_RUN_MAX
 from pipelines.ids import RunId
 from pipelines.run import RunState
@@ -158,7 +159,7 @@ async def test_nobody_acts_on_a_run_that_there_is_not(
 async def test_a_plan_that_decides_otherwise_on_replay_fails_and_names_both_steps(
     tmp_path: Path, wasm_image: WasmImage
 ) -> None:
-    async with stages(tmp_path, wasm_image) as world:
+    async with stages(tmp_path, wasm_image, Hibernate.IDLE) as world:
         stage = await began(world, REMEMBERS)
         await stage.quiet()
         await send("go")(stage)
