@@ -36,6 +36,17 @@ class Rerun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str
 
 
+class Fork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """This Run was made from what `of` was, by `by`, with other inputs or code.
+
+    `from_step`: results of `of` from before that Step are taken over; empty: none.
+    """
+
+    of: str
+    by: str
+    from_step: str = ""
+
+
 class Recalled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a Step of an earlier attempt found out, for the Step that asks exactly the same."""
 
@@ -70,6 +81,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     recalled: list[Recalled] = []
     fault: Failure | None = None
     continues: Continues | None = None
+    fork: Fork | None = None
 
 
 class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="job_finished"):

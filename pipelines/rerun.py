@@ -9,6 +9,10 @@ from pipelines.turn import Turn
 
 # A sleep is over in no time if it is recalled, and then nothing has rested.
 KINDS = frozenset({StepKind.DO, StepKind.JOB, StepKind.GATE, StepKind.WAIT, StepKind.CALL})
+# What does not depend on what differs: other inputs nobody has approved, and another commit no job
+# and no called pipeline has seen either.
+KINDS_OTHER_INPUTS = KINDS - {StepKind.GATE}
+KINDS_OTHER_CODE = frozenset({StepKind.DO, StepKind.WAIT})
 ROLLBACK = "/rollback"
 
 
@@ -25,11 +29,14 @@ def rerun_id(origin: str, attempt: int, *, shards: int) -> RunId:
     return run_id("rerun", origin, str(attempt), shards=shards)
 
 
-def recalled(turns: Sequence[Turn], *, before: str = "") -> list[Recalled]:
+def recalled(
+    turns: Sequence[Turn], *, before: str = "", kinds: frozenset[StepKind] = KINDS
+) -> list[Recalled]:
     """The results that a further attempt may take over: those of Steps that succeeded.
 
     Not what was rolled back since. `before`: only what had settled when that Step began; within
-    its Turn that is taken to be so for Steps that were asked for before it. Raises UnknownStep.
+    its Turn that is taken to be so for Steps that were asked for before it. `kinds`: only such
+    Steps. Raises UnknownStep.
     """
     prints: dict[tuple[StepKind, str], str] = {}
     found: dict[tuple[StepKind, str], Recalled] = {}
@@ -55,7 +62,8 @@ def recalled(turns: Sequence[Turn], *, before: str = "") -> list[Recalled]:
     if not is_there:
         raise UnknownStep(before, list(dict.fromkeys(key for _, key in prints)))
     undone = {c.key for turn in turns for c in turn.commands if c.kind is StepKind.ROLLBACK}
-    return [one for one in found.values() if not _is_undone(one.key, undone)]
+    kept = (one for one in found.values() if one.kind in kinds)
+    return [one for one in kept if not _is_undone(one.key, undone)]
 
 
 def _is_worth_it(result: Result) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipelines.event import Event
+from pipelines.events import Fork
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import Status
 
@@ -18,7 +19,7 @@ class ParsedEvent:
     """One event and the repository it happened in: the forge's own id, and its name today.
 
     `pipeline` names the only one that is asked for; empty: whichever wants the event. `inputs` is
-    what a person gave with a manual start.
+    what a person gave with a manual start; `fork`: what that is to be made from.
     """
 
     external_id: str
@@ -26,6 +27,7 @@ class ParsedEvent:
     event: Event
     pipeline: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
+    fork: Fork | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from pipelines.event import Event
+from pipelines.events import Fork
 from pipelines.repo import Delivery
 from webhooks.errors import Malformed
 from webhooks.forge import ParsedEvent
@@ -18,7 +19,8 @@ MANUAL_EVENT = "staunch.manual"
 class ManualStart(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be started: the repository as its forge knows it, the event, and the pipeline.
 
-    `inputs` as they were given: whether they fit is decided by whoever has the pipeline.
+    `inputs` as they were given: whether they fit is decided by whoever has the pipeline. `fork`: it
+    is made from a Run that is over.
     """
 
     external_id: str
@@ -26,6 +28,7 @@ class ManualStart(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
     pipeline: str
     inputs: dict[str, Any] = {}
+    fork: Fork | None = None
 
 
 def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
@@ -35,4 +38,6 @@ def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
     except msgspec.MsgspecError as error:
         raise Malformed(f"a manual start cannot be read: {error}") from error
     event = msgspec.structs.replace(start.event, delivery=delivery.id)
-    return [ParsedEvent(start.external_id, start.name, event, start.pipeline, start.inputs)]
+    return [
+        ParsedEvent(start.external_id, start.name, event, start.pipeline, start.inputs, start.fork)
+    ]

@@ -4,7 +4,7 @@ import time
 
 from fastapi import FastAPI
 
-from ci_host.api import acts, exports, installation, logs, problems, runs, schedules
+from ci_host.api import acts, exports, forking, installation, logs, problems, runs, schedules
 from ci_host.api.services import Services
 from webhooks.routes import webhook_routes
 
@@ -29,6 +29,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.include_router(runs.router)
     app.include_router(acts.router)
+    app.include_router(forking.router)
     app.include_router(exports.router)
     app.include_router(logs.router)
     app.include_router(schedules.router)

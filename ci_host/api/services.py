@@ -11,6 +11,7 @@ from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
+from ci_host.engine.forks import Forks
 from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
@@ -31,6 +32,7 @@ class Services:
     model: ReadModel
     people: People
     reruns: Reruns
+    forks: Forks
     bundles: Bundles
     news: News
     beginnings: Beginnings

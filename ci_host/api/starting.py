@@ -47,10 +47,16 @@ async def start(here: Services, who: Token, wish: Start) -> list[str]:
     again = await _start_again(here, who, wish)
     if again is not None:
         return [again]
-    outcome = await _start_by_delivery(here, who, wish)
-    if not outcome.runs:
-        raise Problem(422, "Nothing was started", outcome.reason)
-    return outcome.runs
+    event = Event(kind=EventKind.MANUAL, ref=wish.ref, commit=wish.commit, sender=who.name)
+    found = find_repo(here, wish.repo)
+    asked = ManualStart(
+        external_id=found.external_id,
+        name=found.name,
+        event=event,
+        pipeline=wish.pipeline,
+        inputs=wish.inputs,
+    )
+    return await start_by_delivery(here, found, asked, delivery_id(here, wish.key))
 
 
 async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
@@ -63,7 +69,7 @@ async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
         earlier.started.event,
         kind=EventKind.MANUAL,
         sender=who.name,
-        delivery=_delivery_id(here, wish.key),
+        delivery=delivery_id(here, wish.key),
         schedule=None,
     )
     run = run_of(found.id, event, wish.pipeline, shards=here.settings.shards)
@@ -76,30 +82,28 @@ async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
     return run
 
 
-async def _start_by_delivery(here: Services, who: Token, wish: Start) -> DeliveryOutcome:
-    """Have an engine fetch and start it; answers what became of it. Raises Problem."""
-    found = find_repo(here, wish.repo)
-    if not is_commit(wish.commit):
-        raise Problem(422, "No commit", f"{wish.commit!r} is no full commit id (40 hex digits).")
+async def start_by_delivery(here: Services, found: Repo, asked: ManualStart, id_: str) -> list[str]:
+    """Have an engine fetch and start it; answers the Runs. Raises Problem."""
+    commit = asked.event.commit
+    if not is_commit(commit):
+        raise Problem(422, "No commit", f"{commit!r} is no full commit id (40 hex digits).")
     connection = here.directory.find(found.connection)
     assert connection is not None, "a Repo has its Connection"
-    event = Event(kind=EventKind.MANUAL, ref=wish.ref, commit=wish.commit, sender=who.name)
     delivery = Delivery(
         connection=found.connection,
-        id=_delivery_id(here, wish.key),
+        id=id_,
         kind=connection.kind,
         event=MANUAL_EVENT,
         received_at=here.now(),
-        body=msgspec.json.encode(
-            ManualStart(
-                external_id=found.external_id,
-                name=found.name,
-                event=event,
-                pipeline=wish.pipeline,
-                inputs=wish.inputs,
-            )
-        ).decode(),
+        body=msgspec.json.encode(asked).decode(),
     )
+    outcome = await _outcome_of(here, delivery)
+    if not outcome.runs:
+        raise Problem(422, "Nothing was started", outcome.reason)
+    return outcome.runs
+
+
+async def _outcome_of(here: Services, delivery: Delivery) -> DeliveryOutcome:
     topic = subjects.outcome(delivery.connection, delivery.id)
     async with here.news.watching(topic) as watch:
         await here.inbox.record(delivery)
@@ -119,7 +123,7 @@ async def _start_by_delivery(here: Services, who: Token, wish: Start) -> Deliver
             ) from None
 
 
-def _delivery_id(here: Services, key: str) -> str:
+def delivery_id(here: Services, key: str) -> str:
     """Both ways to start name their Run by it, so that the same key is the same Run."""
     return f"manual-{key or here.new_id()}"
 

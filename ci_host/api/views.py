@@ -65,6 +65,7 @@ def detail_view(detail: RunDetail, url: str) -> dict[str, Any]:
             {"run": other.id, "attempt": other.attempt, "state": other.state}
             for other in detail.reruns
         ],
+        "forks": [{"run": other.id, "state": other.state} for other in detail.forks],
     }
 
 

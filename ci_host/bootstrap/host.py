@@ -28,6 +28,7 @@ from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
 from ci_host.api.services import Services
 from ci_host.bootstrap.incarnation import incarnation
+from ci_host.engine.forks import Forks
 from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
@@ -69,6 +70,7 @@ async def run_host(process: ProcessSettings) -> None:
         model=model,
         people=People(history, now=time.time, new_id=new_id),
         reruns=Reruns(history, settings.shards),
+        forks=Forks(history, settings.shards),
         bundles=bundles,
         news=news,
         beginnings=Beginnings(model, history, bundles),

@@ -116,6 +116,10 @@ def _heading(run: dict[str, Any]) -> str:
     for name, value in (run["given"] or {}).items():
         said += f"\n[dim]--input[/] {escape(f'{name}={json.dumps(value, ensure_ascii=False)}')}"
     above = f"\ncalled by {run['parent']} {escape(run['parent_step'])}" if run["parent"] else ""
+    if run["fork_of"]:
+        above += f"\nforked from {run['fork_of']}"
+    for fork in run["forks"]:
+        above += f"\nfork: {fork['run']} {state_text(fork['state'])}"
     if run["continues"]:
         above += f"\ncontinues {run['continues']}"
     if run["continued_as"]:

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     for name, act in ACTS.items():
         app.command(name, help=act.help)(_command(name, act))
     app.command()(rerun)
+    app.command()(fork)
 
 
 def start(
@@ -198,3 +199,27 @@ def rerun(
     begun = find(server, token, data).post(f"{run_path(run)}/rerun", body)
     kept = f", with {begun['recalled']} results of {begun['of']}" if begun["recalled"] else ""
     typer.echo(f"{begun['run']} is attempt {begun['attempt']}{kept}")
+
+
+def fork(
+    run: str,
+    commit: Annotated[str, typer.Option(help="Run the code of this commit instead.")] = "",
+    input_: Annotated[list[str] | None, typer.Option("--input", help="NAME=VALUE")] = None,
+    from_step: Annotated[
+        str, typer.Option("--from", help="Take over what was there before this step.")
+    ] = "",
+    key: Annotated[str, typer.Option(help="The same key twice is one run.")] = "",
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Make a new run from one that is over, with other inputs or code; the forge is not told."""
+    body = {
+        "commit": commit,
+        "inputs": parsed_inputs(input_ or []),
+        "from_step": from_step,
+        "key": key,
+    }
+    made = find(server, token, data).post(f"{run_path(run)}/fork", body)
+    kept = f", with {made['recalled']} of its results" if made["recalled"] else ""
+    typer.echo(f"{made['run']} is a fork of {made['of']}{kept}")

@@ -12,9 +12,10 @@ from ci_host.access import Token
 from ci_host.engine.people import PersonRefused
 from ci_host.ports import HistoryStore, StoredHistory
 from pipelines.codec import encode_input
+from pipelines.commands import StepKind
 from pipelines.events import Recalled, Rerun, RunStarted
 from pipelines.ids import RunId
-from pipelines.rerun import UnknownStep, recalled, rerun_id
+from pipelines.rerun import KINDS, UnknownStep, recalled, rerun_id
 from pipelines.run import FINAL
 
 ATTEMPTS_MAX = 1_000
@@ -48,8 +49,8 @@ class Reruns:
     async def rerun(self, run: RunId, wish: Wish, who: Token) -> Begun:
         """Begin the next attempt. Raises PersonRefused: not over, no such step, too much."""
         stored = await self._history.read(run)
-        started = _started(run, stored)
-        kept = _kept(stored, wish)
+        started = ended(run, stored)
+        kept = taken_over(stored, wish)
         origin, attempt = run, 1
         if started.rerun is not None:
             origin, attempt = RunId(started.rerun.origin), started.rerun.attempt
@@ -65,13 +66,14 @@ class Reruns:
                 parent=None,
                 shards=self._shards,
             )
-            _check_size(first)
+            check_size(first)
             if await self._history.create(new, first):
                 return Begun(new, number, len(kept))
         raise PersonRefused(409, f"run {origin} was tried {ATTEMPTS_MAX} times; start it anew")
 
 
-def _started(run: RunId, stored: StoredHistory) -> RunStarted:
+def ended(run: RunId, stored: StoredHistory) -> RunStarted:
+    """How a Run that is over began. Raises PersonRefused."""
     started = stored.inputs[0].input if stored.inputs else None
     if not isinstance(started, RunStarted):
         raise PersonRefused(404, f"there is no run {run}; `staunch runs` lists them")
@@ -80,16 +82,20 @@ def _started(run: RunId, stored: StoredHistory) -> RunStarted:
     return started
 
 
-def _kept(stored: StoredHistory, wish: Wish) -> list[Recalled]:
+def taken_over(
+    stored: StoredHistory, wish: Wish, kinds: frozenset[StepKind] = KINDS
+) -> list[Recalled]:
+    """What another Run may take over of this one. Raises PersonRefused: no such Step."""
     if not wish.failed_only and not wish.from_step:
         return []
     try:
-        return recalled([kept.turn for kept in stored.turns], before=wish.from_step)
+        return recalled([kept.turn for kept in stored.turns], before=wish.from_step, kinds=kinds)
     except UnknownStep as error:
         raise PersonRefused(422, str(error)) from error
 
 
-def _check_size(first: RunStarted) -> None:
+def check_size(first: RunStarted) -> None:
+    """Raises PersonRefused if a Run cannot begin with so much."""
     size = len(encode_input(first))
     if size > STARTED_BYTES_MAX:
         raise PersonRefused(

@@ -41,6 +41,15 @@ OF_STEP: dict[StepState, StatusState] = {
 log = structlog.get_logger()
 
 
+def is_told(started: RunStarted) -> bool:
+    """Whether a Forge hears of this Run at all.
+
+    What a child does, its parent tells: else both would speak about the same commit. A fork has
+    other inputs or takes over what another commit came to: no commit is good or bad because of it.
+    """
+    return bool(started.event.commit) and started.parent is None and started.fork is None
+
+
 def statuses_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Status]:
     """What this Turn changes on the commit, in order."""
     run_context = _context_of(started)
@@ -165,8 +174,7 @@ class StatusReporter:
         if started is None and not is_last_try:
             # What has a Turn was begun: one of a cluster's servers does not have it yet.
             raise Unavailable(f"the store's answer for {news.run} does not reach its beginning yet")
-        # What a child does, its parent tells: else both would speak about the same commit.
-        if started is None or not started.event.commit or started.parent is not None:
+        if started is None or not is_told(started):
             return
         for status in statuses_of(started, news.turn, self._base_url):
             await self._outbox.put(status)

@@ -12,6 +12,8 @@ from typing import Any
 import structlog
 from staunch.entered import WrongInput
 
+from ci_host.engine.forks import Forks, ForkWish, OtherCode
+from ci_host.engine.people import PersonRefused
 from ci_host.engine.pipeline_files import Code, PipelineFiles
 from ci_host.engine.run_inputs import entered
 from ci_host.engine.schedules import Schedules
@@ -28,7 +30,7 @@ from ci_host.tenant.sandbox import TenantFailed
 from pipelines import job
 from pipelines.bundle import PipelineEntry
 from pipelines.event import Event, EventKind
-from pipelines.events import RunStarted
+from pipelines.events import Fork, RunStarted
 from pipelines.ids import RunId
 from pipelines.repo import Delivery, DeliveryOutcome, Repo
 from pipelines.status import Status, StatusState, shorten
@@ -73,6 +75,7 @@ class Triggers:
         self._parse = parse
         self._now = now
         self._shards = shards
+        self._forks = Forks(history, shards)
         self._base_url = base_url
 
     async def take(self, delivery: Delivery) -> DeliveryOutcome:
@@ -136,6 +139,8 @@ class Triggers:
                 f"repository {parsed.name} ({parsed.external_id}) is not registered here; add it"
                 " with `staunch repo add`"
             )
+        if parsed.fork is not None:
+            return [await self._fork(repo, parsed, parsed.fork)], ""
         event = parsed.event
         entries: list[PipelineEntry] = []
         try:
@@ -194,6 +199,26 @@ class Triggers:
         )
         new = await self._history.create(run, started)
         log.info("run_created" if new else "run_exists", run=run, pipeline=entry.name)
+        return run
+
+    async def _fork(self, repo: Repo, parsed: ParsedEvent, fork: Fork) -> RunId:
+        """A Run made from another, with the code of the event's commit. The forge hears nothing."""
+        event = parsed.event
+        try:
+            code = await self._files.at(repo, event.commit, event.ref)
+            (entry,) = _chosen(code.entries, parsed)
+            key = event.delivery
+            run = self._forks.run_of(RunId(fork.of), key)
+            mirror = await asyncio.to_thread(self._source.keep, repo, event.commit, run)
+            other = OtherCode(
+                job.Source(mirror=mirror, commit=event.commit),
+                code.bundle,
+                code.faults.get(entry.name),
+            )
+            wish = ForkWish(key, parsed.inputs, fork.from_step)
+            await self._forks.fork(RunId(fork.of), wish, fork.by, entry, other)
+        except (NoPipeline, SourceRefused, TenantFailed, PersonRefused) as error:
+            raise Unwanted(str(error)) from error
         return run
 
     async def _tell_refused(self, repo: Repo, event: Event, reason: str) -> None:

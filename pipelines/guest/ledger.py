@@ -240,7 +240,7 @@ class Books:
         """What the Run is."""
         self._started = started
         self._recalled = {(one["kind"], one["key"]): one for one in started.get("recalled", [])}
-        self._recalled_from = (started.get("rerun") or {}).get("of", "")
+        self._recalled_from = (started.get("rerun") or started.get("fork") or {}).get("of", "")
         for signal in (started.get("continues") or {}).get("signals", []):
             self.signal_sent(signal)
 

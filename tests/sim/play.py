@@ -21,6 +21,7 @@ import structlog
 from ci_host.access import Token
 from ci_host.adapters.memory.world import MemoryBundles, MemoryGroups
 from ci_host.engine.actors import EngineLimits
+from ci_host.engine.forks import Forks, ForkWish
 from ci_host.engine.people import Answer, People, PersonRefused
 from ci_host.engine.reruns import Reruns, Wish
 from ci_host.ports import StoredHistory, Unavailable
@@ -58,6 +59,7 @@ class Told:
     cancelled: bool = False
     killed: bool = False
     is_rerun: bool = False
+    is_fork: bool = False
     of: RunId | None = None
     before: "Told | None" = None
 
@@ -109,6 +111,7 @@ class World:
             if self.dice.random() < 0.05:
                 self._go(self._kill(told))
             told.is_rerun = self.dice.random() < 0.2
+            told.is_fork = self.dice.random() < 0.15
         if self.dice.random() < 0.2:
             self._go(self._set_clock())
         try:
@@ -169,7 +172,7 @@ class World:
         while idle_s < IDLE_MAX_S:
             lasts = [await self.history.last_turn(told.run) for told in self.told]
             ended = all(last is not None and last.turn.end is not None for last in lasts)
-            if ended and await self._rerun():
+            if ended and (await self._rerun() or await self._fork()):
                 continue
             # An engine that lost a race may arm a timer after the end: it fires, and is let go.
             if ended and not self.history.wakes.owed and self.history.next_due() is None:
@@ -342,6 +345,24 @@ class World:
             again = Told(begun.run, told.author, told.ends, of=told.run)
             self.told.append(again)
             self._go(self._people(again))
+        return bool(wished)
+
+    async def _fork(self) -> bool:
+        """Somebody forks what is over, from anywhere in it; whether anybody did."""
+        wished = [told for told in self.told if told.is_fork]
+        for told in wished:
+            told.is_fork = False
+            stored = await self.history.read(told.run)
+            keys = [c.key for kept in stored.turns for c in kept.turn.commands]
+            # As with a rerun: where two signals have one name, the order would tell.
+            chosen = "" if told.author.script.noise else self.dice.choice(["", *keys])
+            wish = ForkWish("again", {}, chosen)
+            forks = Forks(self.history, SHARDS_DEFAULT)
+            for _ in range(self.dice.choice([1, 2])):
+                made = await forks.fork(told.run, wish, "Bob", None)
+            forked = Told(made.run, told.author, told.ends, of=told.run)
+            self.told.append(forked)
+            self._go(self._people(forked))
         return bool(wished)
 
     async def _set_clock(self) -> None:

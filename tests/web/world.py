@@ -26,6 +26,7 @@ from ci_host.api.app import create_app
 from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
 from ci_host.api.services import Services
+from ci_host.engine.forks import Forks
 from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
@@ -124,6 +125,7 @@ class World:
             model=self.model,
             people=People(self.history, now=self.clock, new_id=self.new_id),
             reruns=Reruns(cast(Any, self.history), Settings(data=folder, cache=folder).shards),
+            forks=Forks(cast(Any, self.history), Settings(data=folder, cache=folder).shards),
             bundles=self.bundles,
             news=self.news,
             beginnings=Beginnings(self.model, self.history, self.bundles),

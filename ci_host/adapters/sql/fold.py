@@ -132,6 +132,7 @@ def _run_row(started: RunStarted, at: float) -> RunRow:
         attempt=started.rerun.attempt if started.rerun else 1,
         rerun_of=started.rerun.of if started.rerun else "",
         origin=started.rerun.origin if started.rerun else started.run,
+        fork_of=started.fork.of if started.fork else "",
         continues=started.continues.of if started.continues else "",
     )
 

@@ -34,7 +34,8 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True)
 class RunDetail:
-    """Everything that a Run's page shows. `reruns`: the other attempts of the same, in order."""
+    """Everything that a Run's page shows. `reruns`: the other attempts of the same, in order;
+    `forks`: what was made from it."""
 
     run: RunRow
     steps: Sequence[StepRow]
@@ -43,6 +44,7 @@ class RunDetail:
     inputs: Sequence[InputRow]
     restarts: Sequence[ProcessStartRow]
     reruns: Sequence[RunRow] = ()
+    forks: Sequence[RunRow] = ()
 
 
 def list_runs(model: ReadModel, wish: RunFilter) -> Sequence[RunRow]:
@@ -99,6 +101,12 @@ def run_detail(model: ReadModel, run: str) -> RunDetail | None:
                 select(RunRow)
                 .where(RunRow.origin == row.origin, RunRow.id != run)
                 .order_by(col(RunRow.attempt))
+            ).all(),
+            forks=session.exec(
+                select(RunRow)
+                .where(RunRow.fork_of == run, RunRow.continues == "", RunRow.rerun_of == "")
+                .order_by(col(RunRow.created_at))
+                .limit(PAGE_MAX)
             ).all(),
         )
 

@@ -6,7 +6,7 @@ Times are seconds since the epoch. Columns ending in `_json` hold JSON of the st
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 8
+VERSION = 9
 
 
 class RunRow(SQLModel, table=True):
@@ -47,6 +47,7 @@ class RunRow(SQLModel, table=True):
     attempt: int = 1
     rerun_of: str = ""
     origin: str = Field(default="", index=True)
+    fork_of: str = Field(default="", index=True)
     continues: str = ""
     continued_as: str = ""
     is_imported: bool = False

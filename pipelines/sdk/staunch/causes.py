@@ -5,15 +5,15 @@ from typing import Any
 
 
 def causes(started: Mapping[str, Any]) -> list[str]:
-    """Whose act began the Run: the event's sender, its pull request's author, who had it rerun.
-
-    And who caused the Runs that it continues.
+    """Whose act began the Run: the event's sender, its pull request's author, who had it rerun or
+    forked. And who caused the Runs that it continues.
     """
     event = started.get("event", {})
     request = event.get("pull_request") or {}
-    rerun = started.get("rerun") or {}
+    rerun, fork = started.get("rerun") or {}, started.get("fork") or {}
     names = [event.get("sender", ""), request.get("author", ""), rerun.get("by", "")]
     names += (started.get("continues") or {}).get("causes", [])
+    names.append(fork.get("by", ""))
     return list(dict.fromkeys(name for name in names if name))
 
 
