@@ -1,18 +1,22 @@
 """Cluster: three real nats-servers on loopback, as deploy/nats/cluster.conf says, kept alive."""
 
 import os
+import random
 import secrets
 import signal
+import socket
 import subprocess
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
 from ci_host.adapters.nats.server import die_with_parent, find_binary
-from tests.demo.installation import free_port
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "nats" / "cluster.conf"
 NAMES = ("nats-a", "nats-b", "nats-c")
+# Below what the system gives to whoever does not mind which port: a server that comes back after a
+# while must find its own still free.
+PORTS = range(20_000, 30_000)
 
 
 class Cluster:
@@ -21,9 +25,10 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._token = secrets.token_hex(8)
-        self._ports = {name: free_port() for name in NAMES}
-        self._routes = {name: free_port() for name in NAMES}
-        self._monitors = {name: free_port() for name in NAMES}
+        ports = free_ports(3 * len(NAMES))
+        self._ports = dict(zip(NAMES, ports, strict=False))
+        self._routes = dict(zip(NAMES, ports[3:], strict=False))
+        self._monitors = dict(zip(NAMES, ports[6:], strict=True))
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
         self.url = ",".join(
             f"nats://{self._token}@127.0.0.1:{port}" for port in self._ports.values()
@@ -73,6 +78,18 @@ class Cluster:
                 server.send_signal(signal.SIGCONT)
             server.kill()
             server.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different ports that nobody has now."""
+    found: list[int] = []
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError(f"there are no {count} free ports from {PORTS.start} to {PORTS.stop}")
 
 
 def _is_healthy(port: int) -> bool:
