@@ -84,6 +84,7 @@ async def _measure(
     try:
         for action in actions:
             await action(bench)
+            await bench.caught_up()
     finally:
         await bench.http.aclose()
         await bench.bus.close()

@@ -75,6 +75,15 @@ class Bench:
                     return
                 await watch.wait_news()
 
+    async def caught_up(self) -> None:
+        """Until the read model shows what has just happened on every shard: nothing is behind."""
+        for run in await self.create(plans.ONE_DO, 20):
+            while True:
+                shown = await self.http.get(f"/api/v1/runs/{run}")
+                if shown.status_code == 200 and shown.json()["state"] in FINAL:
+                    break
+                await asyncio.sleep(0.1)
+
     async def parked(self, runs: list[RunId]) -> None:
         """Until every Run has made its first Turn."""
         for run in runs:
