@@ -55,7 +55,7 @@ async def _serve(
     threads: SandboxThreads,
     name: str,
 ) -> None:
-    history = NatsHistory(bus, name)
+    history = NatsHistory(bus, name, process.settings.nats_replicas)
     prepareds = Prepareds(NatsBundles(bus), threads)
     wakes = NatsWakeUps(bus, process.shards)
     actors = Actors(

@@ -58,7 +58,7 @@ async def run_host(process: ProcessSettings) -> None:
     await first_token(bus, directory, settings.data)
     news = News(bus)
     await news.start()
-    history, bundles = NatsHistory(bus, name), NatsBundles(bus)
+    history, bundles = NatsHistory(bus, name, settings.nats_replicas), NatsBundles(bus)
     timetables = NatsTimetables(bus)
     services = Services(
         settings=settings,

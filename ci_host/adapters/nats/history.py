@@ -12,11 +12,15 @@ from pipelines.turn import Turn
 
 
 class NatsHistory:
-    """See HistoryStore. `incarnation` names this process's life in the Msg-Ids of Turns."""
+    """See HistoryStore. `incarnation` names this process's life in the Msg-Ids of Turns.
 
-    def __init__(self, bus: Bus, incarnation: str) -> None:
+    `replicas`: how many servers keep each message. One alone always answers with the newest.
+    """
+
+    def __init__(self, bus: Bus, incarnation: str, replicas: int = 1) -> None:
         self._bus = bus
         self._incarnation = incarnation
+        self._newest = bus.newest if replicas > 1 else bus.last
 
     async def create(self, run: RunId, first: RunStarted) -> bool:
         return await self._bus.put_once(subjects.run_subject(run, "in"), encode_input(first))
@@ -71,7 +75,7 @@ class NatsHistory:
     async def last_turn(self, run: RunId) -> StoredTurn | None:
         stream = subjects.runs_stream(shard_of(run))
         # Whoever asks means to act on it.
-        message = await self._bus.newest(stream, subjects.run_subject(run, "turn"))
+        message = await self._newest(stream, subjects.run_subject(run, "turn"))
         return None if message is None else _turn(message)
 
     async def arm(self, run: RunId, due: float) -> None:
