@@ -145,18 +145,32 @@ def _flaws_of_jobs(started: RunStarted, stored: StoredHistory, effects: Path) ->
     told = {(report.key, report.attempt): report for report in reports}
     seen = {key: str(report.outcome) for key, report in told.items()}
     run, name = started.run, started.pipeline
-    if seen != OUTCOMES[name]:
+    counts = {
+        (key, attempt): _effects_of(effects, run, key, attempt) for key, attempt in OUTCOMES[name]
+    }
+    # One that was cancelled before anybody was asked to do it has nothing to report.
+    wanted = {
+        attempt: outcome
+        for attempt, outcome in OUTCOMES[name].items()
+        if attempt in seen or outcome != "cancelled" or counts[attempt]
+    }
+    if seen != wanted:
         ends = [(key, report.outcome, report.message) for key, report in told.items()]
         yield Flaw(Kind.WRONG, run, f"{name}: its jobs were reported as {ends}")
     if any(told[report.key, report.attempt].outcome != report.outcome for report in reports):
         yield Flaw(Kind.WRONG, run, f"{name}: reports contradict each other: {reports}")
     for (key, attempt), outcome in OUTCOMES[name].items():
-        path = effects / job_id(RunId(run), StepKey(key), attempt)
-        lines = len(path.read_text().splitlines()) if path.exists() else 0
+        lines = counts[key, attempt]
         # A job that was cancelled may have begun or not.
         if lines != 1 and not (outcome == "cancelled" and lines == 0):
             kind = Kind.DUPLICATED if lines else Kind.LOST
             yield Flaw(kind, run, f"{name}: attempt {attempt} of {key} took effect {lines} times")
+
+
+def _effects_of(effects: Path, run: str, key: str, attempt: int) -> int:
+    """How often an attempt noted that it ran."""
+    path = effects / job_id(RunId(run), StepKey(key), attempt)
+    return len(path.read_text().splitlines()) if path.exists() else 0
 
 
 def flaws_of_statuses(begun: Begun, told: list[Told]) -> Iterator[Flaw]:

@@ -87,11 +87,12 @@ class Trial:
         wanted = self.plan.wishes.runs
         flaws += [*begun.flaws, *judgement.flaws_of_answers(begun, crowd.started, wanted)]
         stuck = {flaw.whose for flaw in flaws if flaw.kind is Kind.STUCK}
+        # A run may be over before the last of its cancelled jobs has reported: the queues first.
+        flaws += await self._aftermath(crowd, bus, begun)
         effects = self.folder / "effects"
         for run, started in begun.runs.items():
             if run not in stuck:
                 flaws += judgement.flaws_of(started, await history.read(run), effects)
-        flaws += await self._aftermath(crowd, bus, begun)
         return Verdict(len(begun.runs), flaws)
 
     async def _ends(self, history: NatsHistory, bus: Bus) -> tuple[Begun, list[Flaw]]:
