@@ -16,7 +16,8 @@ from pipelines.export import Export, ExportedInput, ExportedTurn, decode_export,
 from pipelines.ids import Digest
 from tests.golden.features import features_of
 from tests.sim.loop import VirtualLoop
-from tests.sim.play import World, unheard
+from tests.sim.play import World
+from tests.sim.story import unheard
 
 SEEDS = 600
 FOLDER = Path(__file__).parent / f"codec-{CODEC}"

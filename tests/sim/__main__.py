@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.sim.play import Story, tell_all
+from tests.sim.story import Story, tell_all
 
 CHUNK = 25
 

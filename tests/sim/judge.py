@@ -20,7 +20,8 @@ from pipelines.run import RunState
 from pipelines.turn import ENDED_BY_HOST
 
 if TYPE_CHECKING:
-    from tests.sim.play import Told, World
+    from tests.sim.play import World
+    from tests.sim.told import Told
 
 GOING_ON = (ResumeRequested, CancelRequested, KillRequested)
 

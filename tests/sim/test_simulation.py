@@ -21,7 +21,7 @@ from pipelines.history import Effects
 from pipelines.ids import JobId, RunId
 from pipelines.turn import Turn
 from tests.sim.loop import Stuck
-from tests.sim.play import Story, tell_all
+from tests.sim.story import Story, tell_all
 
 CHUNK = 250
 FOUND_WITHIN = 200
@@ -53,7 +53,7 @@ def test_every_run_ends_as_it_must_whatever_the_weather(chunk: int) -> None:
 
 
 def test_a_seed_is_the_same_story_in_every_process() -> None:
-    code = "from tests.sim.play import tell_all; print([s.trace for s in tell_all(range(30))])"
+    code = "from tests.sim.story import tell_all; print([s.trace for s in tell_all(range(30))])"
     told = {
         subprocess.run(
             [sys.executable, "-c", code],
