@@ -214,3 +214,12 @@ def output_of(turn: Turn) -> object:
     assert turn.end is not None
     assert turn.end.error is None, msgspec.json.encode(turn.end.error)
     return turn.end.output
+
+
+async def waiting(world: MemoryWorld, run: RunId) -> None:
+    """Until the Run has made a Turn and nothing is owed for it."""
+
+    async def has_turn() -> bool:
+        return await world.history.last_turn(run) is not None and not world.history.wakes.owed
+
+    await until(has_turn)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ci_host.access import Token
 from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.timetables import MemoryTimetables
 from ci_host.adapters.memory.world import MemoryBundles
@@ -14,6 +15,7 @@ from ci_host.engine.live import Prepareds
 from ci_host.engine.pipeline_files import PipelineFiles
 from ci_host.engine.ringing import Ringing
 from ci_host.engine.sandbox_threads import SandboxThreads
+from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.schedules import Schedules
 from ci_host.ports import Head, NoPipeline, SourceUnavailable
 from ci_host.tenant.host import TenantHost
@@ -82,6 +84,11 @@ class OneRepo:
 
     async def repo(self, repo: str) -> Repo | None:
         return REPO if repo == REPO.id else None
+
+
+NIGHTLY = "on.schedule('0 3 * * *', name='nightly'{})"
+THREE = MONDAY + 3 * HOUR
+ADA = Token(digest="d", name="ada", created_at=0.0)
 
 
 class ScheduleWorld:
@@ -207,3 +214,14 @@ async def schedule_world(folder: Path) -> AsyncIterator[ScheduleWorld]:
         yield world
     finally:
         world.close()
+
+
+def acts(world: ScheduleWorld) -> ScheduleActs:
+    """What people do to this world's schedules."""
+    serial = iter(range(1_000))
+    return ScheduleActs(world.timetables, new_id=lambda: f"id{next(serial)}", shards=4)
+
+
+def nightly(**options: object) -> str:
+    """Declares the schedule `nightly` with these options."""
+    return NIGHTLY.format("".join(f", {name}={value!r}" for name, value in options.items()))

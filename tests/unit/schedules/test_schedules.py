@@ -1,40 +1,28 @@
 """Schedules follow the default branch, begin one Run for each due time, and outlive any death."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from ci_host.access import Token
-from ci_host.engine.people import PersonRefused
-from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.ports import SourceRefused, SourceUnavailable
-from pipelines import schedule
-from pipelines.schedule import MISSED, RUNNING_STILL, Alarm
+from pipelines.schedule import RUNNING_STILL, Alarm
 from tests.engine.crashes import Killed, Life
-from tests.schedules.world import DAY, HOUR, MAIN, MONDAY, REPO, ScheduleWorld, schedule_world
+from tests.schedules.world import (
+    ADA,
+    DAY,
+    HOUR,
+    MAIN,
+    MONDAY,
+    REPO,
+    THREE,
+    ScheduleWorld,
+    acts,
+    nightly,
+    schedule_world,
+)
 
 pytestmark = pytest.mark.anyio
-
-NIGHTLY = "on.schedule('0 3 * * *', name='nightly'{})"
-THREE = MONDAY + 3 * HOUR
-ADA = Token(digest="d", name="ada", created_at=0.0)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[ScheduleWorld]:
-    async with schedule_world(tmp_path) as found:
-        yield found
-
-
-def acts(world: ScheduleWorld) -> ScheduleActs:
-    serial = iter(range(1_000))
-    return ScheduleActs(world.timetables, new_id=lambda: f"id{next(serial)}", shards=4)
-
-
-def nightly(**options: object) -> str:
-    return NIGHTLY.format("".join(f", {name}={value!r}" for name, value in options.items()))
 
 
 # What is registered.
@@ -257,152 +245,6 @@ async def test_a_run_that_can_never_be_begun_is_told_and_does_not_hold_up_the_ne
     world.source.keep = keep
     await world.move(THREE + DAY)
     assert await world.dues() == [THREE + DAY]
-
-
-# Catch-up. The store was away from Monday noon on; then everything is back at once.
-
-
-async def back_after(world: ScheduleWorld, days: int, **options: object) -> list[float]:
-    await world.push(nightly(overlap="allow", **options))
-    world.timetables.move(MONDAY + days * DAY + 12 * HOUR)
-    await world.ring()
-    return await world.dues()
-
-
-async def test_none_catches_nothing_up(world):
-    assert await back_after(world, 4, catch_up="none") == []
-    entry = await world.entry()
-    assert (entry.skipped.due, entry.skipped.reason) == (THREE + 4 * DAY, MISSED)
-    assert entry.next == THREE + 5 * DAY
-
-
-async def test_last_which_is_the_default_begins_the_last_that_was_missed(world):
-    assert await back_after(world, 4) == [THREE + 4 * DAY]
-
-
-async def test_all_begins_each_within_its_window_in_order(world):
-    missed = [THREE + day * DAY for day in range(5)]
-    assert await back_after(world, 4, catch_up="all", catch_up_window="30d") == missed
-
-
-async def test_all_is_bounded_by_its_window(world):
-    found = await back_after(world, 4, catch_up="all", catch_up_window="2d")
-    assert found == [THREE + 3 * DAY, THREE + 4 * DAY]
-
-
-async def test_all_is_bounded_by_its_count(world):
-    options = {"catch_up_window": "300d", "catch_up_limit": 3}
-    found = await back_after(world, 90, catch_up="all", **options)
-    assert found == [THREE + day * DAY for day in (88, 89, 90)]
-
-
-async def test_years_of_minutes_that_were_missed_are_caught_up_at_once(world):
-    await world.push("on.schedule('* * * * *', name='tick', overlap='allow')")
-    world.timetables.move(MONDAY + 1_000 * DAY + 90)
-    await world.ring()
-    # The last minute, which is in time, and the one at the edge of it.
-    assert (await world.dues())[-1] == MONDAY + 1_000 * DAY + 60
-    assert len(await world.dues()) <= 2
-
-
-async def test_what_comes_a_little_late_is_in_time_whatever_is_said_of_catching_up(world):
-    await world.push(nightly(catch_up="none"))
-    world.timetables.move(THREE + 59)
-    await world.ring()
-    assert await world.dues() == [THREE]
-
-
-async def test_with_skip_of_all_that_was_missed_only_the_last_is_begun(world):
-    await world.push(nightly(catch_up="all", catch_up_window="30d"))
-    world.timetables.move(THREE + 3 * DAY)
-    await world.ring()
-    assert await world.dues() == [THREE + 3 * DAY]
-
-
-async def test_more_than_one_decision_may_want_is_begun_by_several(world, monkeypatch):
-    monkeypatch.setattr(schedule, "BEGUN_MAX", 4)
-    options = ", overlap='allow', catch_up='all', catch_up_limit=3, catch_up_window='30d'"
-    names = [f"n{n}" for n in range(5)]
-    await world.push("\n".join(f"on.schedule('0 3 * * *', name='{n}'{options})" for n in names))
-    world.timetables.move(THREE + 6 * DAY)
-    await world.ring()
-    assert len(await world.dues()) == 15
-    assert world.timetables.armed == {REPO.id: THREE + 7 * DAY}
-
-
-# People.
-
-
-async def test_a_paused_schedule_begins_nothing_and_resumes_without_catching_up(world):
-    await world.push(nightly(overlap="allow", catch_up="all", catch_up_window="30d"))
-    await acts(world).pause(REPO.id, "nightly", ADA)
-    await world.move(THREE + 2 * DAY)
-    assert await world.dues() == []
-    assert (await world.entry()).paused.by == "ada"
-    # A push does not resume it.
-    await world.push(nightly(overlap="allow", catch_up="all", catch_up_window="30d") + "\nNEW = 1")
-    assert (await world.entry()).paused is not None
-    await acts(world).resume(REPO.id, "nightly")
-    await world.move(THREE + 3 * DAY)
-    assert await world.dues() == [THREE + 3 * DAY]
-
-
-async def test_a_schedule_that_was_paused_is_still_paused_when_a_broken_file_is_mended(world):
-    await world.push(nightly())
-    await acts(world).pause(REPO.id, "nightly", ADA)
-    await world.push(nightly() + "\nthis is no Python")
-    assert (await world.table()).entries == []
-    await world.push("")
-    await world.push(nightly())
-    assert (await world.entry()).paused.by == "ada"
-    await acts(world).resume(REPO.id, "nightly")
-    await world.push("")
-    await world.push(nightly())
-    assert (await world.entry()).paused is None
-
-
-async def test_a_resume_passes_over_what_no_engine_has_seen_to(world):
-    await world.push(nightly(overlap="allow", catch_up="all", catch_up_window="30d"))
-    await acts(world).pause(REPO.id, "nightly", ADA)
-    world.timetables.move(THREE + 2 * DAY + HOUR)
-    await acts(world).resume(REPO.id, "nightly")
-    await world.ring()
-    assert await world.dues() == []
-    assert world.timetables.armed == {REPO.id: THREE + 3 * DAY}
-
-
-async def test_run_now_begins_a_run_of_its_own_and_the_same_key_begins_one(world):
-    await world.push(nightly(overlap="skip"))
-    world.timetables.move(MONDAY + HOUR)
-    first = await acts(world).run_now(REPO.id, "nightly", ADA, "k1")
-    again = await acts(world).run_now(REPO.id, "nightly", ADA, "k1")
-    other = await acts(world).run_now(REPO.id, "pipeline/nightly", ADA, "")
-    await world.ring()
-    begun = await world.starts()
-    assert first == again
-    assert [s.run for s in begun] == [first, other]
-    assert {s.event.sender for s in begun} == {"ada"}
-    assert (await world.entry()).last_run == other
-    await world.end(other)
-    await world.move(THREE)
-    assert (await world.dues())[-1] == THREE
-
-
-async def test_a_key_that_cannot_be_stored_is_refused(world):
-    await world.push(nightly())
-    with pytest.raises(PersonRefused, match="the key"):
-        await acts(world).run_now(REPO.id, "nightly", ADA, "\ud800")
-    assert not world.timetables.rings.owed
-
-
-async def test_what_cannot_be_found_is_refused_with_what_there_is(world):
-    one = "on.schedule('0 5 * * *', name='same')"
-    await world.push(one, other=one)
-    with pytest.raises(PersonRefused, match=r"several .*other/same, pipeline/same"):
-        await acts(world).pause(REPO.id, "same", ADA)
-    await acts(world).pause(REPO.id, "other/same", ADA)
-    with pytest.raises(PersonRefused, match=r"no schedule 'x' here \(there is: same, same\)"):
-        await acts(world).resume(REPO.id, "x")
 
 
 async def test_two_engines_that_both_see_to_everything_begin_each_due_time_once(world):

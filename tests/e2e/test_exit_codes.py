@@ -1,0 +1,42 @@
+"""How the command line says what kind of trouble it is."""
+
+import pytest
+
+from tests.e2e.answers import refused, said
+from tests.e2e.installed import parsed
+
+pytestmark = [
+    pytest.mark.xdist_group("e2e"),
+    pytest.mark.slow,
+    pytest.mark.sandbox,
+    pytest.mark.nats,
+    pytest.mark.bwrap,
+]
+
+
+def test_the_exit_code_says_what_kind_of_trouble_it_is(here, repo):
+    run = repo.plan("return 1")
+    here.ended(run)
+    assert parsed(here.staunch("show", run, "--json"))["state"] == "succeeded"
+    told = said(here.staunch("start", repo.name, "main", code=1))
+    assert "no full commit id" in told
+    assert "Missing argument" in said(here.staunch("approve", run, code=2))
+    assert "No such option" in said(here.staunch("cancel", run, "--why", "x", code=2))
+    assert "No such command" in said(here.staunch("aprove", run, code=2))
+    told = said(here.staunch("runs", "--server", "http://127.0.0.1:1", code=3))
+    assert "is `staunch up` running?" in told
+    for command in ("show", "logs", "history", "cancel"):
+        assert "here is no run 'nonsense'" in said(here.staunch(command, "nonsense", code=4))
+    assert "not registered" in said(here.staunch("start", "e2e/nowhere", "0" * 40, code=4))
+
+
+def test_a_wrong_token_is_refused_with_what_to_do(here, monkeypatch):
+    monkeypatch.setitem(here.people, "stranger", "stn_" + "x" * 43)
+    told = said(here.staunch("runs", code=1, who="stranger"))
+    assert "does not know this token" in told
+    assert "--token or STAUNCH_TOKEN" in told
+    assert "`staunch token add`" in told
+    refused(here.call("GET", "/runs", who="stranger"), 401, "unknown or revoked", "Bearer")
+    for wrong in ("größe", " "):
+        told = said(here.staunch("runs", "--token", wrong, code=1))
+        assert "--token or STAUNCH_TOKEN" in told

@@ -1,0 +1,64 @@
+"""The bench: a place where an executor and a real shim run jobs, one directory each."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from runners import job_directory, launcher, workspace
+from runners.executors.bubblewrap import find_bwrap
+from runners.probe import blockers
+from tests.runner_world import make_mirror, until
+
+UID_BASE = 64_000
+CONFINED = not blockers(find_bwrap(), UID_BASE)
+needs_bwrap = pytest.mark.skipif(not CONFINED, reason="no bubblewrap or no user namespaces")
+
+
+class Bench:
+    """Runs specs through one executor and a real shim."""
+
+    def __init__(self, root: Path, executor) -> None:
+        self.root = root
+        self.executor = executor
+        self.source = make_mirror(root / "repo", {"a.txt": "from the repository\n"})
+        (root / "jobs").mkdir()
+
+    async def start(self, spec, slot=0, **changes) -> Path:
+        directory = self.root / "jobs" / spec.id
+        launch = structs.replace(self.executor.plan(spec, directory, slot), **changes)
+        workspace.create(
+            directory,
+            spec=spec,
+            launch=launch,
+            note=workspace.DeliveryNote(slot=0, token=""),
+        )
+        await launcher.start_shim(directory)
+        return directory
+
+    async def end(self, directory: Path) -> dict:
+        def gone():
+            return job_directory.state_of(str(directory)) != job_directory.RUNNING
+
+        await until(gone, "the end of the job")
+        record = job_directory.read_record(str(directory), job_directory.EXIT)
+        assert record is not None, (directory / "shim.err").read_text()
+        return record
+
+    async def run(self, spec) -> tuple[dict, str]:
+        directory = await self.start(spec)
+        record = await self.end(directory)
+        return record, (directory / "log").read_bytes().decode("utf-8", "surrogateescape")
+
+
+def cancel(directory: Path, reason: str = "enough") -> None:
+    job_directory.write_record(str(directory), job_directory.CANCEL, {"reason": reason})
+    shim = job_directory.read_record(str(directory), job_directory.SHIM)
+    os.kill(shim["pid"], signal.SIGTERM)
+
+
+def log_of(directory: Path) -> str:
+    path = directory / "log"
+    return path.read_text() if path.exists() else ""

@@ -1,0 +1,52 @@
+"""Who is let in to the pages, and what their browser keeps."""
+
+import pytest
+
+from tests.web.visitor import check
+from tests.web.world import SECRETS, running_run
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_stranger_is_led_to_the_login_and_back(world):
+    story = await running_run(world)
+    answer = await check(world, f"/runs/{story.run}?job=eu/unit", who="")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"/login?next=/runs/{story.run}%3Fjob%3Deu/unit"
+
+
+async def test_who_comes_from_another_site_gets_a_second_request_of_our_own(world):
+    answer = await check(
+        world, '/runs/x?a="><script>', who="", headers={"sec-fetch-site": "cross-site"}
+    )
+    assert answer.status_code == 200
+    assert 'http-equiv="refresh"' in answer.text and "<script>" not in answer.text
+
+
+async def test_a_login_sets_a_cookie_that_no_script_and_no_other_site_can_use(world):
+    form = {"token": f" {SECRETS['ada']}\n", "next": "/deliveries"}
+    answer = await check(world, "/login", who="", data=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/deliveries")
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie and "samesite=strict" in cookie and "path=/" in cookie
+    assert SECRETS["ada"] not in answer.text
+
+
+async def test_a_wrong_token_is_refused_and_sets_no_cookie(world):
+    answer = await check(world, "/login", who="", data={"token": "stn_wrong", "next": "/"})
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers and "not a token" in answer.text
+
+
+async def test_a_logout_forgets_the_cookie(world):
+    answer = await check(world, "/logout", data={})
+    assert answer.status_code == 303
+    assert 'staunch_token=""' in answer.headers["set-cookie"]
+
+
+async def test_a_revoked_token_is_a_stranger(world):
+    for digest, token in world.directory.tokens.items():
+        world.directory.tokens[digest] = type(token)(
+            digest=digest, name=token.name, admin=token.admin, revoked=True
+        )
+    assert (await check(world, "/")).headers["location"] == "/login?next=/"
