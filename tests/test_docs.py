@@ -32,6 +32,8 @@ from tests.tenants import FILE, Play, approved, child_finished, finished, reject
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("pipelines", "webhooks", "runners", "ci_host")
 GUIDE = ROOT / "docs/guide"
+# What the authors of pipelines read.
+FOR_AUTHORS = [GUIDE / f"{name}.md" for name in ("pipelines", "parallel", "failures", "triggers")]
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -69,18 +71,20 @@ def commands() -> dict[str, typer.core.TyperCommand]:
     return found
 
 
-def section(page: Path, title: str) -> str:
+def section(title: str, *pages: Path) -> str:
     """The text under a heading of the second rank, or an error that says it is missing."""
-    parts = re.split(r"^## (.+)$", page.read_text(), flags=re.M)
-    found = dict(zip(parts[1::2], parts[2::2], strict=True))
-    assert title in found, f"{page.name} has no section {title!r}"
+    found: dict[str, str] = {}
+    for page in pages:
+        parts = re.split(r"^## (.+)$", page.read_text(), flags=re.M)
+        found |= zip(parts[1::2], parts[2::2], strict=True)
+    assert title in found, f"{', '.join(page.name for page in pages)}: no section {title!r}"
     return found[title]
 
 
 @pytest.mark.parametrize("words", sorted(commands()))
 def test_every_command_has_a_heading_with_its_options_and_variables(words: str) -> None:
     page = GUIDE / "cli.md"
-    said = section(page, words) + section(page, "Options that many commands share")
+    said = section(words, page) + section("Options that many commands share", page)
     for parameter in commands()[words].params:
         if parameter.param_type_name == "option":
             assert f"`{parameter.opts[0]}" in said, f"{words} {parameter.opts[0]}"
@@ -185,7 +189,7 @@ def test_an_example_runs_to_its_end(place: str) -> None:
 
 
 def test_the_rejected_gate_of_the_guide_ends_as_it_says() -> None:
-    source = FENCE.findall(section(GUIDE / "pipelines.md", "step.gate"))[0]
+    source = FENCE.findall(section("step.gate", *FOR_AUTHORS))[0]
     play = Play(TenantHost(NativeImage()), source)
     play.start()
     end = play.turn(rejected("go-live", "ada", "no")).end
@@ -195,7 +199,7 @@ def test_the_rejected_gate_of_the_guide_ends_as_it_says() -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_a_section_with_an_example_that_uses_it(verb: str) -> None:
-    blocks = FENCE.findall(section(GUIDE / "pipelines.md", f"step.{verb}"))
+    blocks = FENCE.findall(section(f"step.{verb}", *FOR_AUTHORS))
     assert blocks, f"step.{verb} has no example"
     used = {n.attr for n in ast.walk(ast.parse(blocks[0])) if isinstance(n, ast.Attribute)}
     assert verb in used
@@ -216,12 +220,12 @@ def test_every_verb_has_a_section_with_an_example_that_uses_it(verb: str) -> Non
     ],
 )
 def test_what_else_an_author_needs_has_a_section(title: str) -> None:
-    assert section(GUIDE / "pipelines.md", title)
+    assert section(title, *FOR_AUTHORS)
 
 
 def test_every_field_of_an_event_and_every_error_is_described() -> None:
     staunch = importlib.import_module("staunch")
-    said = (GUIDE / "pipelines.md").read_text()
+    said = "".join(page.read_text() for page in FOR_AUTHORS)
     for field in fields(staunch.Event):
         assert f"`event.{field.name}`" in said
     for field in fields(staunch.PullRequest):
@@ -328,8 +332,19 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_an_anchor_in_a_link_is_a_heading_of_its_page() -> None:
+    for page in PAGES:
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text()):
+            there = (page.parent / target if target else page).read_text()
+            headings = re.findall(
+                r"^#+ (.+)$", re.sub(r"^```.*?^```", "", there, flags=re.M | re.S), re.M
+            )
+            anchors = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+            assert anchor in anchors, f"{page.name}: {target}#{anchor}"
+
+
 def test_what_is_not_there_yet_is_not_promised() -> None:
     """The first release has no YAML pipelines, secrets, caches or artifacts."""
-    for page in (ROOT / "README.md", GUIDE / "pipelines.md"):
+    for page in (ROOT / "README.md", *FOR_AUTHORS):
         assert "secrets=[" not in page.read_text()
         assert "pipeline.yaml" not in page.read_text()
