@@ -14,6 +14,7 @@ from pipelines.group import Group
 from pipelines.ids import Digest, JobId, RunId
 from pipelines.job import JobSpec
 from pipelines.repo import Connection, DeliveryOutcome, Repo
+from pipelines.run import RunState
 from pipelines.schedule import RunNow, Timetable
 from pipelines.status import Status
 from pipelines.turn import Turn
@@ -32,6 +33,17 @@ class Conflict(Exception):
 
 class Missing(Exception):
     """What was asked for is not there, and waiting will not bring it."""
+
+
+class Damaged(Exception):
+    """A message of a History names bytes that the store has lost; waiting will not bring them.
+
+    Only where a whole History was read: `remains` is the rest of it.
+    """
+
+    def __init__(self, message: str, remains: "Remains | None" = None) -> None:
+        super().__init__(message)
+        self.remains = remains
 
 
 class NoPipeline(Exception):
@@ -72,10 +84,27 @@ class StoredHistory:
     armed: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LostTurn:
+    """A Turn of which no more is known than its place, and the Run's state after it."""
+
+    sequence: int
+    state: RunState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What can be read of a History, and the Turns that cannot. An input may be missing as well."""
+
+    stored: StoredHistory
+    lost_turns: list[LostTurn]
+
+
 class HistoryStore(Protocol):
     """The Histories. Safe to use from many tasks of one event loop.
 
-    Every write is durable when it returns. Any method may raise Unavailable.
+    Every write is durable when it returns, and takes any size. Any method may raise Unavailable,
+    and every one that reads Damaged.
     """
 
     async def create(self, run: RunId, first: RunStarted) -> bool:
@@ -107,7 +136,10 @@ class HistoryStore(Protocol):
         """The oldest Turn, with the Run's pins, without reading the rest; None before it."""
 
     async def last_turn(self, run: RunId) -> StoredTurn | None:
-        """The newest Turn; cheap."""
+        """The newest Turn; cheap, unless it is large."""
+
+    async def state(self, run: RunId) -> RunState | None:
+        """The Run's state after its newest Turn, also if that one is lost; None before it."""
 
     async def arm(self, run: RunId, due: float) -> None:
         """Have TimerFired(due) appended to the Run's inputs at `due`; replaces an earlier wish.

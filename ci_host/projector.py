@@ -16,11 +16,12 @@ from sqlmodel import Session
 
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
-from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, Delivered
+from ci_host.adapters.nats.claims import Claims, is_claim
+from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, Delivered, opened
 from ci_host.adapters.nats.stores import decode_delivery
 from ci_host.adapters.sql import fold
 from ci_host.adapters.sql.read_model import Change, ReadModel
-from ci_host.ports import Unavailable
+from ci_host.ports import Damaged, Unavailable
 from pipelines.codec import Undecodable, decode_input, decode_turn
 from pipelines.export import BadExport, decode_export
 from pipelines.job import Lease
@@ -47,6 +48,7 @@ class Projector:
     ) -> None:
         """`tell` hears of every Run that was folded, once it can be read."""
         self._bus = bus
+        self._claims = Claims(bus)
         self._tell = tell
         self._model = model
         self._shards = shards
@@ -88,9 +90,10 @@ class Projector:
         try:
             while True:
                 batch = [await queue.get()]
-                while len(batch) < BATCH_MAX and not queue.empty():
+                # What has its body elsewhere is large: it ends a batch.
+                while len(batch) < BATCH_MAX and not queue.empty() and not is_claim(batch[-1].body):
                     batch.append(queue.get_nowait())
-                changes = [_change(delivered, folded) for delivered in batch]
+                changes = [await self._change(delivered, folded) for delivered in batch]
                 await asyncio.to_thread(self._model.apply, stream, changes)
                 for delivered in batch:
                     await consumer.done(delivered)
@@ -100,6 +103,15 @@ class Projector:
                     self._tell(run)
         finally:
             pump.cancel()
+
+    async def _change(self, delivered: Delivered, folded: Callable[[Delivered], Folded]) -> Change:
+        """What this message changes. Raises Unavailable."""
+        try:
+            return Change(delivered.sequence, folded(await opened(self._claims, delivered)))
+        except (Undecodable, msgspec.MsgspecError, Damaged) as error:
+            subject, reason = delivered.subject, str(error)
+            log.error("undecodable", subject=subject, reason=reason)  # noqa: TRY400
+            return Change(delivered.sequence, lambda _session: None)
 
 
 async def _pump(consumer: Consumer, queue: "asyncio.Queue[Delivered]") -> None:
@@ -114,14 +126,6 @@ def _run_of(subject: str) -> str:
             return run
         case _:
             return ""
-
-
-def _change(delivered: Delivered, folded: Callable[[Delivered], Folded]) -> Change:
-    try:
-        return Change(delivered.sequence, folded(delivered))
-    except (Undecodable, msgspec.MsgspecError) as error:
-        log.error("undecodable", subject=delivered.subject, reason=str(error))  # noqa: TRY400
-        return Change(delivered.sequence, lambda _session: None)
 
 
 def _of_run(got: Delivered) -> Folded:

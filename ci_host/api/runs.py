@@ -141,18 +141,17 @@ async def wait_run(
             is_over = True
     except TimeoutError:
         pass
-    last = await here.history.last_turn(found)
-    state = last.turn.state if last is not None else RunState.PENDING
+    state = await here.history.state(found) or RunState.PENDING
     return {"run": found, "state": state, "over": is_over}
 
 
 async def _end_of(here: Services, run: RunId, *, is_sure: bool) -> RunState:
     async with here.news.watching(run) as watch:
-        while (last := await here.history.last_turn(run)) is None or last.turn.state not in FINAL:
-            if last is None and not is_sure:
+        while (state := await here.history.state(run)) is None or state not in FINAL:
+            if state is None and not is_sure:
                 await resolve(here, run)
             await watch.wait_news()
-        return last.turn.state
+        return state
 
 
 @router.get("/{run}/history", summary="A run's history as it is stored")

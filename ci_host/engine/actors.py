@@ -17,8 +17,10 @@ from ci_host.engine.crash_slots import CRASHES_MAX, CrashSlots
 from ci_host.engine.live import Live, Loader, beginning
 from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.engine.turns import TurnMaker
+from ci_host.engine.wrecks import Wrecks
 from ci_host.ports import (
     Conflict,
+    Damaged,
     HistoryStore,
     Missing,
     StoredInput,
@@ -76,6 +78,7 @@ class Actors:
         self._wakes = wakes
         self._loader = loader
         self._turns = turns
+        self._wrecks = Wrecks(history, turns)
         self._threads = threads
         self._sandbox = sandbox
         self._slots = slots
@@ -123,6 +126,9 @@ class Actors:
             except Unavailable as error:
                 log.warning("turn_postponed", run=run, reason=str(error))
                 await self._postpone(run, wakes)
+            except Damaged as error:
+                log.warning("history_damaged", run=run, reason=str(error))
+                await self._stumble(run, wakes)
             except SandboxStarved as error:
                 log.warning("turn_starved", run=run, reason=str(error))
                 self._threads.run_alone(run)
@@ -163,6 +169,13 @@ class Actors:
                 log.info("turn_lost_the_race", run=run, reason=str(conflict))
                 self._drop(run)
                 live = None
+            except Damaged:
+                # A store that is being repaired has it again in a moment.
+                if self._broke.get(run, 0) < BREAKS_MAX:
+                    raise
+                await self._wrecks.end(run, max(wake.sequence for wake in wakes))
+                live = None
+                break
         for wake in wakes:
             await self._wakes.done(wake)
         if live is not None:

@@ -73,8 +73,7 @@ class Children:
         await self._history.append_input(RunId(parent.run), told)
 
     async def _is_over(self, run: RunId) -> bool:
-        last = await self._history.last_turn(run)
-        return last is not None and last.turn.state in FINAL
+        return await self._history.state(run) in FINAL
 
 
 def child_of(parent: RunStarted, key: str) -> RunId:

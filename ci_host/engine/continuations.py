@@ -45,8 +45,8 @@ class Continuations:
         if not (late := {name: one for name, one in late.items() if name not in taken}):
             return
         successor = successor_id(RunId(started.run))
-        end = await self._history.last_turn(successor)
-        if end is not None and _is_at_its_end(end.turn):
+        state = await self._history.state(successor)
+        if state in FINAL and state is not RunState.CONTINUED:
             return
         there = {_name(i) for i in await self._history.inputs_after(successor, 0)}
         for name, value in late.items():
@@ -85,19 +85,13 @@ def is_endless(started: RunStarted, number: int) -> bool:
 
 async def end_of_chain(history: HistoryStore, run: RunId) -> RunId:
     """The Run that goes on where this one and its successors ended; `run` if it has none."""
-    while (last := await history.last_turn(run)) is not None:
-        if last.turn.state is not RunState.CONTINUED:
-            break
+    while await history.state(run) is RunState.CONTINUED:
         run = successor_id(run)
     return run
 
 
 def _at_once_before(started: RunStarted) -> int:
     return started.continues.at_once if started.continues is not None else 0
-
-
-def _is_at_its_end(turn: Turn) -> bool:
-    return turn.state in FINAL and turn.state is not RunState.CONTINUED
 
 
 def _is_passed(given: StoredInput) -> bool:

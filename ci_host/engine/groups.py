@@ -8,7 +8,7 @@ to end. Both may be told twice, and are told again by whoever repairs.
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ci_host.ports import Conflict, Groups, HistoryStore, Unavailable
+from ci_host.ports import Conflict, Damaged, Groups, HistoryStore, Unavailable
 from pipelines.commands import OpenGroup
 from pipelines.events import CancelRequested, GroupEntered, GroupRefused, RunStarted
 from pipelines.group import Group, Member
@@ -105,15 +105,21 @@ class Concurrency:
         return await self._history.started(RunId(member.run)) is not None
 
     async def _let_in(self, key: str, run: RunId) -> None:
-        last = await self._history.last_turn(run)
-        wish = last.turn.open.group if last is not None else None
-        if wish is not None and not (wish.entered or wish.leaving):
+        try:
+            last = await self._history.last_turn(run)
+        except Damaged:
+            # It cannot go on, and is ended when it is told anything; then the next one is let in.
+            is_waiting = True
+        else:
+            wish = last.turn.open.group if last is not None else None
+            is_waiting = wish is not None and not (wish.entered or wish.leaving)
+        if is_waiting:
             await self._history.append_input(run, GroupEntered(key=key))
 
     async def _end_of(self, run: RunId) -> RunState | None:
         """How the Run ended, or None: it did not."""
-        last = await self._history.last_turn(run)
-        return last.turn.state if last is not None and last.turn.state in FINAL else None
+        state = await self._history.state(run)
+        return state if state in FINAL else None
 
 
 def _out(run: str, is_continued: bool) -> Callable[[Group], Group]:

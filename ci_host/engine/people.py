@@ -175,9 +175,9 @@ class People:
     async def _living(self, run: RunId) -> None:
         if await self._history.started(run) is None:
             raise PersonRefused(404, f"there is no run {run}; `staunch runs` lists them")
-        last = await self._history.last_turn(run)
-        if last is not None and last.turn.state in FINAL:
-            raise PersonRefused(409, _is_over(run, last.turn.state))
+        state = await self._history.state(run)
+        if state in FINAL:
+            raise PersonRefused(409, _is_over(run, state))
 
     async def _look(self, run: RunId) -> _Seen:
         if await self._history.started(run) is None:

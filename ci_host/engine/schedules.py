@@ -196,11 +196,11 @@ class Schedules:
             return False
         first = RunId(entry.last_run)
         run = await end_of_chain(self._history, first)
-        last = await self._history.last_turn(run)
-        if last is None:
+        state = await self._history.state(run)
+        if state is None:
             # It has not moved yet, or it could never be begun.
             return run != first or await self._history.started(run) is not None
-        return last.turn.state not in FINAL
+        return state not in FINAL
 
     async def _begin(self, table: Timetable, beginning: Beginning) -> str:
         """See to it that a Run is there; answers why it can never be, or nothing."""

@@ -65,16 +65,25 @@ async def run(event, step):
     await step.do("broken", lambda: 1 / 0)
 """
 
+# Its first Turn is larger than what goes in one message.
+LARGE = """
+async def run(event, step):
+    texts = [await step.do(f"text {n}", lambda n=n: str(n) * 700_000) for n in range(2)]
+    said = await step.wait_for_event("go", match={"number": 21})
+    return [sum(map(len, texts)), said["number"]]
+"""
+
 LEAF = """
 async def run(event, step):
     return await step.do("double", lambda: event.inputs["number"] * 2)
 """
 
-CORPUS = {"steps": STEPS, "jobs": JOBS, "family": FAMILY, "undone": UNDONE}
+CORPUS = {"steps": STEPS, "jobs": JOBS, "family": FAMILY, "undone": UNDONE, "large": LARGE}
 BESIDE = {"leaf": LEAF}
 ENDS: dict[str, object] = {
     "steps": ["given up", 4, 42],
     "jobs": [["ada"], "too late", "quick"],
     "family": 8,
     "undone": "ZeroDivisionError",
+    "large": [1_400_000, 21],
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
+from ci_host.adapters.nats.claims import Claims
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.ports import StoredHistory
 from pipelines.codec import decode_input
@@ -65,10 +66,11 @@ class Begun:
 
 async def runs_on(bus: Bus) -> Begun:
     """Read every beginning there is."""
-    found = Begun({}, [])
+    found, claims = Begun({}, []), Claims(bus)
     for shard in range(SHARDS_DEFAULT):
         for stored in await bus.read(subjects.runs_stream(shard), f"run.{shard}.*.in"):
-            value = decode_input(stored.body)
+            body = await claims.body_of(stored.subject, stored.sequence, stored.body)
+            value = decode_input(body)
             if isinstance(value, RunStarted):
                 run = subjects.run_of(stored.subject)
                 if run in found.runs:

@@ -23,6 +23,7 @@ MOVING = {
     "read",
     "inputs_after",
     "last_turn",
+    "state",
     "started",
     "arm",
     "disarm",

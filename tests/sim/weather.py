@@ -14,7 +14,16 @@ from ci_host.ports import Unavailable
 
 # What may happen to an operation on its way; what is not named here is not on any way.
 WRITES = {"create", "write", "append_turn", "append_input", "arm", "disarm", "publish", "cancel"}
-READS = {"read", "inputs_after", "last_turn", "started", "is_claimed", "get", "get_prepared"}
+READS = {
+    "read",
+    "inputs_after",
+    "last_turn",
+    "state",
+    "started",
+    "is_claimed",
+    "get",
+    "get_prepared",
+}
 HINTS = {"done", "later", "extend"}
 
 

@@ -7,10 +7,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from ci_host.ports import Conflict, StoredHistory, StoredInput, StoredTurn, WakeUp
+from ci_host.ports import (
+    Conflict,
+    Damaged,
+    LostTurn,
+    Remains,
+    StoredHistory,
+    StoredInput,
+    StoredTurn,
+    WakeUp,
+)
 from pipelines.codec import decode_input, decode_turn, encode_input, encode_turn
 from pipelines.events import Input, RunStarted, TimerFired
 from pipelines.ids import RunId
+from pipelines.run import RunState
 from pipelines.turn import Turn
 
 
@@ -19,6 +29,13 @@ class _Record:
     inputs: list[StoredInput] = field(default_factory=list)
     turns: list[StoredTurn] = field(default_factory=list)
     armed: float | None = None
+    lost: set[int] = field(default_factory=set)
+
+    def whole(self, *needed: StoredInput | StoredTurn) -> None:
+        """Raises Damaged if one of these is lost."""
+        for one in needed:
+            if one.sequence in self.lost:
+                raise Damaged(f"the message {one.sequence} is lost")
 
 
 class MemoryHistory:
@@ -65,23 +82,37 @@ class MemoryHistory:
 
     async def read(self, run: RunId) -> StoredHistory:
         record = self._record(run)
+        try:
+            record.whole(*record.inputs, *record.turns)
+        except Damaged as damaged:
+            raise Damaged(f"{damaged}, of run {run}", _remains(record)) from damaged
         return StoredHistory(list(record.inputs), list(record.turns), record.armed)
 
     async def inputs_after(self, run: RunId, sequence: int) -> list[StoredInput]:
-        return [given for given in self._record(run).inputs if given.sequence > sequence]
+        record = self._record(run)
+        found = [given for given in record.inputs if given.sequence > sequence]
+        record.whole(*found)
+        return found
 
     async def started(self, run: RunId) -> RunStarted | None:
         inputs = self._record(run).inputs
+        self._record(run).whole(*inputs[:1])
         first = inputs[0].input if inputs else None
         return first if isinstance(first, RunStarted) else None
 
     async def first_turn(self, run: RunId) -> StoredTurn | None:
         turns = self._record(run).turns
+        self._record(run).whole(*turns[:1])
         return turns[0] if turns else None
 
     async def last_turn(self, run: RunId) -> StoredTurn | None:
         turns = self._record(run).turns
+        self._record(run).whole(*turns[-1:])
         return turns[-1] if turns else None
+
+    async def state(self, run: RunId) -> RunState | None:
+        turns = self._record(run).turns
+        return turns[-1].turn.state if turns else None
 
     async def arm(self, run: RunId, due: float) -> None:
         self._record(run).armed = due
@@ -90,6 +121,10 @@ class MemoryHistory:
 
     async def disarm(self, run: RunId) -> None:
         self._record(run).armed = None
+
+    def lose(self, run: RunId, sequence: int) -> None:
+        """What a store does that has lost the body of a message."""
+        self._record(run).lost.add(sequence)
 
     def runs(self) -> list[RunId]:
         """Every Run there is, oldest first."""
@@ -110,6 +145,17 @@ class MemoryHistory:
             self._records[run].armed = None
             await self.append_input(run, TimerFired(due=at))
         self.now = max(self.now, now)
+
+
+def _remains(record: _Record) -> Remains:
+    lost = record.lost
+    stored = StoredHistory(
+        [given for given in record.inputs if given.sequence not in lost],
+        [kept for kept in record.turns if kept.sequence not in lost],
+        record.armed,
+    )
+    turns = [kept for kept in record.turns if kept.sequence in lost]
+    return Remains(stored, [LostTurn(kept.sequence, kept.turn.state) for kept in turns])
 
 
 def wake_of(run: RunId, stored: StoredInput) -> WakeUp:

@@ -6,7 +6,7 @@ The wish dies with a server; it is made again as soon as the connection is back.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import msgspec
@@ -18,7 +18,8 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
 from ci_host.adapters.nats.bus import ApiError, Bus, clock_of
-from ci_host.ports import Unavailable
+from ci_host.adapters.nats.claims import Claims
+from ci_host.ports import Damaged, Unavailable
 from pipelines.codec import Undecodable
 
 EXPIRES_S = 30
@@ -254,11 +255,13 @@ class OwedMessage(Generic[T]):
 class NatsQueue(Generic[T]):
     """A durable consumer as a Queue of decoded messages.
 
-    A message that cannot be decoded is logged and let go: it would come for ever.
+    A message that cannot be decoded, or whose body the store has lost, is logged and let go: it
+    would come for ever.
     """
 
     def __init__(self, bus: Bus, rule: ConsumerRule, decode: Callable[[Delivered], T]) -> None:
         self._consumer = Consumer(bus, rule)
+        self._claims = Claims(bus)
         self._rule = rule
         self._decode = decode
 
@@ -266,12 +269,29 @@ class NatsQueue(Generic[T]):
         await self._consumer.ensure()
         async for delivered in self._consumer:
             try:
-                item = self._decode(delivered)
-            except (msgspec.MsgspecError, Undecodable) as error:
+                item = self._decode(await self._opened(delivered))
+            except (msgspec.MsgspecError, Undecodable, Damaged) as error:
                 log.error("undecodable", stream=self._rule.stream, reason=str(error))  # noqa: TRY400
                 await self._consumer.done(delivered)
             else:
                 yield OwedMessage(item, delivered, self._consumer)
+
+    async def _opened(self, delivered: Delivered) -> Delivered:
+        """With its whole body. Waited for here: what comes next must not overtake it."""
+        while True:
+            try:
+                return await opened(self._claims, delivered)
+            except Unavailable as error:
+                log.warning("body_later", stream=self._rule.stream, reason=str(error))
+                await self._consumer.extend(delivered)
+                await asyncio.sleep(ENSURE_RETRY_S)
+
+
+async def opened(claims: Claims, delivered: Delivered) -> Delivered:
+    """A message with its whole body. Raises what `Claims.body_of` raises."""
+    given = delivered.body
+    body = await claims.body_of(delivered.subject, delivered.sequence, given)
+    return delivered if body is given else replace(delivered, body=body)
 
 
 def _is_end(message: Msg) -> bool:

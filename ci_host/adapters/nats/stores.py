@@ -7,11 +7,12 @@ import msgspec
 
 from ci_host.access import Token
 from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.blobs import NatsBlobs
 from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, Refused, expected
 from ci_host.ports import Missing, Unavailable
 from pipelines.bundle import Bundle
 from pipelines.group import Group
-from pipelines.ids import Digest, digest_of
+from pipelines.ids import Digest
 from pipelines.repo import Connection, Delivery, DeliveryOutcome, Repo
 from pipelines.status import Status
 from webhooks.errors import InboxUnavailable
@@ -29,25 +30,23 @@ class NatsBundles:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+        self._blobs = NatsBlobs(bus)
 
     async def put(self, bundle: Bundle) -> Digest:
-        content = bundle.encode()
-        digest = digest_of(content)
-        await self._bus.put_once(subjects.blob(digest), content)
-        return digest
+        return await self._blobs.put(bundle.encode())
 
     async def get(self, digest: Digest) -> Bundle:
-        stored = await self._bus.last(subjects.BLOBS, subjects.blob(digest))
-        if stored is None:
-            raise Missing(f"bundle {digest} is not in the store: was the store replaced?")
-        assert digest_of(stored.body) == digest, f"bundle {digest} is damaged"
-        return Bundle.decode(stored.body)
+        try:
+            return Bundle.decode(await self._blobs.get(digest))
+        except Missing as error:
+            raise Missing(f"bundle {error}") from error
 
     async def put_prepared(self, bundle: Digest, image: Digest, content: bytes) -> bytes:
         subject = subjects.prepared(bundle, image)
         if await self._bus.put_once(subject, content):
             return content
-        stored = await self._bus.last(subjects.BLOBS, subject)
+        # The leader's answer: another of a cluster's servers may not have the first one yet.
+        stored = await self._bus.newest(subjects.BLOBS, subject)
         assert stored is not None, "what conflicts exists"
         return stored.body
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
+from ci_host.adapters.nats.claims import is_claim
 from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, Delivered
 from ci_host.ports import StoredInput, WakeUp
 from pipelines.codec import Undecodable, decode_input
@@ -63,6 +64,9 @@ class NatsWakeUps:
 
 
 def _first(got: Delivered) -> StoredInput | None:
+    if is_claim(got.body):
+        # Whoever reads the History gets the whole of it.
+        return None
     try:
         given = decode_input(got.body)
     except Undecodable:
