@@ -11,6 +11,7 @@ import msgspec
 from pipelines.commands import InputRule
 from pipelines.failure import Failure
 from pipelines.ids import Digest, digest_of
+from pipelines.priority import Priority
 
 FILE_BYTES_MAX = 1_048_576
 FILES_MAX = 200
@@ -52,7 +53,8 @@ class PipelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One pipeline that a Bundle offers, or the reason why its file offers none.
 
     `triggers` is what `on.…` declared (see docs/abi.md); None: every event of the default kinds.
-    `asks` None: it said nothing of inputs, and whoever starts it cannot give any.
+    `asks` None: it said nothing of inputs, and whoever starts it cannot give any. `priority` is
+    what its Runs begin with where nobody says another.
     """
 
     name: str
@@ -60,6 +62,7 @@ class PipelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     triggers: list[dict[str, Any]] | None = None
     error: Failure | None = None
     asks: InputTerms | None = None
+    priority: Priority = Priority.NORMAL
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from pipelines.continuation import Continues
 from pipelines.event import Event
 from pipelines.failure import Failure
 from pipelines.job import Annotation, Outcome, Source
+from pipelines.priority import Priority
 from pipelines.run import RunState
 
 SIGNAL_BYTES_MAX = 1_048_576
@@ -62,7 +63,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
     `inputs` is plain data from whoever started it. `shards` is how many there were then, or 0.
     `fault`: what the host found wrong in what the pipeline declares; the Run fails with it.
-    `continues`: this Run goes on where another ended.
+    `continues`: this Run goes on where another ended. `priority` unset: it is normal.
     """
 
     run: str
@@ -82,6 +83,17 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     fault: Failure | None = None
     continues: Continues | None = None
     fork: Fork | None = None
+    priority: Priority | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def level(self) -> Priority:
+        """Its priority."""
+        return Priority.NORMAL if self.priority is msgspec.UNSET else self.priority
+
+
+def unless_normal(level: Priority) -> Priority | msgspec.UnsetType:
+    """A priority as a RunStarted keeps it."""
+    return msgspec.UNSET if level is Priority.NORMAL else level
 
 
 class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="job_finished"):

@@ -1,12 +1,15 @@
 """Group: Runs of a Repo that must not run at once, and who of them may. Pure.
 
-The first member holds the group, the others wait in their order. Every change is a function from
-one Group to the next, so that whoever reads a Group knows what is still to be done for it.
+The first member holds the group, the others wait: the highest priority first, among equals in the
+order of arrival. Every change is a function from one Group to the next, so that whoever reads a
+Group knows what is still to be done for it.
 """
 
 from enum import StrEnum
 
 import msgspec
+
+from pipelines.priority import Priority
 
 MEMBERS_MAX = 1_000
 
@@ -29,6 +32,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     run: str
     ousted_by: str = ""
+    priority: Priority = Priority.NORMAL
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +40,13 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     members: list[Member] = []
 
-    def entered(self, run: str, policy: GroupPolicy) -> "Group":
-        """With this Run in it; the same Group if it is in it already, or if it is refused."""
+    def entered(
+        self, run: str, policy: GroupPolicy, priority: Priority = Priority.NORMAL
+    ) -> "Group":
+        """With this Run in it; the same Group if it is in it already, or if it is refused.
+
+        It waits before those that are less important. The holder is never passed.
+        """
         if self.holds(run) or self.refuses(run, policy) is not None:
             return self
         first_ousted = {GroupPolicy.CANCEL: 0, GroupPolicy.REPLACE: 1}.get(policy, MEMBERS_MAX)
@@ -45,7 +54,10 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
             member if at < first_ousted or member.ousted_by else _ousted(member, run)
             for at, member in enumerate(self.members)
         ]
-        return Group(members=[*kept, Member(run=run)])
+        waiting = range(1, len(kept))
+        behind = (at for at in waiting if priority.goes_before(kept[at].priority))
+        kept.insert(next(behind, len(kept)), Member(run=run, priority=priority))
+        return Group(members=kept)
 
     def left(self, run: str) -> "Group":
         """Without this Run."""
@@ -56,7 +68,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         if self.holds(to):
             return self.left(run)
         members = [
-            Member(run=to, ousted_by=member.ousted_by) if member.run == run else member
+            msgspec.structs.replace(member, run=to) if member.run == run else member
             for member in self.members
         ]
         return Group(members=members)
@@ -77,4 +89,4 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _ousted(member: Member, by: str) -> Member:
-    return Member(run=member.run, ousted_by=by)
+    return msgspec.structs.replace(member, ousted_by=by)

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from pipelines.event import Event, EventKind, Scheduled
 from pipelines.ids import RunId
+from pipelines.priority import Priority
 from pipelines.trigger import run_of
 
 SCHEDULES_MAX = 20
@@ -120,7 +121,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One schedule in its Timetable.
 
     Every due time up to `after` is decided; `next` is the first behind it, None: there is none.
-    `inputs` is what its Runs get: the pipeline's defaults.
+    `inputs` is what its Runs get: the pipeline's defaults. `priority` is the pipeline's.
     """
 
     pipeline: str
@@ -128,6 +129,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     schedule: Schedule
     after: float
     inputs: Any = None
+    priority: Priority = Priority.NORMAL
     next: float | None = None
     paused: Hold | None = None
     last_run: str = ""
@@ -234,6 +236,7 @@ def declared(
                 file=new.file,
                 schedule=new.schedule,
                 inputs=new.inputs,
+                priority=new.priority,
                 after=after,
                 next=calendar.next_due(new.schedule, after),
             )

@@ -214,6 +214,8 @@ def test_every_verb_has_a_section_with_an_example_that_uses_it(verb: str) -> Non
         "matrix",
         "run_timeout",
         "Triggers",
+        "Concurrency",
+        "Priority",
         "The event",
         "Errors",
         "asyncio",

@@ -129,7 +129,15 @@ def test_a_retry_has_these_fields() -> None:
 
 def test_there_are_these_triggers() -> None:
     triggers = [name for name in vars(type(staunch.on)) if not name.startswith("_")]
-    assert sorted(triggers) == ["concurrency", "manual", "pull_request", "push", "schedule", "tag"]
+    assert sorted(triggers) == [
+        "concurrency",
+        "manual",
+        "priority",
+        "pull_request",
+        "push",
+        "schedule",
+        "tag",
+    ]
 
 
 def test_an_error_of_a_plan_is_caught_by_except_exception_and_a_breach_is_not() -> None:

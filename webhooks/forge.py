@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pipelines.event import Event
 from pipelines.events import Fork
+from pipelines.priority import Priority
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import Status
 
@@ -19,7 +20,8 @@ class ParsedEvent:
     """One event and the repository it happened in: the forge's own id, and its name today.
 
     `pipeline` names the only one that is asked for; empty: whichever wants the event. `inputs` is
-    what a person gave with a manual start; `fork`: what that is to be made from.
+    what a person gave with a manual start; `fork`: what that is to be made from. `priority` None:
+    nobody said another than what the pipeline declares, or than what is forked had.
     """
 
     external_id: str
@@ -28,6 +30,7 @@ class ParsedEvent:
     pipeline: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     fork: Fork | None = None
+    priority: Priority | None = None
 
 
 @dataclass(frozen=True, slots=True)

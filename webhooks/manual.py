@@ -9,6 +9,7 @@ import msgspec
 
 from pipelines.event import Event
 from pipelines.events import Fork
+from pipelines.priority import Priority
 from pipelines.repo import Delivery
 from webhooks.errors import Malformed
 from webhooks.forge import ParsedEvent
@@ -20,7 +21,7 @@ class ManualStart(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be started: the repository as its forge knows it, the event, and the pipeline.
 
     `inputs` as they were given: whether they fit is decided by whoever has the pipeline. `fork`: it
-    is made from a Run that is over.
+    is made from a Run that is over. `priority` None: nobody said another.
     """
 
     external_id: str
@@ -29,6 +30,7 @@ class ManualStart(msgspec.Struct, frozen=True, kw_only=True):
     pipeline: str
     inputs: dict[str, Any] = {}
     fork: Fork | None = None
+    priority: Priority | None = None
 
 
 def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
@@ -39,5 +41,13 @@ def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
         raise Malformed(f"a manual start cannot be read: {error}") from error
     event = msgspec.structs.replace(start.event, delivery=delivery.id)
     return [
-        ParsedEvent(start.external_id, start.name, event, start.pipeline, start.inputs, start.fork)
+        ParsedEvent(
+            start.external_id,
+            start.name,
+            event,
+            start.pipeline,
+            start.inputs,
+            start.fork,
+            start.priority,
+        )
     ]

@@ -64,5 +64,11 @@ class Beginnings:
 def _anew(started: RunStarted) -> RunStarted:
     """The code and the commit; what that one Run was given, or took over, is not passed on."""
     return msgspec.structs.replace(
-        started, rerun=None, fork=None, recalled=[], inputs=None, continues=None
+        started,
+        rerun=None,
+        fork=None,
+        recalled=[],
+        inputs=None,
+        continues=None,
+        priority=msgspec.UNSET,
     )

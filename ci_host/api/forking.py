@@ -17,6 +17,7 @@ from ci_host.engine.people import PersonRefused, check_sendable
 from pipelines.event import Event, EventKind
 from pipelines.events import Fork
 from pipelines.ids import RunId
+from pipelines.priority import Priority
 from webhooks.manual import ManualStart
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
@@ -26,12 +27,14 @@ class ForkBody(BaseModel):
     """What is to differ. `inputs` replace those of the same name. `commit` empty: the same code.
 
     `from_step`: take over what was there before that step (its key). `key`: the same twice is one.
+    `priority`: null: that of the run.
     """
 
     inputs: dict[str, Any] = Field(default_factory=dict)
     from_step: str = ""
     commit: str = ""
     key: str = Field(default="", max_length=NAME_CHARS_MAX)
+    priority: Priority | None = None
 
 
 @router.post("/{run}/fork", status_code=201, summary="Make a new run from one that is over")
@@ -46,7 +49,7 @@ async def fork(here: Here, who: Person, run: str, body: ForkBody) -> dict[str, A
     if body.commit in ("", started.event.commit):
         beginning = await here.beginnings.of(found)
         entry = None if beginning is None else beginning.entry
-        wish = ForkWish(key, body.inputs, body.from_step)
+        wish = ForkWish(key, body.inputs, body.from_step, body.priority)
         made = await here.forks.fork(found, wish, who.name, entry)
         return {"run": made.run, "of": found, "recalled": made.recalled}
     check_sendable("the inputs", body.inputs)
@@ -60,6 +63,7 @@ async def fork(here: Here, who: Person, run: str, body: ForkBody) -> dict[str, A
         pipeline=started.pipeline,
         inputs=body.inputs,
         fork=Fork(of=found, by=who.name, from_step=body.from_step),
+        priority=body.priority,
     )
     (made_run,) = await start_by_delivery(here, repo, asked, key)
     first = await here.history.started(RunId(made_run))

@@ -16,6 +16,7 @@ from ci_host.api.starting import Start, start
 from ci_host.engine.people import Answer
 from ci_host.engine.reruns import Wish
 from pipelines.ids import RunId, is_run_id, shard_of, successor_id
+from pipelines.priority import Priority
 from pipelines.run import FINAL, RunState
 
 WAIT_S_MAX = 60.0
@@ -42,16 +43,21 @@ class SignalBody(BaseModel):
 
 
 class RerunBody(BaseModel):
-    """What the new attempt takes over: what succeeded, or only that before a step (its key)."""
+    """What the new attempt takes over: what succeeded, or only that before a step (its key).
+
+    `priority`: null: that of the attempt before.
+    """
 
     failed_only: bool = False
     from_step: str = ""
+    priority: Priority | None = None
 
 
 class StartBody(BaseModel):
     """A manual start. `key` makes it repeatable: the same key twice is one run.
 
-    `inputs` must be what the pipeline asks for with `on.manual(inputs=…)`.
+    `inputs` must be what the pipeline asks for with `on.manual(inputs=…)`. `priority`: null: what
+    it declares with `on.priority`.
     """
 
     repo: str
@@ -60,6 +66,7 @@ class StartBody(BaseModel):
     pipeline: str = "pipeline"
     key: str = ""
     inputs: dict[str, Any] = Field(default_factory=dict)
+    priority: Priority | None = None
 
 
 async def resolve(here: Services, text: str) -> RunId:
@@ -100,7 +107,9 @@ async def list_runs(
 @router.post("", status_code=201, summary="Start a run by hand")
 async def start_run(here: Here, who: Person, body: StartBody) -> dict[str, Any]:
     """The code is what the repository holds at `commit`; one that ran before starts at once."""
-    wish = Start(body.repo, body.commit, body.ref, body.pipeline, body.key, body.inputs)
+    wish = Start(
+        body.repo, body.commit, body.ref, body.pipeline, body.key, body.inputs, body.priority
+    )
     return {"runs": await start(here, who, wish)}
 
 
@@ -203,5 +212,6 @@ async def retry_step(here: Here, who: Person, run: str, key: str) -> dict[str, A
 async def rerun(here: Here, who: Person, run: str, body: RerunBody) -> dict[str, Any]:
     """Same commit, same pipeline, same event. What it takes over is not done again."""
     found = await resolve(here, run)
-    begun = await here.reruns.rerun(found, Wish(body.failed_only, body.from_step), who)
+    wish = Wish(body.failed_only, body.from_step, body.priority)
+    begun = await here.reruns.rerun(found, wish, who)
     return {"run": begun.run, "attempt": begun.attempt, "of": found, "recalled": begun.recalled}

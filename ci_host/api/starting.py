@@ -18,6 +18,8 @@ from ci_host.api.services import Services
 from ci_host.engine.people import check_sendable
 from ci_host.engine.run_inputs import entered
 from pipelines.event import Event, EventKind
+from pipelines.events import unless_normal
+from pipelines.priority import Priority
 from pipelines.refs import is_commit
 from pipelines.repo import Delivery, DeliveryOutcome, Repo
 from pipelines.trigger import run_of
@@ -30,7 +32,7 @@ OUTCOME_TIMEOUT_S = 60.0
 class Start:
     """What is to be started: a pipeline at a commit of a repository, with inputs.
 
-    `key`: the same twice is one Run, that of the first.
+    `key`: the same twice is one Run, that of the first. `priority` None: what the pipeline says.
     """
 
     repo: str
@@ -39,6 +41,7 @@ class Start:
     pipeline: str = "pipeline"
     key: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
+    priority: Priority | None = None
 
 
 async def start(here: Services, who: Token, wish: Start) -> list[str]:
@@ -55,6 +58,7 @@ async def start(here: Services, who: Token, wish: Start) -> list[str]:
         event=event,
         pipeline=wish.pipeline,
         inputs=wish.inputs,
+        priority=wish.priority,
     )
     return await start_by_delivery(here, found, asked, delivery_id(here, wish.key))
 
@@ -77,7 +81,13 @@ async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
         inputs = entered(earlier.entry, wish.inputs)
     except WrongInput as wrong:
         raise Problem(422, "Nothing was started", str(wrong)) from wrong
-    first = msgspec.structs.replace(earlier.started, run=run, event=event, inputs=inputs)
+    first = msgspec.structs.replace(
+        earlier.started,
+        run=run,
+        event=event,
+        inputs=inputs,
+        priority=unless_normal(wish.priority or earlier.entry.priority),
+    )
     await here.history.create(run, first)
     return run
 

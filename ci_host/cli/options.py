@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pipelines.priority import Priority
+
 DataOption = Annotated[
     Path | None, typer.Option("--data", envvar="STAUNCH_DATA", help="Data directory.")
 ]
@@ -13,6 +15,9 @@ ServerOption = Annotated[
 ]
 TokenOption = Annotated[
     str | None, typer.Option("--token", envvar="STAUNCH_TOKEN", help="Whose key to use.")
+]
+PriorityOption = Annotated[
+    Priority | None, typer.Option("--priority", help="Which of those that wait goes first.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 CacheOption = Annotated[

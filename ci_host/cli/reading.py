@@ -67,13 +67,17 @@ def runs(
             run["id"],
             state_text(run["state"]),
             escape(run["repo_name"]),
-            escape(run["pipeline"]),
+            escape(run["pipeline"]) + _unless_normal(run["priority"]),
             escape(run["ref"].removeprefix("refs/heads/")),
             run["commit"][:10],
             duration(time.time() - run["created_at"]),
             escape(_doing(run)),
         )
     console.print(table if found["runs"] else "No runs yet: push something.")
+
+
+def _unless_normal(priority: str) -> str:
+    return "" if priority == "normal" else f" [bold]{priority}[/]"
 
 
 def _doing(run: dict[str, Any]) -> str:
@@ -132,8 +136,8 @@ def _heading(run: dict[str, Any]) -> str:
         above += f"\nattempt {other['attempt']}: {other['run']} {state_text(other['state'])}"
     return (
         f"[bold]{run['id']}[/] {state_text(run['state'])} · {escape(run['repo_name'])}"
-        f" · {escape(run['pipeline'])} · {escape(run['ref'])} {run['commit'][:10]}"
-        f" · {duration(took)}{said}\n[dim]{run['url']}[/]{above}"
+        f" · {escape(run['pipeline'])}{_unless_normal(run['priority'])} · {escape(run['ref'])}"
+        f" {run['commit'][:10]} · {duration(took)}{said}\n[dim]{run['url']}[/]{above}"
     )
 
 

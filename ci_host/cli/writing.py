@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from ci_host.cli.client import ClientError, find, run_path
-from ci_host.cli.options import DataOption, ServerOption, TokenOption
+from ci_host.cli.options import DataOption, PriorityOption, ServerOption, TokenOption
 
 
 def register(app: typer.Typer) -> None:
@@ -32,6 +32,7 @@ def start(
     pipeline: str = "pipeline",
     key: Annotated[str, typer.Option(help="The same key twice is one run.")] = "",
     input_: Annotated[list[str] | None, typer.Option("--input", help="NAME=VALUE")] = None,
+    priority: PriorityOption = None,
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
@@ -44,6 +45,7 @@ def start(
         "pipeline": pipeline,
         "key": key,
         "inputs": parsed_inputs(input_ or []),
+        "priority": priority,
     }
     for run in find(server, token, data).post("/runs", body)["runs"]:
         typer.echo(run)
@@ -190,12 +192,13 @@ def rerun(
     from_step: Annotated[
         str, typer.Option("--from", help="Take over only what was there before this step.")
     ] = "",
+    priority: PriorityOption = None,
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
 ) -> None:
     """Run an ended run again, as its next attempt."""
-    body = {"failed_only": failed_only, "from_step": from_step}
+    body = {"failed_only": failed_only, "from_step": from_step, "priority": priority}
     begun = find(server, token, data).post(f"{run_path(run)}/rerun", body)
     kept = f", with {begun['recalled']} results of {begun['of']}" if begun["recalled"] else ""
     typer.echo(f"{begun['run']} is attempt {begun['attempt']}{kept}")
@@ -209,6 +212,7 @@ def fork(
         str, typer.Option("--from", help="Take over what was there before this step.")
     ] = "",
     key: Annotated[str, typer.Option(help="The same key twice is one run.")] = "",
+    priority: PriorityOption = None,
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
@@ -219,6 +223,7 @@ def fork(
         "inputs": parsed_inputs(input_ or []),
         "from_step": from_step,
         "key": key,
+        "priority": priority,
     }
     made = find(server, token, data).post(f"{run_path(run)}/fork", body)
     kept = f", with {made['recalled']} of its results" if made["recalled"] else ""

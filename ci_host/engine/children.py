@@ -39,6 +39,7 @@ class Children:
             inputs=asked.inputs,
             parent=Parent(run=parent.run, key=call.key, depth=above + 1, detached=asked.detached),
             shards=parent.shards,
+            priority=parent.priority,
         )
         await self._history.create(run, started)
 

@@ -17,10 +17,11 @@ from ci_host.engine.run_inputs import entered
 from ci_host.ports import HistoryStore
 from pipelines.bundle import PipelineEntry
 from pipelines.commands import StepKind
-from pipelines.events import Fork, RunStarted
+from pipelines.events import Fork, RunStarted, unless_normal
 from pipelines.failure import Failure
 from pipelines.ids import RunId, run_id
 from pipelines.job import Source
+from pipelines.priority import Priority
 from pipelines.rerun import KINDS, KINDS_OTHER_CODE, KINDS_OTHER_INPUTS
 
 
@@ -28,12 +29,14 @@ from pipelines.rerun import KINDS, KINDS_OTHER_CODE, KINDS_OTHER_INPUTS
 class ForkWish:
     """What is to differ. `inputs` replace those of the same name; `key`: the same twice is one.
 
-    `from_step`: take over what succeeded before this Step; empty: nothing.
+    `from_step`: take over what succeeded before this Step; empty: nothing. `priority` None: as it
+    was.
     """
 
     key: str
     inputs: Mapping[str, Any] = field(default_factory=dict)
     from_step: str = ""
+    priority: Priority | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ class Forks:
             # Whoever called the old Run has its answer.
             parent=None,
             shards=self._shards,
+            priority=unless_normal(wish.priority or started.level),
         )
         check_size(first)
         await self._history.create(RunId(first.run), first)

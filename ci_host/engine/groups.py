@@ -33,7 +33,7 @@ class Concurrency:
 
         def enter(group: Group) -> Group:
             refused = _refusal(group, started, wish, above) is not None
-            return group if refused else group.entered(started.run, wish.policy)
+            return group if refused else group.entered(started.run, wish.policy, started.level)
 
         found = await self._change(started.repo, wish.key, enter)
         refusal = _refusal(found, started, wish, above)

@@ -13,8 +13,9 @@ from ci_host.engine.people import PersonRefused
 from ci_host.ports import HistoryStore, StoredHistory
 from pipelines.codec import encode_input
 from pipelines.commands import StepKind
-from pipelines.events import Recalled, Rerun, RunStarted
+from pipelines.events import Recalled, Rerun, RunStarted, unless_normal
 from pipelines.ids import RunId
+from pipelines.priority import Priority
 from pipelines.rerun import KINDS, UnknownStep, recalled, rerun_id
 from pipelines.run import FINAL
 
@@ -24,10 +25,14 @@ STARTED_BYTES_MAX = 7_000_000
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the new attempt takes over: nothing, what succeeded, or that before one Step."""
+    """What the new attempt takes over: nothing, what succeeded, or that before one Step.
+
+    `priority` None: it is that of the attempt before.
+    """
 
     failed_only: bool = False
     from_step: str = ""
+    priority: Priority | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Reruns:
                 # Whoever called the old Run has its answer, or is over as well.
                 parent=None,
                 shards=self._shards,
+                priority=unless_normal(wish.priority or started.level),
             )
             check_size(first)
             if await self._history.create(new, first):

@@ -30,7 +30,7 @@ from ci_host.tenant.sandbox import TenantFailed
 from pipelines import job
 from pipelines.bundle import PipelineEntry
 from pipelines.event import Event, EventKind
-from pipelines.events import RunStarted
+from pipelines.events import RunStarted, unless_normal
 from pipelines.ids import RunId, run_id
 from pipelines.repo import Repo
 from pipelines.run import FINAL
@@ -235,6 +235,7 @@ class Schedules:
             event=event,
             inputs=entry.inputs,
             shards=self._shards,
+            priority=unless_normal(entry.priority),
         )
         if await self._history.create(run, started):
             log.info("run_scheduled", run=run, schedule=entry.schedule.name, due=beginning.due)
@@ -255,7 +256,14 @@ def _entries_of(entry: PipelineEntry, now: float) -> list[Entry]:
         return []
     inputs = entered(entry, None)
     return [
-        Entry(pipeline=entry.name, file=entry.file, schedule=one, after=now, inputs=inputs)
+        Entry(
+            pipeline=entry.name,
+            file=entry.file,
+            schedule=one,
+            after=now,
+            inputs=inputs,
+            priority=entry.priority,
+        )
         for one in schedules_of(entry.triggers)
     ]
 

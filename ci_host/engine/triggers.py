@@ -7,7 +7,6 @@ asked for it. What became of the Delivery is told at the end, whatever it was.
 import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 from staunch.entered import WrongInput
@@ -30,7 +29,7 @@ from ci_host.tenant.sandbox import TenantFailed
 from pipelines import job
 from pipelines.bundle import PipelineEntry
 from pipelines.event import Event, EventKind
-from pipelines.events import Fork, RunStarted
+from pipelines.events import Fork, RunStarted, unless_normal
 from pipelines.ids import RunId
 from pipelines.repo import Delivery, DeliveryOutcome, Repo
 from pipelines.status import Status, StatusState, shorten
@@ -146,9 +145,8 @@ class Triggers:
         try:
             code = await self._code(repo, event)
             entries = code.entries
-            given = parsed.inputs if event.kind is EventKind.MANUAL else None
             chosen = _chosen(entries, parsed)
-            runs = [await self._create(repo, event, entry, code, given) for entry in chosen]
+            runs = [await self._create(repo, parsed, entry, code) for entry in chosen]
         except Unwanted as unwanted:
             # The branch has moved nevertheless.
             told = await self._schedules.look(repo, event, entries)
@@ -170,13 +168,10 @@ class Triggers:
             raise Unwanted(f"its pipeline files cannot be loaded: {error}") from error
 
     async def _create(
-        self,
-        repo: Repo,
-        event: Event,
-        entry: PipelineEntry,
-        code: Code,
-        given: dict[str, Any] | None,
+        self, repo: Repo, parsed: ParsedEvent, entry: PipelineEntry, code: Code
     ) -> RunId:
+        event = parsed.event
+        given = parsed.inputs if event.kind is EventKind.MANUAL else None
         try:
             inputs = entered(entry, given)
         except WrongInput as wrong:
@@ -196,6 +191,7 @@ class Triggers:
             inputs=inputs,
             shards=self._shards,
             fault=code.faults.get(entry.name),
+            priority=unless_normal(parsed.priority or entry.priority),
         )
         new = await self._history.create(run, started)
         log.info("run_created" if new else "run_exists", run=run, pipeline=entry.name)
@@ -215,7 +211,7 @@ class Triggers:
                 code.bundle,
                 code.faults.get(entry.name),
             )
-            wish = ForkWish(key, parsed.inputs, fork.from_step)
+            wish = ForkWish(key, parsed.inputs, fork.from_step, parsed.priority)
             await self._forks.fork(RunId(fork.of), wish, fork.by, entry, other)
         except (NoPipeline, SourceRefused, TenantFailed, PersonRefused) as error:
             raise Unwanted(str(error)) from error

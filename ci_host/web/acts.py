@@ -16,7 +16,7 @@ from ci_host.api.problems import Problem
 from ci_host.api.runs import resolve
 from ci_host.engine.people import Answer
 from ci_host.engine.reruns import Wish
-from ci_host.web.forms import gate_inputs, read_form
+from ci_host.web.forms import gate_inputs, priority_of, read_form
 from ci_host.web.page import PageRoute, pages_of
 from ci_host.web.redirects import HOME, safe_next
 from pipelines.commands import GateTerms
@@ -109,5 +109,6 @@ async def run_again(here: Here, who: Person, request: Request, run: str) -> Resp
     """The same once more, as the next attempt."""
     found = await resolve(here, run)
     form = await read_form(request)
-    begun = await here.reruns.rerun(found, Wish(form.get("failed_only") == "yes"), who)
+    wish = Wish(form.get("failed_only") == "yes", priority=priority_of(form))
+    begun = await here.reruns.rerun(found, wish, who)
     return RedirectResponse(f"/runs/{begun.run}", 303)

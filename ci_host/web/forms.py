@@ -7,6 +7,7 @@ from fastapi import Request
 
 from ci_host.api.problems import Problem
 from pipelines.commands import GateTerms, InputRule
+from pipelines.priority import LEVELS, Priority
 
 FORM_BYTES_MAX = 65_536
 FIELDS_MAX = 200
@@ -30,6 +31,15 @@ async def read_form(request: Request) -> dict[str, str]:
     except ValueError as error:
         raise Problem(422, "Not a form", "The form's fields could not be read.") from error
     return dict(pairs)
+
+
+def priority_of(form: dict[str, str]) -> Priority | None:
+    """The priority that was chosen; None: the form did not ask. Raises Problem."""
+    level = form.get("priority", "")
+    if level in ("", *LEVELS):
+        return Priority(level) if level else None
+    said = f"A priority is one of {', '.join(LEVELS)}; {level!r} is not. Go back."
+    raise Problem(422, "No such priority", said)
 
 
 def gate_inputs(terms: GateTerms, form: dict[str, str]) -> dict[str, Any]:

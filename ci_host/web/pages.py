@@ -23,6 +23,7 @@ from ci_host.web.page import PageRoute, pages_of
 from ci_host.web.redirects import HOME, safe_next
 from ci_host.web.run_view import run_view
 from ci_host.web.timeline import PHASE_WORDS, timeline
+from pipelines.priority import LEVELS
 from pipelines.run import FINAL
 
 DELIVERIES = 100
@@ -103,6 +104,7 @@ async def _run(here: Services, who: Token, text: str, choice: LogChoice) -> dict
         "line": line,
         "drawing": draw(line),
         "phase_words": PHASE_WORDS,
+        "priorities": LEVELS,
         "failure_tail": [] if failed is None else await log_tail(here, failed, FAILURE_LINES),
         "is_over": row.state in FINAL,
         "is_cancelling": any(given.type == "cancel_requested" for given in detail.inputs),

@@ -15,7 +15,7 @@ from importlib.util import spec_from_loader
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple, cast
 
-from staunch import deadline, triggers
+from staunch import deadline, priority, triggers
 
 from pipelines.guest.failures import failure_of
 from pipelines.guest.wire import canonical
@@ -157,6 +157,11 @@ class Modules:
         found = getattr(sys.modules[module_name(path)], triggers.ASKS, None)
         return None if found is None else cast(dict[str, Any], json.loads(canonical(found)))
 
+    def priority(self, path: str) -> str | None:
+        """The level that the imported pipeline declared, or None."""
+        found: str | None = getattr(sys.modules[module_name(path)], priority.DECLARED, None)
+        return found
+
     def run_timeout(self, path: str) -> deadline.RunTimeout | None:
         """How long a Run of the imported pipeline may take."""
         found = getattr(sys.modules[module_name(path)], deadline.DECLARED, None)
@@ -172,6 +177,8 @@ def entries_of(modules: Modules, files: dict[str, str]) -> list[dict[str, Any]]:
             modules.plan(path)
             entry["triggers"] = modules.triggers(path)
             entry["asks"] = modules.asks(path)
+            if (level := modules.priority(path)) is not None:
+                entry["priority"] = level
         except NotAPipeline as error:
             if getattr(sys.modules[module_name(path)], "run", None) is None:
                 continue

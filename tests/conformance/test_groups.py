@@ -7,6 +7,7 @@ import pytest
 from ci_host.adapters.wasm.instance import WasmImage
 from pipelines.ids import RunId
 from pipelines.job import Outcome
+from pipelines.priority import Priority
 from pipelines.run import RunState
 from tests.conformance.stage import SandboxedWorld, Stage, cancel, report, stages, wake
 from tests.engine.world import output_of, until
@@ -27,8 +28,10 @@ async def run(event, step):
 """
 
 
-async def begun(world: SandboxedWorld, name: str, source: str) -> Stage:
-    stage = Stage(world, await world.begin(source, name))
+async def begun(
+    world: SandboxedWorld, name: str, source: str, priority: Priority = Priority.NORMAL
+) -> Stage:
+    stage = Stage(world, await world.begin(source, name, priority=priority))
     await stage.quiet()
     return stage
 
@@ -56,6 +59,26 @@ async def test_one_run_of_a_group_works_at_a_time_in_their_order(
             await report("deploy")(stage)
             await is_over(stage)
         assert [len(one.offered()) for one in runs] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("dies", [False, True])
+async def test_of_those_that_wait_the_most_important_goes_first_and_among_equals_the_first(
+    dies: bool, tmp_path: Path, wasm_image: WasmImage
+) -> None:
+    levels = ["low", "normal", "low", "high", "normal", "high"]
+    async with stages(tmp_path, wasm_image) as world:
+        runs = [
+            await begun(world, str(n), deploy(), Priority(level)) for n, level in enumerate(levels)
+        ]
+        # The first holds the group before the others come.
+        order = [runs[n] for n in (0, 3, 5, 1, 4, 2)]
+        for place, stage in enumerate(order):
+            if dies:
+                await stage.die()
+            await until(lambda place=place: len(working(world)) == place + 1)
+            assert working(world) == [one.run for one in order[: place + 1]]
+            await report("deploy")(stage)
+            await is_over(stage)
 
 
 async def test_groups_of_different_keys_do_not_wait_for_each_other(

@@ -13,6 +13,7 @@ from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.world import MemoryBundles, MemoryGroups, MemoryJobs
 from pipelines.events import GateAnswered
 from pipelines.ids import JobId, RunId
+from pipelines.priority import Priority
 from tests.engine.world import Engine, begin, finished
 
 MOVING = {
@@ -127,9 +128,13 @@ class CrashingWorld:
         self.history.wakes.lose_handed_out()
 
     async def begin(
-        self, source: str, beside: dict[str, str] | None = None, name: str = "1"
+        self,
+        source: str,
+        beside: dict[str, str] | None = None,
+        name: str = "1",
+        priority: Priority = Priority.NORMAL,
     ) -> RunId:
-        return await begin(self.history, self.bundles, source, name, beside)
+        return await begin(self.history, self.bundles, source, name, beside, priority)
 
     async def play_all(self, life: Life) -> bool:
         """As `play`, until every Run is over."""

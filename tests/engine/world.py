@@ -23,9 +23,10 @@ from ci_host.tenant.native import NativeImage
 from ci_host.tenant.sandbox import Sandbox, WrongImage
 from pipelines.bundle import Bundle
 from pipelines.event import Event, EventKind
-from pipelines.events import JobFinished, RunStarted
+from pipelines.events import JobFinished, RunStarted, unless_normal
 from pipelines.ids import RunId, StepKey, job_id, run_id
 from pipelines.job import Outcome, Source
+from pipelines.priority import Priority
 from pipelines.turn import Turn
 
 # The whole suite of the engine can be run with each of the ways to keep Tenants.
@@ -93,6 +94,7 @@ async def begin(
     source: str,
     name: str = "1",
     beside: dict[str, str] | None = None,
+    priority: Priority = Priority.NORMAL,
 ) -> RunId:
     """Start a Run of this pipeline source; the same name is the same Run.
 
@@ -112,6 +114,7 @@ async def begin(
         bundle=digest,
         source=Source(mirror="/nowhere", commit=COMMIT),
         event=Event(kind=EventKind.PUSH, ref="refs/heads/main", commit=COMMIT, sender="bob"),
+        priority=unless_normal(priority),
     )
     await history.create(run, started)
     return run
@@ -186,9 +189,13 @@ class MemoryWorld:
         return self.start()
 
     async def begin(
-        self, source: str, name: str = "1", beside: dict[str, str] | None = None
+        self,
+        source: str,
+        name: str = "1",
+        beside: dict[str, str] | None = None,
+        priority: Priority = Priority.NORMAL,
     ) -> RunId:
-        return await begin(self.history, self.bundles, source, name, beside)
+        return await begin(self.history, self.bundles, source, name, beside, priority)
 
     async def ended(self, run: RunId) -> Turn:
         return await ended(self.history, run)

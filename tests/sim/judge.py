@@ -15,7 +15,9 @@ from pipelines.events import (
     ResumeRequested,
     RunStarted,
 )
+from pipelines.group import Group
 from pipelines.ids import RunId, StepKey, job_id, successor_id
+from pipelines.priority import LEVELS
 from pipelines.run import RunState
 from pipelines.turn import ENDED_BY_HOST
 
@@ -199,6 +201,31 @@ def judge_groups(histories: list[StoredHistory], *, is_patient: bool) -> list[st
         for before, later in pairwise(stays)
         if later[0] < before[1]
     ]
+
+
+def judge_order(histories: list[StoredHistory], written: list[Group]) -> list[str]:
+    """Whoever came to hold the group was the most important of those that waited, then the first.
+
+    `written` is everything that the group has been. What a Run's priority is, its first input says.
+    """
+    firsts = [stored.inputs[0].input for stored in histories]
+    level = {first.run: first.level for first in firsts if isinstance(first, RunStarted)}
+    came: dict[str, int] = {}
+    wrong = []
+    for before, after in pairwise([Group(), *written]):
+        holder = before.members[0].run if before.members else ""
+        waiting = [member.run for member in before.members[1:]]
+        for run in (member.run for member in after.members):
+            came.setdefault(run, len(came))
+        if not after.members or after.members[0].run == holder or not waiting:
+            continue
+        # A successor is handed the group by the Run that it continues, past all others.
+        if (now := after.members[0].run) == successor_id(RunId(holder)) and now not in waiting:
+            continue
+        best = min(waiting, key=lambda run: (LEVELS.index(level[run]), came[run]))
+        if now != best:
+            wrong.append(f"{now} ({level[now]}) was let in before {best} ({level[best]})")
+    return wrong
 
 
 def _first_of_chain(stored: StoredHistory) -> str:

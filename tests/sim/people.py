@@ -12,6 +12,7 @@ from ci_host.engine.reruns import Reruns, Wish
 from ci_host.ports import Unavailable
 from pipelines.events import GateAnswered
 from pipelines.ids import SHARDS_DEFAULT
+from pipelines.priority import LEVELS
 from tests.sim.judge import leaf
 from tests.sim.stores import SimHistory
 from tests.sim.told import Told
@@ -21,16 +22,21 @@ BOB = Token(name="Bob", digest="")
 
 
 class Crowd:
-    """Everybody. `told`: all Runs of the story. `go` lets something happen beside the rest."""
+    """Everybody. `told`: all Runs of the story; `priorities`: the dice for theirs.
+
+    `go` lets something happen beside the rest.
+    """
 
     def __init__(
         self,
         dice: Random,
+        priorities: Random,
         history: SimHistory,
         told: list[Told],
         go: Callable[[Coroutine[object, object, None]], None],
     ) -> None:
         self.dice = dice
+        self.priorities = priorities
         self.history = history
         self.told = told
         self._go = go
@@ -130,7 +136,7 @@ class Crowd:
             told.is_rerun = False
             # People send all their signals again; where two have one name, the order would tell.
             kept = not told.author.script.noise and self.dice.random() < 0.8
-            wish = Wish(failed_only=kept)
+            wish = Wish(kept, priority=self.priorities.choice([None, *LEVELS]))
             begun = await Reruns(self.history, SHARDS_DEFAULT).rerun(told.run, wish, BOB)
             again = Told(begun.run, told.author, told.ends, of=told.run)
             self.told.append(again)
@@ -146,7 +152,7 @@ class Crowd:
             keys = [c.key for kept in stored.turns for c in kept.turn.commands]
             # As with a rerun: where two signals have one name, the order would tell.
             chosen = "" if told.author.script.noise else self.dice.choice(["", *keys])
-            wish = ForkWish("again", {}, chosen)
+            wish = ForkWish("again", {}, chosen, self.priorities.choice([None, *LEVELS]))
             forks = Forks(self.history, SHARDS_DEFAULT)
             for _ in range(self.dice.choice([1, 2])):
                 made = await forks.fork(told.run, wish, "Bob", None)

@@ -8,7 +8,7 @@ import asyncio
 from pathlib import Path
 from random import Random
 
-from ci_host.adapters.memory.world import MemoryBundles, MemoryGroups
+from ci_host.adapters.memory.world import MemoryBundles
 from ci_host.engine.actors import EngineLimits
 from ci_host.ports import StoredHistory
 from ci_host.settings import Hibernate
@@ -17,11 +17,12 @@ from ci_host.tenant.native import NativeImage
 from pipelines.events import JobFinished, RunStarted
 from pipelines.ids import JobId, RunId
 from pipelines.job import JobSpec, Outcome
+from pipelines.priority import LEVELS
 from tests.engine.world import Engine, begin
-from tests.sim.judge import Verdict, judge, judge_groups, leaf
+from tests.sim.judge import Verdict, judge, judge_groups, judge_order, leaf
 from tests.sim.people import Crowd
 from tests.sim.plans import Author
-from tests.sim.stores import SimFeed, SimHistory, SimJobs
+from tests.sim.stores import SimFeed, SimGroups, SimHistory, SimJobs
 from tests.sim.told import Told
 from tests.sim.weather import Life, Weather
 
@@ -42,12 +43,14 @@ class World:
         self.history = SimHistory(self.dice, astray, self._begun)
         self.jobs = SimJobs(self.history, self._offered)
         self.bundles = MemoryBundles()
-        self.groups = MemoryGroups()
+        self.groups = SimGroups()
+        # Apart from the other dice: a seed's story is what it was without priorities.
+        self.priorities = Random(f"priorities of {seed}")
         self.told: list[Told] = []
         self.clock_was_set = False
         self.worked: dict[JobId, int] = {}
         self.sandbox = TenantHost(NativeImage())
-        self.crowd = Crowd(self.dice, self.history, self.told, self._go)
+        self.crowd = Crowd(self.dice, self.priorities, self.history, self.told, self._go)
         self._tasks: set[asyncio.Task[None]] = set()
         self.lives = 0
 
@@ -58,7 +61,10 @@ class World:
             self._go(self._engine(engine))
         for number in range(self.dice.choice([1, 1, 1, 2, 3])):
             author = Author(self.dice)
-            run = await begin(self.history, self.bundles, author.source, f"{number}", author.beside)
+            level = self.priorities.choice(LEVELS)
+            run = await begin(
+                self.history, self.bundles, author.source, f"{number}", author.beside, level
+            )
             told = Told(run, author, author.ends)
             self.told.append(told)
             self._go(self.crowd.play(told))
@@ -91,6 +97,8 @@ class World:
         first = self.told[0]
         histories = [await self.stored(told) for told in self.told]
         wrong = judge_groups(histories, is_patient=not self.clock_was_set)
+        for written in self.groups.written.values():
+            wrong += judge_order(histories, written)
         _, left = await self.groups.read("git/1", "all")
         if left.members:
             wrong.append(f"the group is not empty: {left.members}")

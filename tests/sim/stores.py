@@ -10,10 +10,11 @@ from dataclasses import replace
 from random import Random
 
 from ci_host.adapters.memory.history import MemoryHistory, MemoryWakeUps, wake_of
-from ci_host.adapters.memory.world import MemoryJobs
+from ci_host.adapters.memory.world import MemoryGroups, MemoryJobs
 from ci_host.ports import StoredInput, WakeUp
 from pipelines.commands import StepKind
 from pipelines.events import Input, RunStarted
+from pipelines.group import Group
 from pipelines.ids import JobId, RunId, StepKey, job_id
 from pipelines.job import JobSpec
 from pipelines.turn import Turn
@@ -158,6 +159,18 @@ class SimHistory(MemoryHistory):
                     await self.changed.wait()
             except TimeoutError:
                 pass
+
+
+class SimGroups(MemoryGroups):
+    """Groups that remember what they were: `written`, in order, by key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: dict[str, list[Group]] = {}
+
+    async def write(self, repo: str, key: str, group: Group, *, after: int) -> None:
+        await super().write(repo, key, group, after=after)
+        self.written.setdefault(key, []).append(group)
 
 
 class EffectTooEarly(AssertionError):

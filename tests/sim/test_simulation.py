@@ -150,6 +150,12 @@ def with_groups_let_go(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Group, "handed_over", lambda group, run, to: group.left(run))
 
 
+def with_priorities_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A group is a plain queue."""
+    entered = Group.entered
+    patch.setattr(Group, "entered", lambda group, run, policy, _: entered(group, run, policy))
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -161,6 +167,7 @@ def with_groups_let_go(patch: pytest.MonkeyPatch) -> None:
         with_rollbacks_in_order,
         with_nothing_passed_on,
         with_groups_let_go,
+        with_priorities_forgotten,
     ],
 )
 def test_a_broken_engine_is_found_out(

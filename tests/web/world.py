@@ -35,11 +35,12 @@ from ci_host.web.site import add_pages
 from pipelines.commands import Command, GateTerms, Open, OpenGate, OpenJob, Result, StepKind
 from pipelines.commands import StepState as Is
 from pipelines.event import Event, EventKind
-from pipelines.events import Input, JobFinished, Rerun, RunStarted
+from pipelines.events import Input, JobFinished, Rerun, RunStarted, unless_normal
 from pipelines.failure import Failure
 from pipelines.ids import JobId, RunId, StepKey, job_id
 from pipelines.job import Annotation, Lease, LogChunk, Outcome, Source
 from pipelines.note import Note
+from pipelines.priority import Priority
 from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Repo
 from pipelines.run import RunState
 from pipelines.turn import End, Paused, Turn
@@ -198,7 +199,12 @@ class Story:
         return self
 
     async def begin(
-        self, *, rerun: Rerun | None = None, bundle: str = "b" * 64, **event: Any
+        self,
+        *,
+        rerun: Rerun | None = None,
+        bundle: str = "b" * 64,
+        priority: Priority = Priority.NORMAL,
+        **event: Any,
     ) -> "Story":
         """A push, or what `event` says."""
         facts = {
@@ -219,6 +225,7 @@ class Story:
             source=Source(mirror="/srv/mirror", commit=COMMIT),
             event=Event(**{**facts, **event}),
             rerun=rerun,
+            priority=unless_normal(priority),
         )
         await self._input(started)
         return self

@@ -134,6 +134,7 @@ def _run_row(started: RunStarted, at: float) -> RunRow:
         origin=started.rerun.origin if started.rerun else started.run,
         fork_of=started.fork.of if started.fork else "",
         continues=started.continues.of if started.continues else "",
+        priority=started.level,
     )
 
 

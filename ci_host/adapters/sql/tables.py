@@ -6,7 +6,7 @@ Times are seconds since the epoch. Columns ending in `_json` hold JSON of the st
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 9
+VERSION = 10
 
 
 class RunRow(SQLModel, table=True):
@@ -50,6 +50,7 @@ class RunRow(SQLModel, table=True):
     fork_of: str = Field(default="", index=True)
     continues: str = ""
     continued_as: str = ""
+    priority: str = "normal"
     is_imported: bool = False
 
 

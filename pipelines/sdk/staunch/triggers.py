@@ -8,10 +8,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from staunch import schedules
+from staunch import priority, schedules
 from staunch.concurrency import Key, Policy, declared
 from staunch.durations import Duration
 from staunch.inputs import wire
+from staunch.priority import Level
 from staunch.schedules import CatchUp, Overlap
 
 DECLARED = "__staunch_triggers__"
@@ -96,11 +97,22 @@ class On:
             raise ValueError("on.concurrency was called twice; a pipeline has one group")
         module[CONCURRENCY] = declared(key, policy)
 
+    def priority(self, level: Level) -> None:
+        """Which Runs go first where several wait: for a runner, or for their concurrency group.
+
+        `urgent` goes before `high`, that before `normal` (what nobody said), and that before `low`.
+        Whoever starts a Run by hand may say another.
+        """
+        module = sys._getframe(1).f_globals
+        if priority.DECLARED in module:
+            raise ValueError("on.priority was called twice; a pipeline has one priority")
+        module[priority.DECLARED] = priority.declared(level)
+
     def __getattr__(self, name: str) -> object:
         """An unknown trigger: say which there are."""
         raise AttributeError(
             f"there is no on.{name}; there are push, tag, pull_request, manual, schedule,"
-            " concurrency"
+            " concurrency, priority"
         )
 
 

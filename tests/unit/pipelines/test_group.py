@@ -1,10 +1,14 @@
-"""Concurrency groups: whoever is in is in once, the first holds, and nobody is dropped."""
+"""Concurrency groups: whoever is in is in once, the first holds, and nobody is dropped.
+
+Those that wait do so by their priority, among equals in the order of arrival.
+"""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.group import MEMBERS_MAX, Group, GroupPolicy, Member
+from pipelines.priority import LEVELS, Priority
 
 
 def group(*runs: str) -> Group:
@@ -50,17 +54,52 @@ def test_a_full_group_refuses_and_says_so() -> None:
     assert nearly.entered("late", GroupPolicy.QUEUE).holds("late")
 
 
+def test_the_most_important_waits_first_and_nobody_passes_the_holder_or_an_equal() -> None:
+    found = Group()
+    for run, level in [
+        ("holder", "low"),
+        ("a", "normal"),
+        ("b", "high"),
+        ("c", "low"),
+        ("d", "high"),
+        ("e", "urgent"),
+        ("f", "normal"),
+    ]:
+        found = found.entered(run, GroupPolicy.QUEUE, Priority(level))
+    assert runs(found) == ["holder", "e", "b", "d", "a", "f", "c"]
+    assert runs(found.left("holder")) == ["e", "b", "d", "a", "f", "c"]
+
+
+def test_who_goes_on_for_another_has_its_place_and_its_priority() -> None:
+    found = Group().entered("a", GroupPolicy.QUEUE, Priority.LOW)
+    found = found.entered("b", GroupPolicy.QUEUE, Priority.HIGH).handed_over("a", "z")
+    assert found.members == [
+        Member(run="z", priority=Priority.LOW),
+        Member(run="b", priority=Priority.HIGH),
+    ]
+
+
+def test_a_policy_ends_others_whatever_their_priority() -> None:
+    full = group("a").entered("b", GroupPolicy.QUEUE, Priority.URGENT)
+    found = full.entered("c", GroupPolicy.CANCEL, Priority.LOW)
+    assert ousted(found) == {"a": "c", "b": "c"}
+    assert [member.priority for member in found.members] == ["normal", "urgent", "low"]
+
+
 ACTS = st.lists(
-    st.tuples(st.sampled_from("abcdef"), st.sampled_from(["leave", *GroupPolicy])), max_size=30
+    st.tuples(
+        st.sampled_from("abcdef"), st.sampled_from(["leave", *GroupPolicy]), st.sampled_from(LEVELS)
+    ),
+    max_size=30,
 )
 
 
 @given(ACTS)
 def test_whatever_happens_members_are_once_in_their_order_and_acts_can_be_repeated(
-    acts: list[tuple[str, str]],
+    acts: list[tuple[str, str, Priority]],
 ) -> None:
     found = Group()
-    for run, act in acts:
+    for run, act, level in acts:
         before = runs(found)
         if act == "leave":
             found = found.left(run)
@@ -68,8 +107,11 @@ def test_whatever_happens_members_are_once_in_their_order_and_acts_can_be_repeat
             assert runs(found) == [one for one in before if one != run]
         else:
             policy = GroupPolicy(act)
-            found = found.entered(run, policy)
-            assert found == found.entered(run, policy)
-            assert runs(found)[: len(before)] == before
+            found = found.entered(run, policy, level)
+            assert found == found.entered(run, policy, level)
+            assert [one for one in runs(found) if one in before] == before
+            assert runs(found)[:1] == before[:1] or not before
             assert found.holds(run) or found.refuses(run, policy)
         assert len(set(runs(found))) == len(found.members)
+        waiting = [LEVELS.index(member.priority) for member in found.members[1:]]
+        assert waiting == sorted(waiting)

@@ -1,9 +1,11 @@
 """The guest stands alone, so it repeats a few words of `pipelines`: here they are held equal."""
 
+from typing import get_args
+
 import msgspec
 import pytest
 import staunch
-from staunch import jobs, retry, shell
+from staunch import jobs, priority, retry, shell
 from staunch.durations import seconds
 from staunch.step import VERBS, Step
 
@@ -11,6 +13,7 @@ from pipelines import failure, job
 from pipelines.commands import StepState
 from pipelines.guest import limits
 from pipelines.job import JobRequest, Outcome, ShellStep
+from pipelines.priority import LEVELS
 
 
 def test_limits_that_are_said_twice_are_equal():
@@ -18,6 +21,10 @@ def test_limits_that_are_said_twice_are_equal():
     assert limits.TRACEBACK_CHARS_MAX == failure.TRACEBACK_CHARS_MAX
     assert jobs.TIMEOUT_S_DEFAULT == job.JOB_TIMEOUT_S_DEFAULT
     assert shell.__module__ == "staunch.shell"
+
+
+def test_the_levels_of_a_priority_are_these_the_first_to_go_first():
+    assert get_args(priority.Level) == LEVELS == ("urgent", "high", "normal", "low")
 
 
 def test_every_outcome_of_a_job_has_a_state():
