@@ -39,6 +39,11 @@ class Refused(Exception):
 class Guest(Protocol):
     """One instance. Used by one thread at a time, for one Run (or one `prepare`), then closed."""
 
+    @property
+    def has_seen_clock(self) -> bool:
+        """Whether it asked for the time so far; true as well where nobody can tell."""
+        ...
+
     def call(self, export: str, argument: str, *, now: float, seconds: float) -> str:
         """Call an export and return its answer.
 

@@ -8,7 +8,7 @@ import msgspec
 from ci_host.tenant import breaches
 from ci_host.tenant.guest import Guest, GuestImage, Refused, Trapped
 from ci_host.tenant.limits import TRACE_FACTOR, Limits
-from ci_host.tenant.pool import Blanks
+from ci_host.tenant.pool import Blanks, Primed
 from ci_host.tenant.sandbox import SandboxStarved, TenantFailed, TurnInputs
 from pipelines.bundle import Bundle, PipelineEntry, Prepared
 from pipelines.codec import Undecodable, decode_outcomes
@@ -29,6 +29,7 @@ class TenantHost:
         self._image = image
         self._limits = limits or Limits()
         self._blanks = Blanks(image, self._limits.blanks)
+        self._primed = Primed(image, self._limits.primed)
 
     @property
     def image_digest(self) -> str:
@@ -76,21 +77,27 @@ class TenantHost:
         return LoadedTenant(self, identity, guest, self._limits)
 
     def refill(self) -> None:
-        """Boot one blank if there is room."""
-        self._blanks.refill()
+        """Boot one blank if there is room, or else prime one with code that was loaded lately."""
+        if not self._blanks.refill():
+            self._primed.prime(self._limits.prepare_s)
 
     def close(self) -> None:
-        """Close the blanks."""
+        """Close what waits."""
         self._blanks.close()
+        self._primed.close()
 
     def load_guest(self, identity: "Identity", *, is_traced: bool) -> Guest:
         """An instance with the Run loaded and started. Raises Trapped or Refused."""
         begin = {"run": identity.run, "seed": identity.seed, "at": identity.at, "trace": is_traced}
-        guest = self._blanks.take()
         seconds = self._limits.prepare_s
+        code = f"{identity.file}\n{identity.prepared.code}"
+        primed = self._primed.take(code)
+        guest = primed or self._blanks.take()
         try:
-            code = f"{identity.file}\n{identity.prepared.code}"
-            guest.call("load", code, now=identity.at, seconds=seconds)
+            if primed is None:
+                guest.call("load", code, now=identity.at, seconds=seconds)
+                if not guest.has_seen_clock:
+                    self._primed.want(code)
             guest.call("start", _json(begin), now=identity.at, seconds=seconds)
         except BaseException:
             guest.close()

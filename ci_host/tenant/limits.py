@@ -21,3 +21,4 @@ class Limits:
     memory_bytes: int = 256 * 1024 * 1024
     answer_chars_max: int = 64 * 1024 * 1024
     blanks: int = 4
+    primed: int = 3

@@ -152,6 +152,11 @@ class WasmGuest:
         self._functions: dict[str, Any] = found
         self._store: wasmtime.Store | None = store
 
+    @property
+    def has_seen_clock(self) -> bool:
+        """Whether it asked for the time so far."""
+        return self._world.has_seen_clock
+
     def call(self, export: str, argument: str, *, now: float, seconds: float) -> str:
         """Call an export."""
         assert self._store is not None, "the instance is closed"

@@ -25,6 +25,7 @@ class World:
     """What one instance sees. Its thread sets it as current before every call."""
 
     now: float = 0.0
+    has_seen_clock: bool = False
     told: deque[str] = field(default_factory=lambda: deque(maxlen=TOLD_LINES_MAX))
     drawn: int = 0
 
@@ -78,7 +79,7 @@ class Imports:
                 "resolution": lambda _: Datetime(0, 1),
             },
             "wasi:clocks/monotonic-clock": {
-                "now": lambda _: int(self._world().now * NANOSECONDS),
+                "now": lambda _: int(self._time() * NANOSECONDS),
                 "resolution": lambda _: 1,
             },
             "wasi:random/random": {
@@ -96,8 +97,13 @@ class Imports:
         world: World = self._current.world
         return world
 
+    def _time(self) -> float:
+        world = self._world()
+        world.has_seen_clock = True
+        return world.now
+
     def _wall_now(self, _: object) -> Datetime:
-        now = self._world().now
+        now = self._time()
         seconds = int(now)
         return Datetime(seconds, min(int((now - seconds) * NANOSECONDS), NANOSECONDS - 1))
 

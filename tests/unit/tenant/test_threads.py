@@ -6,9 +6,10 @@ import pytest
 
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.limits import Limits
-from ci_host.tenant.sandbox import TenantFailed
+from ci_host.tenant.sandbox import TenantFailed, TimedInput, TurnInputs
 from ci_host.tenant.threads import sandbox_threads
-from tests.tenants import Play, finished, plan
+from pipelines.bundle import Bundle
+from tests.tenants import FILE, RUN, Play, finished, plan, started
 
 pytestmark = pytest.mark.sandbox
 
@@ -42,6 +43,47 @@ def test_tenants_in_four_threads_are_equal(wasm_image):
     host.close()
     assert answers[0][-1].end.state == "succeeded"
     assert all(answer == answers[0] for answer in answers)
+
+
+class CountedImage:
+    """A GuestImage that counts what it boots."""
+
+    def __init__(self, image):
+        self.digest, self.boot_kind = image.digest, image.boot_kind
+        self.count = 0
+        self._image = image
+
+    def boot(self):
+        self.count += 1
+        return self._image.boot()
+
+
+def test_a_run_whose_code_was_loaded_in_advance_is_equal(wasm_image):
+    image = CountedImage(wasm_image)
+    host = TenantHost(image, replace(Limits(), blanks=0))
+    answers = [outcomes(host)]
+    for _ in range(3):
+        host.refill()
+        answers.append(outcomes(host))
+    host.close()
+    assert image.count == 2 * 4, "each prepares in one; the first loads in another, the rest primes"
+    assert answers[0][-1].end.state == "succeeded"
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_code_that_looks_at_the_clock_when_imported_sees_its_runs_time(wasm_image):
+    host = TenantHost(wasm_image, replace(Limits(), blanks=0))
+    source = plan("return BEGAN", "import time\nBEGAN = time.time()")
+    prepared = host.prepare(Bundle(files={FILE: source}))
+    seen = []
+    for at in (1e9, 2e9):
+        host.refill()
+        tenant = host.load(prepared, FILE, run=RUN, seed="seed", at=at)
+        (outcome,) = tenant.advance([TurnInputs([TimedInput(1, at, started())])])
+        seen.append(outcome.end.output)
+        tenant.close()
+    host.close()
+    assert seen == [1e9, 2e9]
 
 
 def test_a_tenant_that_traps_does_not_disturb_its_neighbours(wasm_image):
