@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import bench_alone, bench_installed, bench_schedules
+from tests.bench import bench_alone, bench_installed, bench_resume, bench_schedules
 from tests.bench.bench_installed import Bench
 from tests.bench.peers import compare
 from tests.demo.installation import Installation
@@ -30,10 +30,18 @@ INSTALLED: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "step.effect.50x20": bench_installed.side_by_side,
     "signal.resume": bench_installed.signal,
     "log.throughput": bench_installed.logs,
+    "tenant.start": bench_resume.tenants,
+    "resume.events.10000": bench_resume.histories,
+    "resume.steps.500": bench_resume.histories,
     "restart.resume": bench_installed.restart,
+    "restart.resume.1000": bench_installed.restart_many,
     "schedules.start": bench_schedules.start,
     "parked.ram": bench_installed.parked,
     "parked.disk": bench_installed.parked,
+}
+# They take longer than all others together.
+ONLY_BY_ID: dict[str, Callable[[Bench], Awaitable[None]]] = {
+    "parked.many": bench_resume.many_parked,
 }
 
 
@@ -42,15 +50,16 @@ def main() -> int:
     with_peers = PEERS in sys.argv
     wanted = [text for text in sys.argv[1:] if text != PEERS]
     names = [name for text in wanted for name in text.split(",") if name]
-    unknown = set(names) - {"disk.fdatasync", *ALONE, *INSTALLED}
+    installed = INSTALLED | (ONLY_BY_ID if names else {})
+    unknown = set(names) - {"disk.fdatasync", *ALONE, *installed}
     if unknown:
-        known = ", ".join(["disk.fdatasync", *ALONE, *INSTALLED])
+        known = ", ".join(["disk.fdatasync", *ALONE, *installed])
         print(f"no such figure: {', '.join(sorted(unknown))}; there is: {known}", file=sys.stderr)
         return 2
     bench_alone.disk()
     for action in dict.fromkeys(ALONE[n] for n in ALONE if not names or n in names):
         action()
-    chosen = list(dict.fromkeys(INSTALLED[n] for n in INSTALLED if not names or n in names))
+    chosen = list(dict.fromkeys(installed[n] for n in installed if not names or n in names))
     if chosen:
         measure_installed(chosen)
     bench_alone.disk()

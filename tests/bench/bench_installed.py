@@ -25,6 +25,7 @@ from tests.demo.installation import Installation
 
 PARKED = 10_000
 ACTIVE = 100
+MANY_ACTIVE = 1_000
 WARM_S = 50.0
 PARKED_BEFORE = 1_000
 STORING = ("engine-0", "nats-server")
@@ -54,7 +55,14 @@ class Bench:
 
     async def create(self, source: str, count: int = 1) -> list[RunId]:
         """Start Runs of a pipeline directly in their histories."""
-        digest = await NatsBundles(self.bus).put(Bundle(files={FILE: source}))
+        return await self.begin(await self.stored(source), count)
+
+    async def stored(self, source: str) -> str:
+        """The digest of a pipeline's Bundle, which is stored."""
+        return await NatsBundles(self.bus).put(Bundle(files={FILE: source}))
+
+    async def begin(self, digest: str, count: int) -> list[RunId]:
+        """Start Runs of a stored Bundle."""
 
         async def one() -> RunId:
             self.serial += 1
@@ -318,7 +326,17 @@ def cpu_seconds(bench: Bench) -> float:
 
 async def restart(bench: Bench) -> None:
     """Kill -9 of everything while a hundred Runs are active, until each has moved again."""
-    runs = await bench.create(plans.TICKING, ACTIVE)
+    await restarted(bench, "restart.resume", ACTIVE)
+
+
+async def restart_many(bench: Bench) -> None:
+    """The same with a thousand."""
+    await restarted(bench, "restart.resume.1000", MANY_ACTIVE)
+
+
+async def restarted(bench: Bench, identity: str, count: int) -> None:
+    """Kill -9 of everything while so many Runs are active, until each has moved again."""
+    runs = await bench.create(plans.TICKING, count)
     await bench.parked(runs)
     await bench.bus.close()
     killed = time.time()
@@ -336,6 +354,6 @@ async def restart(bench: Bench) -> None:
             await asyncio.sleep(0.01)
         moved.append(time.time() - killed)
     await start
-    report.single("restart.resume", "s", max(moved), runs=ACTIVE, killed="all five processes")
+    report.single(identity, "s", max(moved), runs=count, killed="all five processes")
     for run in runs:
         await bench.http.post(f"/api/v1/runs/{run}/cancel", json={})

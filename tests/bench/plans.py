@@ -18,6 +18,22 @@ async def run(event, step):
     return [await step.wait_for_event(f"s{number}") for number in range(20)]
 """
 
+MANY_SIGNALS = """
+async def run(event, step):
+    taken = 0
+    while True:
+        taken += await step.wait_for_event("go") is not None
+"""
+
+MANY_DO_AND_SIGNALS = """
+async def run(event, step):
+    total = 0
+    for number in range({count}):
+        total += await step.do("add", lambda: number)
+    while True:
+        await step.wait_for_event("go")
+"""
+
 WAITING = """
 async def run(event, step):
     return await step.wait_for_event("go")
