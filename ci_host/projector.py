@@ -12,7 +12,6 @@ import structlog
 from nats.errors import Error as NatsError
 from nats.js.errors import Error as JetStreamError
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session
 
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
@@ -21,6 +20,7 @@ from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, Delivered, op
 from ci_host.adapters.nats.stores import decode_delivery
 from ci_host.adapters.sql import fold
 from ci_host.adapters.sql.read_model import Change, ReadModel
+from ci_host.adapters.sql.rows import Rows
 from ci_host.ports import Damaged, Unavailable
 from pipelines.codec import Undecodable, decode_input, decode_turn
 from pipelines.export import BadExport, decode_export
@@ -30,8 +30,12 @@ from pipelines.repo import DeliveryOutcome
 CONSUMER = "projector"
 BATCH_MAX = 500
 RETRY_S = 2.0
+# When so many came at once, more are on their way: a moment later they are one batch, and most of
+# its work is for the same Runs and done once.
+BUSY = 8
+GATHER_S = 0.1
 
-Folded = Callable[[Session], None]
+Folded = Callable[[Rows], None]
 
 log = structlog.get_logger()
 
@@ -88,7 +92,10 @@ class Projector:
         queue: asyncio.Queue[Delivered] = asyncio.Queue(maxsize=BATCH_MAX * 2)
         pump = asyncio.create_task(_pump(consumer, queue))
         try:
+            batch: list[Delivered] = []
             while True:
+                if len(batch) >= BUSY:
+                    await asyncio.sleep(GATHER_S)
                 batch = [await queue.get()]
                 # What has its body elsewhere is large: it ends a batch.
                 while len(batch) < BATCH_MAX and not queue.empty() and not is_claim(batch[-1].body):
@@ -107,11 +114,12 @@ class Projector:
     async def _change(self, delivered: Delivered, folded: Callable[[Delivered], Folded]) -> Change:
         """What this message changes. Raises Unavailable."""
         try:
-            return Change(delivered.sequence, folded(await opened(self._claims, delivered)))
+            change = folded(await opened(self._claims, delivered))
+            return Change(delivered.sequence, change, _run_of(delivered.subject))
         except (Undecodable, msgspec.MsgspecError, Damaged) as error:
             subject, reason = delivered.subject, str(error)
             log.error("undecodable", subject=subject, reason=reason)  # noqa: TRY400
-            return Change(delivered.sequence, lambda _session: None)
+            return Change(delivered.sequence, lambda _rows: None)
 
 
 async def _pump(consumer: Consumer, queue: "asyncio.Queue[Delivered]") -> None:
@@ -132,19 +140,19 @@ def _of_run(got: Delivered) -> Folded:
     run = subjects.run_of(got.subject)
     if got.subject.endswith(".turn"):
         turn = decode_turn(got.body)
-        return lambda session: fold.fold_turn(session, run, got.sequence, turn)
+        return lambda rows: fold.fold_turn(rows, run, got.sequence, turn)
     value = decode_input(got.body)
-    return lambda session: fold.fold_input(session, run, got.sequence, got.at, value)
+    return lambda rows: fold.fold_input(rows, run, got.sequence, got.at, value)
 
 
 def _of_lease(got: Delivered) -> Folded:
     lease = msgspec.json.decode(got.body, type=Lease)
-    return lambda session: fold.fold_lease(session, lease)
+    return lambda rows: fold.fold_lease(rows, lease)
 
 
 def _of_host(got: Delivered) -> Folded:
     start = msgspec.json.decode(got.body, type=fold.ProcessStart)
-    return lambda session: fold.fold_process_start(session, start)
+    return lambda rows: fold.fold_process_start(rows, start)
 
 
 def _of_import(got: Delivered) -> Folded:
@@ -152,14 +160,14 @@ def _of_import(got: Delivered) -> Folded:
         export = decode_export(got.body)
     except BadExport as error:
         raise Undecodable(str(error)) from error
-    return lambda session: fold.fold_import(session, export)
+    return lambda rows: fold.fold_import(rows, export)
 
 
 def _of_intake(got: Delivered) -> Folded:
     delivery = decode_delivery(got.body)
-    return lambda session: fold.fold_delivery(session, delivery)
+    return lambda rows: fold.fold_delivery(rows, delivery)
 
 
 def _of_outcome(got: Delivered) -> Folded:
     outcome = msgspec.json.decode(got.body, type=DeliveryOutcome)
-    return lambda session: fold.fold_outcome(session, outcome)
+    return lambda rows: fold.fold_outcome(rows, outcome)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
-from sqlmodel import Session
 
+from ci_host.adapters.sql.rows import Rows
 from ci_host.adapters.sql.tables import (
     AttemptRow,
     DeliveryRow,
@@ -55,16 +55,16 @@ class ProcessStart(msgspec.Struct, frozen=True):
     at: float
 
 
-def fold_input(session: Session, run: str, sequence: int, at: float, value: Input) -> None:
+def fold_input(rows: Rows, run: str, sequence: int, at: float, value: Input) -> None:
     """Something happened to a Run."""
     kind = msgspec.to_builtins(value)["type"]
     # New for certain: the place in the stream is kept in the same transaction.
-    session.add(InputRow(run=run, sequence=sequence, at=at, type=kind, summary=summary_of(value)))
+    rows.add(InputRow(run=run, sequence=sequence, at=at, type=kind, summary=summary_of(value)))
     match value:
         case RunStarted():
-            session.merge(_run_row(value, at))
+            rows.add(_run_row(value, at))
         case JobFinished():
-            _fold_job_finished(session, run, value)
+            _fold_job_finished(rows, run, value)
         case _:
             pass
 
@@ -138,17 +138,17 @@ def _run_row(started: RunStarted, at: float) -> RunRow:
     )
 
 
-def _attempt(session: Session, run: str, key: str, attempt: int) -> AttemptRow:
+def _attempt(rows: Rows, run: str, key: str, attempt: int) -> AttemptRow:
     identity = job_id(RunId(run), StepKey(key), attempt)
-    row = session.get(AttemptRow, identity)
+    row = rows.find(AttemptRow, identity)
     if row is None:
         row = AttemptRow(job=identity, run=run, key=key, attempt=attempt, state="queued")
-        session.add(row)
+        rows.add(row)
     return row
 
 
-def _fold_job_finished(session: Session, run: str, report: JobFinished) -> None:
-    row = _attempt(session, run, report.key, report.attempt)
+def _fold_job_finished(rows: Rows, run: str, report: JobFinished) -> None:
+    row = _attempt(rows, run, report.key, report.attempt)
     if row.finished_at is not None:
         return  # a late or repeated report changes nothing
     row.state = report.outcome
@@ -159,38 +159,38 @@ def _fold_job_finished(session: Session, run: str, report: JobFinished) -> None:
     row.annotations_json = msgspec.json.encode(report.annotations).decode()
     row.runner = report.runner or row.runner
     row.log_bytes = report.log_bytes
-    session.add(row)
+    rows.add(row)
 
 
-def fold_import(session: Session, export: Export) -> None:
+def fold_import(rows: Rows, export: Export) -> None:
     """The record of a Run of another installation: shown as it is, and moved by nothing."""
     run = export.started.run
     for given in export.inputs:
-        fold_input(session, run, given.sequence, given.at, given.input)
+        fold_input(rows, run, given.sequence, given.at, given.input)
     for stored in export.turns:
-        fold_turn(session, run, stored.sequence, stored.turn)
-    row = session.get(RunRow, run)
+        fold_turn(rows, run, stored.sequence, stored.turn)
+    row = rows.find(RunRow, run)
     assert row is not None, "an export begins with its Run"
     row.is_imported = True
     if row.state not in FINAL:
         row.waiting_for = "nothing: it was imported, and does not go on here"
-    session.add(row)
+    rows.add(row)
 
 
-def fold_lease(session: Session, lease: Lease) -> None:
+def fold_lease(rows: Rows, lease: Lease) -> None:
     """A Runner has claimed an Attempt."""
     run, _, attempt = lease.job.split(".")
-    row = _attempt(session, run, lease.key, int(attempt))
+    row = _attempt(rows, run, lease.key, int(attempt))
     if row.finished_at is None:
         row.state = "running"
     row.started_at = row.started_at or lease.started_at
     row.runner = lease.runner
-    session.add(row)
+    rows.add(row)
 
 
-def fold_turn(session: Session, run: str, sequence: int, turn: Turn) -> None:
+def fold_turn(rows: Rows, run: str, sequence: int, turn: Turn) -> None:
     """A Run decided something."""
-    session.add(
+    rows.add(
         TurnRow(
             run=run,
             number=turn.number,
@@ -204,19 +204,20 @@ def fold_turn(session: Session, run: str, sequence: int, turn: Turn) -> None:
         )
     )
     for position, command in enumerate(turn.commands):
-        _fold_command(session, run, turn, position, command)
+        _fold_command(rows, run, turn, position, command)
     for result in turn.results:
-        _fold_result(session, run, turn, result.shown())
+        _fold_result(rows, run, turn, result.shown())
     for gate in turn.open.gates:
-        step = session.get(StepRow, (run, gate.key))
+        step = rows.find(StepRow, run, gate.key)
         if step is not None:
             step.approved_by_json = msgspec.json.encode(gate.approved_by).decode()
-            session.add(step)
-    _fold_state(session, run, turn)
+            rows.add(step)
+    _fold_state(rows, run, turn)
 
 
-def _fold_command(session: Session, run: str, turn: Turn, position: int, command: Command) -> None:
-    step = session.get(StepRow, (run, command.key))
+def _fold_command(rows: Rows, run: str, turn: Turn, position: int, command: Command) -> None:
+    # A key is asked for once with its first attempt: nothing to look for.
+    step = rows.find(StepRow, run, command.key) if command.attempt > 1 else None
     if step is None:
         step = StepRow(
             run=run,
@@ -230,13 +231,13 @@ def _fold_command(session: Session, run: str, turn: Turn, position: int, command
     step.state, step.attempt = StepState.RUNNING, command.attempt
     step.due = command.gate.due if command.gate else command.due
     step.gate_json = msgspec.json.encode(command.gate).decode() if command.gate else None
-    step.child = _child(session, run, command)
-    session.add(step)
+    step.child = _child(rows, run, command)
+    rows.add(step)
     if command.kind is StepKind.JOB and command.key not in _recalled(turn):
-        attempt = _attempt(session, run, command.key, command.attempt)
+        attempt = _attempt(rows, run, command.key, command.attempt)
         attempt.queued_at = turn.now
         attempt.pool = command.request.pool if command.request else ""
-        session.add(attempt)
+        rows.add(attempt)
 
 
 def _recalled(turn: Turn) -> set[str]:
@@ -244,15 +245,15 @@ def _recalled(turn: Turn) -> set[str]:
     return {result.key for result in turn.results if result.recalled_from}
 
 
-def _child(session: Session, run: str, command: Command) -> str:
-    row = session.get(RunRow, run)
+def _child(rows: Rows, run: str, command: Command) -> str:
+    row = rows.find(RunRow, run)
     if command.kind is not StepKind.CALL or row is None:
         return ""
     return child_id(RunId(run), StepKey(command.key), row.shards)
 
 
-def _fold_result(session: Session, run: str, turn: Turn, result: Result) -> None:
-    step = session.get(StepRow, (run, result.key))
+def _fold_result(rows: Rows, run: str, turn: Turn, result: Result) -> None:
+    step = rows.find(StepRow, run, result.key)
     if step is None:
         return
     step.state, step.attempt = result.state, result.attempt
@@ -265,16 +266,16 @@ def _fold_result(session: Session, run: str, turn: Turn, result: Result) -> None
         step.error_json = msgspec.json.encode(result.error).decode()
     elif result.value is not None:
         step.value_json = msgspec.json.encode(result.value).decode()
-    session.add(step)
+    rows.add(step)
 
 
-def _fold_state(session: Session, run: str, turn: Turn) -> None:
-    row = session.get(RunRow, run)
+def _fold_state(rows: Rows, run: str, turn: Turn) -> None:
+    row = rows.find(RunRow, run)
     if row is None:
         return
     row.turns = turn.number
     row.state = turn.state
-    sleeping = _sleeping(session, run, turn)
+    sleeping = _sleeping(rows, run, turn)
     row.waiting_for = "" if turn.state in FINAL else waiting_for(turn, sleeping)
     row.open_json = msgspec.json.encode(turn.open).decode()
     row.paused_json = msgspec.json.encode(turn.paused).decode() if turn.paused else None
@@ -288,24 +289,17 @@ def _fold_state(session: Session, run: str, turn: Turn) -> None:
         if turn.end.continuation is not None:
             row.continued_as = successor_id(RunId(run))
         row.output_json = msgspec.json.encode(turn.end.output).decode()
-        for step in _open_steps(session, run):
+        for step in rows.open_steps(run):
             step.state, step.finished_at = StepState.CANCELLED, turn.now
-            session.add(step)
-    session.add(row)
+            rows.add(step)
+    rows.add(row)
 
 
-def _open_steps(session: Session, run: str) -> list[StepRow]:
-    from sqlmodel import select
-
-    wish = select(StepRow).where(StepRow.run == run, StepRow.finished_at.is_(None))  # type: ignore[union-attr]
-    return list(session.exec(wish))
-
-
-def _sleeping(session: Session, run: str, turn: Turn) -> list[str]:
+def _sleeping(rows: Rows, run: str, turn: Turn) -> list[str]:
     """The `sleep` Steps that are not over; a Run without a timer has none."""
     if turn.wake_at is None:
         return []
-    return [step.key for step in _open_steps(session, run) if step.kind == StepKind.SLEEP]
+    return [step.key for step in rows.open_steps(run) if step.kind == StepKind.SLEEP]
 
 
 def waiting_for(turn: Turn, sleeping: Sequence[str] = ()) -> str:
@@ -328,27 +322,28 @@ def waiting_for(turn: Turn, sleeping: Sequence[str] = ()) -> str:
     return ", ".join(parts)
 
 
-def fold_process_start(session: Session, start: ProcessStart) -> None:
+def fold_process_start(rows: Rows, start: ProcessStart) -> None:
     """A process of the host began."""
-    session.merge(ProcessStartRow(role=start.role, incarnation=start.incarnation, at=start.at))
+    if rows.find(ProcessStartRow, start.role, start.incarnation) is None:
+        rows.add(ProcessStartRow(role=start.role, incarnation=start.incarnation, at=start.at))
 
 
-def fold_delivery(session: Session, delivery: Delivery) -> None:
+def fold_delivery(rows: Rows, delivery: Delivery) -> None:
     """A webhook call was recorded."""
-    row = _delivery(session, delivery.connection, delivery.id)
+    row = _delivery(rows, delivery.connection, delivery.id)
     row.event, row.received_at = delivery.event, delivery.received_at
-    session.add(row)
+    rows.add(row)
 
 
-def fold_outcome(session: Session, outcome: DeliveryOutcome) -> None:
+def fold_outcome(rows: Rows, outcome: DeliveryOutcome) -> None:
     """It is known what became of a Delivery."""
-    row = _delivery(session, outcome.connection, outcome.id)
+    row = _delivery(rows, outcome.connection, outcome.id)
     row.state, row.reason = outcome.state, outcome.reason
     row.runs_json = msgspec.json.encode(outcome.runs).decode()
     row.received_at = row.received_at or outcome.at
-    session.add(row)
+    rows.add(row)
 
 
-def _delivery(session: Session, connection: str, delivery: str) -> DeliveryRow:
-    row = session.get(DeliveryRow, (connection, delivery))
+def _delivery(rows: Rows, connection: str, delivery: str) -> DeliveryRow:
+    row = rows.find(DeliveryRow, connection, delivery)
     return row or DeliveryRow(connection=connection, id=delivery)

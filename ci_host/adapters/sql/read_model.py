@@ -12,20 +12,25 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session, SQLModel, create_engine
 
+from ci_host.adapters.sql.rows import Rows
 from ci_host.adapters.sql.tables import VERSION, CursorRow
 
 # The database's own trouble: no space, no connection, a lock that is not given. It passes.
 PASSING = (OperationalError, InterfaceError)
+
+# A few messages look up less than what reading ahead would.
+AHEAD_FROM = 4
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One message of a stream, ready to be folded."""
+    """One message of a stream, ready to be folded. `run`: whom it is about, if it is about one."""
 
     sequence: int
-    fold: Callable[[Session], None]
+    fold: Callable[[Rows], None]
+    run: str = ""
 
 
 class ReadModel:
@@ -66,16 +71,18 @@ class ReadModel:
             raise
         except Exception:
             log.exception("left_out_of_the_read_model", stream=stream, sequence=change.sequence)
-            return self._fold(stream, [Change(change.sequence, lambda _session: None)])
+            return self._fold(stream, [Change(change.sequence, lambda _rows: None)])
 
     def _fold(self, stream: str, changes: Sequence[Change]) -> int:
         """All of them in one transaction, or none."""
         with Session(self.engine) as session:
+            rows = Rows(session)
             cursor = session.get(CursorRow, stream) or CursorRow(stream=stream)
+            if len(changes) >= AHEAD_FROM:
+                rows.read_ahead(change.run for change in changes if change.run)
             for change in changes:
                 if change.sequence > cursor.sequence:
-                    # Later changes find the rows of this one: a look-up writes what is pending.
-                    change.fold(session)
+                    change.fold(rows)
                     cursor.sequence = change.sequence
             session.add(cursor)
             session.commit()
