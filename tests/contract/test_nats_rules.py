@@ -33,7 +33,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[EmbeddedServer, Bus]]:
 
 
 async def take(wakes: NatsWakeUps) -> WakeUp:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async for wake in wakes:
             return wake
     raise AssertionError

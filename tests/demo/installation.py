@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from webhooks.signature import standard_key
 FILE = ".staunch/pipeline.py"
 ZERO = "0" * 40
 FINAL = frozenset({"success", "failure", "error"})
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 
 def plan(body: str, top: str = "") -> str:

@@ -90,7 +90,7 @@ def test_a_running_page_moves_without_a_reload(page, host):
     assert lines(page) == ["make test", "green so far", "more"]
     assert page.evaluate("document.title").startswith("Running")
     host.do(fail(story))
-    page.until("document.querySelector('.failure')?.textContent.includes('it broke')", 5)
+    page.until("document.querySelector('.failure')?.textContent.includes('it broke')")
     page.until("document.querySelector('#log-foot').textContent.includes('exit code 1')")
     assert page.evaluate("document.title").startswith("Failed")
     assert page.evaluate("window.same")
@@ -105,9 +105,9 @@ def test_the_list_moves_without_a_reload(page, host):
     page.open(f"{host.url}/")
     page.evaluate("window.same = true")
     host.do(waiting_run(host.world, 1))
-    page.until("document.querySelectorAll('.run').length === 2", 5)
+    page.until("document.querySelectorAll('.run').length === 2")
     host.do(fail(story))
-    page.until("document.querySelector('.run .s-failed') !== null", 5)
+    page.until("document.querySelector('.run .s-failed') !== null")
     assert page.evaluate("window.same")
 
 
@@ -212,7 +212,7 @@ def test_a_gate_is_opened_with_what_was_typed_though_the_page_moved_meanwhile(pa
     page.call("Input.insertText", text="25")
     host.do(as_coroutine(lambda: host.world.restarted("engine", host.world.clock())))
     host.do(as_coroutine(lambda: host.world.news.tell_folded(story.run)))
-    page.until("document.querySelector('.mark-label') !== null", 5)
+    page.until("document.querySelector('.mark-label') !== null")
     page.call("Input.insertText", text="0")
     page.evaluate("document.querySelector('[name=\"input.share\"]').value = '0.5'")
     page.evaluate("document.querySelector('[name=\"input.sure\"]').click()")
