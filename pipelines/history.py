@@ -11,6 +11,7 @@ from pipelines.events import RunStarted
 from pipelines.job import JobRequest
 from pipelines.run import FINAL, RunState
 from pipelines.turn import Pins, Turn
+from pipelines.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class HistoryView:
     pins: Pins | None = None
     requests: dict[tuple[str, int], JobRequest] = field(default_factory=dict)
     calls: dict[str, CallRequest] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
 
     @staticmethod
     def of(started: RunStarted) -> "HistoryView":
@@ -62,7 +64,15 @@ class HistoryView:
             pins=turn.pins or self.pins,
             requests=self.requests | asked if asked else self.requests,
             calls=self.calls | called if called else self.calls,
+            usage=usage_after(self.usage, turn),
         )
+
+
+def usage_after(before: Usage, turn: Turn) -> Usage:
+    """The Run's Usage after this Turn; of one that does not say, the events are counted."""
+    if turn.usage is not None:
+        return turn.usage
+    return before.plus(events=len(turn.consumed), steps=0, input_bytes=0, turn_bytes=0)
 
 
 @dataclass(frozen=True, slots=True)

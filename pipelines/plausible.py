@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipelines.commands import Command, Open, OpenGroup, Result, StepKind, StepState
+from pipelines.guest.limits import STEPS_RUN_MAX
 from pipelines.history import HistoryView
 from pipelines.run import FINAL, RunState
 from pipelines.turn import TurnOutcome
@@ -50,6 +51,8 @@ def _wrong(view: HistoryView, outcome: TurnOutcome, times: Sequence[float]) -> I
         yield from _wrong_command(command)
     for result in outcome.results:
         yield from _wrong_result(result)
+    if not 0 <= outcome.steps <= STEPS_RUN_MAX:
+        yield f"it counts {outcome.steps:,} steps"
     if outcome.note is not None and len(outcome.note.text) > NOTE_CHARS_MAX:
         yield f"its note has {len(outcome.note.text):,} characters"
     dues = [outcome.wake_at, *(wait.due for wait in outcome.open.waits)]

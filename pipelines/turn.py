@@ -13,6 +13,7 @@ from pipelines.continuation import Continuation
 from pipelines.failure import Failure
 from pipelines.note import Note
 from pipelines.run import RunState
+from pipelines.usage import Usage
 
 TURN_BYTES_MAX = 7_000_000
 # The digest of a Turn that its plan did not decide: replay has nothing to compare it with.
@@ -54,7 +55,8 @@ class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     `now` is the Run's time after it; `wake_at` the earliest time at which it wants to be woken;
     `digest` covers commands, results and end: equal digests mean an equal decision. `note` is the
-    last that the plan said in this Turn; None: it said nothing new.
+    last that the plan said in this Turn; None: it said nothing new. `steps`: how many the Run has
+    asked for so far.
     """
 
     now: float
@@ -66,12 +68,14 @@ class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
     end: End | None = None
     printed: str = ""
     note: Note | None = None
+    steps: int = 0
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One committed Turn. `consumed` are the stream sequences of its inputs, in stream order;
     `through` is the highest input sequence that needs no further look. A `paused` Run
-    makes no Turn before it is resumed, cancelled or killed."""
+    makes no Turn before it is resumed, cancelled or killed. `usage` is the Run's as of its end;
+    None in a Turn that was made before that was counted."""
 
     number: int
     consumed: list[int]
@@ -89,6 +93,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     note: Note | None = None
     pins: Pins | None = None
     paused: Paused | None = None
+    usage: Usage | None = None
 
     def shown(self) -> "Turn":
         """As people and programs may see it."""

@@ -52,7 +52,10 @@ def plan(body: str, top: str = "") -> str:
 
 @dataclass
 class Play:
-    """One Run. `at` is its time; every Turn is kept, for `replayed`."""
+    """One Run. `at` is its time; every Turn is kept, for `replayed`.
+
+    `history_bytes` is what the host says of the next Turn.
+    """
 
     host: TenantHost
     source: str
@@ -62,6 +65,7 @@ class Play:
     made: list[tuple[TurnInputs, TurnOutcome]] = field(default_factory=list)
     tenant: Tenant | None = None
     beside: dict[str, str] = field(default_factory=dict)
+    history_bytes: int = 0
 
     def load(self) -> Tenant:
         """A fresh Tenant of the same Run."""
@@ -77,7 +81,7 @@ class Play:
         for one in inputs:
             self.sequence += 1
             timed.append(TimedInput(self.sequence, self.at, one))
-        turn = TurnInputs(timed)
+        turn = TurnInputs(timed, history_bytes=self.history_bytes)
         [outcome] = self.tenant.advance([turn])
         self.made.append((turn, outcome))
         return outcome
@@ -108,7 +112,10 @@ class Play:
         tenant = self.load()
         try:
             return tenant.advance(
-                [TurnInputs(turn.inputs, outcome.results) for turn, outcome in self.made]
+                [
+                    TurnInputs(turn.inputs, outcome.results, turn.history_bytes)
+                    for turn, outcome in self.made
+                ]
             )
         finally:
             tenant.close()

@@ -209,6 +209,7 @@ def test_every_verb_has_a_section_with_an_example_that_uses_it(verb: str) -> Non
     "title",
     [
         "shell",
+        "step.usage",
         "Retry",
         "Rollback",
         "matrix",
@@ -230,6 +231,8 @@ def test_every_field_of_an_event_and_every_error_is_described() -> None:
     said = "".join(page.read_text() for page in FOR_AUTHORS)
     for field in fields(staunch.Event):
         assert f"`event.{field.name}`" in said
+    for field in fields(staunch.Usage):
+        assert f"`{field.name}`" in said or field.name.endswith("_max")
     for field in fields(staunch.PullRequest):
         assert f"`{field.name}`" in said
     for name in staunch.__all__:

@@ -11,6 +11,7 @@ from staunch.errors import LimitBreached
 from staunch.event import Event
 from staunch.retry import Retry
 from staunch.step import VERBS, Step
+from staunch.usage import Usage
 
 import ci_host
 import pipelines
@@ -38,6 +39,7 @@ SDK = [
     "Shell",
     "Step",
     "StepTimedOut",
+    "Usage",
     "matrix",
     "on",
     "run_timeout",
@@ -94,6 +96,15 @@ EVENT_FIELDS = [
     "run_id",
     "inputs",
 ]
+USAGE_FIELDS = [
+    "events",
+    "events_max",
+    "steps",
+    "steps_max",
+    "history_bytes",
+    "history_bytes_max",
+    "is_high",
+]
 
 
 def test_the_sdk_exports_exactly_these_names() -> None:
@@ -120,6 +131,12 @@ def test_a_verb_takes_these_parameters(verb: str) -> None:
 
 def test_an_event_has_these_fields() -> None:
     assert list(Event.__dataclass_fields__) == EVENT_FIELDS
+
+
+def test_a_step_tells_this_of_its_run() -> None:
+    told = [name for name, _ in inspect.getmembers(Step, lambda it: isinstance(it, property))]
+    assert told == ["usage"]
+    assert list(Usage.__dataclass_fields__) == USAGE_FIELDS
 
 
 def test_a_retry_has_these_fields() -> None:

@@ -7,8 +7,10 @@ import msgspec
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, DeliveryRow, RunRow, StepRow
 from ci_host.api.waiting import waiting
+from pipelines.near_limits import near_limits
 from pipelines.note import Note
 from pipelines.repo import Connection, Repo
+from pipelines.usage import Usage
 
 # Of the newest Turn, and said in better words elsewhere.
 INNER = {
@@ -19,6 +21,7 @@ INNER = {
     "open_json",
     "paused_json",
     "wake_at",
+    "usage_json",
 }
 
 
@@ -29,8 +32,18 @@ def run_view(row: RunRow, url: str) -> dict[str, Any]:
     view["output"] = _json(row.output_json)
     view["given"] = _json(row.given_json)
     view["note"] = _note(row.note_json)
+    view["usage"] = msgspec.structs.asdict(usage_of(row))
+    view["warnings"] = [
+        {**msgspec.structs.asdict(near), "words": near.words(), "advice": near.advice()}
+        for near in near_limits(usage_of(row))
+    ]
     view["url"] = f"{url}/runs/{row.id}"
     return view
+
+
+def usage_of(row: RunRow) -> Usage:
+    """What the Run has used, as of its newest Turn."""
+    return msgspec.json.decode(row.usage_json, type=Usage)
 
 
 def step_view(row: StepRow) -> dict[str, Any]:

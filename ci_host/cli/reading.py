@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,11 +108,17 @@ def show(
         typer.echo(json.dumps(detail))
         return
     console.print(_heading(detail))
-    for said in waiting_lines(detail, time.time()):
+    for said in [*waiting_lines(detail, time.time()), *limit_lines(detail)]:
         console.print(f"[yellow]{escape(said)}[/]", highlight=False)
     _print_failure(detail)
     console.print(_step_tree(detail))
     console.print(_timeline(detail))
+
+
+def limit_lines(detail: dict[str, Any]) -> Iterator[str]:
+    """The limits that the Run comes near to, one a line."""
+    for near in detail["warnings"]:
+        yield f"near a limit: {near['words']}: {near['advice']}"
 
 
 def _heading(run: dict[str, Any]) -> str:

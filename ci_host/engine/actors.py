@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from ci_host.engine.batches import batch
 from ci_host.engine.crash_slots import CRASHES_MAX, CrashSlots
 from ci_host.engine.live import Live, Loader, beginning
 from ci_host.engine.sandbox_threads import SandboxThreads
@@ -34,7 +35,6 @@ from pipelines.events import KillRequested
 from pipelines.failure import Failure, FailureKind
 from pipelines.history import effects_of, repair_of
 from pipelines.ids import RunId
-from pipelines.pause import taken
 from pipelines.run import FINAL
 from pipelines.turn import ENDED_BY_HOST, Divergence, Turn, Unrepeatable
 
@@ -266,15 +266,14 @@ class Actors:
         A paused Run leaves its inputs where they are: their wake-ups are only hints, and the one of
         what ends the pause brings them all.
         """
-        inputs, live.fresh = live.fresh, []
-        if count := _taken(live, inputs):
-            return inputs[:count]
+        if live.fresh and (some := _next(live, live.fresh)):
+            return some
         if newest <= live.view.through:
             return []
         inputs = await self._history.inputs_after(live.run, live.view.through)
         if not inputs or inputs[-1].sequence < newest:
             raise Unavailable(f"the store's answer for {live.run} does not reach {newest} yet")
-        return inputs[: _taken(live, inputs)]
+        return _next(live, inputs)
 
     async def _decide(self, live: Live, inputs: list[StoredInput]) -> Turn:
         kill = next((i for g in inputs if isinstance(i := g.input, KillRequested)), None)
@@ -338,8 +337,11 @@ def _born(wakes: list[WakeUp]) -> Live | None:
     return beginning(wakes[0].run, first)
 
 
-def _taken(live: Live, inputs: list[StoredInput]) -> int:
-    return taken(live.view.state, [given.input for given in inputs])
+def _next(live: Live, inputs: list[StoredInput]) -> list[StoredInput]:
+    """What the next Turn consumes of these; the rest of them is for the one after it."""
+    count = batch(live.view, [given.input for given in inputs])
+    live.fresh = inputs[count:] if count else []
+    return inputs[:count]
 
 
 def _close(live: Live) -> None:

@@ -16,9 +16,10 @@ from ci_host.tenant.sandbox import Sandbox, Sandboxes, Tenant, TimedInput, TurnI
 from pipelines.bundle import Prepared
 from pipelines.codec import CODEC
 from pipelines.events import RunStarted
-from pipelines.history import Armed, HistoryView
+from pipelines.history import Armed, HistoryView, usage_after
 from pipelines.ids import Digest, RunId
 from pipelines.turn import Divergence, Pins, Turn, Unrepeatable, check_replay
+from pipelines.usage import Usage
 
 PREPARED_CACHED_MAX = 64
 
@@ -141,7 +142,9 @@ class Loader:
         Raises Unrepeatable if it decides otherwise, and what `load` raises.
         """
         tenant = await self._enter(live, await self._up_to(live))
-        given = TurnInputs([timed(stored) for stored in inputs], memo=turn.results)
+        given = TurnInputs(
+            [timed(stored) for stored in inputs], turn.results, live.view.usage.history_bytes
+        )
         try:
             (outcome,) = await self._threads.run(live.run, lambda: tenant.advance([given]))
         finally:
@@ -197,13 +200,12 @@ class Loader:
 def turns_to_replay(stored: StoredHistory) -> list[TurnInputs]:
     """The recorded Turns as the guest takes them; the consumed inputs must all be there."""
     by_sequence = {given.sequence: given for given in stored.inputs}
-    return [
-        TurnInputs(
-            [timed(by_sequence[sequence]) for sequence in stored_turn.turn.consumed],
-            memo=stored_turn.turn.results,
-        )
-        for stored_turn in stored.turns
-    ]
+    turns, usage = [], Usage()
+    for recorded in (one.turn for one in stored.turns):
+        inputs = [timed(by_sequence[sequence]) for sequence in recorded.consumed]
+        turns.append(TurnInputs(inputs, recorded.results, usage.history_bytes))
+        usage = usage_after(usage, recorded)
+    return turns
 
 
 def timed(given: StoredInput) -> TimedInput:

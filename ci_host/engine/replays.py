@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from ci_host.tenant.sandbox import Sandbox, Tenant, TenantFailed, TimedInput, TurnInputs
 from pipelines.bundle import Bundle
 from pipelines.export import Export, ExportedInput
+from pipelines.history import usage_after
 from pipelines.turn import ENDED_BY_HOST, Divergence, Turn, check_replay
+from pipelines.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,11 @@ def replay(
     """The Turns, as they are played; the first that differs is the last. `bundle`: other code."""
     by_sequence = {given.sequence: given for given in export.inputs}
     tenant: Tenant | None = None
+    usage = Usage()
     try:
         for stored in export.turns:
-            turn = stored.turn
+            turn, before = stored.turn, usage
+            usage = usage_after(usage, turn)
             inputs = [by_sequence[sequence] for sequence in turn.consumed]
             if turn.digest == ENDED_BY_HOST:
                 yield Played(turn, inputs, by_host=True)
@@ -40,7 +44,7 @@ def replay(
             said = ""
             try:
                 tenant = tenant or _load(export, sandbox, bundle or export.bundle)
-                (outcome,) = tenant.advance([_inputs_of(turn, inputs)])
+                (outcome,) = tenant.advance([_inputs_of(turn, inputs, before)])
                 check_replay(turn, outcome)
             except Divergence as divergence:
                 said = str(divergence)
@@ -65,7 +69,8 @@ def _load(export: Export, sandbox: Sandbox, bundle: Bundle) -> Tenant:
     )
 
 
-def _inputs_of(turn: Turn, inputs: list[ExportedInput]) -> TurnInputs:
+def _inputs_of(turn: Turn, inputs: list[ExportedInput], before: Usage) -> TurnInputs:
     # What is sensitive is not in an export: it is computed again, and is the same.
     memo = [result for result in turn.results if not result.sensitive]
-    return TurnInputs([TimedInput(one.sequence, one.at, one.input) for one in inputs], memo=memo)
+    timed = [TimedInput(one.sequence, one.at, one.input) for one in inputs]
+    return TurnInputs(timed, memo, before.history_bytes)

@@ -17,18 +17,19 @@ from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.ports import Groups, HistoryStore, Jobs, StoredInput
 from ci_host.tenant.breaches import broken
 from ci_host.tenant.sandbox import TenantFailed, TurnInputs
-from pipelines.codec import encode_turn
+from pipelines.codec import encode_input, encode_turn
 from pipelines.commands import Open, OpenCall, OpenJob, Result, StepKind, StepState
 from pipelines.events import KillRequested, PauseRequested, TimerFired
 from pipelines.failure import Failure, FailureKind
-from pipelines.history import Armed, Effects, repair_of
+from pipelines.history import Armed, Effects, repair_of, usage_after
 from pipelines.ids import RunId, StepKey, job_id
 from pipelines.job import JobSpec
+from pipelines.near_limits import NearLimit, broken_limit, crossed
 from pipelines.pause import RESUMING
 from pipelines.plausible import implausible
 from pipelines.run import FINAL, Move, RunState, after
 from pipelines.status import shorten
-from pipelines.turn import ENDED_BY_HOST, TURN_BYTES_MAX, End, Paused, Turn, TurnOutcome
+from pipelines.turn import ENDED_BY_HOST, End, Paused, Turn, TurnOutcome
 
 MOVE_TO = {
     RunState.SUCCEEDED: Move.SUCCEEDED,
@@ -66,7 +67,9 @@ class TurnMaker:
         """Ask the plan. Its own mistakes become a failing Turn. Raises SandboxStarved."""
         tenant = live.tenant
         assert tenant is not None
-        given = TurnInputs([timed(stored) for stored in inputs])
+        given = TurnInputs(
+            [timed(stored) for stored in inputs], history_bytes=live.view.usage.history_bytes
+        )
         try:
             (outcome,) = await self._threads.run(live.run, lambda: tenant.advance([given]))
         except TenantFailed as error:
@@ -79,10 +82,8 @@ class TurnMaker:
         turn = self._turn(live, inputs, outcome)
         if turn.state is RunState.CONTINUED and is_endless(live.started, turn.number):
             return self.failing(live, inputs, _endless())
-        size = len(encode_turn(turn))
-        if size > TURN_BYTES_MAX:
-            return self.failing(live, inputs, _too_big(size))
-        return turn
+        limit = broken_limit(usage_after(live.view.usage, turn))
+        return turn if limit is None else self.failing(live, inputs, _over(limit))
 
     def failing(self, live: Live, inputs: list[StoredInput], failure: Failure) -> Turn:
         """The Turn that ends a Run for a reason that its plan could not decide itself."""
@@ -129,7 +130,7 @@ class TurnMaker:
     def _turn(self, live: Live, inputs: list[StoredInput], outcome: TurnOutcome) -> Turn:
         state = _state_after(live.view.state, inputs, outcome.end)
         sequences = [stored.sequence for stored in inputs]
-        return Turn(
+        turn = Turn(
             number=live.view.number + 1,
             consumed=sequences,
             through=max([live.view.through, *sequences]),
@@ -147,11 +148,20 @@ class TurnMaker:
             pins=live.pins if live.view.number == 0 else None,
             paused=_paused(inputs[-1]) if state is RunState.PAUSED else None,
         )
+        usage = live.view.usage.plus(
+            events=len(inputs),
+            steps=outcome.steps,
+            input_bytes=sum(len(encode_input(stored.input)) for stored in inputs),
+            turn_bytes=len(encode_turn(turn)),
+        )
+        return msgspec.structs.replace(turn, usage=usage)
 
     async def commit(self, live: Live, turn: Turn, inputs: list[StoredInput]) -> None:
         """Append the Turn: from here on it has happened. Raises Conflict, Unavailable."""
         sequence = await self._history.append_turn(live.run, turn, after=live.view.turn_sequence)
-        live.view = live.view.after(turn, sequence)
+        before, live.view = live.view, live.view.after(turn, sequence)
+        for near in crossed(before.usage, live.view.usage):
+            log.warning("run_near_a_limit", run=live.run, limit=near.limit, said=near.words())
         if any(_is_wake(stored, live.armed) for stored in inputs):
             # A schedule is gone once it has fired.
             live.armed = Armed(None, is_sure=live.armed.is_sure)
@@ -282,10 +292,10 @@ def _endless() -> Failure:
     )
 
 
-def _too_big(size: int) -> Failure:
-    return Failure(
-        type="TurnTooBig",
-        message=f"one turn of {size:,} bytes is over the limit of {TURN_BYTES_MAX:,}: return less"
-        " from step.do, or keep large data in files of a job",
-        kind=FailureKind.TENANT,
-    )
+def _over(broken: NearLimit) -> Failure:
+    """Why a Run is ended that has used more than it may."""
+    if broken.limit == "turn_bytes":
+        what = f"one turn of {broken.used:,} bytes is over the limit of {broken.max:,}"
+        return Failure(type="TurnTooBig", message=f"{what}: {broken.advice()}")
+    what = f"the run has {broken.words()}"
+    return Failure(type="LimitBreached", message=f"{what}: {broken.advice()}")

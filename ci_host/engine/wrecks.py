@@ -70,6 +70,7 @@ def wreck_of(run: RunId, first: RunStarted, remains: Remains) -> Live:
             through=last.through,
             now=last.now,
             state=last.state,
+            usage=last.usage or view.usage,
             # A call that a lost Turn asked for cannot be made again.
             open=replaced(last.open, calls=[call for call in last.open.calls if call.key in calls]),
             calls=calls,

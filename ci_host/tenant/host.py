@@ -1,7 +1,7 @@
 """TenantHost: the Sandbox over any kind of guest image. Texts in and out, traps to Failures."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -13,6 +13,9 @@ from ci_host.tenant.sandbox import SandboxStarved, TenantFailed, TurnInputs
 from pipelines.bundle import Bundle, PipelineEntry, Prepared
 from pipelines.codec import Undecodable, decode_outcomes
 from pipelines.turn import TurnOutcome
+
+# How much of a replay goes into the guest in one call: it holds each several times over.
+CALL_CHARS_MAX = 4 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -161,15 +164,13 @@ class LoadedTenant:
         if not turns:
             return []
         seconds = self._limits.turn_s * len(turns)
-        at = self._identity.at
+        outcomes: list[TurnOutcome] = []
         try:
-            answer = self._guest.call("advance", _argument(turns), now=at, seconds=seconds)
-            outcomes = decode_outcomes(answer)
-            if len(outcomes) != len(turns):
-                raise breaches.broken(f"{len(turns)} turns have {len(outcomes)} outcomes")
+            for texts in _calls(_text(turn) for turn in turns):
+                outcomes += self._advance(self._guest, texts)
         except Trapped as trapped:
             self.close()
-            every = _argument(self._made + turns)
+            every = _argument([_text(turn) for turn in self._made + turns])
             place = self._host.locate(
                 self._identity, every, seconds + self._limits.turn_s * len(self._made)
             )
@@ -186,6 +187,14 @@ class LoadedTenant:
         self._made += turns
         return outcomes
 
+    def _advance(self, guest: Guest, turns: list[str]) -> list[TurnOutcome]:
+        seconds = self._limits.turn_s * len(turns)
+        answer = guest.call("advance", _argument(turns), now=self._identity.at, seconds=seconds)
+        outcomes = decode_outcomes(answer)
+        if len(outcomes) != len(turns):
+            raise breaches.broken(f"{len(turns)} turns have {len(outcomes)} outcomes")
+        return outcomes
+
     def close(self) -> None:
         """Close the instance."""
         guest, self._guest = self._guest, None
@@ -193,20 +202,26 @@ class LoadedTenant:
             guest.close()
 
 
-def _argument(turns: list[TurnInputs]) -> str:
-    return _json(
-        {
-            "turns": [
-                {
-                    "inputs": [
-                        {"seq": one.seq, "at": one.at, "body": one.body} for one in turn.inputs
-                    ],
-                    "memo": turn.memo,
-                }
-                for turn in turns
-            ]
-        }
-    )
+def _text(turn: TurnInputs) -> str:
+    inputs = [{"seq": one.seq, "at": one.at, "body": one.body} for one in turn.inputs]
+    return _json({"inputs": inputs, "memo": turn.memo, "bytes": turn.history_bytes})
+
+
+def _calls(turns: Iterable[str]) -> Iterator[list[str]]:
+    """The turns of each call: a long History in one would not fit into the guest's memory."""
+    call: list[str] = []
+    chars = 0
+    for text in turns:
+        if call and chars + len(text) > CALL_CHARS_MAX:
+            yield call
+            call, chars = [], 0
+        call.append(text)
+        chars += len(text)
+    yield call
+
+
+def _argument(turns: list[str]) -> str:
+    return '{"turns":[' + ",".join(turns) + "]}"
 
 
 def _json(value: object) -> str:

@@ -26,10 +26,14 @@ class TimedInput:
 
 @dataclass(frozen=True, slots=True)
 class TurnInputs:
-    """What one Turn is made from. `memo` is None for a new Turn, else the recorded results."""
+    """What one Turn is made from. `memo` is None for a new Turn, else the recorded results.
+
+    `history_bytes`: the Usage of the Turn before, as it is recorded.
+    """
 
     inputs: list[TimedInput]
     memo: list[Result] | None = field(default=None)
+    history_bytes: int = 0
 
 
 class TenantFailed(Exception):

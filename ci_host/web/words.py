@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from ci_host.adapters.sql.tables import RunRow
+from ci_host.api.views import usage_of
+from pipelines.near_limits import NearLimit, near_limits
 from pipelines.note import Note
 
 WAITING = "waiting"
@@ -79,6 +81,11 @@ def shown_state(run: RunRow) -> str:
         if not any(part.startswith("job ") for part in parts):
             return WAITING
     return run.state
+
+
+def near(run: RunRow) -> list[NearLimit]:
+    """The limits that a Run comes near to."""
+    return near_limits(usage_of(run))
 
 
 def note(run: RunRow) -> str:

@@ -69,15 +69,21 @@ class Driver:
         self._cancels: set[str] = set()
         printed.on_breach = self._halt
 
-    def turn(self, inputs: list[dict[str, Any]], memo: list[dict[str, Any]] | None) -> str:
+    def turn(
+        self,
+        inputs: list[dict[str, Any]],
+        memo: list[dict[str, Any]] | None,
+        history_bytes: int = 0,
+    ) -> str:
         """Make one Turn; the TurnOutcome as JSON."""
         self._end = None
-        self._books.begin_turn(memo)
+        self._books.begin_turn(memo, history_bytes)
         for one in inputs:
             self._take(one["at"], one["body"])
         return self._outcome()
 
     def _take(self, at: float, body: dict[str, Any]) -> None:
+        self._books.events += 1
         due = body.get("due", at) if body["type"] == "timer_fired" else at
         now = max(self._loop.now, at, due)
         if not self._over:
@@ -291,6 +297,7 @@ class Driver:
             "open": books.open(),
             "wake_at": None if self._over else self._loop.wake_at(),
             "printed": self._printed.take(),
+            "steps": books.steps,
         }
         if books.note is not None:
             shown["note"] = books.note

@@ -145,6 +145,7 @@ class Exports:
         for number, turn in enumerate(turns, 1):
             if self._is_traced and number == len(turns):
                 trace.trace(self.modules.files, self._tell)
-            outcomes.append(self._driver.turn(turn["inputs"], turn.get("memo")))
+            made = self._driver.turn(turn["inputs"], turn.get("memo"), turn.get("bytes", 0))
+            outcomes.append(made)
         trace.stop()
         return '{"turns":[' + ",".join(outcomes) + "]}"

@@ -10,6 +10,7 @@ from staunch.errors import LimitBreached
 from staunch.ledger import Site
 from staunch.loop import PlanLoop
 from staunch.undo import Undo
+from staunch.usage import Usage
 
 from pipelines.guest.calls import Calls
 from pipelines.guest.failures import failure_of
@@ -20,6 +21,7 @@ from pipelines.guest.limits import COMMANDS_TURN_MAX, STEPS_RUN_MAX
 from pipelines.guest.loading import pipeline_files, pipeline_name
 from pipelines.guest.pauses import Pauses
 from pipelines.guest.signals import Signals
+from pipelines.guest.usage import usage_of
 from pipelines.guest.wire import child_id, fingerprint, plain
 
 
@@ -39,6 +41,8 @@ class Books:
         self.results: list[dict[str, Any]] = []
         self.note: dict[str, Any] | None = None
         self.main: asyncio.Task[Any] | None = None
+        self.events = 0
+        self.history_bytes = 0
         self.memo: dict[tuple[str, int], dict[str, Any]] = {}
         self._loop = loop
         self._files = files
@@ -95,11 +99,25 @@ class Books:
         """The plan's loop."""
         return self._loop
 
+    @property
+    def steps(self) -> int:
+        """How many were asked for; the one that is too many is not one."""
+        return min(self._steps, STEPS_RUN_MAX)
+
+    @property
+    def usage(self) -> Usage:
+        """As of this moment."""
+        return usage_of(self.events, self.steps, self.history_bytes)
+
     def key(self, path: str) -> str:
         """The key of the next step at this path."""
         self._steps += 1
         if self._steps > STEPS_RUN_MAX:
-            self._breach(f"the run asked for more than {STEPS_RUN_MAX} steps")
+            self._breach(
+                f"the run asked for more than {STEPS_RUN_MAX:,} steps: go on as a new run with"
+                " step.continue_as_new before that (step.usage tells when), or let fewer steps do"
+                " more each"
+            )
         count = self._counts.get(path, 0) + 1
         self._counts[path] = count
         return path if count == 1 else f"{path}#{count}"
@@ -227,9 +245,10 @@ class Books:
 
     # What the driver does.
 
-    def begin_turn(self, memo: list[dict[str, Any]] | None) -> None:
-        """Open a new page."""
+    def begin_turn(self, memo: list[dict[str, Any]] | None, history_bytes: int) -> None:
+        """Open a new page. `history_bytes`: what the Turns before it and their inputs have."""
         self.commands, self.results, self.note = [], [], None
+        self.history_bytes = history_bytes
         self.memo = {
             (one["key"], one.get("attempt", 1)): one
             for one in memo or []

@@ -2,6 +2,12 @@
 
 COMMANDS_TURN_MAX = 10_000
 STEPS_RUN_MAX = 25_000
+# What happened to a Run, one after another; the host keeps this one, and the plan may look at it.
+EVENTS_RUN_MAX = 50_000
+# An engine holds a Run's whole History in memory to replay it.
+HISTORY_BYTES_MAX = 128 * 1024 * 1024
+# From this share of a limit on a Run is near to it: people are warned, and `step.usage` says so.
+WARN_SHARE = 0.5
 VALUE_BYTES_MAX = 1_048_576
 PRINTED_CHARS_MAX = 65_536
 MESSAGE_CHARS_MAX = 4_000

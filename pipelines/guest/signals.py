@@ -7,6 +7,7 @@ so that one which is given back takes its old place.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -94,8 +95,9 @@ class Signals:
             if not wait.signal.done() and wait.takes(signal):
                 wait.signal.set_result(signal)
                 return
-        kept = self._kept.setdefault(signal["name"], deque())
-        later = sum(1 for one in kept if one["number"] > signal["number"])
+        kept, number = self._kept.setdefault(signal["name"], deque()), _number(signal)
+        # From the end: where nothing was given back, it is the last.
+        later = sum(1 for _ in takewhile(lambda one: _number(one) > number, reversed(kept)))
         kept.insert(len(kept) - later, signal)
 
 

@@ -143,6 +143,27 @@ def test_a_replay_without_what_was_recorded_decides_the_same(host):
     assert [one.end for one in again] == [outcome.end for _, outcome in run.made]
 
 
+def test_a_history_that_is_larger_than_a_call_may_be_is_replayed_whole(host):
+    """In one call this would not fit into the memory of a sandbox, several times over."""
+    body = "while True:\n    await step.wait_for_event('go')\n"
+    body += "    await step.do('v', lambda: 'x' * 500_000)"
+    run = Play(host, plan(body))
+    run.start()
+    for number in range(40):
+        run.turn(signal("go", "y" * 500_000, f"s{number}"))
+    run.tenant.close()
+    assert [one.digest for one in run.replayed()] == [one.digest for _, one in run.made]
+
+
+def test_a_plan_is_told_how_long_its_history_is_and_the_same_on_replay(host):
+    body = "seen = [step.usage.history_bytes]\nawait step.sleep('s', 5)\n"
+    run = Play(host, plan(body + "return [*seen, step.usage.history_bytes, step.usage.events]"))
+    run.start()
+    run.history_bytes = 4_321
+    assert run.wake().end.output == [0, 4_321, 2]
+    assert [one.digest for one in run.replayed()] == [one.digest for _, one in run.made]
+
+
 def test_a_waiting_run_goes_on_in_another_tenant(host):
     run = Play(host, plan("await step.job('a', 'x')\nawait step.job('b', 'x')"))
     run.start()

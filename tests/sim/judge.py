@@ -1,7 +1,7 @@
 """Judge: what must hold for every Run of a simulation, whatever the weather was."""
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from ci_host.engine.children import child_of
@@ -86,6 +86,12 @@ def _books(stored: StoredHistory) -> list[str]:
     ]
     if len(settled) != len(set(settled)):
         wrong.append("a step has two results")
+    events = list(accumulate(len(turn.consumed) for turn in turns))
+    if [turn.usage.events for turn in turns if turn.usage is not None] != events:
+        wrong.append("the run's events are miscounted")
+    steps = {command.key for turn in turns for command in turn.commands}
+    if turns[-1].usage is None or turns[-1].usage.steps < len(steps):
+        wrong.append("the run's steps are miscounted")
     if any(later.now < before.now for before, later in pairwise(turns)):
         wrong.append("the run's time went back")
     return wrong

@@ -44,6 +44,7 @@ from pipelines.priority import Priority
 from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Repo
 from pipelines.run import RunState
 from pipelines.turn import End, Paused, Turn
+from pipelines.usage import Usage
 
 NOW = 1_800_000_000.0
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -248,6 +249,7 @@ class Story:
         wake_at: float | None = None,
         paused: Paused | None = None,
         note: Note | None = None,
+        usage: Usage | None = None,
     ) -> "Story":
         """The Run decides."""
         self._turns += 1
@@ -268,6 +270,7 @@ class Story:
             wake_at=wake_at,
             paused=paused,
             note=note,
+            usage=usage,
         )
         after = last.sequence if last else 0
         sequence = await self.world.history.append_turn(self.run, turn, after=after)

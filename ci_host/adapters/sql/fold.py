@@ -280,6 +280,8 @@ def _fold_state(rows: Rows, run: str, turn: Turn) -> None:
     row.open_json = msgspec.json.encode(turn.open).decode()
     row.paused_json = msgspec.json.encode(turn.paused).decode() if turn.paused else None
     row.wake_at = turn.wake_at
+    if turn.usage is not None:
+        row.usage_json = msgspec.json.encode(turn.usage).decode()
     if turn.note is not None:
         row.note_json = msgspec.json.encode(turn.note).decode() if turn.note.words() else None
     if turn.end is not None:

@@ -6,13 +6,14 @@ Times are seconds since the epoch. Columns ending in `_json` hold JSON of the st
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 10
+VERSION = 11
 
 
 class RunRow(SQLModel, table=True):
     """One Run as lists show it. `given_json` is what it was started with, or null.
     `waiting_for` says what it waits for, in words, while it does; `open_json`, `paused_json` and
-    `wake_at` are those of its newest Turn, `note_json` is the newest Note of its plan."""
+    `wake_at` are those of its newest Turn, `usage_json` too; `note_json` is the newest Note of its
+    plan."""
 
     __tablename__ = "runs"
 
@@ -35,6 +36,7 @@ class RunRow(SQLModel, table=True):
     paused_json: str | None = None
     wake_at: float | None = None
     note_json: str | None = None
+    usage_json: str = "{}"
     given_json: str = "null"
     error_json: str | None = None
     output_json: str | None = None

@@ -29,6 +29,7 @@ from staunch.retry import Retry
 from staunch.shell import Shell, shell
 from staunch.step import Step
 from staunch.triggers import on
+from staunch.usage import Usage
 
 __all__ = [
     "Cell",
@@ -51,6 +52,7 @@ __all__ = [
     "Shell",
     "Step",
     "StepTimedOut",
+    "Usage",
     "matrix",
     "on",
     "run_timeout",

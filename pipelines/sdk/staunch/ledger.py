@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, NamedTuple, Protocol
 
 from staunch.undo import Undo
+from staunch.usage import Usage
 
 
 class Site(NamedTuple):
@@ -55,6 +56,11 @@ class Ledger(Protocol):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The plan's loop; its time is the Run's."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """How much of its limits the Run has used so far."""
         ...
 
     def key(self, path: str) -> str:

@@ -21,6 +21,7 @@ from staunch.parallel import checked_steps, join
 from staunch.results import First, GateAnswer, JobResult
 from staunch.retry import Retry, checked
 from staunch.shell import Run
+from staunch.usage import Usage
 
 T = TypeVar("T")
 Rollback = Callable[["Step", Any], Coroutine[Any, Any, object]]
@@ -251,9 +252,14 @@ class Step:
         _refuse_in_body("set", text)
         self._ledger.say(notes.note(text, done, total))
 
+    @property
+    def usage(self) -> Usage:
+        """How much of its limits the Run has used, to go on as a new one in time."""
+        return self._ledger.usage
+
     def __getattr__(self, name: str) -> Any:
         """An unknown verb: name the nearest one."""
-        near = difflib.get_close_matches(name, VERBS, 1)
+        near = difflib.get_close_matches(name, (*VERBS, "usage"), 1)
         hint = f"did you mean step.{near[0]}? " if near else ""
         raise AttributeError(f"there is no step.{name}: {hint}there are {', '.join(VERBS)}")
 
