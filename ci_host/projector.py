@@ -114,7 +114,9 @@ class Projector:
     async def _change(self, delivered: Delivered, folded: Callable[[Delivered], Folded]) -> Change:
         """What this message changes. Raises Unavailable."""
         try:
-            change = folded(await opened(self._claims, delivered))
+            got = await opened(self._claims, delivered)
+            # What is large takes its time: the pages go on meanwhile.
+            change = folded(got) if got is delivered else await asyncio.to_thread(folded, got)
             return Change(delivered.sequence, change, _run_of(delivered.subject))
         except (Undecodable, msgspec.MsgspecError, Damaged) as error:
             subject, reason = delivered.subject, str(error)

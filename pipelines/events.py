@@ -16,7 +16,8 @@ from pipelines.job import Annotation, Outcome, Source
 from pipelines.priority import Priority
 from pipelines.run import RunState
 
-SIGNAL_BYTES_MAX = 1_048_576
+SIGNAL_BYTES_MAX = 8_388_608
+GIVEN_BYTES_MAX = 1_048_576
 
 
 class Parent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,9 +9,12 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from pipelines.commands import Command, Open, OpenGroup, Result, StepKind, StepState
 from pipelines.guest.limits import STEPS_RUN_MAX
 from pipelines.history import HistoryView
+from pipelines.job import JobRequest
 from pipelines.run import FINAL, RunState
 from pipelines.turn import TurnOutcome
 
@@ -19,6 +22,8 @@ KEY_CHARS_MAX = 8_192
 GROUP_CHARS_MAX = 256
 POOL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ATTEMPTS_MAX = 1_000_000
+# One message, and what the host adds to it; see `staunch.jobs.REQUEST_CHARS_MAX`.
+REQUEST_BYTES_MAX = 7_500_000
 COMMANDS_MAX = 10_000
 NOTE_CHARS_MAX = 2_000
 CALLS_TURN_MAX = 1_000
@@ -76,8 +81,15 @@ def _wrong_command(command: Command) -> Iterator[str]:
         yield f"{what} asks something of a runner"
     if command.call is not None and command.kind is not StepKind.CALL:
         yield f"{what} calls a pipeline"
-    if command.request is not None and not POOL.fullmatch(command.request.pool):
-        yield f"{what} is for pool {command.request.pool[:80]!r}, which cannot be"
+    if command.request is not None:
+        yield from _wrong_request(what, command.request)
+
+
+def _wrong_request(what: str, request: JobRequest) -> Iterator[str]:
+    if not POOL.fullmatch(request.pool):
+        yield f"{what} is for pool {request.pool[:80]!r}, which cannot be"
+    if (size := len(msgspec.json.encode(request))) > REQUEST_BYTES_MAX:
+        yield f"{what} asks a runner for {size:,} bytes"
 
 
 def _wrong_result(result: Result) -> Iterator[str]:

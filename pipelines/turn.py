@@ -15,7 +15,7 @@ from pipelines.note import Note
 from pipelines.run import RunState
 from pipelines.usage import Usage
 
-TURN_BYTES_MAX = 7_000_000
+TURN_BYTES_MAX = 32_000_000
 # The digest of a Turn that its plan did not decide: replay has nothing to compare it with.
 ENDED_BY_HOST = "ended-by-host"
 

@@ -1,12 +1,13 @@
 """Routes of exports: a Run as one file, and a file as a Run to look at."""
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ci_host.adapters.nats import subjects
-from ci_host.adapters.nats.bus import Stored
+from ci_host.adapters.nats.claims import Claims
 from ci_host.api.auth import Admin, Here, Person
 from ci_host.api.problems import Problem
 from ci_host.api.runs import resolve
@@ -24,8 +25,7 @@ from pipelines.export import (
 from pipelines.ids import Digest, RunId, is_run_id
 
 MEDIA_TYPE = "application/x-ndjson"
-# What the message server takes as one message, less its headers.
-IMPORT_BYTES_MAX = 7_500_000
+IMPORT_BYTES_MAX = 134_217_728
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 
@@ -37,7 +37,7 @@ async def export_run(here: Here, _who: Person, run: str) -> Response:
     stored = await here.history.read(found)
     first = stored.inputs[0].input if stored.inputs else None
     if first is None and (kept := await _imported(here, found)) is not None:
-        return Response(kept.body, media_type=MEDIA_TYPE)
+        return Response(kept, media_type=MEDIA_TYPE)
     if not isinstance(first, RunStarted):
         raise Problem(404, "No such run", f"There is no run {run!r}; `staunch runs` lists them.")
     try:
@@ -49,7 +49,9 @@ async def export_run(here: Here, _who: Person, run: str) -> Response:
         [ExportedInput(one.sequence, one.at, one.input) for one in stored.inputs],
         [ExportedTurn(one.sequence, one.turn) for one in stored.turns],
     )
-    return Response(encode_export(export), media_type=MEDIA_TYPE)
+    # What is large takes its time: others are served meanwhile.
+    content = await asyncio.to_thread(encode_export, export)
+    return Response(content, media_type=MEDIA_TYPE)
 
 
 @router.post("/import", status_code=201, summary="Take in the record of an exported run")
@@ -60,18 +62,23 @@ async def import_run(here: Here, _who: Admin, request: Request) -> dict[str, Any
         body += part
         if len(body) > IMPORT_BYTES_MAX:
             raise Problem(413, "Too large", f"A file may have {IMPORT_BYTES_MAX:,} bytes.")
+    content = bytes(body)
     try:
-        export = decode_export(bytes(body))
+        export = await asyncio.to_thread(decode_export, content)
     except BadExport as error:
         raise Problem(422, "Not imported", str(error)) from error
     run = export.started.run
     if not is_run_id(run):
         raise Problem(422, "Not imported", f"{run!r} is no run id.")
     is_here = await here.history.started(RunId(run)) is not None
-    if is_here or not await here.bus.put_once(subjects.imported(run), bytes(body)):
+    kept = await Claims(here.bus).lay(content)
+    if is_here or not await here.bus.put_once(subjects.imported(run), kept):
         raise Problem(409, "It is here already", f"This installation has a run {run}.")
     return {"run": run, "state": export.turns[-1].turn.state if export.turns else "pending"}
 
 
-async def _imported(here: Services, run: str) -> Stored | None:
-    return await here.bus.last(subjects.IMPORTS, subjects.imported(run))
+async def _imported(here: Services, run: str) -> bytes | None:
+    stored = await here.bus.last(subjects.IMPORTS, subjects.imported(run))
+    if stored is None:
+        return None
+    return await Claims(here.bus).body_of(stored.subject, stored.sequence, stored.body)

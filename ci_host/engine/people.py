@@ -19,6 +19,7 @@ from ci_host.engine.continuations import end_of_chain
 from ci_host.ports import Conflict, HistoryStore, StoredInput, StoredTurn
 from pipelines.commands import GateTerms, OpenGate, OpenPause, Result, StepKind, StepState
 from pipelines.events import (
+    GIVEN_BYTES_MAX,
     SIGNAL_BYTES_MAX,
     CancelRequested,
     GateAnswered,
@@ -102,7 +103,7 @@ class People:
         self, run: RunId, name: str, payload: object, who: Token, id_: str = ""
     ) -> None:
         """Send a Signal; with an `id_` of the caller's own, sending it twice is sending it once."""
-        check_sendable("the payload", payload)
+        check_sendable("the payload", payload, SIGNAL_BYTES_MAX)
         await self._going_on(run)
         value = SignalSent(id=id_ or self._new_id(), name=name, payload=payload, by=who.name)
         await self._history.append_input(run, value)
@@ -300,7 +301,7 @@ def _is_over(run: RunId, state: RunState) -> str:
     return f"run {run} is over: it {how}"
 
 
-def check_sendable(what: str, value: object) -> None:
+def check_sendable(what: str, value: object, bytes_max: int = GIVEN_BYTES_MAX) -> None:
     """Whether it can be kept as JSON that everybody reads alike, and is not too long."""
     try:
         size = len(
@@ -308,8 +309,8 @@ def check_sendable(what: str, value: object) -> None:
         )
     except (ValueError, RecursionError) as error:
         raise PersonRefused(422, f"{what} cannot be kept as JSON: {error}") from error
-    if size > SIGNAL_BYTES_MAX:
-        raise PersonRefused(413, f"{what} has {size:,} bytes, the limit is {SIGNAL_BYTES_MAX:,}")
+    if size > bytes_max:
+        raise PersonRefused(413, f"{what} has {size:,} bytes, the limit is {bytes_max:,}")
 
 
 def _checked_inputs(terms: GateTerms, given: dict[str, Any]) -> dict[str, Any]:

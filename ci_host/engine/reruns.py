@@ -20,7 +20,7 @@ from pipelines.rerun import KINDS, UnknownStep, recalled, rerun_id
 from pipelines.run import FINAL
 
 ATTEMPTS_MAX = 1_000
-STARTED_BYTES_MAX = 7_000_000
+STARTED_BYTES_MAX = 32_000_000
 
 
 @dataclass(frozen=True, slots=True)

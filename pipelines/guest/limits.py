@@ -8,7 +8,7 @@ EVENTS_RUN_MAX = 50_000
 HISTORY_BYTES_MAX = 128 * 1024 * 1024
 # From this share of a limit on a Run is near to it: people are warned, and `step.usage` says so.
 WARN_SHARE = 0.5
-VALUE_BYTES_MAX = 1_048_576
+VALUE_BYTES_MAX = 16_777_216
 PRINTED_CHARS_MAX = 65_536
 MESSAGE_CHARS_MAX = 4_000
 TRACEBACK_CHARS_MAX = 16_000

@@ -1,6 +1,7 @@
 """What only a real server can show of claims: what is on the streams, and who reads it whole."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,9 +20,10 @@ from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.ports import Damaged, Unavailable
 from ci_host.projector import Projector
 from pipelines.codec import Undecodable, decode_turn
+from pipelines.commands import Command, StepKind
 from pipelines.ids import digest_of, shard_of
 from pipelines.run import RunState
-from pipelines.turn import Turn
+from pipelines.turn import End, Turn
 from tests.chaos.waiting import until
 from tests.contract.test_history_store import RUN, turn
 from tests.contract.test_large_bodies import (
@@ -280,6 +282,33 @@ async def test_the_read_model_folds_whole_bodies_and_leaves_out_a_lost_one(
         await until("both turns in the read model", is_folded, 60)
         detail = queries.run_detail(model, RUN)
     assert detail is not None
-    assert (detail.run.state, detail.run.given_json[:2]) == ("failed", '["')
+    assert (detail.run.state, detail.run.given_json[:2]) == ("failed", '{"')
     assert [(row.number, row.results) for row in detail.turns] == [(1, 1), (2, 0)]
     assert [row.type for row in detail.inputs] == ["run_started"]
+
+
+async def test_of_a_value_too_large_to_be_shown_its_size_is_shown(bus: Bus, tmp_path: Path) -> None:
+    history = NatsHistory(bus, "life-1")
+    await history.create(RUN, large_start(2 * MEBIBYTE))
+    asked = Command(kind=StepKind.DO, key="load", fingerprint="f")
+    ending = replaced(
+        large_turn(1, 3 * MEBIBYTE, RunState.SUCCEEDED),
+        commands=[asked],
+        end=End(state=RunState.SUCCEEDED, output="x" * MEBIBYTE),
+    )
+    await history.append_turn(RUN, ending, after=0)
+    async with projected(bus, tmp_path) as model:
+
+        async def is_folded() -> bool:
+            found = await asyncio.to_thread(queries.run_detail, model, RUN)
+            return found is not None and found.run.turns == 1
+
+        await until("the turn in the read model", is_folded, 60)
+        detail = queries.run_detail(model, RUN)
+    assert detail is not None and detail.run.output_json is not None
+    (step,) = detail.steps
+    assert step.value_json is not None
+    says = "`staunch history` and `staunch export` have it"
+    assert says in step.value_json and says in detail.run.given_json
+    assert detail.run.output_json == f'"(1,048,578 bytes: {says})"'
+    assert list(json.loads(detail.run.given_json)) == ["inputs"]

@@ -15,6 +15,7 @@ from pipelines.ids import shard_of
 from tests.chaos.cluster import Cluster
 from tests.chaos.waiting import until
 from tests.contract.test_history_store import RUN, first
+from tests.contract.test_large_bodies import MEBIBYTE, large_turn
 from tests.servers import SHARDS, bus_of, nats_server
 
 pytestmark = [
@@ -70,6 +71,25 @@ async def test_a_history_on_three_servers_outlives_the_death_of_its_leader(tmp_p
 
             await until("the whole history", is_whole, 60)
             assert not await history.create(RUN, first())
+        finally:
+            await bus.close()
+
+
+async def test_a_large_turn_is_read_as_soon_as_it_is_stored_whichever_server_answers(
+    tmp_path: Path,
+) -> None:
+    with Cluster(tmp_path) as cluster:
+        bus = await connect(cluster.url, name="test", timeout_s=60)
+        try:
+            await ensure_streams(bus.js, SHARDS, replicas=3)
+            history = NatsHistory(bus, "engine", replicas=3)
+            place = 0
+            for number in range(1, 6):
+                made = large_turn(number, 3 * MEBIBYTE)
+                place = await history.append_turn(RUN, made, after=place)
+                last = await history.last_turn(RUN)
+                assert last is not None
+                assert (last.sequence, last.turn) == (place, made)
         finally:
             await bus.close()
 

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from msgspec.json import encode
+from staunch.jobs import REQUEST_CHARS_MAX
 
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.limits import Limits
@@ -11,6 +13,7 @@ from ci_host.tenant.sandbox import TenantFailed, TimedInput, TurnInputs
 from pipelines.bundle import Bundle
 from pipelines.codec import encode_turn
 from pipelines.commands import OpenJob
+from pipelines.guest.limits import VALUE_BYTES_MAX
 from pipelines.job import Outcome
 from pipelines.turn import Turn, check_replay
 from tests.tenants import (
@@ -132,6 +135,50 @@ def test_a_replay_in_one_call_passes_the_check_of_every_turn(host):
             outcome.open,
             outcome.wake_at,
         )
+
+
+def test_a_history_larger_than_a_guest_could_hold_at_once_is_replayed(host):
+    body = """
+for number in range(9):
+    text = await step.do(f"load {number}", lambda number=number: str(number) * 8_000_000)
+    await step.wait_for_event("next")
+return text[:3]
+"""
+    run = Play(host, plan(body))
+    run.start()
+    for number in range(9):
+        run.turn(signal("next", identity=f"s{number}"))
+    run.tenant.close()
+    assert run.made[-1][1].end.output == "888"
+    assert sum(len(encode(o.results)) for _, o in run.made) > Limits().answer_chars_max
+    assert [one.digest for one in run.replayed()] == [outcome.digest for _, outcome in run.made]
+
+
+def test_a_value_at_its_limit_is_taken_and_one_over_it_is_an_error_at_its_line(host):
+    fits = "x" * (VALUE_BYTES_MAX - 2)
+    body = """
+kept = await step.do("fits", lambda: "x" * {size})
+try:
+    await step.do("over", lambda: "x" * ({size} + 1))
+except ValueError as error:
+    return [len(kept), str(error)]
+"""
+    run = Play(host, plan(body.replace("{size}", str(len(fits)))))
+    size, error = run.start().end.output
+    run.tenant.close()
+    assert size == len(fits)
+    assert f"{VALUE_BYTES_MAX + 1} bytes" in error
+
+
+def test_a_job_at_its_limit_is_asked_for_and_one_over_it_is_an_error_at_its_line(host):
+    run = Play(host, plan(f"await step.job('a', 'x' * {REQUEST_CHARS_MAX - 200})"))
+    assert run.start().open.jobs
+    run.tenant.close()
+    run = Play(host, plan(f"await step.job('a', 'x' * {REQUEST_CHARS_MAX + 1})"))
+    error = run.start().end.error
+    run.tenant.close()
+    assert (error.type, error.line) == ("ValueError", 6)
+    assert "characters; 1,048,576 are allowed" in error.message
 
 
 def test_a_replay_without_what_was_recorded_decides_the_same(host):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.events import SIGNAL_BYTES_MAX
+from pipelines.events import GIVEN_BYTES_MAX
 from tests.e2e.answers import at_gate, refused, said
 
 pytestmark = [
@@ -80,7 +80,7 @@ return (await step.gate('go-live', approvers=['@ops'], inputs=asked)).inputs
 
 def test_an_answer_that_could_not_be_kept_as_it_is_is_refused(here, repo):
     run = at_gate(here, repo, "await step.gate('go-live', inputs={'note': str})")
-    long = "x" * SIGNAL_BYTES_MAX
+    long = "x" * GIVEN_BYTES_MAX
     refused(here.answer(run, "go-live", inputs={"note": long}), 413, "the limit is 1,048,576")
     refused(here.answer(run, "go-live", approved=False, comment=long), 413, "the answer has")
     refused(here.call("POST", f"/runs/{run}/cancel", {"reason": long}), 413, "the reason has")

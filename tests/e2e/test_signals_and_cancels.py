@@ -85,7 +85,7 @@ def test_a_signal_that_cannot_arrive_is_refused_with_the_reason(here, repo):
     assert "cannot be sent as JSON" in told
     path = f"/runs/{run}/signals"
     long = {"name": "ready", "payload": "x" * SIGNAL_BYTES_MAX}
-    refused(here.call("POST", path, long), 413, "the limit is 1,048,576")
+    refused(here.call("POST", path, long), 413, "the limit is 8,388,608")
     for name in ("", "x" * 257):
         refused(here.call("POST", path, {"name": name}), 422, "body.name")
     refused(here.call("POST", "/runs/nonsense/signals", {"name": "ready"}), 404, "`staunch runs`")

@@ -45,6 +45,8 @@ from pipelines.status import shorten
 from pipelines.turn import Turn
 
 WORDS_CHARS_MAX = 500
+# A value, an output or inputs as the pages and the API show them.
+SHOWN_BYTES_MAX = 1_048_576
 
 
 class ProcessStart(msgspec.Struct, frozen=True):
@@ -125,7 +127,7 @@ def _run_row(started: RunStarted, at: float) -> RunRow:
         pull_request=event.pull_request.number if event.pull_request else None,
         state=RunState.PENDING,
         created_at=at,
-        given_json=msgspec.json.encode(started.inputs).decode(),
+        given_json=_given(started.inputs),
         parent=started.parent.run if started.parent else "",
         parent_step=started.parent.key if started.parent else "",
         shards=started.shards,
@@ -265,8 +267,32 @@ def _fold_result(rows: Rows, run: str, turn: Turn, result: Result) -> None:
     if result.error is not None:
         step.error_json = msgspec.json.encode(result.error).decode()
     elif result.value is not None:
-        step.value_json = msgspec.json.encode(result.value).decode()
+        step.value_json = _kept(result)
     rows.add(step)
+
+
+def _kept(result: Result) -> str:
+    # Who answered at a gate is looked up in its value; that one has a limit of its own.
+    text = msgspec.json.encode(result.value)
+    return text.decode() if result.kind is StepKind.GATE else _shown(text)
+
+
+def _shown(text: bytes) -> str:
+    """A value's JSON; of what is too large to be shown, a sentence that says so."""
+    shown = text if len(text) <= SHOWN_BYTES_MAX else msgspec.json.encode(_omitted(text))
+    return shown.decode()
+
+
+def _omitted(text: bytes) -> str:
+    return f"({len(text):,} bytes: `staunch history` and `staunch export` have it)"
+
+
+def _given(inputs: object) -> str:
+    """As `_shown`, but always by name."""
+    text = msgspec.json.encode(inputs)
+    if len(text) <= SHOWN_BYTES_MAX:
+        return text.decode()
+    return msgspec.json.encode({"inputs": _omitted(text)}).decode()
 
 
 def _fold_state(rows: Rows, run: str, turn: Turn) -> None:
@@ -290,7 +316,7 @@ def _fold_state(rows: Rows, run: str, turn: Turn) -> None:
             row.error_json = msgspec.json.encode(turn.end.error).decode()
         if turn.end.continuation is not None:
             row.continued_as = successor_id(RunId(run))
-        row.output_json = msgspec.json.encode(turn.end.output).decode()
+        row.output_json = _shown(msgspec.json.encode(turn.end.output))
         for step in rows.open_steps(run):
             step.state, step.finished_at = StepState.CANCELLED, turn.now
             rows.add(step)

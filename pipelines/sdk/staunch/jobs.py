@@ -18,6 +18,8 @@ from staunch.undo import Rollback, Undo
 _POOL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 TIMEOUT_S_DEFAULT = 3600.0
+# What a Runner is told is one message, of at most 8 MB: no character has more than six bytes there.
+REQUEST_CHARS_MAX = 1_048_576
 
 # What an outcome means for the step, and whose failure it is.
 STATES = {
@@ -60,7 +62,7 @@ def request(
             f" not {pool!r}; leave it out for the default"
         )
     folder = text(cwd, "cwd")
-    return {
+    asked = {
         "steps": [command.wire(folder) for command in commands(run)],
         "env": environment(env),
         "timeout_s": seconds(timeout, "timeout"),
@@ -68,6 +70,24 @@ def request(
         "volumes": [text(volume, "a volume") for volume in volumes],
         "checkout": checkout,
     }
+    if (size := _chars(asked)) > REQUEST_CHARS_MAX:
+        raise ValueError(
+            f"the job's commands and environment have {size:,} characters; {REQUEST_CHARS_MAX:,}"
+            " are allowed. Keep big data in files of the repository"
+        )
+    return asked
+
+
+def _chars(value: Any) -> int:
+    """How long all texts in a request are together."""
+    match value:
+        case str():
+            return len(value)
+        case dict():
+            return sum(len(name) + _chars(one) for name, one in value.items())
+        case list():
+            return sum(map(_chars, value))
+    return 0
 
 
 async def run(ledger: Ledger, key: str, call: Call) -> JobResult:

@@ -206,9 +206,9 @@ async def run(event, step):
 async def test_a_turn_that_is_too_big_ends_the_run_and_a_big_one_is_warned_of(world):
     body = """
 async def run(event, step):
-    for size in (4, 8):
+    for size in (5, 10):
         for _ in range(size):
-            await step.do("value", lambda: "x" * 900_000)
+            await step.do("value", lambda: "x" * 3_400_000)
         await step.wait_for_event("go")
 """
     run = await world.begin(body)
@@ -219,7 +219,7 @@ async def run(event, step):
     await settled(world)
     *_, last = await turns_of(world.history, run)
     assert last.state is RunState.FAILED and last.end.error.type == "TurnTooBig"
-    assert "is over the limit of 7,000,000" in last.end.error.message
+    assert "is over the limit of 32,000,000" in last.end.error.message
 
 
 async def test_a_run_that_goes_on_as_new_in_time_breaks_no_limit(world, monkeypatch):

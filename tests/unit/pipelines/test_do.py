@@ -30,11 +30,11 @@ def test_not_a_number_is_refused(play):
     assert "no plain data" in play("await step.do('x', float, 'nan')").start().end.error.message
 
 
-def test_a_value_may_have_a_mebibyte_and_no_byte_more(play):
+def test_a_value_may_have_sixteen_mebibytes_and_no_byte_more(play):
     body = "return len(await step.do('big', lambda: 'x' * {size}))"
-    assert play(body.format(size=1_048_574)).start().end.output == 1_048_574
-    failure = play(body.format(size=1_048_575)).start().end.error
-    assert "1048577 bytes as JSON; 1048576 are allowed" in failure.message
+    assert play(body.format(size=16_777_214)).start().end.output == 16_777_214
+    failure = play(body.format(size=16_777_215)).start().end.error
+    assert "16777217 bytes as JSON; 16777216 are allowed" in failure.message
 
 
 def test_an_error_reaches_the_plan_as_the_exception_it_was(play):

@@ -102,6 +102,10 @@ def test_what_cannot_be_carried_out_is_found(outcome: dict[str, object], says: s
             "which cannot be",
         ),
         ({"kind": StepKind.JOB, "request": JobRequest(steps=[], pool="*")}, "which cannot be"),
+        (
+            {"kind": StepKind.JOB, "request": JobRequest(steps=[], env={"A": "x" * 7_500_000})},
+            "asks a runner for 7,500,",
+        ),
     ],
 )
 def test_a_command_that_cannot_be_is_found(parts: dict[str, object], says: str) -> None:
