@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
+from pipelines.priority import Priority
+
 STEPS_PER_JOB_MAX = 200
 JOB_TIMEOUT_S_DEFAULT = 3600.0
 CANCEL_GRACE_S_DEFAULT = 5.0
@@ -70,6 +72,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     repo: str
     context: dict[str, str] = {}
+    priority: Priority = Priority.NORMAL
 
 
 class Annotation(msgspec.Struct, frozen=True, kw_only=True):

@@ -130,7 +130,7 @@ async def serve(options: Options) -> int:
 async def _prepare(link: NatsLink) -> None:
     while True:
         try:
-            await link.ensure_consumer()
+            await link.ensure_consumers()
         except Unavailable as reason:
             log.warning("waiting for the host's streams", reason=str(reason))
             await asyncio.sleep(CONSUMER_RETRY_S)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from pipelines.events import JobFinished
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
+from pipelines.priority import LEVELS
 from runners.ports import Conflict, Delivery, Heartbeat, Position, Unavailable
 
 
@@ -16,7 +17,8 @@ class MemoryLink:
     """
 
     def __init__(self) -> None:
-        self.jobs: asyncio.Queue[Delivery] = asyncio.Queue()
+        self.jobs: asyncio.PriorityQueue[tuple[int, int, Delivery]] = asyncio.PriorityQueue()
+        self._offered = 0
         self.leases: dict[str, Lease] = {}
         self.wishes: dict[str, CancelJob] = {}
         self.beats: dict[str, Heartbeat] = {}
@@ -32,7 +34,9 @@ class MemoryLink:
 
     def offer(self, spec: JobSpec, token: str = "") -> None:
         """Put a job on the queue."""
-        self.jobs.put_nowait(Delivery(spec=spec, token=token or f"token-of-{spec.id}"))
+        self._offered += 1
+        delivery = Delivery(spec=spec, token=token or f"token-of-{spec.id}")
+        self.jobs.put_nowait((LEVELS.index(spec.priority), self._offered, delivery))
 
     def wish_cancelled(self, cancel: CancelJob) -> None:
         """Store and announce that a job should end."""
@@ -45,9 +49,9 @@ class MemoryLink:
         return "".join(chunk.text for _, chunk in self.chunks.get(job, []))
 
     async def next(self) -> Delivery | None:
-        """The next offered job."""
+        """The most important that was offered, then the oldest."""
         self._check()
-        return await self.jobs.get()
+        return (await self.jobs.get())[2]
 
     async def claim(self, lease: Lease) -> Lease:
         """The first one stays."""

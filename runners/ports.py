@@ -100,7 +100,8 @@ class JobQueue(Protocol):
     async def next(self) -> Delivery | None:
         """Wait a while for a job; None where none came. A cancelled wait loses no job for good.
 
-        The same job can come twice, and to two runners: `claim` decides.
+        Of those that are there the highest priority comes first, among equals the oldest. The same
+        job can come twice, and to two runners: `claim` decides.
         """
 
     async def claim(self, lease: Lease) -> Lease:

@@ -19,6 +19,8 @@ import nats
 
 from pipelines.events import JobFinished
 from pipelines.job import CancelJob, JobRequest, JobSpec, LogChunk, ShellStep, Source
+from pipelines.priority import Priority
+from runners.link.nats import queue_of
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = "0-0123456789abcdef0123"
@@ -26,7 +28,7 @@ WAIT_S = 60.0
 
 STREAMS = [
     {"name": "RUNS_0", "subjects": ["run.0.>"], "allow_msg_schedules": True},
-    {"name": "JOBS", "subjects": ["jobs.*"], "retention": "workqueue"},
+    {"name": "JOBS", "subjects": ["jobs.>"], "retention": "workqueue"},
     {"name": "LEASES", "subjects": ["lease.>"]},
     {"name": "CANCELS", "subjects": ["cancel.>"], "max_msgs_per_subject": 1},
     {"name": "LOGS", "subjects": ["log.>"]},
@@ -66,9 +68,9 @@ def make_mirror(root: Path, files: dict[str, str]) -> Source:
 
 
 def make_spec(source: Source | None, *runs: str, **more) -> JobSpec:
-    """A job of shell commands; `more` goes to the request, but for key, attempt and context."""
+    """A job of shell commands; `more` goes to the request, but for what is the spec's own."""
     key, attempt = more.pop("key", "unit"), more.pop("attempt", 1)
-    context = more.pop("context", {})
+    context, priority = more.pop("context", {}), more.pop("priority", Priority.NORMAL)
     steps = more.pop("steps", None) or [ShellStep(run=run) for run in runs]
     more.setdefault("checkout", source is not None)
     return JobSpec(
@@ -80,6 +82,7 @@ def make_spec(source: Source | None, *runs: str, **more) -> JobSpec:
         source=source or Source(mirror="", commit=""),
         repo="example",
         context=context,
+        priority=priority,
     )
 
 
@@ -189,7 +192,7 @@ class World:
         return answer["seq"]
 
     async def submit(self, spec: JobSpec) -> None:
-        await self.publish("jobs.default", spec, {"Nats-Msg-Id": spec.id})
+        await self.publish(queue_of("default", spec.priority), spec, {"Nats-Msg-Id": spec.id})
 
     async def cancel(self, spec: JobSpec, reason: str = "enough") -> None:
         await self.publish(f"cancel.{spec.id}", CancelJob(job=spec.id, reason=reason))

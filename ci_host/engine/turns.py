@@ -241,6 +241,7 @@ def spec_of(live: Live, job: OpenJob) -> JobSpec:
             "STAUNCH_BRANCH": event.branch,
             "STAUNCH_TAG": event.tag,
         },
+        priority=started.level,
     )
 
 

@@ -15,19 +15,18 @@ import msgspec
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.errors import Error, NoRespondersError
 
 from pipelines.codec import encode_input
 from pipelines.events import JobFinished
 from pipelines.ids import RunId, shard_of
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
+from pipelines.priority import LEVELS, Priority
+from runners.link.pulls import Pulls
 from runners.ports import Conflict, Delivery, Heartbeat, Position, TooLarge, Unavailable
 
 ACK_WAIT_S = 30.0
-PULL_S = 5.0
 ANSWER_S = 5.0
-RELEASE_S = 1.0
 WRONG_LAST_SEQUENCE = 10071
 CONSUMER_MISSING = (10014, 10059)
 CHUNK_OVERHEAD_BYTES = 1024
@@ -54,12 +53,8 @@ class NatsLink:
     def __init__(self, client: Client, *, pool: str) -> None:
         self._client = client
         self._pool = pool
-        self._consumer = f"runners-{pool}"
-        self._pulls: Subscription | None = None
-        self._handed: asyncio.Queue[Msg | None] = asyncio.Queue()
-        self._waiters = 0
+        self._pulls = Pulls(client, JOBS, [consumer_of(pool, level) for level in LEVELS])
         self._limits: set[asyncio.Timeout] = set()
-        self._releasing = False
 
     @classmethod
     async def connect(cls, url: str, *, pool: str, name: str) -> "NatsLink":
@@ -74,8 +69,7 @@ class NatsLink:
 
         async def on_reconnect() -> None:
             log.info("link up again")
-            # The server forgot the pulls of the old connection: ask again at once.
-            link._wake_waiters()
+            link._pulls.forget()
 
         client = Client()
         link = cls(client, pool=pool)
@@ -90,6 +84,7 @@ class NatsLink:
             disconnected_cb=on_disconnect,
             reconnected_cb=on_reconnect,
         )
+        await link._pulls.start()
         return link
 
     async def close(self) -> None:
@@ -100,72 +95,38 @@ class NatsLink:
 
     # -- JobQueue
 
-    async def ensure_consumer(self) -> None:
-        """Create the pool's durable consumer where it is missing; an existing one is left."""
+    async def ensure_consumers(self) -> None:
+        """Create the pool's durable consumers where they are missing; an existing one is left."""
+        for level in LEVELS:
+            await self._ensure_consumer(consumer_of(self._pool, level), queue_of(self._pool, level))
+
+    async def _ensure_consumer(self, consumer: str, queue: str) -> None:
         try:
-            await self._api(f"CONSUMER.INFO.{JOBS}.{self._consumer}", {})
+            await self._api(f"CONSUMER.INFO.{JOBS}.{consumer}", {})
         except _Refusal as refusal:
             if refusal.code not in CONSUMER_MISSING:
                 raise Unavailable(f"the queue cannot be used: {refusal}") from refusal
         else:
             return
         config = {
-            "durable_name": self._consumer,
-            "name": self._consumer,
+            "durable_name": consumer,
+            "name": consumer,
             "ack_policy": "explicit",
             "ack_wait": int(ACK_WAIT_S * 1e9),
             "max_deliver": -1,
             "max_ack_pending": 10_000,
-            "filter_subject": f"jobs.{self._pool}",
+            "filter_subject": queue,
         }
-        subject = f"CONSUMER.CREATE.{JOBS}.{self._consumer}.jobs.{self._pool}"
+        subject = f"CONSUMER.CREATE.{JOBS}.{consumer}.{queue}"
         try:
             await self._api(subject, {"stream_name": JOBS, "config": config, "action": "create"})
         except _Refusal as refusal:
             raise Unavailable(f"the queue cannot be used: {refusal}") from refusal
 
     async def next(self) -> Delivery | None:
-        """One pull for one job; the server forgets it by itself after PULL_S."""
-        if self._releasing:
-            return None
-        if self._pulls is None:
-            self._pulls = await self._client.subscribe(self._client.new_inbox(), cb=self._on_pull)
-        request = {"batch": 1, "expires": int(PULL_S * 1e9)}
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{JOBS}.{self._consumer}"
-        try:
-            await self._client.publish(subject, json.dumps(request).encode(), self._pulls.subject)
-        except Error as error:
-            raise Unavailable(str(error)) from error
-        message = await self._wait_handed()
-        status = message and (message.headers or {}).get("Status")
-        if message is None or status in ("404", "408"):
-            return None
-        if status is not None:
-            # 503 no responders, 409 consumer deleted: the stream or the consumer is not there.
-            raise Unavailable(f"pull answered {status}: {message.headers}")
-        return await self._read(message)
-
-    async def _wait_handed(self) -> Msg | None:
-        """Slots wait for each other's pulls alike: as many answers come as there are waiters."""
-        self._waiters += 1
-        try:
-            # The server's own expiry answers first; the margin is for a server that went away.
-            async with asyncio.timeout(PULL_S + 0.5):
-                return await self._handed.get()
-        except TimeoutError:
-            return None
-        finally:
-            self._waiters -= 1
-
-    async def _on_pull(self, message: Msg) -> None:
-        if not self._releasing:
-            self._handed.put_nowait(message)
-        elif not (message.headers or {}).get("Status"):
-            await self.later(message.reply, 0)
-
-    def _wake_waiters(self) -> None:
-        for _ in range(self._waiters):
-            self._handed.put_nowait(None)
+        """The most important that is there, or the first that comes within a while."""
+        message = await self._pulls.next()
+        return None if message is None else await self._read(message)
 
     async def _read(self, message: Msg) -> Delivery | None:
         try:
@@ -238,19 +199,8 @@ class NatsLink:
         return None if stored is None else msgspec.json.decode(stored.data, type=Heartbeat)
 
     async def release(self) -> None:
-        """Without interest the server drops its waiting pulls, so no further job is handed out."""
-        self._releasing = True
-        if self._pulls is None:
-            return
-        while not self._handed.empty():
-            message = self._handed.get_nowait()
-            if message is not None:
-                await self._on_pull(message)
-        self._wake_waiters()
-        with contextlib.suppress(Error, TimeoutError):
-            # Ends the interest first and the handler last: what is on its way is given back.
-            async with asyncio.timeout(RELEASE_S):
-                await self._pulls.drain()  # type: ignore[no-untyped-call]
+        """No further job is handed out."""
+        await self._pulls.release()
 
     # -- LogSink
 
@@ -324,6 +274,16 @@ class NatsLink:
         except (Error, TimeoutError) as error:
             raise Unavailable(f"{subject}: {error or type(error).__name__}") from error
         return _answer_of(answer)
+
+
+def queue_of(pool: str, level: Priority) -> str:
+    """The subject of a pool's jobs of this priority."""
+    return f"jobs.{pool}" if level is Priority.NORMAL else f"jobs.{pool}.{level}"
+
+
+def consumer_of(pool: str, level: Priority) -> str:
+    """The consumer of such a queue. A pool may have any name with dashes, so the level is first."""
+    return f"runners-{pool}" if level is Priority.NORMAL else f"{level}-runners-{pool}"
 
 
 class _Stored(msgspec.Struct, frozen=True):

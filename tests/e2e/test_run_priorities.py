@@ -1,8 +1,13 @@
 """Priorities, seen from outside: what is declared, said by hand and kept, and where it is shown."""
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 
-from tests.e2e.installed import FILE, Installed, Registered, plan
+from tests.demo.installation import until
+from tests.e2e.installed import FILE, TIMEOUT_S, Installed, Registered, installed, plan
 
 pytestmark = [
     pytest.mark.xdist_group("e2e"),
@@ -53,3 +58,59 @@ def test_a_priority_that_there_is_not_is_refused_with_what_there_is(
     refused = here.call("POST", "/runs", body)
     assert refused.status == 422
     assert "'urgent', 'high', 'normal' or 'low'" in str(refused.body)
+
+
+# At work until somebody lets it go.
+JOB = """await step.job(
+    "build", run="while [ ! -e /volumes/shared/go ]; do sleep 0.05; done", volumes=["shared"]
+)"""
+
+
+@pytest.fixture
+def folder():
+    """A folder that other users may enter, as jobs do."""
+    made = Path(tempfile.mkdtemp(prefix="staunch-priority-"))
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def test_the_only_slot_takes_the_jobs_of_the_most_important_run_next(folder: Path) -> None:
+    volume = folder / "volume"
+    volume.mkdir()
+    volume.chmod(0o777)
+    options = ("--slots", "1", "--volume", f"shared={volume}")
+    with installed(folder, *options) as alone:
+        repo = alone.repo("queue")
+
+        def attempt(run: str) -> dict[str, object]:
+            return next(iter(alone.show(run)["attempts"]), {})
+
+        def pushed(level: str) -> str:
+            return repo.plan(JOB, top=f"on.push(); on.priority('{level}')")
+
+        def offered(run: str, state: str) -> None:
+            until(f"a job of {run}", lambda: attempt(run).get("state") == state, TIMEOUT_S)
+
+        first = pushed("low")
+        offered(first, "running")
+        runs = []
+        for level in ("low", "normal", "low", "high"):
+            runs.append(pushed(level))
+            offered(runs[-1], "queued")
+        commit = alone.show(runs[0])["commit"]
+        runs.append(alone.staunch("start", repo.name, commit, "--priority", "urgent").strip())
+        offered(runs[-1], "queued")
+        (volume / "go").touch()
+        ended = [alone.ended(run) for run in (first, *runs)]
+        assert {one["state"] for one in ended} == {"succeeded"}
+        begun = sorted(ended, key=lambda one: one["attempts"][0]["started_at"])
+        assert [one["priority"] for one in begun] == [
+            "low",
+            "urgent",
+            "high",
+            "normal",
+            "low",
+            "low",
+        ]
+        assert [one["id"] for one in begun[-2:]] == [runs[0], runs[2]]

@@ -16,7 +16,7 @@ class NatsJobs:
 
     async def publish(self, spec: JobSpec) -> None:
         # The id is a saving inside the window; beyond it the claim drops the second copy.
-        subject = subjects.job_queue(spec.request.pool)
+        subject = subjects.job_queue(spec.request.pool, spec.priority)
         await self._bus.publish(subject, msgspec.json.encode(spec), {MESSAGE_ID: spec.id})
 
     async def is_claimed(self, job: JobId) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 
 from pipelines.ids import JobId, RunId, shard_of
+from pipelines.priority import Priority
 
 INTAKE = "INTAKE"
 OUTCOMES = "OUTCOMES"
@@ -61,9 +62,9 @@ def outcome(connection: str, delivery: str) -> str:
     return f"outcome.{connection}.{token(delivery)}"
 
 
-def job_queue(pool: str) -> str:
-    """The queue of a pool."""
-    return f"jobs.{pool}"
+def job_queue(pool: str, level: Priority) -> str:
+    """The queue of a pool for jobs of this priority."""
+    return f"jobs.{pool}" if level is Priority.NORMAL else f"jobs.{pool}.{level}"
 
 
 def lease(job: JobId) -> str:
