@@ -21,12 +21,16 @@ GIVEN_BYTES_MAX = 1_048_576
 
 
 class Parent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The Run and the `call` Step that this Run is the child of. `depth` is how many are above."""
+    """The Run and the `call` Step that this Run is the child of. `depth` is how many are above.
+
+    `causes`: who caused those above, besides those whom the event names.
+    """
 
     run: str
     key: str
     depth: int = 1
     detached: bool = False
+    causes: list[str] = []
 
 
 class Rerun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

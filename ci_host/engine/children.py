@@ -37,7 +37,13 @@ class Children:
             source=parent.source,
             event=parent.event,
             inputs=asked.inputs,
-            parent=Parent(run=parent.run, key=call.key, depth=above + 1, detached=asked.detached),
+            parent=Parent(
+                run=parent.run,
+                key=call.key,
+                depth=above + 1,
+                detached=asked.detached,
+                causes=_causes(parent),
+            ),
             shards=parent.shards,
             priority=parent.priority,
         )
@@ -75,6 +81,14 @@ class Children:
 
     async def _is_over(self, run: RunId) -> bool:
         return await self._history.state(run) in FINAL
+
+
+def _causes(parent: RunStarted) -> list[str]:
+    """Who caused a Run, besides those whom its event names: that goes on to its children."""
+    found = [*(parent.parent.causes if parent.parent else [])]
+    found += parent.continues.causes if parent.continues else []
+    found += [act.by for act in (parent.rerun, parent.fork) if act is not None]
+    return list(dict.fromkeys(found))
 
 
 def child_of(parent: RunStarted, key: str) -> RunId:

@@ -129,7 +129,7 @@ def finished(
     return JobFinished(job=identity, key=key, attempt=attempt, outcome=outcome, exit_code=code)
 
 
-async def until(condition, timeout_s: float = 10.0):
+async def until(condition, timeout_s: float = 60.0):
     """Wait until an (async) condition gives something true, and answer that."""
     async with asyncio.timeout(timeout_s):
         while True:

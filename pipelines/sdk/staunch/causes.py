@@ -6,7 +6,7 @@ from typing import Any
 
 def causes(started: Mapping[str, Any]) -> list[str]:
     """Whose act began the Run: the event's sender, its pull request's author, who had it rerun or
-    forked. And who caused the Runs that it continues.
+    forked. And who caused the Runs that it continues, or that called it.
     """
     event = started.get("event", {})
     request = event.get("pull_request") or {}
@@ -14,6 +14,7 @@ def causes(started: Mapping[str, Any]) -> list[str]:
     names = [event.get("sender", ""), request.get("author", ""), rerun.get("by", "")]
     names += (started.get("continues") or {}).get("causes", [])
     names.append(fork.get("by", ""))
+    names += (started.get("parent") or {}).get("causes", [])
     return list(dict.fromkeys(name for name in names if name))
 
 

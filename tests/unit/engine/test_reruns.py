@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ci_host.access import Token
+from ci_host.engine.children import child_of
 from ci_host.engine.people import Answer, People, PersonRefused
 from ci_host.engine.reruns import Begun, Reruns, Wish
 from ci_host.ports import StoredHistory
@@ -212,6 +213,27 @@ async def test_who_had_it_run_again_has_caused_it_too(tmp_path: Path) -> None:
         begun = await reruns(world).rerun(run, Wish(failed_only=True), ADA)
         with pytest.raises(PersonRefused, match="caused by bob, ada"):
             await answered(world, begun.run)
+
+
+async def test_who_had_a_caller_run_again_has_caused_what_it_calls_however_deep(
+    tmp_path: Path,
+) -> None:
+    calls = "async def run(event, step):\n    await step.call('{0}', '{0}')\n"
+    gated = "async def run(event, step):\n    await step.gate('ship', not_author=True)\n"
+    beside = {"middle": calls.format("deep"), "deep": gated}
+    async with memory_world(tmp_path) as world:
+        run = await world.begin(calls.format("middle"), beside=beside)
+        await People(world.history, now=lambda: 0.0, new_id=lambda: "k").kill(run, "", ADA)
+        await world.ended(run)
+        begun = await reruns(world).rerun(run, Wish(), ADA)
+        deep = begun.run
+        for key in ("middle", "deep"):
+            await until(lambda: world.history.started(deep))
+            caller = await world.history.started(deep)
+            assert caller is not None
+            deep = child_of(caller, key)
+        with pytest.raises(PersonRefused, match="caused by bob, ada"):
+            await answered(world, deep)
 
 
 async def test_a_sensitive_value_is_computed_again(tmp_path: Path) -> None:

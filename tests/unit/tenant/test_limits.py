@@ -95,9 +95,12 @@ def test_an_endless_import_is_stopped_and_its_line_named(host):
     assert "0.5 s of CPU in importing" in failed.message
 
 
-def test_too_much_memory_is_a_memory_error_with_its_line(host):
+def test_too_much_memory_is_a_memory_error_with_its_line(wasm_image):
+    host = TenantHost(wasm_image, Limits(turn_s=30.0))
     run = Play(host, plan("kept = []\nwhile True: kept.append(bytearray(10_000_000))"))
     error = run.start().end.error
+    run.tenant.close()
+    host.close()
     assert error.type == "MemoryError"
     assert "kept.append" in line_of(run, error)
 
