@@ -228,7 +228,7 @@ async def test_who_had_a_caller_run_again_has_caused_what_it_calls_however_deep(
         begun = await reruns(world).rerun(run, Wish(), ADA)
         deep = begun.run
         for key in ("middle", "deep"):
-            await until(lambda: world.history.started(deep))
+            await until(lambda run=deep: world.history.started(run))
             caller = await world.history.started(deep)
             assert caller is not None
             deep = child_of(caller, key)
