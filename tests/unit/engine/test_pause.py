@@ -14,7 +14,7 @@ from pipelines.bundle import Prepared
 from pipelines.commands import StepState
 from pipelines.events import PauseRequested, ResumeRequested
 from pipelines.ids import RunId
-from pipelines.run import RunState
+from pipelines.run import FINAL, RunState
 from pipelines.turn import Turn
 from tests.engine.crashes import CrashingWorld, check_history
 from tests.engine.world import MemoryWorld, finished, memory_world, output_of, turns_of, until
@@ -53,7 +53,10 @@ def people(world: MemoryWorld) -> People:
 async def in_state(world: MemoryWorld, run: RunId, state: RunState) -> Turn:
     async def there() -> Turn | None:
         last = await world.history.last_turn(run)
-        return last.turn if last is not None and last.turn.state is state else None
+        if last is None or last.turn.state is state:
+            return last.turn if last is not None else None
+        assert last.turn.state not in FINAL, last.turn.end
+        return None
 
     found: Turn = await until(there)
     await world.settled()
