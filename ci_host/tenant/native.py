@@ -25,8 +25,8 @@ class NativeImage:
 
     boot_kind = "native"
 
-    def __init__(self) -> None:
-        self._lock = RLock()
+    # What a call borrows is the whole process's, whichever image is called.
+    _lock = RLock()
 
     @property
     def digest(self) -> str:
