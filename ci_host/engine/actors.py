@@ -9,7 +9,7 @@ that waits is held here: whatever waits is in the History.
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -84,7 +84,8 @@ class Actors:
         self._slots = slots
         self._limits = limits
         self._admission = asyncio.Semaphore(limits.cold_max)
-        self._pending: dict[RunId, list[WakeUp]] = {}
+        # By the input that each is about: what comes again while it is queued is queued once.
+        self._pending: dict[RunId, dict[int, WakeUp]] = {}
         self._held: dict[RunId, list[WakeUp]] = {}
         self._tasks: dict[RunId, asyncio.Task[None]] = {}
         self._warm: OrderedDict[RunId, Live] = OrderedDict()
@@ -97,7 +98,7 @@ class Actors:
         keeper = asyncio.create_task(self._keep_owed())
         try:
             async for wake in self._wakes:
-                self._pending.setdefault(wake.run, []).append(wake)
+                _queue(self._pending.setdefault(wake.run, {}), wake)
                 if wake.run not in self._tasks:
                     self._tasks[wake.run] = asyncio.create_task(self._act(wake.run))
         finally:
@@ -110,7 +111,8 @@ class Actors:
         """
         while True:
             await asyncio.sleep(EXTEND_S)
-            for wakes in [*self._pending.values(), *self._held.values()]:
+            queued = [list(wakes.values()) for wakes in self._pending.values()]
+            for wakes in [*queued, *self._held.values()]:
                 for wake in wakes:
                     await self._wakes.extend(wake)
             before = asyncio.get_running_loop().time() - self._limits.warm_s
@@ -118,8 +120,8 @@ class Actors:
                 self._drop(run)
 
     async def _act(self, run: RunId) -> None:
-        while wakes := self._pending.pop(run, None):
-            self._held[run] = wakes
+        while queued := self._pending.pop(run, None):
+            wakes = self._held[run] = list(queued.values())
             try:
                 await self._work(run, wakes)
                 self._broke.pop(run, None)
@@ -325,6 +327,13 @@ class Actors:
         for live in self._warm.values():
             _close(live)
         self._warm.clear()
+
+
+def _queue(queued: dict[int, WakeUp], wake: WakeUp) -> None:
+    """The newest of an input's wake-ups is the one to answer; what was known of it is kept."""
+    before = queued.get(wake.sequence)
+    redelivered = wake.redelivered or (before is not None and before.redelivered)
+    queued[wake.sequence] = replace(wake, redelivered=redelivered)
 
 
 def _born(wakes: list[WakeUp]) -> Live | None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
+from staunch.rollback import PATIENCE_S
+
 from ci_host.engine.children import child_of
 from ci_host.ports import StoredHistory
 from pipelines.commands import Command, StepKind, StepState
@@ -249,11 +251,36 @@ def _reported(stored: StoredHistory) -> list[int]:
     enough = 0 if StepKind.ROLLBACK in kinds else 1
     if stored.turns[-1].turn.digest == ENDED_BY_HOST or len(cancels) > enough:
         return [0]
+    given_up = _given_up(stored)
     reports: dict[str, int] = {}
     for given in stored.inputs:
-        if isinstance(given.input, JobFinished):
+        if isinstance(given.input, JobFinished) and given.input.job not in given_up:
             reports.setdefault(given.input.job, given.sequence)
     return [0, *reports.values()]
+
+
+def _given_up(stored: StoredHistory) -> set[str]:
+    """The cancelled jobs that did not report for so long that the Run ended without them."""
+    turns = [kept.turn for kept in stored.turns]
+    found = set()
+    for job in turns[-1].open.jobs:
+        cancelled = [
+            turn.now
+            for turn in turns
+            if any(
+                j.key == job.key and j.attempt == job.attempt and j.cancelling
+                for j in turn.open.jobs
+            )
+        ]
+        if turns[-1].now - cancelled[0] >= PATIENCE_S:
+            found.add(job_id(RunId(_run_of(stored)), StepKey(job.key), job.attempt))
+    return found
+
+
+def _run_of(stored: StoredHistory) -> str:
+    started = stored.inputs[0].input
+    assert isinstance(started, RunStarted)
+    return started.run
 
 
 def _children(stored: StoredHistory, world: "World") -> list[str]:

@@ -52,6 +52,13 @@ def test_every_run_ends_as_it_must_whatever_the_weather(chunk: int) -> None:
     )
 
 
+# Wake-ups that came again faster than a slow engine could answer; a job that reported when its Run
+# had waited for it as long as it waits.
+@pytest.mark.parametrize("seed", [40130, 25841])
+def test_a_seed_that_was_wrong_once_is_right(seed: int) -> None:
+    assert wrong_in(tell_all([seed])) == {}
+
+
 def test_a_seed_is_the_same_story_in_every_process() -> None:
     code = "from tests.sim.story import tell_all; print([s.trace for s in tell_all(range(30))])"
     told = {
