@@ -272,7 +272,7 @@ def _given_up(stored: StoredHistory) -> set[str]:
                 for j in turn.open.jobs
             )
         ]
-        if turns[-1].now - cancelled[0] >= PATIENCE_S:
+        if cancelled and turns[-1].now - cancelled[0] >= PATIENCE_S:
             found.add(job_id(RunId(_run_of(stored)), StepKey(job.key), job.attempt))
     return found
 
