@@ -54,7 +54,8 @@ def started(run: str, file: str = FILE) -> RunStarted:
 def tenant() -> None:
     """From stored prepared bytes to the first commands, and the next input of a loaded Tenant."""
     cache = Path(os.environ.get("STAUNCH_CACHE_DIR", default_cache()))
-    limits = Limits(blanks=8)
+    # What an engine loads in advance for code that it knows would be loaded already.
+    limits = Limits(blanks=8, primed=0)
     image = WasmImage(cache, limits, lambda _: None)
     sandbox = TenantHost(image, limits)
     stored = msgspec.json.encode(sandbox.prepare(Bundle(files={FILE: plans.REALISTIC})))

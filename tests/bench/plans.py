@@ -47,7 +47,7 @@ async def run(event, step):
 TICKING = """
 async def run(event, step):
     for number in range(100_000):
-        await step.sleep("tick", 0.2)
+        await step.sleep("tick", {seconds})
 """
 
 SCHEDULED = """
