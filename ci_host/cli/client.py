@@ -16,11 +16,15 @@ TIMEOUT_S = 90.0
 
 
 class ClientError(Exception):
-    """A command cannot do what it was asked; `exit_code` for the shell."""
+    """A command cannot do what it was asked; `exit_code` for the shell.
 
-    def __init__(self, message: str, exit_code: int = 1) -> None:
+    `status` is what the host answered with, or 0.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1, status: int = 0) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+        self.status = status
 
 
 def default_data() -> Path:
@@ -84,7 +88,8 @@ class Client:
                 " STAUNCH_TOKEN. `staunch up` writes one to the file token of its data directory;"
                 " an administrator makes more with `staunch token add`"
             )
-        raise ClientError(_detail(answer), 4 if answer.status_code == 404 else 1)
+        status = answer.status_code
+        raise ClientError(_detail(answer), 4 if status == 404 else 1, status)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -106,7 +106,12 @@ def show(
     detail = client.get(run_path(run))
     if as_json:
         typer.echo(json.dumps(detail))
-        return
+    else:
+        print_run(detail)
+
+
+def print_run(detail: dict[str, Any]) -> None:
+    """A run in detail, as the API has it, for a person."""
     console.print(_heading(detail))
     for said in [*waiting_lines(detail, time.time()), *limit_lines(detail)]:
         console.print(f"[yellow]{escape(said)}[/]", highlight=False)

@@ -102,7 +102,7 @@ def up(
         slots=slots,
         volumes=_volumes(volume or []),
     )
-    _build_image(settings.cache)
+    build_image(settings.cache)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=line_logger,
@@ -141,7 +141,7 @@ def _say_ready(settings: Settings, state: RunningState) -> None:
     console.print(f"  logs   {settings.data / 'logs'}\n  Ctrl-C stops it; runs go on next time.")
 
 
-def _build_image(cache: Path) -> None:
+def build_image(cache: Path) -> None:
     """In a process of its own: the compiler takes half a gigabyte that `up` should not keep."""
     if is_provided(cache):
         return
@@ -156,7 +156,7 @@ def _build_image(cache: Path) -> None:
 
 def image(cache: CacheOption = None) -> None:
     """Build the guest image if it is not there yet; `up` does it by itself."""
-    _build_image((cache or default_cache()).resolve())
+    build_image((cache or default_cache()).resolve())
 
 
 def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:

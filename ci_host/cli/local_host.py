@@ -1,0 +1,126 @@
+"""Local host: an installation of one command's own, which ends with the command in every case."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from ci_host.cli.client import Client, ClientError
+from ci_host.settings import Hibernate
+from ci_host.supervisor import read_state
+
+LOOK_S = 0.03
+# More than the keeper takes at worst.
+END_S = 60.0
+SAID_LINES_MAX = 10
+# What says of the shell's installation where it is: this one is another.
+_OF_ANOTHER = frozenset(
+    f"STAUNCH_{name}"
+    for name in ("DATA", "SERVER", "TOKEN", "PORT", "HOST", "BASE_URL", "ENGINES", "HIBERNATE")
+) | {"STAUNCH_NATS_URL", "STAUNCH_NATS_REPLICAS", "STAUNCH_NATS_PORT"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`is_kept`: the data directory stays when the command has ended."""
+
+    data: Path
+    cache: Path
+    hibernate: Hibernate
+    slots: int
+    is_kept: bool
+
+
+@dataclass(slots=True)
+class LocalHost:
+    """A context: inside, `client` speaks to the installation. Raises ClientError if none comes."""
+
+    wish: Wish
+    _keeper: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+    _client: Client | None = field(default=None, init=False)
+
+    def __enter__(self) -> "LocalHost":
+        if read_state(self.wish.data) is not None:
+            raise ClientError(
+                f"Staunch runs from {self.wish.data}; stop it, or give another --data", 3
+            )
+        port = _free_port()
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("wb") as log:
+            # A session of its own: Ctrl-C is for the command, and this ends after it.
+            self._keeper = subprocess.Popen(  # noqa: S603
+                self._command(port),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={k: v for k, v in os.environ.items() if k not in _OF_ANOTHER},
+            )
+        try:
+            self._client = self._ready(f"http://127.0.0.1:{port}")
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    @property
+    def client(self) -> Client:
+        """Its administrator's."""
+        assert self._client is not None
+        return self._client
+
+    def check_alive(self) -> None:
+        """Raises ClientError, with what it said, if the installation has ended."""
+        assert self._keeper is not None
+        if self._keeper.poll() is not None:
+            lines = self._log.read_text(errors="replace").strip().splitlines()
+            said = "\n".join(lines[-SAID_LINES_MAX:]) or "it said nothing"
+            raise ClientError(f"the installation has ended: {said.removeprefix('staunch: ')}", 3)
+
+    @property
+    def _log(self) -> Path:
+        return self.wish.data / "logs" / "up.log"
+
+    def _command(self, port: int) -> list[str]:
+        wish = self.wish
+        keeper = [sys.executable, "-m", "ci_host.keeper", "" if wish.is_kept else str(wish.data)]
+        up = [sys.executable, "-m", "ci_host", "up", "--data", str(wish.data)]
+        up += ["--cache", str(wish.cache), "--port", str(port)]
+        up += ["--hibernate", wish.hibernate.value, "--slots", str(wish.slots)]
+        return keeper + up
+
+    def _ready(self, url: str) -> Client:
+        """Until the host answers somebody who has its token, which it writes before it listens."""
+        while True:
+            self.check_alive()
+            time.sleep(LOOK_S)
+            try:
+                token = (self.wish.data / "token").read_text().strip()
+                client = Client(url, token)
+                client.get("/whoami")
+            except (OSError, ClientError):
+                continue
+            return client
+
+    def _end(self) -> None:
+        assert self._keeper is not None and self._keeper.stdin is not None
+        self._keeper.stdin.close()
+        self._keeper.wait(END_S)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

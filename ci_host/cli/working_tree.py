@@ -1,0 +1,171 @@
+"""Working tree: the files of a checkout as they are now, as a commit that the checkout never sees.
+
+What git writes goes into a bare repository of ours, which borrows the checkout's objects; the index
+is a copy. So the checkout's index, refs and objects stay as they are. Unlike the host's git, this
+one is the user's: their ignore rules, filters and line endings decide what is in the commit.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_host.cli.client import ClientError
+from pipelines.bundle import FOLDER, SINGLE
+
+# What a hook of git's hands down, and what would lead to another repository than the one named.
+_OF_ANOTHER_REPO = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_GRAFT_FILE",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_IMPLICIT_WORK_TREE",
+)
+# Each of these would write to the checkout's own git directory, run a program there, or ask.
+_QUIET = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.splitIndex=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "commit.gpgSign=false",
+    "advice.addEmbeddedRepo=false",
+)
+_WHO = {
+    f"GIT_{role}_{what}": said
+    for role in ("AUTHOR", "COMMITTER")
+    for what, said in (("NAME", "staunch run"), ("EMAIL", "staunch@localhost"))
+}
+_DETACHED = "refs/heads/detached"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A commit with the files of a checkout; `bare` holds it, under `ref` or a ref of ours.
+
+    `ref` is the branch that is checked out, or empty. `changed` counts the files in which it
+    differs from the newest commit; None: there is none yet. With 0 it is that commit itself.
+    """
+
+    top: Path
+    bare: Path
+    commit: str
+    ref: str
+    changed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkout:
+    top: Path
+    objects: Path
+    index: Path
+    form: str
+    is_shallow: bool
+
+
+def top_of(path: Path) -> Path:
+    """The root of the working tree that `path` is in. Raises ClientError where it is in none."""
+    if not path.is_dir():
+        raise ClientError(f"there is no directory {path}", 4)
+    status, found, said = _git(path, "rev-parse", "--show-toplevel")
+    if status != 0:
+        raise ClientError(
+            f"{path} is in no git working tree ({_last(said)}); name a checkout, or make one with"
+            " `git init`",
+            4,
+        )
+    return Path(found)
+
+
+def snapshot(top: Path, bare: Path) -> Snapshot:
+    """Commit what is in the working tree, ignored files aside, into `bare`, which is made.
+
+    Raises ClientError: git refuses, or there is no pipeline file.
+    """
+    here = _look(top)
+    _say(top, "init", "--bare", "--quiet", "--template=", f"--object-format={here.form}", str(bare))
+    (bare / "objects" / "info" / "alternates").write_text(f"{here.objects}\n")
+    index = bare / "index"
+    index.unlink(missing_ok=True)
+    if here.index.exists():
+        # With its time: by it git knows which files may have changed since without looking so.
+        shutil.copy2(here.index, index)
+    into = {"GIT_INDEX_FILE": str(index), "GIT_OBJECT_DIRECTORY": str(bare / "objects")}
+    _say(top, "add", "--all", env=into)
+    tree = _say(top, "write-tree", env=into)
+    _check_pipeline(top, tree, into)
+    head = _git(top, "rev-parse", "--quiet", "--verify", "HEAD^{commit}")[1]
+    changed = _changed(top, head, tree, into) if head else None
+    commit = head
+    # A shallow checkout cannot give its history away: there the commit has none.
+    if here.is_shallow or changed != 0:
+        parents = ["-p", head] if head and not here.is_shallow else []
+        message = "The working tree, as `staunch run` found it"
+        commit = _say(top, "commit-tree", tree, "-m", message, *parents, env=into | _WHO)
+    branch = _git(top, "symbolic-ref", "--quiet", "HEAD")[1]
+    _say(top, f"--git-dir={bare}", "update-ref", branch or _DETACHED, commit)
+    return Snapshot(top, bare, commit, branch, changed)
+
+
+def _look(top: Path) -> _Checkout:
+    asked = ["--path-format=absolute", "--git-path", "objects", "--git-path", "index"]
+    asked += ["--show-object-format", "--is-shallow-repository"]
+    objects, index, form, is_shallow = _say(top, "rev-parse", *asked).splitlines()
+    return _Checkout(top, Path(objects), Path(index), form, is_shallow == "true")
+
+
+def _changed(top: Path, head: str, tree: str, into: dict[str, str]) -> int:
+    differ = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", head, tree)
+    return _say(top, *differ, env=into).count("\0")
+
+
+def _check_pipeline(top: Path, tree: str, into: dict[str, str]) -> None:
+    """Before anything is started for it."""
+    if _say(top, "ls-tree", "--name-only", tree, "--", FOLDER, SINGLE, env=into):
+        return
+    there = [name for name in (FOLDER, SINGLE) if (top / name).exists()]
+    if there:
+        raise ClientError(f"git ignores {top / there[0]}, or it is empty: nothing would run", 4)
+    raise ClientError(
+        f"{top} has no pipeline: add {FOLDER}/pipeline.py or {SINGLE} there, with an"
+        " `async def run(event, step)`",
+        4,
+    )
+
+
+def _say(top: Path, *words: str, env: dict[str, str] | None = None) -> str:
+    """What git prints. Raises ClientError with its own words."""
+    status, out, said = _git(top, *words, env=env)
+    if status != 0:
+        command = next(word for word in words if not word.startswith("-"))
+        raise ClientError(f"git {command} failed in {top}: {said.strip() or f'exit code {status}'}")
+    return out
+
+
+def _git(top: Path, *words: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Exit code, output, errors. GitPython can add to our environment and not take away."""
+    try:
+        from git import Git
+    except ImportError as error:
+        raise ClientError("git is missing: install it (apt-get install git)", 3) from error
+    # Else it would write the index of a submodule that it looks into.
+    set_ = {"GIT_OPTIONAL_LOCKS": "0", **(env or {})}
+    foreign = [n for n in _OF_ANOTHER_REPO if n in os.environ and n not in set_]
+    command = ["env", *(part for name in foreign for part in ("-u", name))] if foreign else []
+    command += ["git", *(part for one in _QUIET for part in ("-c", one)), *words]
+    status, out, said = Git(str(top)).execute(
+        command, with_extended_output=True, with_exceptions=False, env=set_
+    )
+    return int(status), str(out), str(said)
+
+
+def _last(said: str) -> str:
+    return (said.strip().splitlines() or ["git says nothing"])[-1]

@@ -1,0 +1,245 @@
+"""`staunch run`: a checkout's pipeline, run here and now, which leaves nothing behind."""
+
+import hashlib
+import os
+import pty
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.demo.installation import until
+from tests.e2e.installed import FILE, parsed, plan
+from tests.repos import Repo
+
+pytestmark = [
+    pytest.mark.xdist_group("local-run"),
+    pytest.mark.slow,
+    pytest.mark.sandbox,
+    pytest.mark.nats,
+    pytest.mark.bwrap,
+]
+
+# Whether the list is empty depends on whether the function ran in this life of the Tenant.
+FORGETFUL = """
+await step.do("note", lambda: seen.append(1))
+await step.job("go", run="true")
+if seen:
+    return await step.do("remembered", lambda: "remembered")
+return await step.do("forgotten", lambda: "forgotten")
+"""
+AS_CHANGED = 'test "$(cat word)" = changed && test ! -e gone && test ! -e ignored && test -e new'
+ENDLESS = 'await step.job("long", run="sleep 1000")'
+GATE = """
+answer = await step.gate("go", approvers=["@ops"], needed=2, not_author=True)
+return answer.by
+"""
+ASKING = """
+answer = await step.gate("go", approvers=["grace"], inputs={"percent": int})
+return answer.inputs["percent"]
+"""
+
+
+class Local:
+    """A checkout, and the command in it; all that the command makes goes below `temporary`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.repo = Repo(folder)
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir(mode=0o711)
+        self.folder = folder
+
+    def start(self, *options: str, stdin: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("STAUNCH_")}
+        if "STAUNCH_CACHE_DIR" in os.environ:
+            kept["STAUNCH_CACHE_DIR"] = os.environ["STAUNCH_CACHE_DIR"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "ci_host", "run", str(self.repo.work), *options],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**kept, "TMPDIR": str(self.temporary), "COLUMNS": "160"},
+            # Whoever runs the tests in the background has it ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+
+    def run(self, *options: str, code: int = 0) -> str:
+        """What the command prints; its exit code must be this one."""
+        process = self.start(*options)
+        out, errors = process.communicate(timeout=240)
+        assert process.returncode == code, out + errors
+        return out + errors if code else out
+
+    def left(self) -> list[str]:
+        """Processes and files that it has left: those that name the temporary directory."""
+        mark = str(self.temporary).encode()
+        found = [path.name for path in self.temporary.iterdir()]
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                said = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if mark in said:
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        return found
+
+    def is_working(self) -> bool:
+        """Whether a job runs: its shim is there."""
+        return any("runners.shim" in one for one in self.left())
+
+
+@pytest.fixture
+def local():
+    folder = Path(tempfile.mkdtemp(prefix="staunch-local-"))
+    # Jobs run as users of their own, who must be able to reach what is theirs.
+    folder.chmod(0o711)
+    try:
+        yield Local(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def everything(folder: Path) -> dict[str, tuple[int, int, str]]:
+    """Every file below, git's own included: mode, time, content.
+
+    The time aside of a stored object: git freshens it where it would have stored the same.
+    """
+    return {
+        str(path.relative_to(folder)): (
+            path.lstat().st_mode,
+            0 if path.is_relative_to(folder / ".git/objects") else path.lstat().st_mtime_ns,
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+        )
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def test_what_is_not_committed_is_what_runs_and_the_checkout_stays_as_it_was(local):
+    before = {FILE: plan("return 'committed'"), "word": "committed", "gone": "", ".gitignore": ""}
+    local.repo.commit(before)
+    body = f"print('so it says')\nawait step.job('look', run='''{AS_CHANGED}''')\nreturn event.ref"
+    after = {FILE: plan(body), "word": "changed", "new": "", ".gitignore": "ignored\n"}
+    local.repo.write({**after, "ignored": ""})
+    (local.repo.work / "gone").unlink()
+    local.repo.git("add", "new")
+    found = everything(local.repo.work)
+    ended = parsed(local.run("--json"))
+    assert (ended["state"], ended["output"]) == ("succeeded", "refs/heads/main")
+    assert everything(local.repo.work) == found
+    assert local.left() == []
+    said = local.run()
+    assert "5 changed files not committed" in said
+    assert "so it says" in said
+    assert "succeeded look job" in said
+
+
+def test_a_step_that_fails_shows_its_log_and_is_the_command_s_failure(local):
+    noise = "for i in $(seq 50); do echo line $i; done; echo the reason; exit 7"
+    local.repo.write({FILE: plan(f"await step.job('unit', run={noise!r})")})
+    said = local.run(code=1)
+    assert "nothing committed yet" in said
+    assert "failed unit #1" in said
+    assert "│ the reason" in said
+    assert "│ line 50" in said
+    assert "│ line 9\n" not in said
+    assert "failed unit job" in said
+    assert f"{FILE}:6: job 'unit' failed with exit code 7" in said
+    assert local.left() == []
+
+
+def test_verify_names_a_plan_that_would_decide_otherwise_after_a_replay(local):
+    local.repo.write({FILE: plan(FORGETFUL, "seen = []")})
+    told = " ".join(local.run("--hibernate", "verify", code=1).split())
+    assert "turn 2 decides do 'remembered'" in told
+    assert "after a replay it would decide do 'forgotten'" in told
+    kept, replayed = local.run("--json"), local.run("--json", "--hibernate", "always")
+    assert parsed(kept)["output"] == "remembered"
+    assert parsed(replayed)["output"] == "forgotten"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)],
+    ids=["ctrl-c", "term", "kill"],
+)
+def test_however_it_is_ended_nothing_runs_on_and_nothing_is_left_on_the_disk(local, number, code):
+    local.repo.write({FILE: plan(ENDLESS)})
+    process = local.start()
+    until("the job to run", local.is_working)
+    process.send_signal(number)
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == code, out + errors
+    if number == signal.SIGKILL:
+        until("everything to end", lambda: not local.left())
+    assert local.left() == []
+
+
+def test_yes_opens_a_gate_as_often_as_it_must_be(local):
+    local.repo.write({FILE: plan(GATE)})
+    assert parsed(local.run("--yes", "--json"))["output"] == ["local-1", "local-2"]
+
+
+def test_without_a_terminal_it_says_which_command_opens_a_gate(local):
+    local.repo.write({FILE: plan(ASKING)})
+    process = local.start()
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    command = next(line for line in lines if line.startswith("  staunch approve"))
+    words = shlex.split(command.replace("percent=…", "percent=25"))[1:]
+    subprocess.run([sys.executable, "-m", "ci_host", *words], check=True, capture_output=True)
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, out + errors
+    assert "succeeded go gate" in out
+    assert "go approved by grace" in out
+
+
+@pytest.mark.parametrize(
+    ("typed", "state", "told"),
+    [
+        ("y\nmany\n25\n", "succeeded", "must be of type int, not 'many'"),
+        ("n\n", "failed", "rejected as grace"),
+    ],
+    ids=["yes", "no"],
+)
+def test_on_a_terminal_it_asks_and_takes_the_answer(local, typed, state, told):
+    local.repo.write({FILE: plan(ASKING)})
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, typed.encode())
+        process = local.start("--json", stdin=theirs)
+        out, errors = process.communicate(timeout=240)
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    assert parsed(out)["state"] == state, errors
+    assert parsed(out)["output"] == (25 if state == "succeeded" else None)
+    assert told in errors
+
+
+def test_what_is_kept_can_be_used_again(local):
+    local.repo.write({FILE: plan("return event.inputs['n']", "on.manual(inputs={'n': int})")})
+    data = local.folder / "data"
+    local.run("--data", str(data), "--input", "n=1")
+    ended = parsed(local.run("--data", str(data), "--input", "n=2", "--json"))
+    assert ended["output"] == 2
+    said = local.run("--keep", "--input", "n=3")
+    (kept,) = local.temporary.iterdir()
+    assert re.search(rf"kept: `staunch up --data {kept}`", said)
+    assert (kept / "token").exists()
+
+
+def test_what_cannot_begin_says_why_before_anything_is_started(local):
+    assert "has no pipeline: add .staunch/pipeline.py" in local.run(code=4)
+    local.repo.write({FILE: plan("return 1")})
+    told = local.run("--pipeline", "other", code=1)
+    assert "other" in told
+    told = local.run("--input", "n", code=2)
+    assert "write NAME=VALUE" in told
+    assert local.left() == []
