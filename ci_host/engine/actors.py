@@ -219,7 +219,7 @@ class Actors:
         try:
             return await self._turn_until_still(live, wakes)
         except BaseException:
-            _close(live)
+            self._close(live)
             raise
 
     async def _turn_until_still(self, live: Live, wakes: list[WakeUp]) -> Live | None:
@@ -241,10 +241,10 @@ class Actors:
             if effects.touches_timer:
                 await self._check_newest(live)
             if self._limits.hibernate is Hibernate.ALWAYS:
-                _close(live)
+                self._close(live)
             if live.view.state in FINAL:
                 await self._turns.tell(live, turn, newest)
-                _close(live)
+                self._close(live)
                 return None
         if repair and not turned:
             await self._repair(live)
@@ -311,12 +311,17 @@ class Actors:
         self._warm[live.run] = live
         while len(self._warm) > self._limits.warm_max:
             _, oldest = self._warm.popitem(last=False)
-            _close(oldest)
+            self._close(oldest)
 
     def _drop(self, run: RunId) -> None:
         live = self._warm.pop(run, None)
         if live is not None:
-            _close(live)
+            self._close(live)
+
+    def _close(self, live: Live) -> None:
+        tenant, live.tenant = live.tenant, None
+        if tenant is not None:
+            self._threads.let_go(tenant.close)
 
     async def close(self) -> None:
         """Let go of every Tenant; what was owed comes again to the next engine."""
@@ -325,7 +330,7 @@ class Actors:
             task.cancel()
         await asyncio.gather(*out, return_exceptions=True)
         for live in self._warm.values():
-            _close(live)
+            self._close(live)
         self._warm.clear()
 
 
@@ -351,12 +356,6 @@ def _next(live: Live, inputs: list[StoredInput]) -> list[StoredInput]:
     count = batch(live.view, [given.input for given in inputs])
     live.fresh = inputs[count:] if count else []
     return inputs[:count]
-
-
-def _close(live: Live) -> None:
-    if live.tenant is not None:
-        live.tenant.close()
-        live.tenant = None
 
 
 def _broken() -> Failure:

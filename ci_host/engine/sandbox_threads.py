@@ -65,6 +65,10 @@ class SandboxThreads:
         """A call in nobody's name, such as refilling blanks."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
+    def let_go(self, close: Callable[[], None]) -> None:
+        """Close an instance when a thread is free: giving its memory back takes a millisecond."""
+        self._executor.submit(close)
+
     def close(self) -> None:
         """Wait for the calls that are out, and end the threads."""
         self._executor.shutdown()

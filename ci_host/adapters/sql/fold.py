@@ -6,6 +6,7 @@ are made by whichever comes first and completed by the other.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -218,22 +219,28 @@ def fold_turn(rows: Rows, run: str, sequence: int, turn: Turn) -> None:
 
 
 def _fold_command(rows: Rows, run: str, turn: Turn, position: int, command: Command) -> None:
+    asked: dict[str, Any] = {
+        "state": StepState.RUNNING,
+        "attempt": command.attempt,
+        "due": command.gate.due if command.gate else command.due,
+        "gate_json": msgspec.json.encode(command.gate).decode() if command.gate else None,
+        "child": _child(rows, run, command),
+    }
     # A key is asked for once with its first attempt: nothing to look for.
     step = rows.find(StepRow, run, command.key) if command.attempt > 1 else None
     if step is None:
+        # In one call: each later assignment would be checked and noted on its own.
         step = StepRow(
             run=run,
             key=command.key,
             position=turn.number * 100_000 + position,
             kind=command.kind,
-            state=StepState.RUNNING,
             started_at=turn.now,
             turn=turn.number,
+            **asked,
         )
-    step.state, step.attempt = StepState.RUNNING, command.attempt
-    step.due = command.gate.due if command.gate else command.due
-    step.gate_json = msgspec.json.encode(command.gate).decode() if command.gate else None
-    step.child = _child(rows, run, command)
+    else:
+        step.sqlmodel_update(asked)
     rows.add(step)
     if command.kind is StepKind.JOB and command.key not in _recalled(turn):
         attempt = _attempt(rows, run, command.key, command.attempt)
