@@ -212,11 +212,12 @@ class Supervisor:
         host = [*python, "ci_host", "process", "host"]
         engine = [*python, "ci_host", "process", "engine"]
         return [
-            Child("host", host, {PROCESS_VARIABLE: self._told(0)}),
+            # First, as Runs are waiting; what the host needs takes longest to load.
             *(
                 Child(f"engine-{index}", engine, {PROCESS_VARIABLE: self._told(index)})
                 for index in range(settings.engines)
             ),
+            Child("host", host, {PROCESS_VARIABLE: self._told(0)}),
             Child("runner", self._runner_command(python), {"STAUNCH_RUNNER_NATS": self._nats_url}),
         ]
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,7 +44,12 @@ NatsPortOption = Annotated[int, typer.Option(envvar="STAUNCH_NATS_PORT", help="0
 NatsServerOption = Annotated[
     Path | None, typer.Option(envvar="STAUNCH_NATS_SERVER", help="The binary to run.")
 ]
-EnginesOption = Annotated[int, typer.Option(envvar="STAUNCH_ENGINES", min=1)]
+EnginesOption = Annotated[
+    int | None,
+    typer.Option(
+        envvar="STAUNCH_ENGINES", min=1, help="Engine processes. Default: one for each processor."
+    ),
+]
 HibernateOption = Annotated[
     Hibernate,
     typer.Option(
@@ -76,7 +82,7 @@ def up(
     nats_replicas: NatsReplicasOption = 1,
     nats_port: NatsPortOption = 0,
     nats_server: NatsServerOption = None,
-    engines: EnginesOption = 1,
+    engines: EnginesOption = None,
     hibernate: HibernateOption = Hibernate.IDLE,
     slots: SlotsOption = 2,
     volume: VolumeOption = None,
@@ -97,7 +103,8 @@ def up(
         http_port=port,
         base_url=base_url,
         shards=SHARDS_DEFAULT,
-        engines=min(engines, SHARDS_DEFAULT),
+        # Each serves shards of its own. Loads do not get faster by threads of one process.
+        engines=min(engines or len(os.sched_getaffinity(0)), SHARDS_DEFAULT),
         hibernate=hibernate,
         slots=slots,
         volumes=_volumes(volume or []),

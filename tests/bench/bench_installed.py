@@ -15,6 +15,7 @@ from ci_host.adapters.nats.stores import NatsBundles
 from ci_host.api.news import News
 from ci_host.supervisor import read_state
 from pipelines.bundle import Bundle
+from pipelines.codec import decode_turn
 from pipelines.events import GateAnswered, SignalSent
 from pipelines.ids import RunId, run_id
 from pipelines.run import FINAL
@@ -28,7 +29,7 @@ ACTIVE = 100
 MANY_ACTIVE = 1_000
 WARM_S = 50.0
 PARKED_BEFORE = 1_000
-STORING = ("engine-0", "nats-server")
+STORING = ("engine", "nats-server")
 
 
 class Bench:
@@ -264,14 +265,16 @@ async def _park(bench: Bench, count: int) -> list[RunId]:
     return runs
 
 
-def private_bytes(bench: Bench, *names: str) -> int:
-    """Memory that only these processes have (all of them, if none is named)."""
+def private_bytes(bench: Bench, *roles: str) -> int:
+    """Memory that only the processes of these roles have (all of them, if none is named)."""
     state = read_state(bench.installation.data)
     assert state is not None
     pids = {"supervisor": state.supervisor, **state.processes}
     total = 0
-    for name in names or pids:
-        for line in Path(f"/proc/{pids[name]}/smaps_rollup").read_text().splitlines():
+    for name, pid in pids.items():
+        if roles and not name.startswith(roles):
+            continue
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Private_"):
                 total += int(line.split()[1]) * 1024
     return total
@@ -326,7 +329,7 @@ def cpu_seconds(bench: Bench) -> float:
 
 async def restart(bench: Bench) -> None:
     """Kill -9 of everything while a hundred Runs are active, until each has moved again."""
-    await restarted(bench, "restart.resume", ACTIVE, tick_s=0.2)
+    await restarted(bench, "restart.resume", ACTIVE, tick_s=1.0)
 
 
 async def restart_many(bench: Bench) -> None:
@@ -335,25 +338,33 @@ async def restart_many(bench: Bench) -> None:
 
 
 async def restarted(bench: Bench, identity: str, count: int, *, tick_s: float) -> None:
-    """Kill -9 of everything while so many Runs are active, until each has moved again."""
+    """Kill -9 of everything while so many Runs are active: how long the last of them waited.
+
+    A Run waits from the kill on, or from when it was due to move if that was later.
+    """
     runs = await bench.create(plans.TICKING.format(seconds=tick_s), count)
     await bench.parked(runs)
+    await asyncio.sleep(2 * tick_s)
     await bench.bus.close()
     killed = time.time()
     bench.installation.kill()
-    start = asyncio.create_task(asyncio.to_thread(bench.installation.start))
-    while (state := read_state(bench.installation.data)) is None or state == bench.state:
-        await asyncio.sleep(0.01)
-    bench.state = state
+    await asyncio.to_thread(bench.installation.start)
+    ready = time.time() - killed
+    bench.state = read_state(bench.installation.data)
     await bench.open()
-    moved: list[float] = []
-    for run in runs:
-        while (
-            last := await bench.bus.last(f"RUNS_{run[0]}", f"run.{run[0]}.{run}.turn")
-        ) is None or (last.at < killed):
-            await asyncio.sleep(0.01)
-        moved.append(time.time() - killed)
-    await start
-    report.single(identity, "s", max(moved), runs=count, tick_s=tick_s)
+    waited = [await _waited(bench, run, killed) for run in runs]
+    report.single(identity, "s", max(waited), runs=count, tick_s=tick_s, host_ready_s=ready)
     for run in runs:
         await bench.http.post(f"/api/v1/runs/{run}/cancel", json={})
+
+
+async def _waited(bench: Bench, run: RunId, killed: float) -> float:
+    """Seconds from the kill, or from its due time, to a Run's first Turn after the kill."""
+    stream, subject = f"RUNS_{run[0]}", f"run.{run[0]}.{run}.turn"
+    while True:
+        due = killed
+        for stored in await bench.bus.read(stream, subject):
+            if stored.at > killed:
+                return stored.at - max(killed, due)
+            due = decode_turn(stored.body).wake_at or killed
+        await asyncio.sleep(0.05)

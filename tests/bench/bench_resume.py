@@ -16,12 +16,12 @@ STEPS = 500
 ROUNDS = 9
 TENANTS = 90
 AT_ONCE = 64
-# More than an engine keeps loaded.
-CROWD = EngineLimits().warm_max + 10
+# For each engine, more than it keeps loaded: not every one gets the same number.
+CROWD = EngineLimits().warm_max + 60
 MANY_PARKED = 100_000
 WOKEN = 40
 # What runs when nothing is parked yet, for a comparison on equal terms.
-HOSTS = ("host", "engine-0")
+HOSTS = ("host", "engine")
 
 
 async def histories(bench: Bench) -> None:
@@ -60,7 +60,7 @@ async def _all_taken(bench: Bench, run: RunId) -> int:
 
 async def _resumed(bench: Bench, run: RunId, number: int) -> float:
     """Milliseconds. As many others as an engine keeps have crowded it out before."""
-    await _park(bench, CROWD)
+    await _park(bench, CROWD * engines(bench))
     before = await bench.history.last_turn(run)
     assert before is not None
     async with bench.news.watching(run) as watch:
@@ -72,6 +72,12 @@ async def _resumed(bench: Bench, run: RunId, number: int) -> float:
             if last is not None and last.turn.number > before.turn.number:
                 return (time.perf_counter() - began) * 1e3
             await watch.wait_news()
+
+
+def engines(bench: Bench) -> int:
+    """How many engine processes there are."""
+    assert bench.state is not None
+    return sum(name.startswith("engine") for name in bench.state.processes)
 
 
 async def tenants(bench: Bench) -> None:

@@ -22,7 +22,7 @@ from tests.chaos.waiting import until
 from tests.demo.installation import Installation
 
 # Engines and hosts hold the most in flight; the whole machine goes down now and then.
-VICTIMS = {"host": 3, "engine-0": 4, "runner": 3, "nats-server": 3, "supervisor": 1, "all": 2}
+VICTIMS = {"host": 3, "engine": 4, "runner": 3, "nats-server": 3, "supervisor": 1, "all": 2}
 # A cluster outlives the loss of one of its servers, and not of two: the next is struck when all are
 # well again. An election takes 4 to 9 s.
 SERVERS = {"leader": 3, "nats-a": 1}
@@ -47,6 +47,7 @@ class Reaper:
     cluster: Cluster | None = None
     struck: Counter[str] = field(default_factory=Counter)
     _frozen: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    _height: int = 0
 
     async def reap(self, seconds: float, bus: Bus | None) -> None:
         """Strike for so long. `bus` tells who leads a cluster. In the end everything runs."""
@@ -68,14 +69,18 @@ class Reaper:
         pids, weights = own, VICTIMS
         if self.cluster is not None and await asyncio.to_thread(self.cluster.is_healthy):
             pids, weights = own | self.cluster.pids(), VICTIMS | SERVERS
-        # All at once only from a height: what is down already shows nothing new.
-        is_high = len(own) > (4 if self.cluster is None else 3)
-        there = [n for n in weights if n in pids or n == "leader" or (n == "all" and is_high)]
+        # All at once only from the height: what is down already shows nothing new.
+        self._height = max(self._height, len(own))
+        engines = sorted(name for name in pids if name.startswith("engine-"))
+        roles = {*pids, "leader", *(["engine"] if engines else [])}
+        roles |= {"all"} if len(own) == self._height else set()
+        there = [name for name in weights if name in roles]
         if not there:
             return
         (victim,) = self.dice.choices(there, [weights[name] for name in there])
         freezes = victim != "all" and self.dice.randrange(100) < self.pace.freezes_percent
-        name = await self._leader(bus) if victim == "leader" else victim
+        name = self.dice.choice(engines) if victim == "engine" else victim
+        name = await self._leader(bus) if victim == "leader" else name
         if name != "all" and name not in pids:
             return
         for pid in own.values() if name == "all" else [pids[name]]:

@@ -18,6 +18,7 @@ import pytest
 from ci_host.adapters.nats.bus import connect
 from ci_host.adapters.nats.server import find_binary
 from ci_host.ports import Unavailable
+from pipelines.ids import SHARDS_DEFAULT
 from tests.demo.installation import Installation, free_port, until
 from tests.e2e.installed import FILE, installed, plan
 
@@ -33,6 +34,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # The longest that `up` may take to give up: it waits 10 s for a server of somebody's own.
 GIVE_UP_S = 25
 CANNOT_START = 3
+# One for each processor, and no more than there are shards.
+ENGINES = {f"engine-{index}" for index in range(min(len(os.sched_getaffinity(0)), SHARDS_DEFAULT))}
 JOB = plan('await step.job("build", run="echo built")')
 GATE = plan('await step.gate("go")')
 
@@ -259,7 +262,7 @@ def test_with_an_own_server_none_is_started_and_a_run_completes(folder):
         installed(folder, "--nats-url", own.url) as here,
     ):
         pids = here.installation.pids()
-        assert set(pids) == {"supervisor", "host", "engine-0", "runner"}
+        assert set(pids) == {"supervisor", "host", "runner", *ENGINES}
         assert not (here.installation.data / "nats").exists()
         commit = here.repo("app").pushed({FILE: JOB})
         assert here.ended(here.run(commit))["state"] == "succeeded"
@@ -276,7 +279,7 @@ def test_sigterm_ends_everything_cleanly_and_the_next_start_goes_on(folder):
         run = here.run(here.repo("again").pushed({FILE: GATE}))
         here.waiting(run, "gate go")
         before = installation.pids()
-        assert set(before) == {"supervisor", "host", "engine-0", "runner", "nats-server"}
+        assert set(before) == {"supervisor", "host", "runner", "nats-server", *ENGINES}
         assert installation.stop() == 0
         assert [name for name, pid in before.items() if Path(f"/proc/{pid}").exists()] == []
         assert not (installation.data / "running.json").exists()
