@@ -67,7 +67,7 @@ def _end_orphans() -> None:
     """Ask what came back to us to end, and what is left after the grace is killed."""
     deadline = time.monotonic() + GRACE_S
     asked: set[int] = set()
-    while True:
+    while time.monotonic() < deadline + GRACE_S:
         try:
             ended, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:

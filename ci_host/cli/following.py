@@ -1,5 +1,6 @@
 """Following: a run as it happens, in a terminal: what ended, was printed, is waited for."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,10 @@ LOOK_S_FIRST = 0.1
 LOOK_S_MAX = 1.0
 LOG_LINES = 20
 ENDED_WELL = "succeeded"
+UNREACHABLE = 3
+# One that has only just been begun, or a host that is busy.
+NOT_THERE, NOT_YET = 404, frozenset({404, 503})
+BEGUN_S_MAX = 10.0
 # The others are told by their steps, or pass by themselves in a moment.
 WORTH_SAYING = frozenset({"signal", "sleep", "timer", "group", "pause", "retry", "nothing"})
 
@@ -35,72 +40,90 @@ class Follower:
     _told: set[tuple[str, ...]] = field(default_factory=set, init=False)
 
     def to_end(self, run: str) -> dict[str, Any]:
-        """The run in detail, once it is over; its last successor, if it was continued."""
-        pause = LOOK_S_FIRST
-        while True:
-            detail = self._look(run, pause)
-            known = len(self._told)
-            self._tell(detail)
-            pause = LOOK_S_FIRST if len(self._told) > known else min(pause * 1.5, LOOK_S_MAX)
-            if detail["continued_as"]:
-                run = detail["continued_as"]
-                self.console.print(f"continued as [bold]{run}[/]")
-            elif detail["finished_at"] is not None:
-                return detail
+        """Until the run is over, and all that it called: it in detail, or its last successor."""
+        known: dict[str, dict[str, Any]] = {}
+        going, pause = [run], LOOK_S_FIRST
+        while going:
+            told = len(self._told)
+            for one in list(going):
+                # The wait for news is for the eldest; the others are looked at beside it.
+                detail = self._look(one, pause if one == going[0] else 0.0)
+                if detail is None:
+                    going.remove(one)
+                    continue
+                known[one] = detail
+                self._tell(detail, "" if one == run else f"[dim]{escape(detail['pipeline'])}:[/] ")
+                going += [other for other in _begun_by(detail) if self._is_new("run", other)]
+                if detail["finished_at"] is not None:
+                    going.remove(one)
+            pause = LOOK_S_FIRST if len(self._told) > told else min(pause * 1.5, LOOK_S_MAX)
+        while known[run]["continued_as"] in known:
+            run = known[run]["continued_as"]
+        return known[run]
 
-    def _look(self, run: str, pause: float) -> dict[str, Any]:
-        """What the host knows by now; one that is being started again is waited for."""
+    def _look(self, run: str, pause: float) -> dict[str, Any] | None:
+        """What the host knows by now; one that is being started again is waited for.
+
+        None: a run that was asked for and is not there after all.
+        """
+        deadline = time.monotonic() + BEGUN_S_MAX
         while True:
             self.check_alive()
             try:
-                self.client.get(f"{run_path(run)}/wait", timeout_s=pause)
+                if pause:
+                    self.client.get(f"{run_path(run)}/wait", timeout_s=pause)
                 detail: dict[str, Any] = self.client.get(run_path(run))
             except ClientError as error:
-                if error.exit_code != 3 and error.status != 503:
+                if error.status == NOT_THERE and time.monotonic() > deadline:
+                    return None
+                if error.exit_code != UNREACHABLE and error.status not in NOT_YET:
                     raise
+                time.sleep(LOOK_S_FIRST)
                 continue
             return detail
 
-    def _tell(self, run: dict[str, Any]) -> None:
+    def _tell(self, run: dict[str, Any], whose: str) -> None:
         for turn in run["history"]:
-            if turn["printed"] and self._is_new("turn", run, str(turn["number"])):
-                self.console.print(f"[dim]{escape(turn['printed'].rstrip())}[/]", highlight=False)
+            if turn["printed"] and self._is_new("turn", run["id"], str(turn["number"])):
+                self._say(f"{whose}[dim]{escape(turn['printed'].rstrip())}[/]")
         for kind, one in _ended(run):
-            if kind == "attempt" and self._is_new(kind, run, one["job"]):
-                self._tell_attempt(one)
-            elif kind == "step" and self._is_new(kind, run, one["key"]):
-                self._tell_step(one)
+            if kind == "attempt" and self._is_new(kind, run["id"], one["job"]):
+                self._tell_attempt(one, whose)
+            elif kind == "step" and self._is_new(kind, run["id"], one["key"]):
+                self._tell_step(one, whose)
         for wait in run["waiting"]:
-            if wait["kind"] == "gate" and self._is_new("gate", run, wait["key"]):
+            if wait["kind"] == "gate" and self._is_new("gate", run["id"], wait["key"]):
                 self.at_gate(run["id"], wait)
-            elif wait["kind"] in WORTH_SAYING and self._is_new("wait", run, *_identity(wait)):
-                self._tell_wait(run["id"], wait)
+            elif wait["kind"] in WORTH_SAYING and self._is_new("wait", run["id"], *_mark(wait)):
+                self._tell_wait(run["id"], wait, whose)
 
-    def _is_new(self, kind: str, run: dict[str, Any], *words: str) -> bool:
-        mark = (kind, run["id"], *words)
+    def _say(self, text: str) -> None:
+        # Lines of a log are for others to search, too: they are not broken.
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+    def _is_new(self, *mark: str) -> bool:
         is_new = mark not in self._told
         self._told.add(mark)
         return is_new
 
-    def _tell_step(self, step: dict[str, Any]) -> None:
+    def _tell_step(self, step: dict[str, Any], whose: str) -> None:
         took = _precisely(step["finished_at"] - step["started_at"])
-        said = f"{state_text(step['state'])} {escape(step['key'])} [dim]{step['kind']}[/] {took}"
-        self.console.print(said, highlight=False)
+        name = f"{whose}{state_text(step['state'])} {escape(step['key'])}"
+        self._say(f"{name} [dim]{step['kind']}[/] {took}")
         error = step["error"]
         if error and step["kind"] != "job":
-            self.console.print(f"  [red]{escape(error['message'])}[/]", highlight=False)
+            self._say(f"  [red]{escape(error['message'])}[/]")
 
-    def _tell_attempt(self, attempt: dict[str, Any]) -> None:
+    def _tell_attempt(self, attempt: dict[str, Any], whose: str) -> None:
         """Nothing of one that went well: its step says it."""
         if attempt["state"] == ENDED_WELL:
             return
-        name = f"{escape(attempt['key'])} #{attempt['attempt']}"
-        said = f"{state_text(attempt['state'])} {name} [dim]attempt[/] {escape(attempt['message'])}"
-        self.console.print(said, highlight=False)
+        name = f"{whose}{state_text(attempt['state'])} {escape(attempt['key'])}"
+        self._say(f"{name} #{attempt['attempt']} [dim]attempt[/] {escape(attempt['message'])}")
         if attempt["state"] == "refused":
-            self.console.print("  `staunch doctor` says what this machine lacks", highlight=False)
+            self._say("  `staunch doctor` says what this machine lacks")
         for line in self._last_lines(attempt["job"]):
-            self.console.print(f"  [dim]│[/] {escape(line)}", highlight=False)
+            self._say(f"  [dim]│[/] {escape(line)}")
 
     def _last_lines(self, job: str) -> list[str]:
         try:
@@ -111,14 +134,20 @@ class Follower:
         first = [f"… {left_out} lines before"] if left_out > 0 else []
         return first + lines[-LOG_LINES:]
 
-    def _tell_wait(self, run: str, wait: Waiting) -> None:
+    def _tell_wait(self, run: str, wait: Waiting, whose: str) -> None:
         said = f"waiting for: {' '.join(wait['words'].split())}"
         if wait["until"] is not None:
             until = datetime.fromtimestamp(wait["until"], UTC).astimezone()
             said += f", until {until.strftime('%Y-%m-%d %H:%M:%S')}"
-        self.console.print(f"[yellow]{escape(said)}[/]", highlight=False)
+        self._say(f"{whose}[yellow]{escape(said)}[/]")
         for hint in _hints(run, wait):
-            self.console.print(f"  {escape(hint)} {escape(self.where)}", highlight=False)
+            self._say(f"  {escape(hint)} {escape(self.where)}")
+
+
+def _begun_by(run: dict[str, Any]) -> list[str]:
+    """The runs that it called, and the one that it was continued as."""
+    called = [step["child"] for step in run["steps"] if step["child"]]
+    return called + ([run["continued_as"]] if run["continued_as"] else [])
 
 
 def _ended(run: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -128,7 +157,7 @@ def _ended(run: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     yield from sorted(over, key=lambda pair: pair[1]["finished_at"])
 
 
-def _identity(wait: Waiting) -> tuple[str, ...]:
+def _mark(wait: Waiting) -> tuple[str, ...]:
     return wait["kind"], wait["key"], str(wait["since"])
 
 

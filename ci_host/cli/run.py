@@ -55,10 +55,10 @@ def run(
     inputs = parsed_inputs(input_ or [])
     top = top_of(path.absolute())
     images = (cache or default_cache()).resolve()
+    build_image(images)
     with _endable(), _folder(data, is_kept=keep) as folder:
         taken = snapshot(top, _bare(folder, top))
         console.print(_what(taken), highlight=False)
-        build_image(images)
         began = time.monotonic()
         wish = Wish(folder, images, hibernate, slots, is_kept=keep or data is not None)
         with LocalHost(wish) as host:

@@ -1,6 +1,7 @@
 """`staunch run`: a checkout's pipeline, run here and now, which leaves nothing behind."""
 
 import hashlib
+import json
 import os
 import pty
 import re
@@ -184,6 +185,44 @@ def test_however_it_is_ended_nothing_runs_on_and_nothing_is_left_on_the_disk(loc
 def test_yes_opens_a_gate_as_often_as_it_must_be(local):
     local.repo.write({FILE: plan(GATE)})
     assert parsed(local.run("--yes", "--json"))["output"] == ["local-1", "local-2"]
+
+
+def test_what_it_calls_and_continues_as_is_told_and_waited_for(local):
+    files = {
+        FILE: plan(
+            "if not event.inputs:\n    step.continue_as_new({'second': True})\n"
+            "await step.start('later', 'side')\nreturn await step.call('now', 'side')"
+        ),
+        ".staunch/side.py": plan(
+            "print('from aside')\nawait step.gate('go')\n"
+            "await step.sleep('nap', '2s')\nreturn 'done'",
+            "on.manual()",
+        ),
+    }
+    local.repo.write(files)
+    said = local.run("--yes")
+    assert said.count("side: from aside") == 2
+    assert said.count("gate go opened as local-1") == 2
+    assert said.count("side: succeeded nap sleep") == 2
+    assert "succeeded now call" in said
+    assert "continues " in said
+
+
+@pytest.mark.parametrize("role", ["host", "engine"])
+def test_a_process_of_it_that_dies_is_started_again_and_the_run_goes_on(local, role):
+    local.repo.write({FILE: plan("await step.wait_for_event('go')\nreturn 'on'")})
+    process = local.start("--json")
+    assert process.stderr is not None
+    lines = iter(process.stderr.readline, "")
+    words = next(line for line in lines if line.startswith("  staunch signal")).split()
+    state = json.loads((Path(words[-1]) / "running.json").read_text())
+    name = next(name for name in state["processes"] if name.startswith(role))
+    os.kill(state["processes"][name], signal.SIGKILL)
+    command = [sys.executable, "-m", "ci_host", *words[1:]]
+    until("the signal to be taken", lambda: subprocess.run(command).returncode == 0)
+    out, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, out + errors
+    assert parsed(out)["output"] == "on"
 
 
 def test_without_a_terminal_it_says_which_command_opens_a_gate(local):
