@@ -59,8 +59,10 @@ def run(
     with _endable(), _folder(data, is_kept=keep) as folder:
         taken = snapshot(top, _bare(folder, top))
         console.print(_what(taken), highlight=False)
-        began = time.monotonic()
         wish = Wish(folder, images, hibernate, slots, is_kept=keep or data is not None)
+        if wish.is_kept:
+            console.print(f"its data is kept in {folder}", highlight=False, soft_wrap=True)
+        began = time.monotonic()
         with LocalHost(wish) as host:
             console.print(f"[dim]started in {time.monotonic() - began:.1f} s[/]", highlight=False)
             id_ = _start(host, console, taken, {"pipeline": pipeline, "inputs": inputs})

@@ -78,8 +78,8 @@ def top_of(path: Path) -> Path:
     status, found, said = _git(path, "rev-parse", "--show-toplevel")
     if status != 0:
         raise ClientError(
-            f"{path} is in no git working tree ({_last(said)}); name a checkout, or make one with"
-            " `git init`",
+            f"{path} is in no git working tree ({' '.join(said.split())}); name a checkout, or make"
+            " one with `git init`",
             4,
         )
     return Path(found)
@@ -165,7 +165,3 @@ def _git(top: Path, *words: str, env: dict[str, str] | None = None) -> tuple[int
         command, with_extended_output=True, with_exceptions=False, env=set_
     )
     return int(status), str(out), str(said)
-
-
-def _last(said: str) -> str:
-    return (said.strip().splitlines() or ["git says nothing"])[-1]

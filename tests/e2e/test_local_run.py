@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,6 @@ if seen:
 return await step.do("forgotten", lambda: "forgotten")
 """
 AS_CHANGED = 'test "$(cat word)" = changed && test ! -e gone && test ! -e ignored && test -e new'
-ENDLESS = 'await step.job("long", run="sleep 1000")'
 GATE = """
 answer = await step.gate("go", approvers=["@ops"], needed=2, not_author=True)
 return answer.by
@@ -91,9 +91,15 @@ class Local:
                 found.append((process / "cmdline").read_text().replace("\0", " "))
         return found
 
-    def is_working(self) -> bool:
-        """Whether a job runs: its shim is there."""
-        return any("runners.shim" in one for one in self.left())
+
+def has_process(words: list[str]) -> bool:
+    """Whether a process of this command line is there, in whatever sandbox."""
+    wanted = "".join(f"{word}\0" for word in words).encode()
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if process.read_bytes() == wanted:
+                return True
+    return False
 
 
 @pytest.fixture
@@ -171,15 +177,18 @@ def test_verify_names_a_plan_that_would_decide_otherwise_after_a_replay(local):
     ids=["ctrl-c", "term", "kill"],
 )
 def test_however_it_is_ended_nothing_runs_on_and_nothing_is_left_on_the_disk(local, number, code):
-    local.repo.write({FILE: plan(ENDLESS)})
+    # A number that no other process has.
+    nap = ["sleep", f"{os.getpid()}.{code % 1000}"]
+    local.repo.write({FILE: plan(f"await step.job('long', run='{' '.join(nap)}')")})
     process = local.start()
-    until("the job to run", local.is_working)
+    until("the job to run", lambda: has_process(nap))
     process.send_signal(number)
     out, errors = process.communicate(timeout=120)
     assert process.returncode == code, out + errors
     if number == signal.SIGKILL:
         until("everything to end", lambda: not local.left())
     assert local.left() == []
+    assert not has_process(nap)
 
 
 def test_yes_opens_a_gate_as_often_as_it_must_be(local):
