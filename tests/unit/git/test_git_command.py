@@ -13,7 +13,7 @@ CODE = [
     for folder in ("pipelines", "webhooks", "ci_host", "runners")
     for path in (ROOT / folder).rglob("*.py")
 ]
-# The host's git, which is told nothing by its surroundings; and that of whoever types `staunch run`.
+# The host's git, which hears nothing of its surroundings, and that of who types `staunch run`.
 WRAPPERS = {
     ROOT / "ci_host" / "adapters" / "git" / "command.py",
     ROOT / "ci_host" / "cli" / "working_tree.py",
