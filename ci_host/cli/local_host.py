@@ -97,7 +97,8 @@ class LocalHost:
         wish = self.wish
         keeper = [sys.executable, "-m", "ci_host.keeper", "" if wish.is_kept else str(wish.data)]
         up = [sys.executable, "-m", "ci_host", "up", "--data", str(wish.data)]
-        up += ["--cache", str(wish.cache), "--port", str(port)]
+        # One engine: a single run has no use for more, and waits for the last to start.
+        up += ["--cache", str(wish.cache), "--port", str(port), "--engines", "1"]
         up += ["--hibernate", wish.hibernate.value, "--slots", str(wish.slots)]
         return keeper + up
 
