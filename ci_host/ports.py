@@ -141,6 +141,9 @@ class HistoryStore(Protocol):
     async def state(self, run: RunId) -> RunState | None:
         """The Run's state after its newest Turn, also if that one is lost; None before it."""
 
+    async def turns_through(self, run: RunId) -> int:
+        """The sequence of the newest Turn, also if that one is lost; 0 before the first."""
+
     async def arm(self, run: RunId, due: float) -> None:
         """Have TimerFired(due) appended to the Run's inputs at `due`; replaces an earlier wish.
 

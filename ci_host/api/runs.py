@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from ci_host.adapters.sql import queries
-from ci_host.api import views
+from ci_host.api import news, views
 from ci_host.api.auth import Here, Person
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
@@ -21,6 +21,7 @@ from pipelines.run import FINAL, RunState
 
 WAIT_S_MAX = 60.0
 FOLD_LOOKS_MAX = 5
+FOLD_PATIENCE_S = 1.0
 NAME_CHARS_MAX = 256
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
@@ -115,20 +116,32 @@ async def start_run(here: Here, who: Person, body: StartBody) -> dict[str, Any]:
 
 @router.get("/{run}", summary="One run with its steps, attempts and history")
 async def show_run(here: Here, _who: Person, run: str) -> dict[str, Any]:
-    """What the read model knows; a moment behind the history at most."""
+    """What the read model knows: all that was decided before, unless it is more than a moment
+    behind."""
     found = await resolve(here, run)
     return views.detail_view(await folded(here, found), here.settings.url)
 
 
 async def folded(here: Services, run: RunId) -> queries.RunDetail:
-    """The Run as the read model has it; one that has only just begun is waited for."""
-    async with here.news.watching(run) as watch:
+    """The Run as the read model has it, with every Turn that is durable now.
+
+    One that has only just begun is waited for. A read model that is far behind is not: it is shown
+    as it is.
+    """
+    through = await here.history.turns_through(run)
+    patient_until = asyncio.get_running_loop().time() + FOLD_PATIENCE_S
+    async with here.news.watching(news.folded(run)) as watch:
         for _ in range(FOLD_LOOKS_MAX):
             detail = await asyncio.to_thread(queries.run_detail, here.model, run)
-            if detail is not None:
+            is_late = asyncio.get_running_loop().time() > patient_until
+            if detail is not None and (is_late or _reaches(detail, through)):
                 return detail
             await watch.wait_news()
     raise Problem(503, "Not there yet", f"Run {run} has only just begun; try again in a moment.")
+
+
+def _reaches(detail: queries.RunDetail, through: int) -> bool:
+    return max((turn.sequence for turn in detail.turns), default=0) >= through
 
 
 @router.get("/{run}/wait", summary="Wait until a run is over")

@@ -119,6 +119,17 @@ async def test_the_first_turn_is_told_apart_from_the_last(store: HistoryStore) -
     assert (found.sequence, found.turn.number) == (one, 1)
 
 
+async def test_it_is_known_how_far_the_turns_go(store: HistoryStore) -> None:
+    assert await store.turns_through(RUN) == 0
+    await store.create(RUN, first())
+    assert await store.turns_through(RUN) == 0
+    one = await store.append_turn(RUN, turn(1), after=0)
+    await store.append_input(RUN, signal("later"))
+    assert await store.turns_through(RUN) == one
+    two = await store.append_turn(RUN, turn(2), after=one)
+    assert await store.turns_through(RUN) == two
+
+
 async def test_the_last_turn_of_nothing_is_none(store: HistoryStore) -> None:
     assert await store.last_turn(RUN) is None
 

@@ -114,6 +114,10 @@ class MemoryHistory:
         turns = self._record(run).turns
         return turns[-1].turn.state if turns else None
 
+    async def turns_through(self, run: RunId) -> int:
+        turns = self._record(run).turns
+        return turns[-1].sequence if turns else 0
+
     async def arm(self, run: RunId, due: float) -> None:
         self._record(run).armed = due
         if due <= self.now:

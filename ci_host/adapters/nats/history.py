@@ -111,6 +111,11 @@ class NatsHistory:
             return claim.state
         return None if message is None else (await self._turn(message)).turn.state
 
+    async def turns_through(self, run: RunId) -> int:
+        stream = subjects.runs_stream(shard_of(run))
+        message = await self._newest(stream, subjects.run_subject(run, "turn"))
+        return 0 if message is None else message.sequence
+
     async def arm(self, run: RunId, due: float) -> None:
         # No Msg-Id: a timer that is armed, fired and armed again inside the dedupe window would be
         # acknowledged as a duplicate and never stored. Publishing again replaces what was armed.
