@@ -19,13 +19,21 @@ def measure() -> None:
     """Every peer that can be run here; what cannot is named on standard error."""
     place.install()
     for peer in PEERS:
-        folder = Path(tempfile.mkdtemp(prefix="staunch-peer-"))
-        try:
-            _measure(peer, folder)
-        except (NotHere, subprocess.SubprocessError) as error:
-            print(f"{peer.name} is left out: {error}", file=sys.stderr)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        # A port that was free a moment ago may be somebody's now: once more, with others.
+        if _tried(peer) is not None and (reason := _tried(peer)) is not None:
+            print(f"{peer.name} is left out: {reason}", file=sys.stderr)
+
+
+def _tried(peer: Peer) -> str | None:
+    """Measure; None, or why not."""
+    folder = Path(tempfile.mkdtemp(prefix="staunch-peer-"))
+    try:
+        _measure(peer, folder)
+    except (NotHere, subprocess.SubprocessError) as error:
+        return str(error)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return None
 
 
 def _measure(peer: Peer, folder: Path) -> None:
