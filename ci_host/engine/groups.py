@@ -43,14 +43,16 @@ class Concurrency:
             await self._history.append_input(RunId(started.run), told)
         elif (end := await self._end_of(RunId(started.run))) is not None:
             # Another engine was faster, to the very end: what it took out must not be in again.
-            await self.leave(started, wish, is_continued=end is RunState.CONTINUED)
-            return
+            # Whether it has begun the successor is not known: nothing may be told to that one yet.
+            out = _out(started.run, end is RunState.CONTINUED)
+            found = await self._change(started.repo, wish.key, out)
         await self._tell(started.repo, wish.key, found)
 
     async def leave(
         self, started: RunStarted, wish: OpenGroup, *, is_continued: bool = False
     ) -> None:
-        """Take the Run out; the next one is told to begin. Its successor takes its place."""
+        """Take the Run out; the next one is told to begin. Its successor takes its place, and must
+        have begun: whatever was told to it before that would be in its place for ever."""
         found = await self._change(started.repo, wish.key, _out(started.run, is_continued))
         begun = successor_id(RunId(started.run)) if is_continued else ""
         await self._tell(started.repo, wish.key, found, begun=begun)

@@ -53,8 +53,8 @@ def test_every_run_ends_as_it_must_whatever_the_weather(chunk: int) -> None:
 
 
 # Wake-ups that came again faster than a slow engine could answer; a job that reported when its Run
-# had waited for it as long as it waits.
-@pytest.mark.parametrize("seed", [40130, 25841])
+# had waited for it as long as it waits; a successor that was told to end before it had begun.
+@pytest.mark.parametrize("seed", [40130, 25841, 56538])
 def test_a_seed_that_was_wrong_once_is_right(seed: int) -> None:
     assert wrong_in(tell_all([seed])) == {}
 
