@@ -15,14 +15,12 @@ from ci_host.adapters.nats.bus import Bus
 
 # A hint that is lost with a connection costs this long.
 LOOK_AGAIN_S = 2.0
+ECHOES_S = (0.003, 0.02, 0.15)
 
 
 def folded(run: str) -> str:
     """The topic of a Run in the read model: told once a change can be read. Empty: of any Run."""
     return f"folded.{run}"
-
-
-ECHOES_S = (0.003, 0.02, 0.15)
 
 
 class Watch:

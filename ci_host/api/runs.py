@@ -20,8 +20,7 @@ from pipelines.priority import Priority
 from pipelines.run import FINAL, RunState
 
 WAIT_S_MAX = 60.0
-FOLD_LOOKS_MAX = 5
-FOLD_PATIENCE_S = 1.0
+FOLD_PATIENCE_S = 5.0
 NAME_CHARS_MAX = 256
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
@@ -116,8 +115,7 @@ async def start_run(here: Here, who: Person, body: StartBody) -> dict[str, Any]:
 
 @router.get("/{run}", summary="One run with its steps, attempts and history")
 async def show_run(here: Here, _who: Person, run: str) -> dict[str, Any]:
-    """What the read model knows: all that was decided before, unless it is more than a moment
-    behind."""
+    """What the read model knows: all that was decided before, unless it is seconds behind."""
     found = await resolve(here, run)
     return views.detail_view(await folded(here, found), here.settings.url)
 
@@ -131,13 +129,15 @@ async def folded(here: Services, run: RunId) -> queries.RunDetail:
     through = await here.history.turns_through(run)
     patient_until = asyncio.get_running_loop().time() + FOLD_PATIENCE_S
     async with here.news.watching(news.folded(run)) as watch:
-        for _ in range(FOLD_LOOKS_MAX):
+        while True:
             detail = await asyncio.to_thread(queries.run_detail, here.model, run)
             is_late = asyncio.get_running_loop().time() > patient_until
             if detail is not None and (is_late or _reaches(detail, through)):
                 return detail
+            if is_late:
+                why = f"Run {run} has only just begun; try again in a moment."
+                raise Problem(503, "Not there yet", why)
             await watch.wait_news()
-    raise Problem(503, "Not there yet", f"Run {run} has only just begun; try again in a moment.")
 
 
 def _reaches(detail: queries.RunDetail, through: int) -> bool:

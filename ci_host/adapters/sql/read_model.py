@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session, SQLModel, create_engine
 
@@ -41,6 +41,7 @@ class ReadModel:
         self.engine: Engine = create_engine(url, connect_args=_arguments(url))
         if url.startswith("sqlite"):
             event.listen(self.engine, "connect", _tune_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
         with self.engine.begin() as connection:
             if url.startswith("sqlite") and _version(connection) not in (0, VERSION):
                 SQLModel.metadata.drop_all(connection)
@@ -96,7 +97,7 @@ class ReadModel:
 
     def clear(self) -> None:
         """Throw everything away, to be folded anew."""
-        with self.engine.begin() as connection:
+        with self._writing, self.engine.begin() as connection:
             SQLModel.metadata.drop_all(connection)
             SQLModel.metadata.create_all(connection)
 
@@ -110,12 +111,19 @@ def _arguments(url: str) -> dict[str, object]:
 
 
 def _tune_sqlite(connection: object, _record: object) -> None:
+    # The driver begins a transaction with the first write only: two reads would see two moments.
+    # https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#pysqlite-serializable
+    connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
     cursor.execute("PRAGMA journal_mode = WAL")
     # A power loss may cost the last changes; the cursor goes back with them, so they come again.
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA busy_timeout = 5000")
     cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
 
 
 def _version(connection: object) -> int:
