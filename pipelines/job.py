@@ -84,16 +84,22 @@ class Annotation(msgspec.Struct, frozen=True, kw_only=True):
     level: str = "error"
 
 
+# Three signs of life of a Runner that did not come.
+LEASE_S = 15.0
+
+
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """The claim of one Attempt by one Runner: created once, before any work, never taken over.
 
     Stored create-only under the job's id; it is also how everybody learns that a job started.
+    `lease_s`: after so many seconds without a sign of life of the Runner the job counts as lost.
     """
 
     job: str
     key: str
     runner: str
     started_at: float
+    lease_s: float = LEASE_S
 
 
 class LogChunk(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from pathlib import Path
 import structlog
 
 from pipelines.events import JobFinished
-from pipelines.job import Lease, Outcome
+from pipelines.job import LEASE_S, Lease, Outcome
 from runners import workspace
 from runners.attempt import Attempt, until_done
 from runners.data_directory import DataDirectory
@@ -34,10 +34,10 @@ from runners.ports import (
     Refused,
     Unavailable,
 )
+from runners.signs_of_life import HEARTBEAT_S, SignsOfLife
 
-HEARTBEAT_S = 5.0
-RUNNER_LOST_S = 60.0
 FOREIGN_DELAY_S = 5.0
+FOREIGN_DELAY_S_MIN = 0.1
 RETRY_S = 0.5
 FAULT_DELAY_S = 5.0
 CANCEL_AGAIN_S = 0.1
@@ -56,15 +56,20 @@ class Agent:
         sink: LogSink,
         executor: Executor,
         heartbeat: Heartbeat,
+        signs: SignsOfLife,
         now: Callable[[], float],
+        lease_s: float = LEASE_S,
     ) -> None:
+        """`lease_s`: for how long this runner may be silent before others give up its jobs."""
         self._data = data
         self._queue = queue
         self._sink = sink
         self._executor = executor
         self._heartbeat = heartbeat
         self._runner = heartbeat.runner
+        self._signs = signs
         self._now = now
+        self._lease_s = lease_s
         self._attempts: dict[str, Attempt] = {}
 
     async def run(self, stop: asyncio.Event, *, drain: bool = False) -> None:
@@ -75,7 +80,9 @@ class Agent:
             asyncio.create_task(self._serve(slot, [t for s, t in recovered if s == slot], stop))
             for slot in range(self._heartbeat.slots)
         ]
-        others = [asyncio.create_task(self._beat()), asyncio.create_task(self._follow_cancels())]
+        # Listening comes first: its own sign of life is what tells that it can hear.
+        beside = (self._follow_beats(), self._follow_cancels(), self._beat())
+        others = [asyncio.create_task(one) for one in beside]
         await stop.wait()
         log.info("stopping", running=sorted(self._attempts), drain=drain)
         with contextlib.suppress(Unavailable):
@@ -143,9 +150,14 @@ class Agent:
         if known is not None:
             known.adopt(delivery.token)
             return
-        lease = await self._queue.claim(
-            Lease(job=job, key=delivery.spec.key, runner=self._runner, started_at=self._now())
+        wish = Lease(
+            job=job,
+            key=delivery.spec.key,
+            runner=self._runner,
+            started_at=self._now(),
+            lease_s=self._lease_s,
         )
+        lease = await self._queue.claim(wish)
         if lease.runner != self._runner:
             await self._meet_foreign(delivery, lease)
             return
@@ -153,12 +165,12 @@ class Agent:
 
     async def _meet_foreign(self, delivery: Delivery, lease: Lease) -> None:
         """Somebody else has the job: wait for them, or say that they are gone."""
-        beat = await self._queue.last_beat(lease.runner)
-        seen = max(lease.started_at, beat.at if beat else 0.0)
-        if self._now() - seen <= RUNNER_LOST_S:
-            await self._queue.later(delivery.token, FOREIGN_DELAY_S)
+        left_s = lease.lease_s - self._signs.silence_s(lease.runner)
+        if left_s > 0:
+            delay_s = min(max(left_s, FOREIGN_DELAY_S_MIN), FOREIGN_DELAY_S)
+            await self._queue.later(delivery.token, delay_s)
             return
-        message = f"runner {lease.runner} has given no sign of life for {RUNNER_LOST_S:g} s"
+        message = f"runner {lease.runner} has given no sign of life for {lease.lease_s:g} s"
         log.warning("job of a vanished runner", job=lease.job, runner=lease.runner)
         await self._answer(
             delivery,
@@ -264,6 +276,10 @@ class Agent:
             except Unavailable as reason:
                 log.warning("no sign of life sent", reason=str(reason))
             await asyncio.sleep(HEARTBEAT_S)
+
+    async def _follow_beats(self) -> None:
+        async for heartbeat in self._queue.beats():
+            self._signs.hear(heartbeat.runner)
 
     async def _follow_cancels(self) -> None:
         """Cancels as they come; one that is missed is found with the next sign of life."""

@@ -21,7 +21,7 @@ from runners import job_directory, launcher, problems, workspace
 from runners.log_shipper import LogShipper
 from runners.ports import JobQueue, LogSink, Unavailable
 
-HOLD_S = 10.0
+HOLD_S = 4.0
 WATCH_S = 1.0
 SHIM_RECORD_S = 0.02
 RETRY_S_MIN, RETRY_S_MAX = 0.1, 5.0

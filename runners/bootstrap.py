@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from pipelines.job import LEASE_S
 from runners.agent import Agent
 from runners.data_directory import DataDirectory, InUse
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
@@ -23,6 +24,7 @@ from runners.executors.process import Process
 from runners.link.nats import NatsLink
 from runners.ports import Executor, Heartbeat, Unavailable
 from runners.probe import Unconfined, blockers
+from runners.signs_of_life import SignsOfLife
 
 OPTIONS = "STAUNCH_RUNNER_OPTIONS"
 VERSION = "0.1.0"
@@ -43,6 +45,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     uid_base: int
     executor: str
     drain: bool = False
+    lease_s: float = LEASE_S
 
 
 class LineLogger(structlog.PrintLogger):
@@ -118,7 +121,14 @@ async def serve(options: Options) -> int:
         runner=runner, pools=[options.pool], at=time.time(), slots=options.slots, version=VERSION
     )
     agent = Agent(
-        data=data, queue=link, sink=link, executor=executor, heartbeat=heartbeat, now=time.time
+        data=data,
+        queue=link,
+        sink=link,
+        executor=executor,
+        heartbeat=heartbeat,
+        signs=SignsOfLife(runner, time.monotonic),
+        now=time.time,
+        lease_s=options.lease_s,
     )
     log.info("agent up", runner=runner, pool=options.pool, slots=options.slots)
     await agent.run(stop, drain=options.drain)

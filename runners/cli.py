@@ -40,6 +40,10 @@ def agent(
     drain: Annotated[
         bool | None, typer.Option(help="On SIGTERM wait for running jobs; else they go on alone.")
     ] = None,
+    lease_s: Annotated[
+        float | None,
+        typer.Option(help="Seconds of silence after which others give up this runner's jobs."),
+    ] = None,
 ) -> None:
     """Take jobs and run them until SIGTERM. Each option is also STAUNCH_RUNNER_<NAME>."""
     given: dict[str, Any] = {
@@ -52,6 +56,7 @@ def agent(
         "uid_base": uid_base,
         "executor": executor,
         "drain": drain,
+        "lease_s": lease_s,
     }
     settings = _settings(given)
     environment = {

@@ -21,7 +21,6 @@ class MemoryLink:
         self._offered = 0
         self.leases: dict[str, Lease] = {}
         self.wishes: dict[str, CancelJob] = {}
-        self.beats: dict[str, Heartbeat] = {}
         self.reports: list[JobFinished] = []
         self.chunks: dict[str, list[tuple[int, LogChunk]]] = {}
         self.settled: list[str] = []
@@ -31,6 +30,7 @@ class MemoryLink:
         self.lose_answers = 0
         self._sequence = 0
         self._followers: list[asyncio.Queue[CancelJob]] = []
+        self._listeners: list[asyncio.Queue[Heartbeat]] = []
 
     def offer(self, spec: JobSpec, token: str = "") -> None:
         """Put a job on the queue."""
@@ -91,14 +91,17 @@ class MemoryLink:
         self.reports.append(report)
 
     async def beat(self, heartbeat: Heartbeat) -> None:
-        """Replaces the runner's last."""
+        """Told to all who listen."""
         self._check()
-        self.beats[heartbeat.runner] = heartbeat
+        for listener in self._listeners:
+            listener.put_nowait(heartbeat)
 
-    async def last_beat(self, runner: str) -> Heartbeat | None:
-        """As stored."""
-        self._check()
-        return self.beats.get(runner)
+    async def beats(self) -> AsyncIterator[Heartbeat]:
+        """Every later `beat`."""
+        listener: asyncio.Queue[Heartbeat] = asyncio.Queue()
+        self._listeners.append(listener)
+        while True:
+            yield await listener.get()
 
     async def release(self) -> None:
         """Nothing is handed out ahead of time here."""

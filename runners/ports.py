@@ -128,8 +128,8 @@ class JobQueue(Protocol):
     async def beat(self, heartbeat: Heartbeat) -> None:
         """Replace this runner's sign of life."""
 
-    async def last_beat(self, runner: str) -> Heartbeat | None:
-        """Another runner's last sign of life; None where it never gave one or it is long past."""
+    def beats(self) -> AsyncIterator[Heartbeat]:
+        """The signs of life of all runners as they come, this one's too. Some can be missed."""
 
     async def release(self) -> None:
         """Stop taking jobs and give back what was delivered but not yet returned by `next`."""

@@ -10,6 +10,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipelines.job import LEASE_S
+
 
 class Settings(BaseSettings):
     """One runner. Each field is `STAUNCH_RUNNER_<NAME>`; mappings and lists are JSON there."""
@@ -25,3 +27,4 @@ class Settings(BaseSettings):
     uid_base: int = Field(default=64_000, ge=1_000)
     executor: Literal["bubblewrap", "process"] = "bubblewrap"
     drain: bool = False
+    lease_s: float = Field(default=LEASE_S, ge=LEASE_S, le=3600)

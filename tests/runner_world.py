@@ -191,6 +191,13 @@ class World:
         assert "error" not in answer, answer
         return answer["seq"]
 
+    async def ask(self, subject: str, body: dict) -> dict:
+        """A question to JetStream itself."""
+        content = json.dumps(body).encode()
+        answer = json.loads((await self.client.request(f"$JS.API.{subject}", content)).data)
+        assert "error" not in answer, answer
+        return answer
+
     async def submit(self, spec: JobSpec) -> None:
         await self.publish(queue_of("default", spec.priority), spec, {"Nats-Msg-Id": spec.id})
 

@@ -25,14 +25,15 @@ from pipelines.priority import LEVELS, Priority
 from runners.link.pulls import Pulls
 from runners.ports import Conflict, Delivery, Heartbeat, Position, TooLarge, Unavailable
 
-ACK_WAIT_S = 30.0
+# Less than a lease: when a runner's silence is long enough, its jobs are before others again.
+ACK_WAIT_S = 12.0
 ANSWER_S = 5.0
 WRONG_LAST_SEQUENCE = 10071
 CONSUMER_MISSING = (10014, 10059)
 CHUNK_OVERHEAD_BYTES = 1024
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 
-JOBS, LEASES, CANCELS, LOGS, RUNNERS = "JOBS", "LEASES", "CANCELS", "LOGS", "RUNNERS"
+JOBS, LEASES, CANCELS, LOGS = "JOBS", "LEASES", "CANCELS", "LOGS"
 
 JOB_ID = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[0-9]+\Z")
 
@@ -96,18 +97,12 @@ class NatsLink:
     # -- JobQueue
 
     async def ensure_consumers(self) -> None:
-        """Create the pool's durable consumers where they are missing; an existing one is left."""
+        """Create the pool's durable consumers where they are missing; one of an older release is
+        brought to this one's rules."""
         for level in LEVELS:
             await self._ensure_consumer(consumer_of(self._pool, level), queue_of(self._pool, level))
 
     async def _ensure_consumer(self, consumer: str, queue: str) -> None:
-        try:
-            await self._api(f"CONSUMER.INFO.{JOBS}.{consumer}", {})
-        except _Refusal as refusal:
-            if refusal.code not in CONSUMER_MISSING:
-                raise Unavailable(f"the queue cannot be used: {refusal}") from refusal
-        else:
-            return
         config = {
             "durable_name": consumer,
             "name": consumer,
@@ -117,11 +112,24 @@ class NatsLink:
             "max_ack_pending": 10_000,
             "filter_subject": queue,
         }
-        subject = f"CONSUMER.CREATE.{JOBS}.{consumer}.{queue}"
         try:
-            await self._api(subject, {"stream_name": JOBS, "config": config, "action": "create"})
+            there = await self._consumer_config(consumer)
+            if there is not None and there.items() >= config.items():
+                return
+            wish = {"stream_name": JOBS, "config": {**(there or {}), **config}}
+            await self._api(f"CONSUMER.CREATE.{JOBS}.{consumer}.{queue}", wish)
         except _Refusal as refusal:
             raise Unavailable(f"the queue cannot be used: {refusal}") from refusal
+
+    async def _consumer_config(self, consumer: str) -> dict[str, Any] | None:
+        try:
+            answer = await self._api(f"CONSUMER.INFO.{JOBS}.{consumer}", {})
+        except _Refusal as refusal:
+            if refusal.code in CONSUMER_MISSING:
+                return None
+            raise
+        config: dict[str, Any] = answer["config"]
+        return config
 
     async def next(self) -> Delivery | None:
         """The most important that is there, or the first that comes within a while."""
@@ -193,10 +201,12 @@ class NatsLink:
         """Newest per subject."""
         await self._publish(f"runner.{heartbeat.runner}", msgspec.json.encode(heartbeat), {})
 
-    async def last_beat(self, runner: str) -> Heartbeat | None:
-        """None also after the stream forgot it (90 s)."""
-        stored = await self._last(RUNNERS, f"runner.{runner}")
-        return None if stored is None else msgspec.json.decode(stored.data, type=Heartbeat)
+    async def beats(self) -> AsyncIterator[Heartbeat]:
+        """A plain subscription to what is stored: a stored one from long ago says nothing."""
+        subscription = await self._client.subscribe("runner.*")
+        async for message in subscription.messages:
+            with contextlib.suppress(msgspec.MsgspecError):
+                yield msgspec.json.decode(message.data, type=Heartbeat)
 
     async def release(self) -> None:
         """No further job is handed out."""

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import bench_alone, bench_installed, bench_resume, bench_schedules
+from tests.bench import bench_alone, bench_installed, bench_resume, bench_runners, bench_schedules
 from tests.bench.bench_installed import Bench
 from tests.bench.peers import compare
 from tests.demo.installation import Installation
@@ -16,6 +16,7 @@ PEERS = "--peers"
 ALONE: dict[str, Callable[[], None]] = {
     "tenant.cold": bench_alone.tenant,
     "tenant.warm": bench_alone.tenant,
+    "runner.lost": bench_runners.lost,
 }
 INSTALLED: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "idle.memory": bench_installed.idle,

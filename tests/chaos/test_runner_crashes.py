@@ -198,25 +198,6 @@ async def test_shim_and_agent_killed_together_is_lost_too(bus):
     await bus.settled()
 
 
-async def test_a_job_of_a_vanished_runner_is_lost_and_of_a_living_one_is_left(bus):
-    gone = counted(COUNTED, key="gone")
-    alive = counted(COUNTED, key="alive")
-    now = time.time()
-    for spec, runner, at in ((gone, "elsewhere", now - 61), (alive, "neighbour", now)):
-        lease = Lease(job=spec.id, key=spec.key, runner=runner, started_at=now - 100)
-        await bus.publish(f"lease.{spec.id}", lease)
-        beat = Heartbeat(runner=runner, pools=["default"], at=at, slots=1, version="0")
-        await bus.publish(f"runner.{runner}", beat)
-        await bus.submit(spec)
-    bus.agent(more=bus.volume)
-    report = await bus.report(gone)
-    assert (report.outcome, report.runner) == (Outcome.LOST, "elsewhere")
-    assert "no sign of life for 60 s" in report.message
-    assert await bus.queued() == 1
-    assert await bus.reports(alive) == []
-    assert runs(bus) == 0
-
-
 async def test_a_running_job_that_is_cancelled_ends_with_all_its_daemons(bus):
     bus.agent()
     daemons = f"for i in 1 2 3 4 5; do setsid nohup sleep {marker(92)} & done"

@@ -3,17 +3,19 @@
 import asyncio
 import shutil
 import tempfile
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from pipelines.job import CancelJob, Lease, Outcome
+from pipelines.job import LEASE_S, CancelJob, Lease, Outcome
 from runners.agent import Agent
 from runners.data_directory import DataDirectory, InUse
 from runners.executors.process import Process
 from runners.memory import MemoryLink
 from runners.ports import Heartbeat, Refused
+from runners.signs_of_life import SignsOfLife
 from tests.runner_world import make_spec, until
 
 pytestmark = pytest.mark.anyio
@@ -35,21 +37,29 @@ def link():
 
 
 @asynccontextmanager
-async def agent(root, link, *, executor=None, drain=False):
+async def agent(root, link, **more):
+    async with listening(root, link, **more) as (data, _signs):
+        yield data
+
+
+@asynccontextmanager
+async def listening(root, link, *, executor=None, drain=False, clock=time.monotonic):
     data = DataDirectory(root / "data")
-    beat = Heartbeat(runner=data.runner_id(), pools=["default"], at=0, slots=2, version="0")
+    sign = Heartbeat(runner=data.runner_id(), pools=["default"], at=0, slots=2, version="0")
+    signs = SignsOfLife(data.runner_id(), clock)
     made = Agent(
         data=data,
         queue=link,
         sink=link,
         executor=executor or Process(uid_base=64_000, volumes={}),
-        heartbeat=beat,
+        heartbeat=sign,
+        signs=signs,
         now=lambda: NOW,
     )
     stop = asyncio.Event()
     running = asyncio.create_task(made.run(stop, drain=drain))
     try:
-        yield data
+        yield data, signs
     finally:
         stop.set()
         await running
@@ -74,36 +84,81 @@ async def test_a_job_is_leased_run_reported_and_only_then_acknowledged(root, lin
         assert data.is_reported(spec.id)
 
 
-async def test_a_lease_of_a_living_runner_gives_the_job_back_for_a_while(root, link):
+class Clock:
+    """Seconds that go forward when the test says so."""
+
+    def __init__(self):
+        self.seconds = 500.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def leased_elsewhere(link, lease_s=LEASE_S):
+    """A job that runner b has begun long ago."""
     spec = make_spec(None, "echo hi")
-    link.leases[spec.id] = Lease(job=spec.id, key=spec.key, runner="b", started_at=NOW - 600)
-    link.beats["b"] = Heartbeat(runner="b", pools=[], at=NOW - 60, slots=1, version="0")
-    async with agent(root, link):
+    link.leases[spec.id] = Lease(
+        job=spec.id, key=spec.key, runner="b", started_at=NOW - 600, lease_s=lease_s
+    )
+    return spec
+
+
+async def beat(link, signs, runner):
+    """A sign of life that has arrived."""
+    await link.beat(Heartbeat(runner=runner, pools=[], at=NOW, slots=1, version="0"))
+    await until(lambda: signs.silence_s(runner) == 0, "the sign of life")
+
+
+async def test_a_lease_of_a_living_runner_gives_the_job_back_for_a_while(root, link):
+    clock = Clock()
+    async with listening(root, link, clock=clock) as (data, signs):
+        await until(lambda: not signs.is_deaf, "the agent's own sign of life")
+        for _ in range(3):
+            clock.seconds += 10
+            await beat(link, signs, data.runner_id())
+            await beat(link, signs, "b")
+        clock.seconds += 7
+        spec = leased_elsewhere(link)
         link.offer(spec)
         await until(lambda: link.returned, "the return")
-    assert link.returned == [(f"token-of-{spec.id}", 5.0)]
+        assert link.returned == [(f"token-of-{spec.id}", 5.0)]
+        clock.seconds += 4
+        link.offer(spec)
+        await until(lambda: len(link.returned) == 2, "the second return")
+        # Only as long as it takes until its silence is long enough.
+        assert link.returned[1] == (f"token-of-{spec.id}", 4.0)
     assert link.reports == []
 
 
-@pytest.mark.parametrize("beat_at", [NOW - 61, None])
-async def test_a_lease_of_a_vanished_runner_ends_the_attempt_as_lost(root, link, beat_at):
-    spec = make_spec(None, "echo hi")
-    link.leases[spec.id] = Lease(job=spec.id, key=spec.key, runner="b", started_at=NOW - 600)
-    if beat_at is not None:
-        link.beats["b"] = Heartbeat(runner="b", pools=[], at=beat_at, slots=1, version="0")
-    async with agent(root, link):
+@pytest.mark.parametrize("lease_s", [15.0, 40.0])
+async def test_a_lease_of_a_vanished_runner_ends_the_attempt_as_lost(root, link, lease_s):
+    clock = Clock()
+    async with listening(root, link, clock=clock) as (data, signs):
+        await until(lambda: not signs.is_deaf, "the agent's own sign of life")
+        await beat(link, signs, "b")
+        while signs.silence_s("b") < lease_s:
+            clock.seconds += 5
+            await beat(link, signs, data.runner_id())
+        spec = leased_elsewhere(link, lease_s)
         link.offer(spec)
         report = await reported(link)
     assert (report.outcome, report.runner) == (Outcome.LOST, "b")
+    assert report.message == f"runner b has given no sign of life for {lease_s:g} s"
     assert spec.id not in link.chunks
 
 
-async def test_a_fresh_lease_counts_as_a_sign_of_life(root, link):
-    spec = make_spec(None, "echo hi")
-    link.leases[spec.id] = Lease(job=spec.id, key=spec.key, runner="b", started_at=NOW - 1)
-    async with agent(root, link):
+async def test_an_agent_that_was_deaf_itself_says_of_nobody_that_they_are_gone(root, link):
+    clock = Clock()
+    async with listening(root, link, clock=clock) as (data, signs):
+        await until(lambda: not signs.is_deaf, "the agent's own sign of life")
+        clock.seconds += 600
+        spec = leased_elsewhere(link)
         link.offer(spec)
         await until(lambda: link.returned, "the return")
+        # It hears again: from now on it listens, and the time before does not count.
+        await beat(link, signs, data.runner_id())
+        link.offer(spec)
+        await until(lambda: len(link.returned) == 2, "the second return")
     assert link.reports == []
 
 
