@@ -105,6 +105,8 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     """A Runner's final report on one Attempt. Identity: (`key`, `attempt`); later ones are late.
 
     `message` says in one line why it did not succeed. Times are seconds since the epoch.
+    `outputs`: what the steps of a job that succeeded gave back, by name; unset where that is
+    nothing.
     """
 
     job: str
@@ -118,6 +120,7 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     finished_at: float = 0.0
     runner: str = ""
     log_bytes: int = 0
+    outputs: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class GateAnswered(

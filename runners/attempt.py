@@ -11,13 +11,14 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
 
 from pipelines.events import JobFinished
 from pipelines.job import Annotation, JobSpec, Outcome
-from runners import job_directory, launcher, problems, workspace
+from runners import handed, job_directory, launcher, outputs, problems, workspace
 from runners.log_shipper import LogShipper
 from runners.ports import JobQueue, LogSink, Unavailable
 
@@ -169,10 +170,19 @@ class Attempt:
         annotations: list[Annotation] = []
         if record.outcome is Outcome.FAILED:
             annotations = self._problems(record)
+        outcome, message = record.outcome, record.message
+        given: dict[str, Any] = {}
+        if outcome is Outcome.SUCCEEDED:
+            try:
+                given = self._outputs()
+            except (handed.Unreadable, outputs.WrongOutput) as wrong:
+                # All or nothing: the plan would decide on what is missing as on what is there.
+                outcome, message = Outcome.FAILED, f"the job's outputs cannot be used: {wrong}"
         return self._finished(
-            outcome=record.outcome,
+            outcome=outcome,
             exit_code=record.exit_code,
-            message=record.message,
+            message=message,
+            given=given,
             annotations=annotations,
             started_at=record.started_at,
             finished_at=record.finished_at,
@@ -185,6 +195,7 @@ class Attempt:
         message: str,
         exit_code: int | None = None,
         annotations: list[Annotation] | None = None,
+        given: dict[str, Any] | None = None,
         started_at: float = 0.0,
         finished_at: float | None = None,
     ) -> JobFinished:
@@ -200,7 +211,12 @@ class Attempt:
             finished_at=self._now() if finished_at is None else finished_at,
             runner=self._runner,
             log_bytes=self._shipper.position.offset,
+            outputs=given or msgspec.UNSET,
         )
+
+    def _outputs(self) -> dict[str, Any]:
+        folder = self.directory / job_directory.HANDED
+        return outputs.parse(handed.read(folder, handed.OUTPUTS, outputs.OUTPUTS_BYTES_MAX))
 
     def _problems(self, record: ExitRecord) -> list[Annotation]:
         begin = max(record.step_offset, record.log_bytes - PROBLEM_BYTES_MAX)

@@ -12,6 +12,7 @@ with it. Only the light half of the standard library, because every shim pays fo
     log            output, append only
     cancel.json    the wish to end it          written by the agent
     exit.json      how it ended                written last (temporary file, fsync, rename)
+    handed/        what the steps hand over    by the job itself
 
 State is a function of three of them; no pid is guessed and no socket is needed:
 
@@ -39,6 +40,8 @@ CANCEL = "cancel.json"
 EXIT = "exit.json"
 WORKSPACE = "workspace"
 RUN = "run"
+# What the steps hand over beside their log, one file for each kind: see `handed`.
+HANDED = "handed"
 
 DONE = "done"
 RUNNING = "running"

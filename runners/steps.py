@@ -12,12 +12,16 @@ answers its exit code. Order, time limits, headers and the log are the shim's. T
 
 import re
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.job import STEPS_PER_JOB_MAX, JobSpec, ShellStep
+from runners import handed
 from runners.ports import LaunchStep, Refused
 
 CHECKOUT = "checkout"
+# Where a sandbox shows the folder for what the steps hand over.
+HANDED = "/run/handed"
 NAME_CHARS_MAX = 100
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
@@ -54,6 +58,15 @@ GITCONFIG = "[safe]\n\tdirectory = *\n[init]\n\tdefaultBranch = main\n[gc]\n\tau
 USERS = "root:x:0:0:root:/:/bin/false\njob:x:1000:1000:job:/home/job:/bin/sh\n"
 GROUP = "root:x:0:\njob:x:1000:\n"
 HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the steps of a job see the repository, their workspace, and what they hand over."""
+
+    mirror: str
+    workspace: str
+    handed: str
 
 
 def environment_of(spec: JobSpec) -> dict[str, str]:
@@ -110,8 +123,8 @@ def name_of(step: ShellStep) -> str:
     return lines[0][:NAME_CHARS_MAX]
 
 
-def write(spec: JobSpec, run: Path, *, mirror: str, workspace: str) -> None:
-    """Fill `run/` of a new job directory; `mirror` and `workspace` are as the steps see them."""
+def write(spec: JobSpec, run: Path, *, places: Places) -> None:
+    """Fill `run/` of a new job directory."""
     run.mkdir(mode=0o755)
     run.joinpath("driver").write_text(DRIVER, encoding="utf-8")
     for name, text in (
@@ -123,13 +136,14 @@ def write(spec: JobSpec, run: Path, *, mirror: str, workspace: str) -> None:
         run.joinpath(name).write_text(text, encoding="utf-8")
     steps = [(step.run, step.env, step.cwd) for step in spec.request.steps]
     if wants_checkout(spec):
-        steps.insert(0, (CHECKOUT_SCRIPT, {"STAUNCH_MIRROR": mirror}, "."))
+        steps.insert(0, (CHECKOUT_SCRIPT, {"STAUNCH_MIRROR": places.mirror}, "."))
+    files = {"STAUNCH_OUTPUT": f"{places.handed}/{handed.OUTPUTS}"}
     for index, (script, env, cwd) in enumerate(steps):
         folder = run / str(index)
         folder.mkdir(mode=0o755)
         folder.joinpath("script").write_bytes(script.encode("utf-8", "surrogateescape") + b"\n")
-        exports = [f"export {key}={shlex.quote(value)}\n" for key, value in env.items()]
-        enter = f"cd -- {shlex.quote(workspace)} && cd -- {shlex.quote(cwd or '.')}\n"
+        exports = [f"export {key}={shlex.quote(value)}\n" for key, value in (files | env).items()]
+        enter = f"cd -- {shlex.quote(places.workspace)} && cd -- {shlex.quote(cwd or '.')}\n"
         text = "".join(exports) + enter
         folder.joinpath("enter").write_bytes(text.encode("utf-8", "surrogateescape"))
 

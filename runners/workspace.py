@@ -31,11 +31,12 @@ def create(directory: Path, *, spec: JobSpec, launch: Launch, note: DeliveryNote
     remove(staging)
     staging.mkdir(mode=0o711)
     seen = _as_seen_by_steps(launch, directory, spec)
-    steps.write(spec, staging / job_directory.RUN, mirror=seen[0], workspace=seen[1])
-    workspace = staging / job_directory.WORKSPACE
-    workspace.mkdir(mode=0o755)
-    if launch.uid is not None and launch.gid is not None:
-        os.chown(workspace, launch.uid, launch.gid)
+    steps.write(spec, staging / job_directory.RUN, places=seen)
+    for name in (job_directory.WORKSPACE, job_directory.HANDED):
+        folder = staging / name
+        folder.mkdir(mode=0o755)
+        if launch.uid is not None and launch.gid is not None:
+            os.chown(folder, launch.uid, launch.gid)
     for name, record in (
         (job_directory.SPEC, spec),
         (job_directory.LAUNCH, launch),
@@ -84,10 +85,14 @@ def _open_and_retry(function: Callable[..., Any], path: str, _: object) -> None:
             function(path)
 
 
-def _as_seen_by_steps(launch: Launch, directory: Path, spec: JobSpec) -> tuple[str, str]:
+def _as_seen_by_steps(launch: Launch, directory: Path, spec: JobSpec) -> steps.Places:
     if launch.namespaced:
-        return "/source.git", "/workspace"
-    return spec.source.mirror, str(directory / job_directory.WORKSPACE)
+        return steps.Places(mirror="/source.git", workspace="/workspace", handed=steps.HANDED)
+    return steps.Places(
+        mirror=spec.source.mirror,
+        workspace=str(directory / job_directory.WORKSPACE),
+        handed=str(directory / job_directory.HANDED),
+    )
 
 
 def _write(path: Path, content: bytes) -> None:

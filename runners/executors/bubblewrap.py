@@ -37,6 +37,7 @@ ETC = (
     "mime.types",
     "crypto-policies",
 )
+WRITABLE = ("/workspace", steps.HANDED)
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 
@@ -122,6 +123,7 @@ class Bubblewrap:
         sources = {
             "/run/staunch": str(directory / job_directory.RUN),
             "/workspace": str(directory / job_directory.WORKSPACE),
+            steps.HANDED: str(directory / job_directory.HANDED),
         }
         if steps.wants_checkout(spec):
             if not os.path.isdir(spec.source.mirror):
@@ -179,7 +181,7 @@ def _profile(sources: Mapping[str, str], env: Mapping[str, str]) -> list[str]:
         *("--perms", "0755", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"),  # noqa: S108
     ]
     for inside, outside in sources.items():
-        writable = inside == "/workspace" or inside.startswith("/volumes/")
+        writable = inside in WRITABLE or inside.startswith("/volumes/")
         words += ["--bind" if writable else "--ro-bind", outside, inside]
     words += ["--chdir", "/workspace", "--remount-ro", "/"]
     variables = {"PATH": PATH, "HOME": "/home/job", "LANG": "C.UTF-8", "TMPDIR": "/tmp"}  # noqa: S108

@@ -91,10 +91,13 @@ class Leaves:
         for outcome in outcomes:
             if outcome in (Outcome.SUCCEEDED, Outcome.REFUSED):
                 break
-        ends = exactly(0) if outcome is Outcome.SUCCEEDED else error("JobFailed")
+        given = {"limit": limit, "name": [name]} if limit else {}
+        self.script.outputs[name] = given
+        wanted = exactly([0, given])
+        ends = wanted if outcome is Outcome.SUCCEEDED else error("JobFailed")
         retries = f"retries=Retry({limit}, delay='2s')"
         call = f"step.job({name!r}, run='true', {retries}{self.rollback(name)})"
-        return one_line(f"return (await {call}).exit_code", ends)
+        return Node(f"    done = await {call}\n    return [done.exit_code, done.outputs]", ends)
 
     def gate(self) -> Node:
         name, value = self.name("gate"), self.dice.randrange(100)

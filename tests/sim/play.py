@@ -7,6 +7,9 @@ story.
 import asyncio
 from pathlib import Path
 from random import Random
+from typing import Any
+
+import msgspec
 
 from ci_host.adapters.memory.world import MemoryBundles
 from ci_host.engine.actors import EngineLimits
@@ -204,10 +207,18 @@ class World:
                 outcome = Outcome.CANCELLED
         code = {Outcome.SUCCEEDED: 0, Outcome.FAILED: 1}.get(outcome)
         report = JobFinished(
-            job=job, key=spec.key, attempt=spec.attempt, outcome=outcome, exit_code=code
+            job=job,
+            key=spec.key,
+            attempt=spec.attempt,
+            outcome=outcome,
+            exit_code=code,
+            outputs=self._outputs(spec) if outcome is Outcome.SUCCEEDED else msgspec.UNSET,
         )
         for _ in range(self.dice.choice([1, 1, 1, 2])):
             await self.history.append_input(RunId(spec.run), report)
+
+    def _outputs(self, spec: JobSpec) -> dict[str, Any] | msgspec.UnsetType:
+        return self._told(spec.run).author.script.outputs.get(leaf(spec.key)) or msgspec.UNSET
 
     def _outcome(self, spec: JobSpec) -> Outcome:
         return self._told(spec.run).author.script.jobs[leaf(spec.key)][spec.attempt - 1]

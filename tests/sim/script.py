@@ -19,6 +19,8 @@ class Script:
     """What the world will do, by the leaf's name. Jobs: outcomes by attempt."""
 
     jobs: dict[str, list[Outcome]] = field(default_factory=dict)
+    # What the jobs that succeed give back.
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     gates: dict[str, GateScript] = field(default_factory=dict)
     signals: dict[str, Any] = field(default_factory=dict)
     # Of the same names, and not what the wait is for.

@@ -93,8 +93,11 @@ def _chars(value: Any) -> int:
 async def run(ledger: Ledger, key: str, call: Call) -> JobResult:
     """Ask for attempts until one succeeds or there may be no further one."""
     if (kept := ledger.recalled("job", key, call.request)) is not None:
-        code, number = kept["value"]["exit_code"], kept.get("attempt", 1)
-        return _owed(ledger, key, call, JobResult(name=key, exit_code=code, attempt=number))
+        value, number = kept["value"], kept.get("attempt", 1)
+        given = ledger.plain(key, value.get("outputs", {}))
+        code = value["exit_code"]
+        result = JobResult(name=key, exit_code=code, attempt=number, outputs=given)
+        return _owed(ledger, key, call, result)
     attempt = 1
     while True:
         ledger.ask("job", key, call.request, attempt=attempt, request=call.request)
@@ -164,7 +167,11 @@ def _settle_succeeded(
     ledger: Ledger, key: str, attempt: int, call: Call, report: dict[str, Any]
 ) -> JobResult:
     result = _result(key, attempt, report)
-    ledger.settle("job", key, "succeeded", attempt=attempt, value={"exit_code": result.exit_code})
+    value: dict[str, Any] = {"exit_code": result.exit_code}
+    if result.outputs:
+        # A copy: the plan may change its own before this Turn is over.
+        value["outputs"] = ledger.plain(key, result.outputs)
+    ledger.settle("job", key, "succeeded", attempt=attempt, value=value)
     return _owed(ledger, key, call, result)
 
 
@@ -183,6 +190,7 @@ def _result(key: str, attempt: int, report: dict[str, Any]) -> JobResult:
         attempt=attempt,
         seconds=round(worked, 3),
         runner=report.get("runner", ""),
+        outputs=report.get("outputs") or {},
     )
 
 

@@ -6,13 +6,17 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """A job that succeeded. `seconds` is how long its last attempt worked, on `runner`."""
+    """A job that succeeded. `seconds` is how long its last attempt worked, on `runner`.
+
+    `outputs`: what its steps wrote to `$STAUNCH_OUTPUT`, by name, as plain data.
+    """
 
     name: str
     exit_code: int
     attempt: int = 1
     seconds: float = 0.0
     runner: str = ""
+    outputs: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

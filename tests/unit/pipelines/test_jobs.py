@@ -1,8 +1,11 @@
 """step.job: requests, outcomes, retries, cancelling."""
 
 import pytest
+from msgspec import structs
 
+from pipelines.codec import decode_input, encode_input
 from pipelines.commands import OpenJob
+from pipelines.events import Recalled
 from pipelines.job import Outcome
 from tests.tenants import cancel, finished, started
 
@@ -212,3 +215,75 @@ def test_two_reports_in_one_turn_settle_in_their_order(play):
     end = run.turn(finished("b"), finished("a"))
     assert states(end) == [("b", "succeeded", 1), ("a", "succeeded", 1)]
     assert end.end.state == "succeeded"
+
+
+def gave(key, **outputs):
+    return structs.replace(finished(key), outputs=outputs)
+
+
+def test_a_plan_gets_the_outputs_of_its_job_typed_and_they_are_kept_with_the_result(play):
+    run = play(
+        """
+        built = await step.job('build', run='make')
+        share = built.outputs['share'] * 2
+        return [built.outputs['version'], share, built.outputs['shards'][1]['name']]
+        """
+    )
+    run.start()
+    end = run.turn(gave("build", version="1.2", share=0.5, shards=[1, {"name": "b"}]))
+    assert end.end.output == ["1.2", 1.0, "b"]
+    [result] = end.results
+    assert result.value == {
+        "exit_code": 0,
+        "outputs": {"version": "1.2", "share": 0.5, "shards": [1, {"name": "b"}]},
+    }
+    assert run.replayed()[-1].digest == end.digest
+
+
+def test_a_job_without_outputs_has_none_and_its_result_is_recorded_as_ever(play):
+    run = play("return (await step.job('build', run='make')).outputs")
+    run.start()
+    end = run.job("build")
+    assert end.end.output == {}
+    assert end.results[0].value == {"exit_code": 0}
+    assert b"outputs" not in encode_input(finished("build"))
+
+
+def test_what_a_plan_does_to_the_outputs_that_it_got_changes_nothing_that_is_recorded(play):
+    run = play(
+        """
+        built = await step.job('build', run='make')
+        built.outputs['list'].append(2)
+        built.outputs['more'] = 1
+        return built.outputs
+        """
+    )
+    run.start()
+    end = run.turn(gave("build", list=[1]))
+    assert end.end.output == {"list": [1, 2], "more": 1}
+    assert end.results[0].value["outputs"] == {"list": [1]}
+
+
+def test_a_further_attempt_of_the_run_takes_the_outputs_over(play):
+    body = "return (await step.job('build', run='make')).outputs['count'] + 1"
+    first = play(body)
+    asked = first.start().commands[0]
+    done = first.turn(gave("build", count=41)).results[0]
+    again = play(body)
+    kept = Recalled(kind=asked.kind, key=asked.key, fingerprint=asked.fingerprint, value=done.value)
+    end = again.turn(structs.replace(started(), recalled=[kept]), after=0.0)
+    assert end.end.output == 42
+    assert end.open.jobs == []
+
+
+@pytest.mark.parametrize(
+    "value", [2**53 + 1, 2**70, -(2**63), 1e-300, "é🎉\u0000", [None], {"": 0}]
+)
+def test_every_kind_of_value_passes_from_report_to_plan_and_history(play, value):
+    report = decode_input(encode_input(gave("build", x=value)))
+    assert report.outputs == {"x": value}
+    run = play("return (await step.job('build', run='make')).outputs['x']")
+    run.start()
+    end = run.turn(report)
+    assert end.end.output == value
+    assert end.results[0].value["outputs"]["x"] == value

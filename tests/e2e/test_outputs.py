@@ -1,0 +1,53 @@
+"""What jobs give back, from real steps to the plan, and how it is seen from outside."""
+
+import pytest
+
+from tests.e2e.installed import Installed, Registered
+
+pytestmark = [
+    pytest.mark.xdist_group("e2e"),
+    pytest.mark.slow,
+    pytest.mark.sandbox,
+    pytest.mark.nats,
+    pytest.mark.bwrap,
+]
+
+BUILD = r"""
+built = await step.job("build", run=[
+    'echo "version=1.2" >> "$STAUNCH_OUTPUT"',
+    '''echo 'shards:=["a", "b"]' >> "$STAUNCH_OUTPUT"''',
+])
+names = [f"test-{shard}" for shard in built.outputs["shards"]]
+await step.parallel(*(
+    step.job(name, run='echo "tested $VERSION"', env={"VERSION": built.outputs["version"]})
+    for name in names
+))
+await step.wait_for_event("go")
+return built.outputs
+"""
+
+
+def test_a_plan_decides_on_what_a_job_gave_back_also_after_every_process_was_killed(
+    here: Installed, repo: Registered
+) -> None:
+    run = repo.plan(BUILD)
+    here.waiting(run, "signal go")
+    here.installation.kill()
+    here.installation.start()
+    here.staunch("signal", run, "go")
+    shown = here.ended(run)
+    outputs = {"version": "1.2", "shards": ["a", "b"]}
+    assert (shown["state"], shown["output"]) == ("succeeded", outputs)
+    assert {one["key"] for one in shown["attempts"]} == {"build", "test-a", "test-b"}
+    build = next(one for one in shown["steps"] if one["key"] == "build")
+    assert build["value"] == {"exit_code": 0, "outputs": outputs}
+    assert "tested 1.2" in here.staunch("logs", run, "test-b")
+
+
+def test_outputs_that_cannot_be_used_fail_the_job_and_say_why(
+    here: Installed, repo: Registered
+) -> None:
+    body = """return await step.job("build", run='ln -s /etc/shadow "$STAUNCH_OUTPUT"')"""
+    shown = here.ended(repo.plan(body))
+    assert shown["state"] == "failed"
+    assert "the job's outputs cannot be used: it cannot be opened" in shown["error"]["message"]
