@@ -105,8 +105,8 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     """A Runner's final report on one Attempt. Identity: (`key`, `attempt`); later ones are late.
 
     `message` says in one line why it did not succeed. Times are seconds since the epoch.
-    `outputs`: what the steps of a job that succeeded gave back, by name; unset where that is
-    nothing.
+    What the steps handed over, unset where that is nothing: `outputs` by name, of a job that
+    succeeded; `summary`, in Markdown; `left_out`: what could not be taken, each with why.
     """
 
     job: str
@@ -121,6 +121,8 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     runner: str = ""
     log_bytes: int = 0
     outputs: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    summary: str | msgspec.UnsetType = msgspec.UNSET
+    left_out: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class GateAnswered(

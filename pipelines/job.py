@@ -76,12 +76,13 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Annotation(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that belongs to a place in the repository."""
+    """A message that belongs to a place in the repository. `level`: error, warning or notice."""
 
     file: str
     line: int
     message: str
     level: str = "error"
+    title: str | msgspec.UnsetType = msgspec.UNSET
 
 
 # Three signs of life of a Runner that did not come.

@@ -11,14 +11,13 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import structlog
 
 from pipelines.events import JobFinished
 from pipelines.job import Annotation, JobSpec, Outcome
-from runners import handed, job_directory, launcher, outputs, problems, workspace
+from runners import findings, job_directory, launcher, problems, workspace
 from runners.log_shipper import LogShipper
 from runners.ports import JobQueue, LogSink, Unavailable
 
@@ -167,23 +166,20 @@ class Attempt:
         return self._finished(outcome=outcome, message=message)
 
     def _report_of(self, record: ExitRecord) -> JobFinished:
-        annotations: list[Annotation] = []
+        found = findings.read(
+            self.directory / job_directory.HANDED,
+            is_success=record.outcome is Outcome.SUCCEEDED,
+        )
         if record.outcome is Outcome.FAILED:
-            annotations = self._problems(record)
-        outcome, message = record.outcome, record.message
-        given: dict[str, Any] = {}
-        if outcome is Outcome.SUCCEEDED:
-            try:
-                given = self._outputs()
-            except (handed.Unreadable, outputs.WrongOutput) as wrong:
-                # All or nothing: the plan would decide on what is missing as on what is there.
-                outcome, message = Outcome.FAILED, f"the job's outputs cannot be used: {wrong}"
+            places = {(note.file, note.line) for note in found.annotations}
+            found.annotations = found.annotations + [
+                note for note in self._problems(record) if (note.file, note.line) not in places
+            ]
         return self._finished(
-            outcome=outcome,
+            outcome=Outcome.FAILED if found.failure else record.outcome,
             exit_code=record.exit_code,
-            message=message,
-            given=given,
-            annotations=annotations,
+            message=found.failure or record.message,
+            found=found,
             started_at=record.started_at,
             finished_at=record.finished_at,
         )
@@ -194,11 +190,11 @@ class Attempt:
         outcome: Outcome,
         message: str,
         exit_code: int | None = None,
-        annotations: list[Annotation] | None = None,
-        given: dict[str, Any] | None = None,
+        found: findings.Findings | None = None,
         started_at: float = 0.0,
         finished_at: float | None = None,
     ) -> JobFinished:
+        found = findings.Findings() if found is None else found
         return JobFinished(
             job=self.spec.id,
             key=self.spec.key,
@@ -206,17 +202,15 @@ class Attempt:
             outcome=outcome,
             exit_code=exit_code,
             message=message,
-            annotations=annotations or [],
+            annotations=found.annotations,
             started_at=started_at,
             finished_at=self._now() if finished_at is None else finished_at,
             runner=self._runner,
             log_bytes=self._shipper.position.offset,
-            outputs=given or msgspec.UNSET,
+            outputs=found.outputs or msgspec.UNSET,
+            summary=found.summary or msgspec.UNSET,
+            left_out=found.left_out or msgspec.UNSET,
         )
-
-    def _outputs(self) -> dict[str, Any]:
-        folder = self.directory / job_directory.HANDED
-        return outputs.parse(handed.read(folder, handed.OUTPUTS, outputs.OUTPUTS_BYTES_MAX))
 
     def _problems(self, record: ExitRecord) -> list[Annotation]:
         begin = max(record.step_offset, record.log_bytes - PROBLEM_BYTES_MAX)

@@ -10,6 +10,8 @@ import stat
 from pathlib import Path
 
 OUTPUTS = "outputs"
+SUMMARY = "summary"
+ANNOTATIONS = "annotations"
 
 # One that is none of these could block the reader, or is somebody else's.
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

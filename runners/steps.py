@@ -137,7 +137,11 @@ def write(spec: JobSpec, run: Path, *, places: Places) -> None:
     steps = [(step.run, step.env, step.cwd) for step in spec.request.steps]
     if wants_checkout(spec):
         steps.insert(0, (CHECKOUT_SCRIPT, {"STAUNCH_MIRROR": places.mirror}, "."))
-    files = {"STAUNCH_OUTPUT": f"{places.handed}/{handed.OUTPUTS}"}
+    files = {
+        "STAUNCH_OUTPUT": f"{places.handed}/{handed.OUTPUTS}",
+        "STAUNCH_SUMMARY": f"{places.handed}/{handed.SUMMARY}",
+        "STAUNCH_ANNOTATIONS": f"{places.handed}/{handed.ANNOTATIONS}",
+    }
     for index, (script, env, cwd) in enumerate(steps):
         folder = run / str(index)
         folder.mkdir(mode=0o755)

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from markupsafe import Markup
 from staunch.causes import is_among
 
 from ci_host.access import Token, may_open
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, StepRow
+from ci_host.web.markdown import rendered
 from pipelines.commands import SENSITIVE, GateTerms
 from pipelines.failure import Failure
 from pipelines.ids import StepKey, step_token
@@ -21,6 +23,7 @@ from pipelines.job import Annotation
 
 BROKEN = frozenset({"failed", "timed_out", "lost", "refused"})
 VALUE_CHARS_MAX = 160
+HANDED_SHOWN_MAX = 20
 
 
 @dataclass(slots=True)
@@ -45,6 +48,17 @@ class FailureCard:
 
 
 @dataclass(frozen=True, slots=True)
+class HandedCard:
+    """What an Attempt handed over for people. `html` unset: `summary` is shown as it is."""
+
+    job: AttemptRow
+    summary: str
+    html: Markup | None
+    annotations: Sequence[Annotation]
+    left_out: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class GateCard:
     """A Gate that waits. `may_answer`: whoever looks is one of its approvers.
 
@@ -62,22 +76,31 @@ class GateCard:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """The parts of a Run's page. `chosen` is the Attempt whose log is shown."""
+    """The parts of a Run's page. `chosen` is the Attempt whose log is shown.
+
+    `more_handed` is how many Attempts handed something over that is not among `handed`.
+    """
 
     failure: FailureCard | None
     gates: Sequence[GateCard]
     tree: Sequence[Node]
     chosen: AttemptRow | None
+    handed: Sequence[HandedCard]
+    more_handed: int
 
 
 def run_view(detail: RunDetail, who: Token, job: str = "", attempt: int = 0) -> RunView:
     """The Run as `who` sees it; `job` and `attempt` choose a log, empty: whatever matters most."""
     failure = _failure(detail)
+    newest = _newest(detail.attempts)
+    shown_above = failure.job if failure is not None else None
     return RunView(
         failure=failure,
         gates=[_gate(step, who) for step in detail.steps if _is_open_gate(step)],
         tree=tree(detail.steps, detail.attempts),
         chosen=_chosen(detail.attempts, failure, job, attempt),
+        handed=[_handed(row, shown_above) for row in newest[:HANDED_SHOWN_MAX]],
+        more_handed=len(newest[HANDED_SHOWN_MAX:]),
     )
 
 
@@ -161,6 +184,29 @@ def _broken_job(detail: RunDetail, failure: Failure) -> AttemptRow | None:
 def annotations_of(attempt: AttemptRow) -> list[Annotation]:
     """What the Attempt's log said about places in the repository."""
     return msgspec.json.decode(attempt.annotations_json, type=list[Annotation])
+
+
+def _newest(attempts: Sequence[AttemptRow]) -> list[AttemptRow]:
+    """The newest Attempt of each job, of those that handed something over for people."""
+    last: dict[str, AttemptRow] = {}
+    for row in sorted(attempts, key=lambda one: one.attempt):
+        last[row.key] = row
+    return [
+        row
+        for row in last.values()
+        if row.summary or row.annotations_json != "[]" or row.left_out_json != "[]"
+    ]
+
+
+def _handed(row: AttemptRow, shown_above: AttemptRow | None) -> HandedCard:
+    is_above = shown_above is not None and shown_above.job == row.job
+    return HandedCard(
+        job=row,
+        summary=row.summary,
+        html=rendered(row.summary),
+        annotations=[] if is_above else annotations_of(row),
+        left_out=_decoded(row.left_out_json),
+    )
 
 
 def _is_open_gate(step: StepRow) -> bool:

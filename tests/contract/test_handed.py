@@ -5,7 +5,7 @@ import os
 import msgspec
 import pytest
 
-from pipelines.job import Outcome, ShellStep
+from pipelines.job import Annotation, Outcome, ShellStep
 from runners import job_directory
 from runners.attempt import Attempt
 from runners.memory import MemoryLink
@@ -90,6 +90,49 @@ async def test_what_is_no_plain_small_file_is_not_followed_and_fails_the_job(ben
     assert report.outcome is Outcome.FAILED
     assert "the job's outputs cannot be used: it " in report.message
     assert report.outputs is msgspec.UNSET
+
+
+NOTE = '{"file": "a.py", "line": 3, "message": "odd"}'
+
+
+async def test_a_summary_and_annotations_are_in_the_report_however_the_job_ended(bench):
+    for last, outcome in (("true", Outcome.SUCCEEDED), ("exit 1", Outcome.FAILED)):
+        spec = make_spec(
+            None,
+            'echo "# Done" >> "$STAUNCH_SUMMARY"',
+            f"""echo '{NOTE}' >> "$STAUNCH_ANNOTATIONS"; echo what >> "$STAUNCH_ANNOTATIONS" """,
+            last,
+            key=str(outcome),
+        )
+        report = await kept(await bench.start(spec), MemoryLink())
+        assert (report.outcome, report.summary) == (outcome, "# Done")
+        note = Annotation(file="a.py", line=3, message="odd", level="warning")
+        assert report.annotations == [note]
+        [left_out] = report.left_out
+        assert left_out.startswith("line 2 of the annotations: ")
+
+
+async def test_what_a_job_says_of_a_place_comes_before_what_its_log_says_and_once(bench):
+    step = ShellStep(
+        run=f"""echo '{NOTE}' >> "$STAUNCH_ANNOTATIONS"; touch a.py; echo a.py:3: bad thing"""
+        "; echo a.py:4: worse thing; exit 1"
+    )
+    report = await check(bench, steps=[step])
+    assert [(one.line, one.message) for one in report.annotations] == [
+        (3, "odd"),
+        (4, "worse thing"),
+    ]
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+async def test_a_summary_that_is_no_plain_small_file_is_left_out_and_fails_nothing(bench, what):
+    for variable, name in (("SUMMARY", "the summary"), ("ANNOTATIONS", "the annotations")):
+        script = HOSTILE[what].replace("STAUNCH_OUTPUT", f"STAUNCH_{variable}")
+        report = await kept(await bench.start(make_spec(None, script, key=variable)), MemoryLink())
+        assert report.outcome is Outcome.SUCCEEDED
+        assert (report.summary, report.annotations) == (msgspec.UNSET, [])
+        [left_out] = report.left_out
+        assert left_out.startswith(f"{name}: it ")
 
 
 async def test_an_agent_that_dies_before_its_report_is_followed_by_one_that_reports_the_same(bench):

@@ -51,3 +51,23 @@ def test_outputs_that_cannot_be_used_fail_the_job_and_say_why(
     shown = here.ended(repo.plan(body))
     assert shown["state"] == "failed"
     assert "the job's outputs cannot be used: it cannot be opened" in shown["error"]["message"]
+
+
+def test_a_summary_and_annotations_are_on_the_page_and_in_the_api(
+    here: Installed, repo: Registered
+) -> None:
+    note = '{"file": "a.py", "line": 3, "message": "odd", "title": "N1"}'
+    body = f"""
+await step.job("lint", run=[
+    'echo "# All *good*" >> "$STAUNCH_SUMMARY"',
+    '''echo '{note}' >> "$STAUNCH_ANNOTATIONS"; echo what >> "$STAUNCH_ANNOTATIONS"''',
+])
+"""
+    shown = here.ended(repo.plan(body))
+    assert shown["state"] == "succeeded"
+    [attempt] = shown["attempts"]
+    assert attempt["summary"] == "# All *good*"
+    assert [one["title"] for one in attempt["annotations"]] == ["N1"]
+    page = here.page(f"/runs/{shown['id']}")
+    assert "<h3>All <em>good</em></h3>" in page and "a.py:3" in page
+    assert "left out: line 2 of the annotations" in here.staunch("show", shown["id"])

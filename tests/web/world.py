@@ -299,6 +299,8 @@ class Story:
         attempt: int = 1,
         annotations: Sequence[Annotation] = (),
         message: str = "",
+        summary: str = "",
+        left_out: Sequence[str] = (),
     ) -> "Story":
         """The Runner reports."""
         await self._input(
@@ -312,6 +314,8 @@ class Story:
                 annotations=list(annotations),
                 finished_at=self.world.clock(),
                 runner="runner-a",
+                summary=summary or msgspec.UNSET,
+                left_out=list(left_out) or msgspec.UNSET,
             )
         )
         return self

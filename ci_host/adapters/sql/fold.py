@@ -160,6 +160,8 @@ def _fold_job_finished(rows: Rows, run: str, report: JobFinished) -> None:
     row.exit_code = report.exit_code
     row.message = report.message
     row.annotations_json = msgspec.json.encode(report.annotations).decode()
+    row.summary = report.summary or ""
+    row.left_out_json = msgspec.json.encode(report.left_out or []).decode()
     row.runner = report.runner or row.runner
     row.log_bytes = report.log_bytes
     rows.add(row)

@@ -6,7 +6,7 @@ Times are seconds since the epoch. Columns ending in `_json` hold JSON of the st
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 11
+VERSION = 12
 
 
 class RunRow(SQLModel, table=True):
@@ -96,6 +96,8 @@ class AttemptRow(SQLModel, table=True):
     exit_code: int | None = None
     message: str = ""
     annotations_json: str = "[]"
+    summary: str = ""
+    left_out_json: str = "[]"
     runner: str = ""
     log_bytes: int = 0
 

@@ -105,7 +105,8 @@ async def test_a_fragment_holds_the_parts_and_no_frame(world):
     assert "<html" not in text
     parts = set(re.findall(r'id="(part-\w+)"', text))
     assert parts == {
-        "part-head", "part-failure", "part-gates", "part-steps", "part-log", "part-timeline"
+        "part-head", "part-failure", "part-gates", "part-steps", "part-log", "part-handed",
+        "part-timeline",
     }  # fmt: skip
     assert "log-lines" not in text
 
