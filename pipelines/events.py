@@ -12,7 +12,7 @@ from pipelines.commands import StepKind
 from pipelines.continuation import Continues
 from pipelines.event import Event
 from pipelines.failure import Failure
-from pipelines.job import Annotation, Outcome, Source
+from pipelines.job import Annotation, Outcome, ReportedTests, Source
 from pipelines.priority import Priority
 from pipelines.run import RunState
 
@@ -106,7 +106,8 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 
     `message` says in one line why it did not succeed. Times are seconds since the epoch.
     What the steps handed over, unset where that is nothing: `outputs` by name, of a job that
-    succeeded; `summary`, in Markdown; `left_out`: what could not be taken, each with why.
+    succeeded; `summary`, in Markdown; `left_out`: what could not be taken, each with why;
+    `tests`: what its reports say.
     """
 
     job: str
@@ -123,6 +124,7 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     outputs: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     summary: str | msgspec.UnsetType = msgspec.UNSET
     left_out: list[str] | msgspec.UnsetType = msgspec.UNSET
+    tests: ReportedTests | msgspec.UnsetType = msgspec.UNSET
 
 
 class GateAnswered(

@@ -43,7 +43,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the plan asks for; a Run adds its identity and source to make a JobSpec.
 
     `volumes` are names that the runner's operator has bound to directories; each appears, writable,
-    under `/volumes/<name>` in the sandbox. A runner that lacks one refuses the job.
+    under `/volumes/<name>` in the sandbox. A runner that lacks one refuses the job. `reports`: by
+    kind (`junit`), patterns of files in the workspace that are read when the job is over.
     """
 
     steps: list[ShellStep]
@@ -52,6 +53,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     pool: str = "default"
     volumes: list[str] = []
     checkout: bool = True
+    reports: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +85,32 @@ class Annotation(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     level: str = "error"
     title: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class ReportedTest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One test of a Job: `outcome` is passed, failed, error or skipped; `suite` its class."""
+
+    name: str
+    outcome: str
+    suite: str = ""
+    file: str = ""
+    seconds: float = 0.0
+    message: str = ""
+
+
+class ReportedTests(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The tests of a Job: counts of all (`failed` with errors), and those that were kept.
+
+    `left_out` is how many of the counted are not in `tests`: never one that failed while one that
+    passed is.
+    """
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    tests: list[ReportedTest] = []
+    left_out: int = 0
 
 
 # Three signs of life of a Runner that did not come.

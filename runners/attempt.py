@@ -17,7 +17,7 @@ import structlog
 
 from pipelines.events import JobFinished
 from pipelines.job import Annotation, JobSpec, Outcome
-from runners import findings, job_directory, launcher, problems, workspace
+from runners import findings, job_directory, launcher, problems, reports, workspace
 from runners.log_shipper import LogShipper
 from runners.ports import JobQueue, LogSink, Unavailable
 
@@ -75,7 +75,7 @@ class Attempt:
             watching = group.create_task(self._watch())
             await self._shipper.run(self._ended)
             await watching
-            report = self._report(failure)
+            report = await self._with_tests(self._report(failure))
             await until_done(lambda: self._queue.finish(report, self.spec.run))
             holding.cancel()
         log.info("job reported", job=self.spec.id, outcome=report.outcome, message=report.message)
@@ -153,6 +153,16 @@ class Attempt:
             return handle
         os.close(handle)
         return None
+
+    async def _with_tests(self, report: JobFinished) -> JobFinished:
+        """The report with what the job's files say of its tests, however it ended by itself."""
+        asked = self.spec.request.reports or {}
+        if "junit" not in asked or report.outcome not in (Outcome.SUCCEEDED, Outcome.FAILED):
+            return report
+        workspace_of_job = self.directory / job_directory.WORKSPACE
+        tests, left_out = await reports.tests_of(workspace_of_job, asked["junit"])
+        said = [*(report.left_out or []), *left_out]
+        return msgspec.structs.replace(report, tests=tests, left_out=said or msgspec.UNSET)
 
     def _report(self, failure: str) -> JobFinished:
         record = job_directory.read_record(str(self.directory), job_directory.EXIT)

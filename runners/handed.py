@@ -31,12 +31,13 @@ def read(folder: Path, name: str, bytes_max: int) -> bytes:
     except OSError as error:
         raise Unreadable(f"its folder cannot be opened: {error.strerror}") from error
     try:
-        return _read(inside, name, bytes_max)
+        return read_in(inside, name, bytes_max, owner=os.fstat(inside).st_uid)
     finally:
         os.close(inside)
 
 
-def _read(inside: int, name: str, bytes_max: int) -> bytes:
+def read_in(inside: int, name: str, bytes_max: int, *, owner: int) -> bytes:
+    """The same in an open folder, of a file that belongs to this user. Raises Unreadable."""
     try:
         descriptor = os.open(name, FILE_FLAGS, dir_fd=inside)
     except FileNotFoundError:
@@ -44,7 +45,7 @@ def _read(inside: int, name: str, bytes_max: int) -> bytes:
     except OSError as error:
         raise Unreadable(f"it cannot be opened without following it: {error.strerror}") from error
     try:
-        return _content(descriptor, os.fstat(inside).st_uid, bytes_max)
+        return _content(descriptor, owner, bytes_max)
     except OSError as error:
         raise Unreadable(f"it cannot be read: {error.strerror}") from error
     finally:
@@ -60,7 +61,9 @@ def _content(descriptor: int, owner: int, bytes_max: int) -> bytes:
         raise Unreadable("it is a file of somebody else, or a hard link")
     if facts.st_size > bytes_max:
         raise Unreadable(f"it has {facts.st_size:,} bytes; {bytes_max:,} are allowed")
-    content = os.read(descriptor, bytes_max + 1)
+    content = b""
+    while len(content) < facts.st_size and (part := os.read(descriptor, facts.st_size)):
+        content += part
     if len(content) != facts.st_size:
         raise Unreadable("it changed while it was read")
     return content

@@ -58,6 +58,7 @@ PARAMETERS = {
         "volumes",
         "checkout",
         "rollback",
+        "reports",
     ],
     "gate": [
         "name",

@@ -4,7 +4,17 @@ import time
 
 from fastapi import FastAPI
 
-from ci_host.api import acts, exports, forking, installation, logs, problems, runs, schedules
+from ci_host.api import (
+    acts,
+    exports,
+    forking,
+    installation,
+    logs,
+    problems,
+    reported_tests,
+    runs,
+    schedules,
+)
 from ci_host.api.services import Services
 from webhooks.routes import webhook_routes
 
@@ -32,6 +42,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(forking.router)
     app.include_router(exports.router)
     app.include_router(logs.router)
+    app.include_router(reported_tests.router)
     app.include_router(schedules.router)
     app.include_router(installation.router)
     return app

@@ -14,7 +14,7 @@ from staunch.causes import is_among
 
 from ci_host.access import Token, may_open
 from ci_host.adapters.sql.queries import RunDetail
-from ci_host.adapters.sql.tables import AttemptRow, StepRow
+from ci_host.adapters.sql.tables import AttemptRow, ReportedTestRow, StepRow
 from ci_host.web.markdown import rendered
 from pipelines.commands import SENSITIVE, GateTerms
 from pipelines.failure import Failure
@@ -49,13 +49,18 @@ class FailureCard:
 
 @dataclass(frozen=True, slots=True)
 class HandedCard:
-    """What an Attempt handed over for people. `html` unset: `summary` is shown as it is."""
+    """What an Attempt handed over for people. `html` unset: `summary` is shown as it is.
+
+    `tests` are the counts of its tests; `broken`: some of those that failed.
+    """
 
     job: AttemptRow
     summary: str
     html: Markup | None
     annotations: Sequence[Annotation]
     left_out: Sequence[str]
+    tests: Mapping[str, Any] | None
+    broken: Sequence[ReportedTestRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,9 @@ def run_view(detail: RunDetail, who: Token, job: str = "", attempt: int = 0) -> 
         gates=[_gate(step, who) for step in detail.steps if _is_open_gate(step)],
         tree=tree(detail.steps, detail.attempts),
         chosen=_chosen(detail.attempts, failure, job, attempt),
-        handed=[_handed(row, shown_above) for row in newest[:HANDED_SHOWN_MAX]],
+        handed=[
+            _handed(row, shown_above, detail.broken_tests) for row in newest[:HANDED_SHOWN_MAX]
+        ],
         more_handed=len(newest[HANDED_SHOWN_MAX:]),
     )
 
@@ -194,11 +201,16 @@ def _newest(attempts: Sequence[AttemptRow]) -> list[AttemptRow]:
     return [
         row
         for row in last.values()
-        if row.summary or row.annotations_json != "[]" or row.left_out_json != "[]"
+        if row.summary
+        or row.tests_json
+        or row.annotations_json != "[]"
+        or row.left_out_json != "[]"
     ]
 
 
-def _handed(row: AttemptRow, shown_above: AttemptRow | None) -> HandedCard:
+def _handed(
+    row: AttemptRow, shown_above: AttemptRow | None, broken: Sequence[ReportedTestRow]
+) -> HandedCard:
     is_above = shown_above is not None and shown_above.job == row.job
     return HandedCard(
         job=row,
@@ -206,6 +218,8 @@ def _handed(row: AttemptRow, shown_above: AttemptRow | None) -> HandedCard:
         html=rendered(row.summary),
         annotations=[] if is_above else annotations_of(row),
         left_out=_decoded(row.left_out_json),
+        tests=_decoded(row.tests_json),
+        broken=[one for one in broken if one.job == row.job],
     )
 
 

@@ -166,3 +166,30 @@ async def test_the_driver_of_a_step_gets_no_other_place_of_the_host_to_write_to(
         ' | tr "\\n" " " > seen; test "$(cat seen)" = "handed staunch "',
     )
     assert report.outcome is Outcome.SUCCEEDED, report.message
+
+
+JUNIT = (
+    '<testsuite><testcase classname="a" name="good" time="0.5"/>'
+    '<testcase classname="a" name="bad"><failure message="no"/></testcase></testsuite>'
+)
+
+
+async def test_the_tests_of_a_job_that_failed_are_in_its_report(bench):
+    report = await check(
+        bench,
+        f"mkdir build; echo '{JUNIT}' > build/a.xml; ln -s /etc/passwd build/b.xml; exit 1",
+        reports={"junit": ["build/*.xml"]},
+    )
+    assert report.outcome is Outcome.FAILED
+    assert (report.tests.passed, report.tests.failed) == (1, 1)
+    assert [(one.name, one.outcome, one.message) for one in report.tests.tests] == [
+        ("good", "passed", ""),
+        ("bad", "failed", "no"),
+    ]
+    [left_out] = report.left_out
+    assert left_out.startswith("the report 'build/b.xml': it cannot be opened")
+
+
+async def test_a_job_that_asks_for_no_reports_has_no_tests(bench):
+    report = await check(bench, f"echo '{JUNIT}' > a.xml")
+    assert report.tests is msgspec.UNSET

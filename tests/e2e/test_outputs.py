@@ -71,3 +71,28 @@ await step.job("lint", run=[
     page = here.page(f"/runs/{shown['id']}")
     assert "<h3>All <em>good</em></h3>" in page and "a.py:3" in page
     assert "left out: line 2 of the annotations" in here.staunch("show", shown["id"])
+
+
+def test_failed_tests_are_on_the_page_and_a_flaky_one_is_found_by_its_commit(
+    here: Installed, repo: Registered
+) -> None:
+    case = '<testcase classname="shop" name="test_pay" time="0.2">'
+    broken = f'<testsuite>{case}<failure message="no money"/></testcase></testsuite>'
+    good = f"<testsuite>{case}</testcase></testsuite>"
+    body = f"""
+script = '''mkdir out
+if [ "$STAUNCH_ATTEMPT" = 1 ]; then echo '{broken}' > out/a.xml; exit 1; fi
+echo '{good}' > out/a.xml'''
+await step.job("unit", run=script, reports={{"junit": "out/*.xml"}}, retries=Retry(1, delay=0))
+await step.wait_for_event("go")
+"""
+    run = repo.plan(body)
+    here.waiting(run, "signal go")
+    tests = here.get(f"/runs/{run}/tests")["tests"]
+    assert [(one["attempt"], one["outcome"]) for one in tests] == [(1, "failed"), (2, "passed")]
+    assert tests[0]["message"] == "no money"
+    assert "1 passed · 0 failed" in here.page(f"/runs/{run}")
+    [flaky] = here.get(f"/tests?repo={repo.name}&flaky=true")["tests"]
+    assert (flaky["suite"], flaky["name"], flaky["flaky_commits"]) == ("shop", "test_pay", 1)
+    here.staunch("signal", run, "go")
+    assert here.ended(run)["state"] == "succeeded"

@@ -38,7 +38,7 @@ from pipelines.event import Event, EventKind
 from pipelines.events import Input, JobFinished, Rerun, RunStarted, unless_normal
 from pipelines.failure import Failure
 from pipelines.ids import JobId, RunId, StepKey, job_id
-from pipelines.job import Annotation, Lease, LogChunk, Outcome, Source
+from pipelines.job import Annotation, Lease, LogChunk, Outcome, ReportedTests, Source
 from pipelines.note import Note
 from pipelines.priority import Priority
 from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Repo
@@ -301,6 +301,7 @@ class Story:
         message: str = "",
         summary: str = "",
         left_out: Sequence[str] = (),
+        tests: ReportedTests | None = None,
     ) -> "Story":
         """The Runner reports."""
         await self._input(
@@ -316,6 +317,7 @@ class Story:
                 runner="runner-a",
                 summary=summary or msgspec.UNSET,
                 left_out=list(left_out) or msgspec.UNSET,
+                tests=tests or msgspec.UNSET,
             )
         )
         return self

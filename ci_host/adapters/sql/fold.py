@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ci_host.adapters.sql.fold_tests import fold_tests
 from ci_host.adapters.sql.rows import Rows
 from ci_host.adapters.sql.tables import (
     AttemptRow,
@@ -164,6 +165,8 @@ def _fold_job_finished(rows: Rows, run: str, report: JobFinished) -> None:
     row.left_out_json = msgspec.json.encode(report.left_out or []).decode()
     row.runner = report.runner or row.runner
     row.log_bytes = report.log_bytes
+    if report.tests is not msgspec.UNSET:
+        fold_tests(rows, row, report.tests)
     rows.add(row)
 
 

@@ -12,12 +12,14 @@ from ci_host.adapters.sql.tables import (
     DeliveryRow,
     InputRow,
     ProcessStartRow,
+    ReportedTestRow,
     RunRow,
     StepRow,
     TurnRow,
 )
 
 PAGE_MAX = 200
+BROKEN_TESTS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class RunFilter:
 @dataclass(frozen=True, slots=True)
 class RunDetail:
     """Everything that a Run's page shows. `reruns`: the other attempts of the same, in order;
-    `forks`: what was made from it."""
+    `forks`: what was made from it; `broken_tests`: some of those that failed."""
 
     run: RunRow
     steps: Sequence[StepRow]
@@ -45,6 +47,7 @@ class RunDetail:
     restarts: Sequence[ProcessStartRow]
     reruns: Sequence[RunRow] = ()
     forks: Sequence[RunRow] = ()
+    broken_tests: Sequence[ReportedTestRow] = ()
 
 
 def list_runs(model: ReadModel, wish: RunFilter) -> Sequence[RunRow]:
@@ -107,6 +110,13 @@ def run_detail(model: ReadModel, run: str) -> RunDetail | None:
                 .where(RunRow.fork_of == run, RunRow.continues == "", RunRow.rerun_of == "")
                 .order_by(col(RunRow.created_at))
                 .limit(PAGE_MAX)
+            ).all(),
+            broken_tests=session.exec(
+                select(ReportedTestRow)
+                .where(ReportedTestRow.run == run)
+                .where(col(ReportedTestRow.outcome).in_(("failed", "error")))
+                .order_by(col(ReportedTestRow.job), col(ReportedTestRow.position))
+                .limit(BROKEN_TESTS_MAX)
             ).all(),
         )
 

@@ -3,10 +3,11 @@
 Times are seconds since the epoch. Columns ending in `_json` hold JSON of the struct that they name.
 """
 
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 12
+VERSION = 13
 
 
 class RunRow(SQLModel, table=True):
@@ -98,8 +99,31 @@ class AttemptRow(SQLModel, table=True):
     annotations_json: str = "[]"
     summary: str = ""
     left_out_json: str = "[]"
+    tests_json: str | None = None
     runner: str = ""
     log_bytes: int = 0
+
+
+class ReportedTestRow(SQLModel, table=True):
+    """One test as the report of an Attempt has it, in the report's order (`position`)."""
+
+    __tablename__ = "tests"
+    __table_args__ = (Index("tests_by_repo", "repo", "at"),)
+
+    job: str = Field(primary_key=True)
+    position: int = Field(primary_key=True)
+    run: str = Field(index=True)
+    key: str
+    attempt: int
+    repo: str
+    commit: str
+    at: float
+    suite: str = ""
+    name: str
+    file: str = ""
+    outcome: str
+    seconds: float = 0.0
+    message: str = ""
 
 
 class TurnRow(SQLModel, table=True):

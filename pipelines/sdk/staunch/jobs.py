@@ -18,6 +18,7 @@ from staunch.undo import Rollback, Undo
 _POOL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 TIMEOUT_S_DEFAULT = 3600.0
+REPORTS = ("junit",)
 # What a Runner is told is one message, of at most 8 MB: no character has more than six bytes there.
 REQUEST_CHARS_MAX = 1_048_576
 
@@ -50,6 +51,7 @@ def request(
     pool: str,
     volumes: Sequence[str],
     checkout: bool,
+    reports: Mapping[str, str | Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """The JobRequest in its wire form. Raises TypeError or ValueError for a wrong option."""
     if isinstance(volumes, str):
@@ -62,7 +64,7 @@ def request(
             f" not {pool!r}; leave it out for the default"
         )
     folder = text(cwd, "cwd")
-    asked = {
+    asked: dict[str, Any] = {
         "steps": [command.wire(folder) for command in commands(run)],
         "env": environment(env),
         "timeout_s": seconds(timeout, "timeout"),
@@ -70,12 +72,32 @@ def request(
         "volumes": [text(volume, "a volume") for volume in volumes],
         "checkout": checkout,
     }
+    if reports:
+        asked["reports"] = _reports(reports)
     if (size := _chars(asked)) > REQUEST_CHARS_MAX:
         raise ValueError(
             f"the job's commands and environment have {size:,} characters; {REQUEST_CHARS_MAX:,}"
             " are allowed. Keep big data in files of the repository"
         )
     return asked
+
+
+def _reports(given: Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:
+    """By kind the patterns of files. Raises TypeError or ValueError."""
+    found = {}
+    for kind, named in given.items():
+        if kind not in REPORTS:
+            raise ValueError(f"reports can be of {', '.join(REPORTS)}, not of {kind!r}")
+        patterns = [named] if isinstance(named, str) else list(named)
+        for pattern in patterns:
+            parts = text(pattern, f"a pattern of reports={{{kind!r}: …}}").split("/")
+            if not pattern.strip() or ".." in parts or "" in parts:
+                raise ValueError(
+                    f"a report must be a path in the checkout, such as 'build/*.xml',"
+                    f" not {pattern!r}"
+                )
+        found[kind] = patterns
+    return found
 
 
 def _chars(value: Any) -> int:

@@ -120,13 +120,15 @@ class Step:
         volumes: Sequence[str] = (),
         checkout: bool = True,
         rollback: Rollback | None = None,
+        reports: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Coroutine[Any, Any, JobResult]:
         """Have a Runner execute shell commands; the first that fails ends the job.
 
         Raises JobFailed. `retries` says whether a failed or lost attempt is tried again.
         `rollback(step, result)` is called if the Run fails or is cancelled after it succeeded.
+        `reports`: files that the job writes: `{"junit": "build/*.xml"}`.
         """
-        request = jobs.request(run, env, cwd, timeout, pool, volumes, checkout)
+        request = jobs.request(run, env, cwd, timeout, pool, volumes, checkout, reports)
         retry, undo = checked(retries), _rollback(rollback)
         key = self._key("job", name)
         call = jobs.Call(request, retry, _site(2), undo)

@@ -1,7 +1,10 @@
 """step.job: requests, outcomes, retries, cancelling."""
 
+import ast
+
 import pytest
 from msgspec import structs
+from msgspec.json import encode
 
 from pipelines.codec import decode_input, encode_input
 from pipelines.commands import OpenJob
@@ -287,3 +290,28 @@ def test_every_kind_of_value_passes_from_report_to_plan_and_history(play, value)
     end = run.turn(report)
     assert end.end.output == value
     assert end.results[0].value["outputs"]["x"] == value
+
+
+@pytest.mark.parametrize("named", ["'build/*.xml'", "['a.xml', 'b/**/c.xml']"])
+def test_a_job_names_the_reports_that_it_writes_and_others_ask_as_ever(play, named):
+    run = play(f"await step.job('unit', run='true', reports={{'junit': {named}}})")
+    request = run.start().commands[0].request
+    wanted = ast.literal_eval(named)
+    assert request.reports == {"junit": [wanted] if isinstance(wanted, str) else wanted}
+    plain = play("await step.job('unit', run='true')").start().commands[0].request
+    assert b"reports" not in encode(plain)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("{'junt': 'a.xml'}", "reports can be of junit, not of 'junt'"),
+        ("{'junit': '/a.xml'}", "must be a path in the checkout"),
+        ("{'junit': '../a.xml'}", "must be a path in the checkout"),
+        ("{'junit': ''}", "must be a path in the checkout"),
+        ("{'junit': 3}", "TypeError"),
+    ],
+)
+def test_reports_that_cannot_be_are_refused_where_they_are_asked_for(play, given, said):
+    end = play(f"await step.job('unit', run='true', reports={given})").start().end
+    assert said in f"{end.error.type}: {end.error.message}"

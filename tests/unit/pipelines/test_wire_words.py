@@ -34,7 +34,7 @@ def test_every_outcome_of_a_job_has_a_state():
 
 
 def test_a_request_has_every_field_and_no_other():
-    request = jobs.request("true", None, ".", 1, "default", (), True)
+    request = jobs.request("true", None, ".", 1, "default", (), True, {"junit": "*.xml"})
     assert set(request) == set(JobRequest.__struct_fields__)
     assert set(request["steps"][0]) == set(ShellStep.__struct_fields__)
     assert msgspec.convert(request, JobRequest).steps[0].run == "true"
