@@ -50,7 +50,8 @@ class _Reader:
         parser.CharacterDataHandler = self._text
         try:
             parser.Parse(content, True)
-        except expat.ExpatError as error:
+        except (expat.ExpatError, LookupError, ValueError) as error:
+            # The latter two: it names an encoding that there is not, or one of another kind.
             raise NotJunit(f"it is no XML ({error})") from None
         if not self._seen:
             raise NotJunit("it holds no <testsuite>")

@@ -98,7 +98,12 @@ class _Search:
 def find(workspace: Path, patterns: Sequence[str]) -> Found:
     """The files that the patterns name; what cannot be taken is left out, and named."""
     found = Found()
-    top = os.open(workspace, handed.FOLDER_FLAGS)
+    try:
+        top = os.open(workspace, handed.FOLDER_FLAGS)
+    except OSError as error:
+        # A job can take away the right to look at its own workspace.
+        found.left_out.append(f"the reports: the workspace cannot be opened: {error.strerror}")
+        return found
     try:
         search = _Search(found, os.fstat(top).st_uid)
         for pattern in patterns:
@@ -106,6 +111,8 @@ def find(workspace: Path, patterns: Sequence[str]) -> Found:
             search.walk(top, pattern.removeprefix("./").split("/"), "")
             if len(found.files) + len(found.left_out) == before:
                 found.left_out.append(f"the reports {pattern!r}: there is no such file")
+    except OSError as error:
+        found.left_out.append(f"some reports: a folder cannot be read: {error.strerror}")
     except _TooMuch as wrong:
         found.left_out.append(f"some reports: {wrong}")
     finally:
@@ -122,6 +129,17 @@ async def tests_of(workspace: Path, patterns: Sequence[str]) -> tuple[ReportedTe
         b"%d %d\n" % (len(name), len(content)) + name + content
         for name, content in ((os.fsencode(path), text) for path, text in found.files.items())
     )
+    try:
+        read = msgspec.json.decode(await _parsed(sent), type=Read)
+    except (TimeoutError, OSError, msgspec.MsgspecError):
+        # The tests are worth less than the end of the job, which must be told.
+        said = "the reports: reading them took too much"
+        return ReportedTests(), [said, *_short(found.left_out)]
+    return read.tests, _short(found.left_out + read.left_out)
+
+
+async def _parsed(sent: bytes) -> bytes:
+    """What the reading process answers. Raises TimeoutError or OSError."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-B", "-m", "runners.junit"),
         stdin=asyncio.subprocess.PIPE,
@@ -132,16 +150,11 @@ async def tests_of(workspace: Path, patterns: Sequence[str]) -> tuple[ReportedTe
     )
     try:
         async with asyncio.timeout(PARSE_S_MAX):
-            answer, _ = await child.communicate(sent)
-        read = msgspec.json.decode(answer, type=Read)
-    except (TimeoutError, msgspec.MsgspecError):
-        said = "the reports: reading them took too much"
-        return ReportedTests(), [said, *_short(found.left_out)]
+            return (await child.communicate(sent))[0]
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
-    return read.tests, _short(found.left_out + read.left_out)
 
 
 def _short(left_out: list[str]) -> list[str]:

@@ -78,6 +78,8 @@ HOSTILE = {
     "\x00\x01": "it is no XML",
     "<html/>": "it holds no <testsuite>",
     "<testsuite>&undefined;</testsuite>": "it is no XML",
+    '<?xml version="1.0" encoding="utf-7"?><testsuite/>': "it is no XML",
+    '<?xml version="1.0" encoding="none"?><testsuite/>': "it is no XML",
 }
 
 
@@ -174,6 +176,13 @@ class TestInAWorkspace:
         _, left_out = await reports.tests_of(workspace, ["build/*.xml"])
         assert len(left_out) == reports.LEFT_OUT_MAX
         assert left_out[-1] == "2,991 more reports"
+
+    async def test_a_workspace_that_cannot_be_opened_is_said(self, workspace):
+        (workspace / "link").symlink_to(workspace / "build")
+        for gone in ("gone", "link", "a.xml"):
+            tests, left_out = await reports.tests_of(workspace / gone, ["*.xml"])
+            assert tests.failed == 0
+            assert left_out[0].startswith("the reports: the workspace cannot be opened: ")
 
     async def test_files_beyond_the_limits_are_left_out_and_said(self, workspace):
         os.truncate(workspace / "a.xml", reports.FILE_BYTES_MAX + 1)
