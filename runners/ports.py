@@ -24,6 +24,10 @@ class Conflict(Exception):
     """Somebody wrote after the position that the caller knew of."""
 
 
+class Missing(Exception):
+    """Bytes that should be kept are not, or are not what they were."""
+
+
 class Refused(Exception):
     """This runner may not run the job; the message names the cause and the fix."""
 
@@ -147,6 +151,19 @@ class LogSink(Protocol):
         Raises Conflict where the log ends elsewhere, Unavailable where nothing is known: in both
         cases ask `end_of` before going on. Raises TooLarge where the chunk cannot be sent at all.
         """
+
+
+class BlobStore(Protocol):
+    """Bytes by their SHA-256 (64 hexadecimal digits). What is there never changes.
+
+    Both may raise Unavailable and may then be called again.
+    """
+
+    async def put(self, digest: str, content: bytes) -> bool:
+        """Keep them; False where they were kept already."""
+
+    async def get(self, digest: str) -> bytes:
+        """Just these bytes. Raises Missing where they are not there, or damaged."""
 
 
 class TooLarge(Exception):

@@ -11,9 +11,8 @@ from pipelines.manifest import BadManifest, File, Folder, Link, Manifest, check,
 
 DIGEST = "0" * 64
 
-NAMES = st.text(
-    st.characters(exclude_characters="/\x00", exclude_categories=["Cs"]), min_size=1, max_size=40
-)
+LETTERS = st.characters(exclude_characters="/\x00", exclude_categories=["Cs"])
+NAMES = st.text(LETTERS, min_size=1, max_size=40)
 PATHS = st.lists(NAMES.filter(lambda name: name not in (".", "..")), min_size=1, max_size=4)
 
 
