@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 CHUNK_BYTES = 4_194_304
+SMALL_BYTES = 65_536
 ENTRIES_MAX = 200_000
 TREE_BYTES_MAX = 10_737_418_240
 PATH_BYTES_MAX = 4_096
@@ -26,14 +27,16 @@ class BadManifest(Exception):
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="file"):
-    """A regular file of `size` bytes: `chunks` are SHA-256 of CHUNK_BYTES each, the last of less.
+    """A regular file of `size` bytes. `chunks`: the SHA-256 of each CHUNK_BYTES, the last of less.
 
+    One of at most SMALL_BYTES shares its chunk with its neighbours: it begins there at `offset`.
     `executable` is all that is kept of its mode.
     """
 
     path: str
     size: int
     chunks: list[str]
+    offset: int = 0
     executable: bool = False
 
 
@@ -155,5 +158,9 @@ def _check_target(link: Link) -> None:
 def _check_chunks(file: File) -> None:
     if file.size < 0 or len(file.chunks) != len(chunk_sizes(file.size)):
         raise BadManifest(f"{file.path!r} has {len(file.chunks)} pieces for {file.size} bytes")
+    if file.offset and not (
+        0 < file.offset <= CHUNK_BYTES - file.size and file.size <= SMALL_BYTES
+    ):
+        raise BadManifest(f"{file.path!r} begins at {file.offset}, where it cannot be in a piece")
     if not all(DIGEST.match(chunk) for chunk in file.chunks):
         raise BadManifest(f"{file.path!r} names a piece by something that is no SHA-256")

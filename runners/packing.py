@@ -8,18 +8,29 @@ import asyncio
 import hashlib
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from pathspec import PathSpec
 
-from pipelines.manifest import CHUNK_BYTES, BadManifest, Entry, File, Folder, Link, Manifest
-from pipelines.manifest import manifest_of as listed
+from pipelines.manifest import (
+    CHUNK_BYTES,
+    SMALL_BYTES,
+    BadManifest,
+    Entry,
+    File,
+    Folder,
+    Link,
+    Manifest,
+    manifest_of,
+)
 from runners.ports import BlobStore
 
 PIECES_AT_ONCE = 4
+SHARED_ON_AVERAGE = 128
 READ_ONLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -46,10 +57,24 @@ async def pack(root: Path, patterns: Sequence[str], store: BlobStore) -> Packed:
     out. Raises BadManifest where it cannot be kept (too much, names that are no Unicode), and
     Unavailable.
     """
-    uploads = _Uploads(store)
-    entries = [entry async for entry in _entries(root, patterns_of(patterns), uploads)]
-    await uploads.finish()
-    return Packed(manifest=listed(entries), stored=uploads.stored)
+    pieces = _Pieces(store)
+    wanted = patterns_of(patterns)
+    folders: set[str] = set()
+    for found in _walk(root):
+        is_folder = stat.S_ISDIR(found.mode)
+        said = wanted.check_file(f"{found.path}/" if is_folder else found.path).include
+        # Whatever nothing is said of goes with its folder.
+        if not (found.path.rpartition("/")[0] in folders if said is None else said):
+            continue
+        if is_folder:
+            folders.add(found.path)
+            pieces.add(Folder(path=found.path))
+        elif stat.S_ISLNK(found.mode):
+            target = os.readlink(found.name, dir_fd=found.parent)
+            pieces.add(Link(path=found.path, target=target))
+        elif stat.S_ISREG(found.mode):
+            await pieces.add_file(found)
+    return await pieces.finish()
 
 
 def patterns_of(lines: Sequence[str]) -> PathSpec[Any]:
@@ -60,23 +85,6 @@ def patterns_of(lines: Sequence[str]) -> PathSpec[Any]:
 def _anchored(line: str) -> str:
     negation, pattern = ("!", line[1:]) if line.startswith("!") else ("", line)
     return f"{negation}/{pattern.removeprefix('./').lstrip('/')}"
-
-
-async def _entries(root: Path, wanted: PathSpec[Any], uploads: "_Uploads") -> AsyncIterator[Entry]:
-    folders: set[str] = set()
-    for found in _walk(root):
-        is_folder = stat.S_ISDIR(found.mode)
-        said = wanted.check_file(f"{found.path}/" if is_folder else found.path).include
-        # Whatever nothing is said of goes with its folder.
-        if not (found.path.rpartition("/")[0] in folders if said is None else said):
-            continue
-        if is_folder:
-            folders.add(found.path)
-            yield Folder(path=found.path)
-        elif stat.S_ISLNK(found.mode):
-            yield Link(path=found.path, target=os.readlink(found.name, dir_fd=found.parent))
-        elif stat.S_ISREG(found.mode):
-            yield await _file(found, uploads)
 
 
 def _walk(root: Path) -> Iterator[_Found]:
@@ -93,29 +101,71 @@ def _walk(root: Path) -> Iterator[_Found]:
             yield _Found(path=text, name=os.fsdecode(name), parent=descriptor, mode=mode)
 
 
-async def _file(found: _Found, uploads: "_Uploads") -> File:
-    descriptor = os.open(found.name, READ_ONLY, dir_fd=found.parent)
-    try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise BadManifest(f"{found.path!r} was replaced while it was read")
-        chunks, size = [], 0
-        while True:
-            piece = await asyncio.to_thread(os.read, descriptor, CHUNK_BYTES)
-            # A read may bring less than asked for before the end; a piece may not.
-            while piece and len(piece) < CHUNK_BYTES:
-                more = os.read(descriptor, CHUNK_BYTES - len(piece))
-                if not more:
-                    break
-                piece += more
-            if not piece:
-                break
-            chunks.append(await uploads.add(piece))
-            size += len(piece)
-    finally:
-        os.close(descriptor)
-    executable = bool(facts.st_mode & stat.S_IXUSR)
-    return File(path=found.path, size=size, chunks=chunks, executable=executable)
+class _Pieces:
+    """Makes entries of files, one after another, and pieces on their way to the store."""
+
+    def __init__(self, store: BlobStore) -> None:
+        self._uploads = _Uploads(store)
+        self._entries: list[Entry] = []
+        self._shared = bytearray()
+        self._sharing: list[File] = []
+
+    def add(self, entry: Entry) -> None:
+        """What has no bytes."""
+        self._entries.append(entry)
+
+    async def add_file(self, found: _Found) -> None:
+        """Read it, as far as it is then."""
+        descriptor = os.open(found.name, READ_ONLY, dir_fd=found.parent)
+        try:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
+                raise BadManifest(f"{found.path!r} was replaced while it was read")
+            executable = bool(facts.st_mode & stat.S_IXUSR)
+            if facts.st_size <= SMALL_BYTES:
+                await self._share(found.path, os.read(descriptor, SMALL_BYTES), executable)
+                return
+            chunks, size = [], 0
+            while piece := await asyncio.to_thread(_read_whole, descriptor):
+                chunks.append(await self._uploads.add(piece))
+                size += len(piece)
+            file = File(path=found.path, size=size, chunks=chunks, executable=executable)
+            self._entries.append(file)
+        finally:
+            os.close(descriptor)
+
+    async def _share(self, path: str, content: bytes, executable: bool) -> None:
+        if len(self._shared) + len(content) > CHUNK_BYTES:
+            await self._end_of_sharing()
+        offset = len(self._shared) if content else 0
+        file = File(path=path, size=len(content), chunks=[], offset=offset, executable=executable)
+        self._shared += content
+        self._sharing.append(file)
+        # Where a piece ends is a matter of names: one file more changes one piece, not all after.
+        if zlib.crc32(path.encode()) % SHARED_ON_AVERAGE == 0:
+            await self._end_of_sharing()
+
+    async def _end_of_sharing(self) -> None:
+        chunks = [await self._uploads.add(bytes(self._shared))] if self._shared else []
+        for file in self._sharing:
+            self._entries.append(msgspec.structs.replace(file, chunks=chunks if file.size else []))
+        self._shared.clear()
+        self._sharing.clear()
+
+    async def finish(self) -> Packed:
+        """Once all is stored. Raises BadManifest, Unavailable."""
+        await self._end_of_sharing()
+        await self._uploads.finish()
+        return Packed(manifest=manifest_of(self._entries), stored=self._uploads.stored)
+
+
+def _read_whole(descriptor: int) -> bytes:
+    """A piece; a read may bring less than asked for long before the end."""
+    parts, left = [], CHUNK_BYTES
+    while left and (part := os.read(descriptor, left)):
+        parts.append(part)
+        left -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class _Uploads:

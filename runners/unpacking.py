@@ -6,13 +6,25 @@ tree that was put there before cannot lead the next one elsewhere. Reading files
 
 import asyncio
 import contextlib
+import itertools
 import os
 import stat
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from pipelines.manifest import BadManifest, File, Folder, Link, Manifest, check
+from pipelines.manifest import (
+    SMALL_BYTES,
+    BadManifest,
+    File,
+    Folder,
+    Link,
+    Manifest,
+    check,
+    chunk_sizes,
+)
 from runners.ports import BlobStore
 
 PIECES_AHEAD = 4
@@ -36,8 +48,10 @@ async def unpack(
     damaged, Unavailable. What was made until then is left.
     """
     check(manifest.entries)
-    with contextlib.ExitStack() as stack:
-        place = _Place(root, stack, owner)
+    files = (entry for entry in manifest.entries if isinstance(entry, File))
+    pieces = _Ahead(store, (digest for file in files for digest in file.chunks))
+    place = _Place(root, owner)
+    try:
         for entry in manifest.entries:
             place.enter(entry.path)
             match entry:
@@ -46,45 +60,63 @@ async def unpack(
                 case Link():
                     place.make_link(entry.target)
                 case File():
-                    await _write(place.make_file(executable=entry.executable), entry, store)
-
-
-async def _write(descriptor: int, file: File, store: BlobStore) -> None:
-    """Its pieces in order, some of which are fetched ahead."""
-    ahead: list[asyncio.Task[bytes]] = []
-    rest = iter(file.chunks)
-    try:
-        for digest in rest:
-            ahead.append(asyncio.create_task(store.get(digest)))
-            if len(ahead) < PIECES_AHEAD:
-                continue
-            await _append(descriptor, await ahead.pop(0))
-        for task in ahead:
-            await _append(descriptor, await task)
-        if os.fstat(descriptor).st_size != file.size:
-            raise BadManifest(f"{file.path!r} has pieces of another size than it says")
+                    await _write(place.make_file(executable=entry.executable), entry, pieces)
     finally:
-        for task in ahead:
-            task.cancel()
-        await asyncio.gather(*ahead, return_exceptions=True)
+        place.close()
+        await pieces.close()
+
+
+async def _write(descriptor: int, file: File, pieces: "_Ahead") -> None:
+    try:
+        for digest, size in zip(file.chunks, chunk_sizes(file.size), strict=True):
+            piece = memoryview(await pieces.next(digest))[file.offset : file.offset + size]
+            if len(piece) != size:
+                raise BadManifest(f"{file.path!r} has a piece of another size than it says")
+            if size <= SMALL_BYTES:
+                _append(descriptor, piece)
+            else:
+                await asyncio.to_thread(_append, descriptor, piece)
+    finally:
         os.close(descriptor)
 
 
-async def _append(descriptor: int, piece: bytes) -> None:
-    view = memoryview(piece)
-    while view:
-        view = view[await asyncio.to_thread(os.write, descriptor, view) :]
+def _append(descriptor: int, piece: memoryview) -> None:
+    while piece:
+        piece = piece[os.write(descriptor, piece) :]
+
+
+class _Ahead:
+    """The pieces in the order in which they are needed, some of them fetched before that."""
+
+    def __init__(self, store: BlobStore, digests: Iterator[str]) -> None:
+        self._store = store
+        self._rest = (digest for digest, _ in itertools.groupby(digests))
+        self._ahead: deque[asyncio.Task[bytes]] = deque()
+        self._last: tuple[str, bytes] = ("", b"")
+
+    async def next(self, digest: str) -> bytes:
+        """The next one, or the last one again."""
+        if digest != self._last[0]:
+            for later in itertools.islice(self._rest, PIECES_AHEAD - len(self._ahead)):
+                self._ahead.append(asyncio.create_task(self._store.get(later)))
+            self._last = (digest, await self._ahead.popleft())
+        return self._last[1]
+
+    async def close(self) -> None:
+        """What is still on its way is not needed."""
+        for task in self._ahead:
+            task.cancel()
+        await asyncio.gather(*self._ahead, return_exceptions=True)
 
 
 class _Place:
     """Where in the tree the next entry is made: the folders above it, open."""
 
-    def __init__(self, root: Path, stack: contextlib.ExitStack, owner: Owner | None) -> None:
+    def __init__(self, root: Path, owner: Owner | None) -> None:
         self._owner = owner
         self._path = ""
         self._open: list[tuple[str, int]] = []
         self._top = os.open(root, DIRECTORY)
-        stack.callback(self._close)
 
     def enter(self, path: str) -> None:
         """Go to the folder of `path`. Entries come in order, so most are where the last one was."""
@@ -145,7 +177,8 @@ class _Place:
     def _here(self) -> int:
         return self._open[-1][1] if self._open else self._top
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Nothing more is made."""
         for _, descriptor in self._open:
             os.close(descriptor)
         os.close(self._top)

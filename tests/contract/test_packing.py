@@ -105,13 +105,27 @@ async def test_large_files_come_back_whole(store: Blobs, source: Path, target: P
     assert facts_of(target) == facts_of(source)
 
 
-async def test_bytes_that_are_there_twice_are_kept_once(store: Blobs, source: Path) -> None:
+async def test_a_large_file_that_is_there_twice_is_kept_once(store: Blobs, source: Path) -> None:
+    content = os.urandom(CHUNK_BYTES + 100)
     for name in ("a", "b"):
-        (source / name).write_bytes(b"x" * 1000)
-    assert (await pack(source, ["*"], store)).stored == 1000
-    (source / "c").write_bytes(b"y" * 10)
+        (source / name).write_bytes(content)
+    assert (await pack(source, ["*"], store)).stored == len(content)
+    (source / "c").write_bytes(content[:100_000])
     again = await pack(source, ["*"], store)
-    assert (again.stored, again.manifest.size) == (10, 2010)
+    assert (again.stored, again.manifest.size) == (100_000, 2 * len(content) + 100_000)
+
+
+async def test_one_small_file_more_among_many_costs_little_more(
+    store: Blobs, source: Path, target: Path
+) -> None:
+    for number in range(2000):
+        (source / f"{number:04}").write_bytes(os.urandom(100))
+    assert (await pack(source, ["*"], store)).stored == 200_000
+    (source / "0007-b").write_bytes(b"one more")
+    again = await pack(source, ["*"], store)
+    assert again.stored < 100_000
+    await unpack(again.manifest, target, store)
+    assert facts_of(target) == facts_of(source)
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,19 @@ def test_pieces_that_cannot_make_the_size_are_refused(size: int, chunks: list[st
         check([File(path="a", size=size, chunks=chunks)])
 
 
+@pytest.mark.parametrize(
+    ("size", "offset"),
+    [
+        *((1, -1), (1, manifest.CHUNK_BYTES), (2, manifest.CHUNK_BYTES - 1)),
+        (manifest.SMALL_BYTES + 1, 1),
+    ],
+)
+def test_a_file_that_would_reach_over_its_piece_is_refused(size: int, offset: int) -> None:
+    check([File(path="a", size=1, chunks=[DIGEST], offset=manifest.CHUNK_BYTES - 1)])
+    with pytest.raises(BadManifest, match="cannot be in a piece"):
+        check([File(path="a", size=size, chunks=[DIGEST], offset=offset)])
+
+
 @pytest.mark.parametrize("target", ["", "a\x00b", "n" * 4097, "\ud800"])
 def test_a_target_that_no_link_can_have_is_refused(target: str) -> None:
     with pytest.raises(BadManifest):
