@@ -12,7 +12,7 @@ from pipelines.commands import StepKind
 from pipelines.continuation import Continues
 from pipelines.event import Event
 from pipelines.failure import Failure
-from pipelines.job import Annotation, Outcome, ReportedTests, Source
+from pipelines.job import Annotation, Artifact, Outcome, ReportedTests, Source
 from pipelines.priority import Priority
 from pipelines.run import RunState
 
@@ -125,6 +125,7 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     summary: str | msgspec.UnsetType = msgspec.UNSET
     left_out: list[str] | msgspec.UnsetType = msgspec.UNSET
     tests: ReportedTests | msgspec.UnsetType = msgspec.UNSET
+    artifacts: list[Artifact] | msgspec.UnsetType = msgspec.UNSET
 
 
 class GateAnswered(

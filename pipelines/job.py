@@ -39,12 +39,34 @@ class ShellStep(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
 
 
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """Files that a Job left, kept under a name: the SHA-256 of their Manifest, and how much it is.
+
+    It says where to look, and opens nothing: each Repo's are kept apart.
+    """
+
+    name: str
+    digest: str
+    size: int
+    files: int
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of an Artifact for a Job's workspace: in the folder `into`, relative to it."""
+
+    digest: str
+    name: str = ""
+    into: str = "."
+
+
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the plan asks for; a Run adds its identity and source to make a JobSpec.
 
     `volumes` are names that the runner's operator has bound to directories; each appears, writable,
     under `/volumes/<name>` in the sandbox. A runner that lacks one refuses the job. `reports`: by
     kind (`junit`), patterns of files in the workspace that are read when the job is over.
+    `artifacts`: names, each with the patterns of the files that are kept under it when the last
+    step is over, however it ended. `files` are there before the first step.
     """
 
     steps: list[ShellStep]
@@ -54,6 +76,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     volumes: list[str] = []
     checkout: bool = True
     reports: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET
+    artifacts: dict[str, list[str]] = {}
+    files: list[Placed] = []
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,11 +21,12 @@ from pathlib import Path
 import structlog
 
 from pipelines.events import JobFinished
-from pipelines.job import LEASE_S, Lease, Outcome
+from pipelines.job import LEASE_S, JobSpec, Lease, Outcome
 from runners import workspace
 from runners.attempt import Attempt, until_done
 from runners.data_directory import DataDirectory
 from runners.ports import (
+    BlobStore,
     Delivery,
     Executor,
     Heartbeat,
@@ -59,6 +60,7 @@ class Agent:
         signs: SignsOfLife,
         now: Callable[[], float],
         lease_s: float = LEASE_S,
+        blobs: BlobStore | None = None,
     ) -> None:
         """`lease_s`: for how long this runner may be silent before others give up its jobs."""
         self._data = data
@@ -70,6 +72,7 @@ class Agent:
         self._signs = signs
         self._now = now
         self._lease_s = lease_s
+        self._blobs = blobs
         self._attempts: dict[str, Attempt] = {}
 
     async def run(self, stop: asyncio.Event, *, drain: bool = False) -> None:
@@ -195,6 +198,7 @@ class Agent:
             await self._answer(delivery, Outcome.CANCELLED, f"cancelled before it began: {reason}")
             return
         try:
+            self._check_blobs(delivery.spec)
             launch = self._executor.plan(delivery.spec, directory, slot)
         except Refused as refusal:
             log.warning("job refused", job=job, reason=str(refusal))
@@ -209,6 +213,13 @@ class Agent:
         log.info("job taken", job=job, slot=slot)
         await self._keep(self._attempt(directory))
 
+    def _check_blobs(self, spec: JobSpec) -> None:
+        if self._blobs is None and (spec.request.artifacts or spec.request.files):
+            raise Refused(
+                "this runner has no place for artifacts; start it with --blobs and the address of"
+                " the blob store that all runners share, e.g. --blobs s3://bucket"
+            )
+
     def _attempt(self, directory: Path) -> Attempt:
         attempt = Attempt(
             directory,
@@ -216,6 +227,7 @@ class Agent:
             sink=self._sink,
             runner=self._runner,
             now=self._now,
+            blobs=self._blobs,
         )
         self._attempts[attempt.spec.id] = attempt
         return attempt

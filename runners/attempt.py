@@ -10,22 +10,30 @@ import contextlib
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import structlog
+from msgspec import structs
 
 from pipelines.events import JobFinished
 from pipelines.job import Annotation, JobSpec, Outcome
-from runners import findings, job_directory, launcher, problems, reports, workspace
+from runners import artifacts, findings, job_directory, launcher, problems, reports, workspace
 from runners.log_shipper import LogShipper
-from runners.ports import JobQueue, LogSink, Unavailable
+from runners.ports import BlobStore, JobQueue, LogSink, Unavailable
+from runners.unpacking import Owner
 
 HOLD_S = 4.0
 WATCH_S = 1.0
 SHIM_RECORD_S = 0.02
 RETRY_S_MIN, RETRY_S_MAX = 0.1, 5.0
 PROBLEM_BYTES_MAX = 64 * 1024
+BLOBS_PATIENCE_S = 600.0
+BLOBS_AWAY = f"the blob store could not be reached for {BLOBS_PATIENCE_S:g} s"
+
+T = TypeVar("T")
 
 log = structlog.get_logger("runners.attempt")
 
@@ -54,6 +62,7 @@ class Attempt:
         sink: LogSink,
         runner: str,
         now: Callable[[], float],
+        blobs: BlobStore | None = None,
     ) -> None:
         self.directory = directory
         self.spec: JobSpec = workspace.read_spec(directory)
@@ -61,6 +70,7 @@ class Attempt:
         self._queue = queue
         self._runner = runner
         self._now = now
+        self._blobs = blobs
         self._ended = asyncio.Event()
         self._shipper = LogShipper(
             sink, job=self.spec.id, path=directory / job_directory.LOG, now=now
@@ -76,6 +86,7 @@ class Attempt:
             await self._shipper.run(self._ended)
             await watching
             report = await self._with_tests(self._report(failure))
+            report = await self._with_artifacts(report)
             await until_done(lambda: self._queue.finish(report, self.spec.run))
             holding.cancel()
         log.info("job reported", job=self.spec.id, outcome=report.outcome, message=report.message)
@@ -114,11 +125,47 @@ class Attempt:
         if job_directory.state_of(str(self.directory)) != job_directory.STARTING:
             return ""
         try:
+            await self._place_files()
             await launcher.start_shim(self.directory)
-        except (launcher.ShimFailed, OSError) as error:
+        except (launcher.ShimFailed, artifacts.NotKept, OSError) as error:
             log.exception("shim failed", job=self.spec.id)
             return str(error)
         return ""
+
+    async def _place_files(self) -> None:
+        """Anew after a crash on the way: nothing of the job has run by then. Raises NotKept."""
+        if not self.spec.request.files or self._blobs is None:
+            return
+        launch = workspace.read_launch(self.directory)
+        owner = None
+        if launch.uid is not None and launch.gid is not None:
+            owner = Owner(uid=launch.uid, gid=launch.gid)
+        place = partial(artifacts.place, self.spec, self._workspace, self._blobs, owner)
+        try:
+            async with asyncio.timeout(BLOBS_PATIENCE_S):
+                await until_done(place)
+        except TimeoutError as error:
+            raise artifacts.NotKept(BLOBS_AWAY) from error
+
+    async def _with_artifacts(self, report: JobFinished) -> JobFinished:
+        """Of a job whose end is known. One that succeeded without what it promised has failed."""
+        if self._blobs is None or report.outcome in (Outcome.REFUSED, Outcome.LOST):
+            return report
+        kept = artifacts.Kept(problems=[BLOBS_AWAY])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BLOBS_PATIENCE_S):
+                kept = await until_done(
+                    partial(artifacts.keep, self.spec, self._workspace, self._blobs)
+                )
+        if kept.artifacts:
+            report = structs.replace(report, artifacts=kept.artifacts)
+        if kept.problems and report.outcome is Outcome.SUCCEEDED:
+            return structs.replace(report, outcome=Outcome.FAILED, message=kept.problems[0])
+        return report
+
+    @property
+    def _workspace(self) -> Path:
+        return self.directory / job_directory.WORKSPACE
 
     async def _hold(self) -> None:
         while True:
@@ -237,18 +284,16 @@ class Attempt:
         return problems.find(text, exists)
 
 
-async def until_done(call: Callable[[], Awaitable[None]]) -> None:
+async def until_done(call: Callable[[], Awaitable[T]]) -> T:
     """Repeat `call`, which may be repeated without harm, until the other side has answered."""
     delay = RETRY_S_MIN
     while True:
         try:
-            await call()
+            return await call()
         except Unavailable as reason:
             log.warning("retrying", reason=str(reason), delay_s=delay)
             await asyncio.sleep(delay)
             delay = min(RETRY_S_MAX, delay * 2)
-        else:
-            return
 
 
 async def _readable(descriptor: int, timeout_s: float) -> None:

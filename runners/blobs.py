@@ -14,7 +14,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, from_url
 
-from runners.ports import Missing, Unavailable
+from runners.ports import PIECES, Missing, Unavailable
 
 ERRORS = (BaseError, OSError)
 # Whoever sweeps leaves what is younger than a day: what is found here must not be older than that
@@ -36,9 +36,9 @@ class Blobs:
                 LocalStore.from_url(url, mkdir=True) if url.startswith("file:") else from_url(url)
             )
 
-    async def put(self, digest: str, content: bytes) -> bool:
+    async def put(self, digest: str, content: bytes, shelf: str = PIECES) -> bool:
         """As the port says. Whoever is second with the same bytes finds them there."""
-        path = path_of(digest)
+        path = path_of(digest, shelf)
         with _told(path):
             # What is there already is not sent again: looking costs less than four megabytes.
             made = await self._made_at(path)
@@ -52,9 +52,9 @@ class Blobs:
         except (NotFoundError, FileNotFoundError):
             return None
 
-    async def get(self, digest: str) -> bytes:
+    async def get(self, digest: str, shelf: str = PIECES) -> bytes:
         """As the port says."""
-        path = path_of(digest)
+        path = path_of(digest, shelf)
         with _told(path):
             try:
                 answer = await obstore.get_async(self._store, path)
@@ -67,9 +67,9 @@ class Blobs:
         return content
 
 
-def path_of(digest: str) -> str:
+def path_of(digest: str, shelf: str = PIECES) -> str:
     """Where a blob lies: spread over folders, because some file systems dislike large ones."""
-    return f"blobs/{digest[:2]}/{digest}"
+    return f"{shelf}/{digest[:2]}/{digest}"
 
 
 @contextmanager

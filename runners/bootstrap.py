@@ -22,7 +22,7 @@ from runners.data_directory import DataDirectory, InUse
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
 from runners.executors.process import Process
 from runners.link.nats import NatsLink
-from runners.ports import Executor, Heartbeat, Unavailable
+from runners.ports import BlobStore, Executor, Heartbeat, Unavailable
 from runners.probe import Unconfined, blockers
 from runners.signs_of_life import SignsOfLife
 
@@ -46,6 +46,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     executor: str
     drain: bool = False
     lease_s: float = LEASE_S
+    blobs: str = ""
 
 
 class LineLogger(structlog.PrintLogger):
@@ -96,6 +97,16 @@ def executor_of(options: Options) -> Executor:
     )
 
 
+def blobs_of(options: Options) -> BlobStore | None:
+    """The chosen blob store, or none. Raises Unavailable for an address of no known kind."""
+    if not options.blobs:
+        return None
+    # Whoever keeps no artifacts does not carry the library.
+    from runners.blobs import Blobs
+
+    return Blobs(options.blobs)
+
+
 async def serve(options: Options) -> int:
     """Run one agent until SIGTERM or SIGINT."""
     stop = asyncio.Event()
@@ -103,8 +114,9 @@ async def serve(options: Options) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
+        blobs = blobs_of(options)
         data = DataDirectory(options.data)
-    except InUse as error:
+    except (InUse, Unavailable) as error:
         log.error("cannot start", cause=str(error))  # noqa: TRY400  a plain mistake, no fault
         return 1
     runner = data.runner_id()
@@ -129,6 +141,7 @@ async def serve(options: Options) -> int:
         signs=SignsOfLife(runner, time.monotonic),
         now=time.time,
         lease_s=options.lease_s,
+        blobs=blobs,
     )
     log.info("agent up", runner=runner, pool=options.pool, slots=options.slots)
     await agent.run(stop, drain=options.drain)

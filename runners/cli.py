@@ -40,6 +40,10 @@ def agent(
     drain: Annotated[
         bool | None, typer.Option(help="On SIGTERM wait for running jobs; else they go on alone.")
     ] = None,
+    blobs: Annotated[
+        str | None,
+        typer.Option(help="Where artifacts are kept: file:///folder, s3://bucket, gs://, az://."),
+    ] = None,
     lease_s: Annotated[
         float | None,
         typer.Option(help="Seconds of silence after which others give up this runner's jobs."),
@@ -56,6 +60,7 @@ def agent(
         "uid_base": uid_base,
         "executor": executor,
         "drain": drain,
+        "blobs": blobs,
         "lease_s": lease_s,
     }
     settings = _settings(given)

@@ -31,6 +31,10 @@ from runners.ports import BlobStore
 
 PIECES_AT_ONCE = 4
 SHARED_ON_AVERAGE = 128
+LOOKED_AT_MAX = 2_000_000
+DEPTH_MAX = 200
+# Entries between two moments in which the agent can do something else.
+OFTEN = 256
 READ_ONLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -60,7 +64,11 @@ async def pack(root: Path, patterns: Sequence[str], store: BlobStore) -> Packed:
     pieces = _Pieces(store)
     wanted = patterns_of(patterns)
     folders: set[str] = set()
-    for found in _walk(root):
+    for number, found in enumerate(_walk(root)):
+        if number % OFTEN == 0:
+            await asyncio.sleep(0)
+        if number > LOOKED_AT_MAX:
+            raise BadManifest(f"there are more than {LOOKED_AT_MAX} files and folders to look at")
         is_folder = stat.S_ISDIR(found.mode)
         said = wanted.check_file(f"{found.path}/" if is_folder else found.path).include
         # Whatever nothing is said of goes with its folder.
@@ -92,6 +100,8 @@ def _walk(root: Path) -> Iterator[_Found]:
     top = os.fsencode(root)
     for folder, names, others, descriptor in os.fwalk(top, follow_symlinks=False):
         below = folder[len(top) :].strip(b"/")
+        if below.count(b"/") > DEPTH_MAX:
+            raise BadManifest(f"{below[:80].decode(errors='replace')!r}… has too many levels")
         for name in sorted([*names, *others]):
             path = os.path.join(below, name)
             try:

@@ -14,6 +14,7 @@ from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 
 LOG_CHUNK_BYTES_MAX = 256 * 1024
 LOG_BYTES_MAX = 1_073_741_824
+PIECES = "pieces"
 
 
 class Unavailable(Exception):
@@ -156,13 +157,14 @@ class LogSink(Protocol):
 class BlobStore(Protocol):
     """Bytes by their SHA-256 (64 hexadecimal digits). What is there never changes.
 
+    What is on one shelf is not on another: whoever may look on one has no digest of the others.
     Both may raise Unavailable and may then be called again.
     """
 
-    async def put(self, digest: str, content: bytes) -> bool:
+    async def put(self, digest: str, content: bytes, shelf: str = PIECES) -> bool:
         """Keep them; False where they were kept already."""
 
-    async def get(self, digest: str) -> bytes:
+    async def get(self, digest: str, shelf: str = PIECES) -> bytes:
         """Just these bytes. Raises Missing where they are not there, or damaged."""
 
 

@@ -26,5 +26,6 @@ class Settings(BaseSettings):
     read_only: list[Path] = []
     uid_base: int = Field(default=64_000, ge=1_000)
     executor: Literal["bubblewrap", "process"] = "bubblewrap"
+    blobs: str = ""
     drain: bool = False
     lease_s: float = Field(default=LEASE_S, ge=LEASE_S, le=3600)

@@ -28,6 +28,8 @@ from pipelines.manifest import (
 from runners.ports import BlobStore
 
 PIECES_AHEAD = 4
+# Entries between two moments in which the agent can do something else.
+OFTEN = 256
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -52,7 +54,9 @@ async def unpack(
     pieces = _Ahead(store, (digest for file in files for digest in file.chunks))
     place = _Place(root, owner)
     try:
-        for entry in manifest.entries:
+        for number, entry in enumerate(manifest.entries):
+            if number % OFTEN == 0:
+                await asyncio.sleep(0)
             place.enter(entry.path)
             match entry:
                 case Folder():

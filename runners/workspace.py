@@ -53,6 +53,11 @@ def read_spec(directory: Path) -> JobSpec:
     return msgspec.json.decode((directory / job_directory.SPEC).read_bytes(), type=JobSpec)
 
 
+def read_launch(directory: Path) -> Launch:
+    """What its shim executes."""
+    return msgspec.json.decode((directory / job_directory.LAUNCH).read_bytes(), type=Launch)
+
+
 def read_note(directory: Path) -> DeliveryNote:
     """The agent's own notes."""
     content = (directory / job_directory.DELIVERY).read_bytes()

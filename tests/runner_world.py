@@ -70,6 +70,7 @@ def make_mirror(root: Path, files: dict[str, str]) -> Source:
 def make_spec(source: Source | None, *runs: str, **more) -> JobSpec:
     """A job of shell commands; `more` goes to the request, but for what is the spec's own."""
     key, attempt = more.pop("key", "unit"), more.pop("attempt", 1)
+    repo = more.pop("repo", "example")
     context, priority = more.pop("context", {}), more.pop("priority", Priority.NORMAL)
     steps = more.pop("steps", None) or [ShellStep(run=run) for run in runs]
     more.setdefault("checkout", source is not None)
@@ -80,7 +81,7 @@ def make_spec(source: Source | None, *runs: str, **more) -> JobSpec:
         attempt=attempt,
         request=JobRequest(steps=steps, **more),
         source=source or Source(mirror="", commit=""),
-        repo="example",
+        repo=repo,
         context=context,
         priority=priority,
     )

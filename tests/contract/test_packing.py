@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,19 @@ async def test_a_name_that_is_no_text_is_refused_by_name(source: Path) -> None:
     (source / os.fsdecode(b"a\xff")).touch()
     with pytest.raises(BadManifest, match="has a name that is no UTF-8"):
         await pack(source, ["*"], Blobs("memory:///"))
+
+
+async def test_a_chain_of_folders_without_end_is_refused(source: Path) -> None:
+    here = os.open(source, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    with pytest.raises(BadManifest, match="has too many levels"):
+        await pack(source, ["*"], Blobs("memory:///"))
+    subprocess.run(["rm", "-rf", source], check=True)
 
 
 async def test_a_tree_cannot_be_led_elsewhere_by_links_that_came_before(target: Path) -> None:
