@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `nats_url` None: the embedded server, on `nats_port` (0: any free one, then kept); else one URL,
     or those of a cluster's servers with commas between, of which `nats_replicas` keep each message.
     `base_url` is what people's browsers and forges use; None: the address that the host listens on.
+    `blobs`: the blob store of artifacts; empty: a folder of `data`.
     """
 
     data: Path
@@ -48,6 +49,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     slots: int = 2
     pool: str = "default"
     volumes: dict[str, Path] = {}
+    blobs: str = ""
+
+    @property
+    def blobs_url(self) -> str:
+        """Where artifacts are kept, as an address of a folder or a bucket."""
+        return self.blobs or (self.data / "blobs").as_uri()
 
     @property
     def url(self) -> str:

@@ -235,7 +235,7 @@ class Supervisor:
         settings = self._settings
         command = [*python, "runners", "agent"]
         command += ["--data", str(settings.data / "runner"), "--pool", settings.pool]
-        command += ["--slots", str(settings.slots)]
+        command += ["--slots", str(settings.slots), "--blobs", settings.blobs_url]
         for name, path in settings.volumes.items():
             command += ["--volume", f"{name}={path}"]
         return command

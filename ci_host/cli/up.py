@@ -60,6 +60,14 @@ SlotsOption = Annotated[int, typer.Option(envvar="STAUNCH_SLOTS", help="Jobs at 
 VolumeOption = Annotated[
     list[str] | None, typer.Option(help="NAME=PATH that jobs may write to, by name.")
 ]
+BlobsOption = Annotated[
+    str,
+    typer.Option(
+        envvar="STAUNCH_BLOBS",
+        help="Where artifacts are kept: file:///folder, s3://bucket/prefix, gs://, az://.",
+        show_default="a folder of --data",
+    ),
+]
 
 console = Console(stderr=True)
 
@@ -86,6 +94,7 @@ def up(
     hibernate: HibernateOption = Hibernate.IDLE,
     slots: SlotsOption = 2,
     volume: VolumeOption = None,
+    blobs: BlobsOption = "",
 ) -> None:
     """Start everything on this machine, and keep it running until Ctrl-C."""
     if nats_replicas > 1 and not nats_url:
@@ -108,6 +117,7 @@ def up(
         hibernate=hibernate,
         slots=slots,
         volumes=_volumes(volume or []),
+        blobs=blobs,
     )
     build_image(settings.cache)
     structlog.configure(
