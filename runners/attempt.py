@@ -159,9 +159,13 @@ class Attempt:
                 )
         if kept.artifacts:
             report = structs.replace(report, artifacts=kept.artifacts)
-        if kept.problems and report.outcome is Outcome.SUCCEEDED:
-            return structs.replace(report, outcome=Outcome.FAILED, message=kept.problems[0])
-        return report
+        if not kept.problems:
+            return report
+        if report.outcome is Outcome.SUCCEEDED:
+            failed, why = Outcome.FAILED, kept.problems[0]
+            report = structs.replace(report, outcome=failed, message=why, outputs=msgspec.UNSET)
+        told = report.left_out or []
+        return structs.replace(report, left_out=[*told, *kept.problems])
 
     @property
     def _workspace(self) -> Path:

@@ -19,6 +19,7 @@ import runners
 import webhooks
 
 SDK = [
+    "Artifact",
     "Cell",
     "Choice",
     "Event",
@@ -59,6 +60,8 @@ PARAMETERS = {
         "checkout",
         "rollback",
         "reports",
+        "artifacts",
+        "files",
     ],
     "gate": [
         "name",

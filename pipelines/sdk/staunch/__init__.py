@@ -11,6 +11,7 @@ A pipeline is a pure function of its history: it sees no clock, dice, files or n
 `time`, `random` and `uuid` work and give the same again on replay; effects belong into jobs.
 """
 
+from staunch.artifacts import Artifact
 from staunch.deadline import run_timeout
 from staunch.errors import (
     GateRejected,
@@ -32,6 +33,7 @@ from staunch.triggers import on
 from staunch.usage import Usage
 
 __all__ = [
+    "Artifact",
     "Cell",
     "Choice",
     "Event",

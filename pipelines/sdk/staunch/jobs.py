@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from staunch.artifacts import Artifact, Patterns, found, placed, recorded
+from staunch.artifacts import kept as kept_artifacts
 from staunch.durations import Duration, seconds
 from staunch.errors import JobFailed
 from staunch.ledger import Ledger, Site
@@ -52,6 +54,8 @@ def request(
     volumes: Sequence[str],
     checkout: bool,
     reports: Mapping[str, str | Sequence[str]] | None = None,
+    artifacts: Mapping[str, Patterns] | None = None,
+    files: Sequence[Artifact] = (),
 ) -> dict[str, Any]:
     """The JobRequest in its wire form. Raises TypeError or ValueError for a wrong option."""
     if isinstance(volumes, str):
@@ -72,8 +76,13 @@ def request(
         "volumes": [text(volume, "a volume") for volume in volumes],
         "checkout": checkout,
     }
+    # Only what is asked for is said: what was recorded before there was such an option still fits.
     if reports:
         asked["reports"] = _reports(reports)
+    if artifacts:
+        asked["artifacts"] = kept_artifacts(artifacts)
+    if files:
+        asked["files"] = placed(files)
     if (size := _chars(asked)) > REQUEST_CHARS_MAX:
         raise ValueError(
             f"the job's commands and environment have {size:,} characters; {REQUEST_CHARS_MAX:,}"
@@ -118,7 +127,8 @@ async def run(ledger: Ledger, key: str, call: Call) -> JobResult:
         value, number = kept["value"], kept.get("attempt", 1)
         given = ledger.plain(key, value.get("outputs", {}))
         code = value["exit_code"]
-        result = JobResult(name=key, exit_code=code, attempt=number, outputs=given)
+        files = found(value.get("artifacts", []))
+        result = JobResult(name=key, exit_code=code, attempt=number, outputs=given, artifacts=files)
         return _owed(ledger, key, call, result)
     attempt = 1
     while True:
@@ -193,6 +203,8 @@ def _settle_succeeded(
     if result.outputs:
         # A copy: the plan may change its own before this Turn is over.
         value["outputs"] = ledger.plain(key, result.outputs)
+    if result.artifacts:
+        value["artifacts"] = recorded(result.artifacts)
     ledger.settle("job", key, "succeeded", attempt=attempt, value=value)
     return _owed(ledger, key, call, result)
 
@@ -213,6 +225,7 @@ def _result(key: str, attempt: int, report: dict[str, Any]) -> JobResult:
         seconds=round(worked, 3),
         runner=report.get("runner", ""),
         outputs=report.get("outputs") or {},
+        artifacts=found(report.get("artifacts") or []),
     )
 
 

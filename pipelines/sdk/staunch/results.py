@@ -3,12 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from staunch.artifacts import Artifact
+
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
     """A job that succeeded. `seconds` is how long its last attempt worked, on `runner`.
 
-    `outputs`: what its steps wrote to `$STAUNCH_OUTPUT`, by name, as plain data.
+    `outputs`: what its steps wrote to `$STAUNCH_OUTPUT`, by name, as plain data. `artifacts`: the
+    files that were kept, by name, for `files=` of another job.
     """
 
     name: str
@@ -17,6 +20,7 @@ class JobResult:
     seconds: float = 0.0
     runner: str = ""
     outputs: dict[str, Any] = field(default_factory=dict, hash=False)
+    artifacts: dict[str, Artifact] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

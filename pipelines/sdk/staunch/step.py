@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Literal, NoReturn, TypeVar, overload
 
 from staunch import calls, continuing, gates, jobs, notes, waits, work
+from staunch.artifacts import Artifact, Patterns
 from staunch.attempt import CURRENT
 from staunch.durations import Duration, optional_seconds
 from staunch.first import checked_racers, first
@@ -121,14 +122,20 @@ class Step:
         checkout: bool = True,
         rollback: Rollback | None = None,
         reports: Mapping[str, str | Sequence[str]] | None = None,
+        artifacts: Mapping[str, Patterns] | None = None,
+        files: Sequence[Artifact] = (),
     ) -> Coroutine[Any, Any, JobResult]:
         """Have a Runner execute shell commands; the first that fails ends the job.
 
         Raises JobFailed. `retries` says whether a failed or lost attempt is tried again.
+        `artifacts`: names and the patterns of the files that are kept under them, for the result.
+        `files`: artifacts whose files are in the workspace before the first command.
         `rollback(step, result)` is called if the Run fails or is cancelled after it succeeded.
         `reports`: files that the job writes: `{"junit": "build/*.xml"}`.
         """
-        request = jobs.request(run, env, cwd, timeout, pool, volumes, checkout, reports)
+        request = jobs.request(
+            run, env, cwd, timeout, pool, volumes, checkout, reports, artifacts, files
+        )
         retry, undo = checked(retries), _rollback(rollback)
         key = self._key("job", name)
         call = jobs.Call(request, retry, _site(2), undo)
