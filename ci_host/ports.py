@@ -307,6 +307,13 @@ class StatusOutbox(Protocol):
         """Durable; the same id a second time changes nothing."""
 
 
+class BlobReader(Protocol):
+    """What runners keep: bytes by their SHA-256, on shelves."""
+
+    async def get(self, digest: str, shelf: str) -> bytes:
+        """Just these bytes. Raises Missing, Damaged, Unavailable."""
+
+
 class Owed(Protocol, Generic[T_co]):
     """One message handed out. It is owed until `done`: dying or `later` brings it again."""
 

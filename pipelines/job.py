@@ -97,6 +97,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     request: JobRequest
     source: Source
     repo: str
+    repo_id: str = ""
     context: dict[str, str] = {}
     priority: Priority = Priority.NORMAL
 

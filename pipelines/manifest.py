@@ -6,6 +6,7 @@ folder, and every part of the path but the last is a directory of the same list.
 and written is the runner's; where the bytes are kept is a blob store's.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -18,6 +19,9 @@ TREE_BYTES_MAX = 10_737_418_240
 PATH_BYTES_MAX = 4_096
 NAME_BYTES_MAX = 255
 MANIFEST_BYTES_MAX = 67_108_864
+
+# What lies in a blob store: the pieces of all files on one shelf, each Repo's Manifests on its own.
+PIECES = "pieces"
 
 DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -126,6 +130,16 @@ def chunk_sizes(size: int) -> list[int]:
     """How a file of `size` bytes is cut."""
     whole, rest = divmod(size, CHUNK_BYTES)
     return [CHUNK_BYTES] * whole + ([rest] if rest else [])
+
+
+def shelf_of(repo: str) -> str:
+    """The shelf of a Repo's Manifests, by its id: another one's digests are not found there."""
+    return f"artifacts/{hashlib.sha256(repo.encode()).hexdigest()[:32]}"
+
+
+def blob_path(digest: str, shelf: str) -> str:
+    """Where a blob lies: spread over folders, because some file systems dislike large ones."""
+    return f"{shelf}/{digest[:2]}/{digest}"
 
 
 def _parents(path: str) -> list[str]:

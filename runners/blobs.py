@@ -14,7 +14,8 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, from_url
 
-from runners.ports import PIECES, Missing, Unavailable
+from pipelines.manifest import PIECES, blob_path
+from runners.ports import Missing, Unavailable
 
 ERRORS = (BaseError, OSError)
 # Whoever sweeps leaves what is younger than a day: what is found here must not be older than that
@@ -38,7 +39,7 @@ class Blobs:
 
     async def put(self, digest: str, content: bytes, shelf: str = PIECES) -> bool:
         """As the port says. Whoever is second with the same bytes finds them there."""
-        path = path_of(digest, shelf)
+        path = blob_path(digest, shelf)
         with _told(path):
             # What is there already is not sent again: looking costs less than four megabytes.
             made = await self._made_at(path)
@@ -54,7 +55,7 @@ class Blobs:
 
     async def get(self, digest: str, shelf: str = PIECES) -> bytes:
         """As the port says."""
-        path = path_of(digest, shelf)
+        path = blob_path(digest, shelf)
         with _told(path):
             try:
                 answer = await obstore.get_async(self._store, path)
@@ -65,11 +66,6 @@ class Blobs:
         if found != digest:
             raise Missing(f"{path} in {self._url} is damaged: its bytes have the digest {found}")
         return content
-
-
-def path_of(digest: str, shelf: str = PIECES) -> str:
-    """Where a blob lies: spread over folders, because some file systems dislike large ones."""
-    return f"{shelf}/{digest[:2]}/{digest}"
 
 
 @contextmanager

@@ -11,10 +11,10 @@ import msgspec
 
 from pipelines.events import JobFinished
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
+from pipelines.manifest import PIECES
 
 LOG_CHUNK_BYTES_MAX = 256 * 1024
 LOG_BYTES_MAX = 1_073_741_824
-PIECES = "pieces"
 
 
 class Unavailable(Exception):

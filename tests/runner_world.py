@@ -82,6 +82,7 @@ def make_spec(source: Source | None, *runs: str, **more) -> JobSpec:
         request=JobRequest(steps=steps, **more),
         source=source or Source(mirror="", commit=""),
         repo=repo,
+        repo_id=f"test/{repo}",
         context=context,
         priority=priority,
     )

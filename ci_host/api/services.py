@@ -15,7 +15,7 @@ from ci_host.engine.forks import Forks
 from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
-from ci_host.ports import Bundles
+from ci_host.ports import BlobReader, Bundles
 from ci_host.settings import Settings
 
 
@@ -34,6 +34,7 @@ class Services:
     reruns: Reruns
     forks: Forks
     bundles: Bundles
+    blobs: BlobReader
     news: News
     beginnings: Beginnings
     timetables: NatsTimetables

@@ -59,10 +59,12 @@ def step_view(row: StepRow) -> dict[str, Any]:
 
 def attempt_view(row: AttemptRow) -> dict[str, Any]:
     """One Attempt of a Job."""
-    view = row.model_dump(exclude={"annotations_json", "left_out_json", "tests_json", "run"})
+    stored = {"annotations_json", "left_out_json", "tests_json", "artifacts_json"}
+    view = row.model_dump(exclude={"run", *stored})
     view["annotations"] = _json(row.annotations_json)
     view["left_out"] = _json(row.left_out_json)
     view["tests"] = _json(row.tests_json)
+    view["artifacts"] = _json(row.artifacts_json)
     return view
 
 

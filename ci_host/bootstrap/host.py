@@ -14,6 +14,7 @@ import structlog
 import uvicorn
 
 from ci_host.access import Token, digest_of_secret, new_secret
+from ci_host.adapters.blobs.reading import ObstoreReader
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus, connect
 from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
@@ -72,6 +73,7 @@ async def run_host(process: ProcessSettings) -> None:
         reruns=Reruns(history, settings.shards),
         forks=Forks(history, settings.shards),
         bundles=bundles,
+        blobs=ObstoreReader(settings.blobs_url),
         news=news,
         beginnings=Beginnings(model, history, bundles),
         timetables=timetables,

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ci_host.cli import exports, reading, run, schedules, settings, up, writing
+from ci_host.cli import artifacts, exports, reading, run, schedules, settings, up, writing
 from ci_host.cli.client import ClientError
 
 
@@ -17,7 +17,7 @@ def run_cli() -> None:
         pretty_exceptions_enable=False,
         add_completion=True,
     )
-    for module in (up, run, reading, writing, schedules, exports, settings):
+    for module in (up, run, reading, artifacts, writing, schedules, exports, settings):
         module.register(app)
     try:
         app()

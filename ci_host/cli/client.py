@@ -66,6 +66,31 @@ class Client:
         """GET, as text."""
         return str(self._answer("GET", path).text)
 
+    def save(self, path: str, target: Path) -> None:
+        """GET into a file, which gets its name when it is whole."""
+        import httpx2
+
+        partial = target.with_name(f".{target.name}.part")
+        url = f"{self.url}/api/v1{path}"
+        try:
+            with (
+                httpx2.Client(timeout=TIMEOUT_S) as http,
+                http.stream("GET", url, headers=self.headers) as answer,
+            ):
+                if not answer.is_success:
+                    answer.read()
+                    raise self._refused(answer)
+                with partial.open("wb") as file:
+                    for piece in answer.iter_bytes():
+                        file.write(piece)
+            partial.replace(target)
+        except httpx2.TransportError as error:
+            raise ClientError(f"{target} did not come whole from {self.url}: {error}", 3) from error
+        except OSError as error:
+            raise ClientError(f"{target} cannot be written: {error}") from error
+        finally:
+            partial.unlink(missing_ok=True)
+
     def _call(self, method: str, path: str, **how: Any) -> Any:  # noqa: ANN401
         return self._answer(method, path, **how).json()
 
@@ -82,14 +107,18 @@ class Client:
             ) from error
         if answer.is_success:
             return answer
+        raise self._refused(answer)
+
+    def _refused(self, answer: "httpx2.Response") -> ClientError:
+        """In the host's own words."""
         if answer.status_code == 401:
-            raise ClientError(
+            return ClientError(
                 f"{self.url} does not know this token: give one that is valid there with --token or"
                 " STAUNCH_TOKEN. `staunch up` writes one to the file token of its data directory;"
                 " an administrator makes more with `staunch token add`"
             )
         status = answer.status_code
-        raise ClientError(_detail(answer), 4 if status == 404 else 1, status)
+        return ClientError(_detail(answer), 4 if status == 404 else 1, status)
 
     @property
     def headers(self) -> dict[str, str]:

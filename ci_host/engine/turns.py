@@ -233,6 +233,7 @@ def spec_of(live: Live, job: OpenJob) -> JobSpec:
         request=live.view.requests[(job.key, job.attempt)],
         source=started.source,
         repo=started.repo_name,
+        repo_id=started.repo,
         # What the spec itself says (run, job, attempt, repo, commit) the runner adds.
         context={
             "STAUNCH_PIPELINE": started.pipeline,

@@ -11,8 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.manifest import CHUNK_BYTES, BadManifest, File, Folder, Link, Manifest
-from runners.blobs import Blobs, path_of
+from pipelines.manifest import (
+    CHUNK_BYTES,
+    PIECES,
+    BadManifest,
+    File,
+    Folder,
+    Link,
+    Manifest,
+    blob_path,
+)
+from runners.blobs import Blobs
 from runners.packing import pack
 from runners.ports import Missing, Unavailable
 from runners.unpacking import Owner, unpack
@@ -229,7 +238,7 @@ async def test_bytes_that_are_gone_or_damaged_are_named(
     store = Blobs(f"file://{tmp_path}/kept")
     (source / "a").write_bytes(b"once")
     packed = await pack(source, ["a"], store)
-    kept = tmp_path / "kept" / path_of(hashlib.sha256(b"once").hexdigest())
+    kept = tmp_path / "kept" / blob_path(hashlib.sha256(b"once").hexdigest(), PIECES)
     kept.write_bytes(b"0nce")
     with pytest.raises(Missing, match="is damaged"):
         await unpack(packed.manifest, target, store)

@@ -1,5 +1,8 @@
 """Files from one job to the next of a run, on a real installation."""
 
+import tarfile
+from pathlib import Path
+
 import pytest
 
 from tests.e2e.installed import Installed, Registered
@@ -31,3 +34,32 @@ def test_files_of_a_job_are_there_for_another_also_after_every_process_was_kille
     shown = here.ended(run)
     assert (shown["state"], shown["output"]) == ("succeeded", 4), shown["error"]
     assert "\none\n" in here.staunch("logs", run, "test")
+
+
+def test_what_was_kept_is_listed_and_can_be_had(
+    here: Installed, repo: Registered, tmp_path: Path
+) -> None:
+    body = """
+await step.job("build", run=[
+    "mkdir -p dist/bin dist/empty; echo one > dist/a; ln -s a dist/b",
+    "printf '#!/bin/sh' > dist/bin/run; chmod +x dist/bin/run",
+    "head -c 5000000 /dev/zero > dist/big",
+], artifacts={"dist": "dist"})
+"""
+    run = here.ended(repo.plan(body))["id"]
+    assert "dist      build  1        4      5.0 MB" in here.staunch("artifacts", run)
+    target = tmp_path / "got.tar"
+    assert "4 files, 5.0 MB" in here.staunch("artifacts", run, "dist", "--to", str(target))
+    with tarfile.open(target) as archive:
+        found = {one.name: one for one in archive.getmembers()}
+        assert list(found) == [
+            *("dist", "dist/a", "dist/b", "dist/big", "dist/bin", "dist/bin/run", "dist/empty"),
+        ]
+        assert (found["dist/b"].linkname, found["dist/bin/run"].mode) == ("a", 0o755)
+        inside = archive.extractfile("dist/big")
+        assert inside is not None
+        assert inside.read() == bytes(5_000_000)
+    [kept] = here.get(f"/runs/{run}/artifacts")["artifacts"]
+    listed = here.get(f"/jobs/{kept['job']}/artifacts/dist")
+    assert (listed["size"], len(listed["entries"])) == (kept["size"], 7)
+    assert "there is: dist of build" in here.staunch("artifacts", run, "other", code=4)

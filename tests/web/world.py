@@ -129,6 +129,7 @@ class World:
             reruns=Reruns(cast(Any, self.history), Settings(data=folder, cache=folder).shards),
             forks=Forks(cast(Any, self.history), Settings(data=folder, cache=folder).shards),
             bundles=self.bundles,
+            blobs=cast(Any, None),
             news=self.news,
             beginnings=Beginnings(self.model, self.history, self.bundles),
             timetables=cast(Any, self.timetables),

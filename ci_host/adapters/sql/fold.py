@@ -165,6 +165,7 @@ def _fold_job_finished(rows: Rows, run: str, report: JobFinished) -> None:
     row.left_out_json = msgspec.json.encode(report.left_out or []).decode()
     row.runner = report.runner or row.runner
     row.log_bytes = report.log_bytes
+    row.artifacts_json = msgspec.json.encode(report.artifacts or []).decode()
     if report.tests is not msgspec.UNSET:
         fold_tests(rows, row, report.tests)
     rows.add(row)

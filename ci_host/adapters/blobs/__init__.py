@@ -1,0 +1,1 @@
+"""Blobs: what runners keep beside the bus, read for people."""
