@@ -15,7 +15,7 @@ import typer.main
 from staunch.step import VERBS
 
 from ci_host.adapters.nats.streams import rules
-from ci_host.cli import exports, reading, run, schedules, settings, up, writing
+from ci_host.cli import COMMANDS
 from ci_host.engine.run_inputs import entered
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
@@ -55,7 +55,7 @@ NOT_FOR_PEOPLE = {"STAUNCH_PROCESS", "STAUNCH_MIRROR", "STAUNCH_VOLUME", "STAUNC
 def commands() -> dict[str, typer.core.TyperCommand]:
     """Every command by its words, from the real command line."""
     app = typer.Typer(name="staunch")
-    for module in (up, run, reading, writing, schedules, exports, settings):
+    for module in COMMANDS:
         module.register(app)
     found: dict[str, typer.core.TyperCommand] = {}
 

@@ -7,6 +7,8 @@ import typer
 from ci_host.cli import artifacts, exports, reading, run, schedules, settings, up, writing
 from ci_host.cli.client import ClientError
 
+COMMANDS = (up, run, reading, artifacts, writing, schedules, exports, settings)
+
 
 def run_cli() -> None:
     """The `staunch` command. Exit codes: docs/guide/cli.md."""
@@ -17,7 +19,7 @@ def run_cli() -> None:
         pretty_exceptions_enable=False,
         add_completion=True,
     )
-    for module in (up, run, reading, artifacts, writing, schedules, exports, settings):
+    for module in COMMANDS:
         module.register(app)
     try:
         app()
