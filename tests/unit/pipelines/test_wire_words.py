@@ -6,6 +6,7 @@ import msgspec
 import pytest
 import staunch
 from staunch import jobs, priority, retry, shell
+from staunch.artifacts import Artifact
 from staunch.durations import seconds
 from staunch.step import VERBS, Step
 
@@ -34,7 +35,9 @@ def test_every_outcome_of_a_job_has_a_state():
 
 
 def test_a_request_has_every_field_and_no_other():
-    request = jobs.request("true", None, ".", 1, "default", (), True, {"junit": "*.xml"})
+    files = [Artifact("dist", "0" * 64, 1, 1)]
+    reports, kept = {"junit": "*.xml"}, {"dist": "dist"}
+    request = jobs.request("true", None, ".", 1, "default", (), True, reports, kept, files)
     assert set(request) == set(JobRequest.__struct_fields__)
     assert set(request["steps"][0]) == set(ShellStep.__struct_fields__)
     assert msgspec.convert(request, JobRequest).steps[0].run == "true"
