@@ -21,7 +21,7 @@ from pathlib import Path
 import structlog
 
 from pipelines.events import JobFinished
-from pipelines.job import LEASE_S, JobSpec, Lease, Outcome
+from pipelines.job import LEASE_S, CancelJob, JobSpec, Lease, Outcome
 from runners import workspace
 from runners.attempt import Attempt, until_done
 from runners.data_directory import DataDirectory
@@ -168,6 +168,7 @@ class Agent:
 
     async def _meet_foreign(self, delivery: Delivery, lease: Lease) -> None:
         """Somebody else has the job: wait for them, or say that they are gone."""
+        self._signs.meet(lease.runner)
         left_s = lease.lease_s - self._signs.silence_s(lease.runner)
         if left_s > 0:
             delay_s = min(max(left_s, FOREIGN_DELAY_S_MIN), FOREIGN_DELAY_S)
@@ -175,13 +176,13 @@ class Agent:
             return
         message = f"runner {lease.runner} has given no sign of life for {lease.lease_s:g} s"
         log.warning("job of a vanished runner", job=lease.job, runner=lease.runner)
-        await self._answer(
-            delivery,
-            Outcome.LOST,
-            message,
-            runner=lease.runner,
-            started_at=lease.started_at,
-        )
+        lost = (Outcome.LOST, message, lease.runner, lease.started_at)
+        await self._report_unrun(delivery.spec, *lost)
+        # Should that runner come back, it must not work on for nobody. After the report: a job
+        # that is seen to be cancelled before that would be told as cancelled.
+        wish = CancelJob(job=lease.job, reason=f"given up as lost: {message}")
+        await until_done(lambda: self._queue.cancel(wish))
+        await self._take_off(delivery)
 
     async def _work(self, slot: int, delivery: Delivery) -> None:
         job = delivery.spec.id
@@ -244,17 +245,14 @@ class Agent:
         finally:
             del self._attempts[job]
 
-    async def _answer(
-        self,
-        delivery: Delivery,
-        outcome: Outcome,
-        message: str,
-        *,
-        runner: str | None = None,
-        started_at: float = 0.0,
+    async def _answer(self, delivery: Delivery, outcome: Outcome, message: str) -> None:
+        """Report a job that nothing ran of, and take it off the queue."""
+        await self._report_unrun(delivery.spec, outcome, message, self._runner, 0.0)
+        await self._take_off(delivery)
+
+    async def _report_unrun(
+        self, spec: JobSpec, outcome: Outcome, message: str, runner: str, started_at: float
     ) -> None:
-        """Report a job that this runner did not run, and take it off the queue."""
-        spec = delivery.spec
         report = JobFinished(
             job=spec.id,
             key=spec.key,
@@ -263,10 +261,12 @@ class Agent:
             message=message,
             started_at=started_at,
             finished_at=self._now(),
-            runner=runner or self._runner,
+            runner=runner,
         )
         await until_done(lambda: self._queue.finish(report, spec.run))
-        self._data.mark_reported(spec.id)
+
+    async def _take_off(self, delivery: Delivery) -> None:
+        self._data.mark_reported(delivery.spec.id)
         await until_done(lambda: self._queue.done(delivery.token))
 
     # -- beside the slots

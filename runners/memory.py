@@ -38,12 +38,6 @@ class MemoryLink:
         delivery = Delivery(spec=spec, token=token or f"token-of-{spec.id}")
         self.jobs.put_nowait((LEVELS.index(spec.priority), self._offered, delivery))
 
-    def wish_cancelled(self, cancel: CancelJob) -> None:
-        """Store and announce that a job should end."""
-        self.wishes[cancel.job] = cancel
-        for follower in self._followers:
-            follower.put_nowait(cancel)
-
     def text_of(self, job: str) -> str:
         """The stored log."""
         return "".join(chunk.text for _, chunk in self.chunks.get(job, []))
@@ -78,8 +72,15 @@ class MemoryLink:
         self._check()
         return self.wishes.get(job)
 
+    async def cancel(self, wish: CancelJob) -> None:
+        """The newest wish stays."""
+        self._check()
+        self.wishes[wish.job] = wish
+        for follower in self._followers:
+            follower.put_nowait(wish)
+
     async def cancels(self) -> AsyncIterator[CancelJob]:
-        """Every later `wish_cancelled`."""
+        """Every later `cancel`."""
         follower: asyncio.Queue[CancelJob] = asyncio.Queue()
         self._followers.append(follower)
         while True:

@@ -124,6 +124,9 @@ class JobQueue(Protocol):
     async def cancel_of(self, job: str) -> CancelJob | None:
         """The stored wish that this Attempt ends, if there is one."""
 
+    async def cancel(self, wish: CancelJob) -> None:
+        """Store and announce the wish that an Attempt ends, whoever runs it."""
+
     def cancels(self) -> AsyncIterator[CancelJob]:
         """New wishes as they come. A hint only: one can be missed while the link is down."""
 

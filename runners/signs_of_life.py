@@ -29,6 +29,11 @@ class SignsOfLife:
             self._forget()
         self._heard[runner] = self._clock()
 
+    def meet(self, runner: str) -> None:
+        """Something of this runner's was come upon. One never heard counts as heard just now: its
+        first sign of life may have been lost, and it is owed the time for the next ones."""
+        self._heard.setdefault(runner, self._clock())
+
     def silence_s(self, runner: str) -> float:
         """Seconds without a sign of life, as far as anybody listened; 0 where nothing is known."""
         if self.is_deaf:

@@ -184,6 +184,10 @@ class NatsLink:
         stored = await self._last(CANCELS, f"cancel.{job}")
         return None if stored is None else msgspec.json.decode(stored.data, type=CancelJob)
 
+    async def cancel(self, wish: CancelJob) -> None:
+        """Newest per subject."""
+        await self._publish(f"cancel.{wish.job}", msgspec.json.encode(wish), {})
+
     async def cancels(self) -> AsyncIterator[CancelJob]:
         """What is published on the stream's subjects also reaches a plain subscriber, at once."""
         subscription = await self._client.subscribe("cancel.>")

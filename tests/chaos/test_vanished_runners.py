@@ -1,5 +1,6 @@
 """A runner that is gone for good: another one of its pool says what became of its jobs."""
 
+import signal
 from functools import partial
 
 import pytest
@@ -23,7 +24,7 @@ def shim_of(directory):
 
 
 async def test_a_job_of_a_vanished_runner_is_lost_and_of_a_living_one_is_left(bus):
-    homes = {key: bus.root / key for key in ("gone", "alive")}
+    homes = {key: bus.root / key for key in ("gone", "frozen", "alive")}
     specs = {key: make_spec(None, "sleep 300", key=key) for key in homes}
     agents = {}
     for key, home in homes.items():
@@ -35,13 +36,24 @@ async def test_a_job_of_a_vanished_runner_is_lost_and_of_a_living_one_is_left(bu
     agents["gone"].kill()
     agents["gone"].wait()
     kill(shim_of(homes["gone"] / "jobs" / specs["gone"].id)["pid"])
+    agents["frozen"].send_signal(signal.SIGSTOP)
     bus.agent()
-    report = await bus.report(specs["gone"])
-    assert report.outcome is Outcome.LOST
-    assert report.runner == (homes["gone"] / "runner-id").read_text().strip()
-    assert "no sign of life for 15 s" in report.message
-    assert await bus.queued() == 1
+    for key in ("gone", "frozen"):
+        report = await bus.report(specs[key])
+        assert report.outcome is Outcome.LOST
+        assert report.runner == (homes[key] / "runner-id").read_text().strip()
+        assert "no sign of life for 15 s" in report.message
+    await until(partial(left_on_the_queue, bus, 1), "the other jobs to be taken off")
     assert await bus.reports(specs["alive"]) == []
+    # One that comes back after all works on nothing that was given up.
+    frozen = homes["frozen"] / "jobs" / specs["frozen"].id
+    assert job_directory.state_of(str(frozen)) == job_directory.RUNNING
+    agents["frozen"].send_signal(signal.SIGCONT)
+    await until(lambda: not frozen.exists(), "the end of the job that was given up")
+
+
+async def left_on_the_queue(bus, count):
+    return await bus.queued() == count
 
 
 async def test_the_queue_of_an_older_release_is_brought_to_the_rules_of_this_one(bus):

@@ -145,6 +145,26 @@ async def test_a_lease_of_a_vanished_runner_ends_the_attempt_as_lost(root, link,
     assert (report.outcome, report.runner) == (Outcome.LOST, "b")
     assert report.message == f"runner b has given no sign of life for {lease_s:g} s"
     assert spec.id not in link.chunks
+    # Should that runner come back, it ends what nobody waits for any more.
+    assert link.wishes[spec.id].reason == f"given up as lost: {report.message}"
+
+
+async def test_a_runner_that_was_never_heard_has_a_lease_from_the_meeting_on(root, link):
+    clock = Clock()
+    async with listening(root, link, clock=clock) as (data, signs):
+        await until(lambda: not signs.is_deaf, "the agent's own sign of life")
+        for _ in range(12):
+            clock.seconds += 5
+            await beat(link, signs, data.runner_id())
+        spec = leased_elsewhere(link)
+        link.offer(spec)
+        await until(lambda: link.returned, "the return")
+        assert link.returned == [(f"token-of-{spec.id}", 5.0)]
+        for _ in range(3):
+            clock.seconds += 5
+            await beat(link, signs, data.runner_id())
+        link.offer(spec)
+        assert (await reported(link)).outcome is Outcome.LOST
 
 
 async def test_an_agent_that_was_deaf_itself_says_of_nobody_that_they_are_gone(root, link):
@@ -223,7 +243,7 @@ async def test_a_redelivery_of_a_running_job_is_the_one_that_is_acknowledged(roo
 
 async def test_a_cancel_that_came_before_the_job_ends_it_unrun(root, link):
     spec = make_spec(None, "echo hi")
-    link.wish_cancelled(CancelJob(job=spec.id, reason="no need"))
+    await link.cancel(CancelJob(job=spec.id, reason="no need"))
     async with agent(root, link):
         link.offer(spec)
         report = await reported(link)
@@ -236,7 +256,7 @@ async def test_a_cancel_of_a_running_job_ends_it(root, link):
     async with agent(root, link):
         link.offer(spec)
         await until(lambda: "begun\n" in link.text_of(spec.id), "the first line")
-        link.wish_cancelled(CancelJob(job=spec.id))
+        await link.cancel(CancelJob(job=spec.id))
         assert (await reported(link)).outcome is Outcome.CANCELLED
 
 

@@ -33,6 +33,29 @@ def test_what_was_before_one_listened_is_no_silence() -> None:
     assert signs.silence_s("never heard") == 4
 
 
+def test_who_is_met_and_was_never_heard_is_silent_from_the_meeting_on() -> None:
+    clock = Clock()
+    signs = SignsOfLife("own", clock)
+    clock.seconds = 100
+    signs.hear("own")
+    clock.seconds = 104
+    signs.meet("b")
+    clock.seconds = 110
+    signs.meet("b")
+    assert signs.silence_s("b") == 6
+
+
+def test_a_meeting_is_no_sign_of_life_of_one_who_was_heard() -> None:
+    clock = Clock()
+    signs = SignsOfLife("own", clock)
+    signs.hear("own")
+    signs.hear("b")
+    clock.seconds = 10
+    signs.hear("own")
+    signs.meet("b")
+    assert signs.silence_s("b") == 10
+
+
 def test_who_is_never_heard_again_is_forgotten_and_silent_all_the_same() -> None:
     clock = Clock()
     signs = SignsOfLife("own", clock)
