@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from pipelines.priority import Priority
+from pipelines.trust import Tier
 
 STEPS_PER_JOB_MAX = 200
 JOB_TIMEOUT_S_DEFAULT = 3600.0
@@ -88,7 +89,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One Attempt, complete: the message on the JOBS stream and the runner's `spec.json`."""
+    """One Attempt, complete: the message on the JOBS stream and the runner's `spec.json`.
+
+    `ref` is the full ref that the Run is of, `base_ref` where a pull request wants to go. What is
+    silent about its tier is not trusted.
+    """
 
     id: str
     run: str
@@ -100,6 +105,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     repo_id: str = ""
     context: dict[str, str] = {}
     priority: Priority = Priority.NORMAL
+    tier: Tier = Tier.UNTRUSTED
+    ref: str = ""
+    base_ref: str = ""
 
 
 class Annotation(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ from pipelines.pause import RESUMING
 from pipelines.plausible import implausible
 from pipelines.run import FINAL, Move, RunState, after
 from pipelines.status import shorten
+from pipelines.trust import tier_of
 from pipelines.turn import ENDED_BY_HOST, End, Paused, Turn, TurnOutcome
 
 MOVE_TO = {
@@ -243,6 +244,9 @@ def spec_of(live: Live, job: OpenJob) -> JobSpec:
             "STAUNCH_TAG": event.tag,
         },
         priority=started.level,
+        tier=tier_of(event),
+        ref=event.ref,
+        base_ref=event.pull_request.base_ref if event.pull_request is not None else "",
     )
 
 
