@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from pipelines.cache import Cache
 from pipelines.priority import Priority
 from pipelines.trust import Tier
 
@@ -67,7 +68,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     under `/volumes/<name>` in the sandbox. A runner that lacks one refuses the job. `reports`: by
     kind (`junit`), patterns of files in the workspace that are read when the job is over.
     `artifacts`: names, each with the patterns of the files that are kept under it when the last
-    step is over, however it ended. `files` are there before the first step.
+    step is over, however it ended. `files` are there before the first step, and so are `caches`,
+    where there are any; they are kept when the job has succeeded.
     """
 
     steps: list[ShellStep]
@@ -79,6 +81,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     reports: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET
     artifacts: dict[str, list[str]] = {}
     files: list[Placed] = []
+    caches: list[Cache] = []
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from runners.attempt import Attempt, until_done
 from runners.data_directory import DataDirectory
 from runners.ports import (
     BlobStore,
+    CacheIndex,
     Delivery,
     Executor,
     Heartbeat,
@@ -55,6 +56,7 @@ class Agent:
         data: DataDirectory,
         queue: JobQueue,
         sink: LogSink,
+        index: CacheIndex,
         executor: Executor,
         heartbeat: Heartbeat,
         signs: SignsOfLife,
@@ -66,6 +68,7 @@ class Agent:
         self._data = data
         self._queue = queue
         self._sink = sink
+        self._index = index
         self._executor = executor
         self._heartbeat = heartbeat
         self._runner = heartbeat.runner
@@ -215,10 +218,11 @@ class Agent:
         await self._keep(self._attempt(directory))
 
     def _check_blobs(self, spec: JobSpec) -> None:
-        if self._blobs is None and (spec.request.artifacts or spec.request.files):
+        asked = spec.request
+        if self._blobs is None and (asked.artifacts or asked.files or asked.caches):
             raise Refused(
-                "this runner has no place for artifacts; start it with --blobs and the address of"
-                " the blob store that all runners share, e.g. --blobs s3://bucket"
+                "this runner has no place for artifacts and caches; start it with --blobs and the"
+                " address of the blob store that all runners share, e.g. --blobs s3://bucket"
             )
 
     def _attempt(self, directory: Path) -> Attempt:
@@ -226,6 +230,7 @@ class Agent:
             directory,
             queue=self._queue,
             sink=self._sink,
+            index=self._index,
             runner=self._runner,
             now=self._now,
             blobs=self._blobs,

@@ -21,8 +21,9 @@ from msgspec import structs
 from pipelines.events import JobFinished
 from pipelines.job import Annotation, JobSpec, Outcome
 from runners import artifacts, findings, job_directory, launcher, problems, reports, workspace
+from runners.caches import Caches
 from runners.log_shipper import LogShipper
-from runners.ports import BlobStore, JobQueue, LogSink, Unavailable
+from runners.ports import BlobStore, CacheIndex, JobQueue, LogSink, Unavailable
 from runners.unpacking import Owner
 
 HOLD_S = 4.0
@@ -60,6 +61,7 @@ class Attempt:
         *,
         queue: JobQueue,
         sink: LogSink,
+        index: CacheIndex,
         runner: str,
         now: Callable[[], float],
         blobs: BlobStore | None = None,
@@ -68,6 +70,7 @@ class Attempt:
         self.spec: JobSpec = workspace.read_spec(directory)
         self.note = workspace.read_note(directory)
         self._queue = queue
+        self._index = index
         self._runner = runner
         self._now = now
         self._blobs = blobs
@@ -86,7 +89,7 @@ class Attempt:
             await self._shipper.run(self._ended)
             await watching
             report = await self._with_tests(self._report(failure))
-            report = await self._with_artifacts(report)
+            report = await self._with_caches(await self._with_artifacts(report))
             await until_done(lambda: self._queue.finish(report, self.spec.run))
             holding.cancel()
         log.info("job reported", job=self.spec.id, outcome=report.outcome, message=report.message)
@@ -134,29 +137,56 @@ class Attempt:
 
     async def _place_files(self) -> None:
         """Anew after a crash on the way: nothing of the job has run by then. Raises NotKept."""
-        if not self.spec.request.files or self._blobs is None:
+        asked = self.spec.request
+        if not (asked.files or asked.caches) or self._blobs is None:
             return
         launch = workspace.read_launch(self.directory)
         owner = None
         if launch.uid is not None and launch.gid is not None:
             owner = Owner(uid=launch.uid, gid=launch.gid)
-        place = partial(artifacts.place, self.spec, self._workspace, self._blobs, owner)
+        caches = self._caches(self._blobs)
+        lines = await self._with_patience(partial(caches.restore, owner))
+        if lines:
+            said = {"lines": lines}
+            job_directory.write_record(str(self.directory), job_directory.PREFACE, said)
+        await self._with_patience(
+            partial(artifacts.place, self.spec, self._workspace, self._blobs, owner)
+        )
+
+    async def _with_patience(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Raises NotKept where the blob store stays away for too long."""
         try:
             async with asyncio.timeout(BLOBS_PATIENCE_S):
-                await until_done(place)
+                return await until_done(call)
         except TimeoutError as error:
             raise artifacts.NotKept(BLOBS_AWAY) from error
+
+    def _caches(self, store: BlobStore) -> Caches:
+        return Caches(self.spec, self._workspace, store=store, index=self._index, now=self._now())
+
+    async def _with_caches(self, report: JobFinished) -> JobFinished:
+        """Of a job that succeeded: what it leaves can be relied on, as far as anybody knows."""
+        if self._blobs is None or not self.spec.request.caches:
+            return report
+        if report.outcome is not Outcome.SUCCEEDED:
+            return report
+        try:
+            problems = await self._with_patience(self._caches(self._blobs).save)
+        except artifacts.NotKept as reason:
+            problems = [f"caches are not kept: {reason}"]
+        told = [*(report.left_out or []), *problems]
+        return structs.replace(report, left_out=told or msgspec.UNSET)
 
     async def _with_artifacts(self, report: JobFinished) -> JobFinished:
         """Of a job whose end is known. One that succeeded without what it promised has failed."""
         if self._blobs is None or report.outcome in (Outcome.REFUSED, Outcome.LOST):
             return report
-        kept = artifacts.Kept(problems=[BLOBS_AWAY])
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(BLOBS_PATIENCE_S):
-                kept = await until_done(
-                    partial(artifacts.keep, self.spec, self._workspace, self._blobs)
-                )
+        try:
+            kept = await self._with_patience(
+                partial(artifacts.keep, self.spec, self._workspace, self._blobs)
+            )
+        except artifacts.NotKept as reason:
+            kept = artifacts.Kept(problems=[str(reason)])
         if kept.artifacts:
             report = structs.replace(report, artifacts=kept.artifacts)
         if not kept.problems:

@@ -136,6 +136,7 @@ async def serve(options: Options) -> int:
         data=data,
         queue=link,
         sink=link,
+        index=link,
         executor=executor,
         heartbeat=heartbeat,
         signs=SignsOfLife(runner, time.monotonic),

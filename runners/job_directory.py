@@ -6,6 +6,7 @@ with it. Only the light half of the standard library, because every shim pays fo
     spec.json      the JobSpec                 by the agent, before the directory has its name
     launch.json    what the shim executes      likewise
     delivery.json  slot, acknowledgement       the agent's own notes
+    preface.json   the first lines of the log  by the agent, before it starts a shim
     lock           flock'ed for a shim's life; touched once a second
     started        created before anything of the job runs, never removed
     shim.json      {pid, starttime, boot_id} of the shim
@@ -31,6 +32,7 @@ from typing import Any
 SPEC = "spec.json"
 LAUNCH = "launch.json"
 DELIVERY = "delivery.json"
+PREFACE = "preface.json"
 LOCK = "lock"
 STARTED = "started"
 SHIM = "shim.json"

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from fnmatch import fnmatchcase
 
+from pipelines.cache import Entry
 from pipelines.events import JobFinished
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from pipelines.priority import LEVELS
@@ -10,7 +12,7 @@ from runners.ports import Conflict, Delivery, Heartbeat, Position, Unavailable
 
 
 class MemoryLink:
-    """JobQueue and LogSink of one imaginary bus; several agents may share it.
+    """JobQueue, LogSink and CacheIndex of one imaginary bus; several agents may share it.
 
     `down` makes every call raise Unavailable. `lose_answers` lets the next n calls of `append`
     be done and yet raise, as a lost acknowledgement does.
@@ -21,6 +23,7 @@ class MemoryLink:
         self._offered = 0
         self.leases: dict[str, Lease] = {}
         self.wishes: dict[str, CancelJob] = {}
+        self.caches: dict[str, Entry] = {}
         self.reports: list[JobFinished] = []
         self.chunks: dict[str, list[tuple[int, LogChunk]]] = {}
         self.settled: list[str] = []
@@ -129,6 +132,20 @@ class MemoryLink:
             self.lose_answers -= 1
             raise Unavailable("the answer was lost")
         return self._sequence
+
+    async def newest(self, subject: str) -> Entry | None:
+        """The last that was kept."""
+        self._check()
+        for name, entry in reversed(self.caches.items()):
+            if fnmatchcase(name, subject):
+                return entry
+        return None
+
+    async def keep(self, subject: str, entry: Entry) -> None:
+        """It becomes the newest."""
+        self._check()
+        self.caches.pop(subject, None)
+        self.caches[subject] = entry
 
     def _check(self) -> None:
         if self.down:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from pipelines.cache import Entry
 from pipelines.events import JobFinished
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from pipelines.manifest import PIECES
@@ -169,6 +170,17 @@ class BlobStore(Protocol):
 
     async def get(self, digest: str, shelf: str = PIECES) -> bytes:
         """Just these bytes. Raises Missing where they are not there, or damaged."""
+
+
+class CacheIndex(Protocol):
+    """Which caches are kept, by subject (`pipelines.cache`). Both may raise Unavailable, and may
+    then be called again."""
+
+    async def newest(self, subject: str) -> Entry | None:
+        """The newest of all that match the subject, in which a token may be `*`."""
+
+    async def keep(self, subject: str, entry: Entry) -> None:
+        """In the place of what was kept under this very subject."""
 
 
 class TooLarge(Exception):

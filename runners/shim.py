@@ -55,6 +55,7 @@ class Shim:
     def run(self, lock: int) -> None:
         """Run the job to its end and write `exit.json`, unless the directory vanished."""
         self.lock = lock
+        self._preface()
         wake = _wake_on_signals()
         try:
             self.child = spawn.spawn(self.launch, self.directory)
@@ -218,6 +219,11 @@ class Shim:
             view = view[os.write(self.log, view) :]
         self.log_bytes += len(data)
         self.line_open = not data.endswith(b"\n")
+
+    def _preface(self) -> None:
+        said = job_directory.read_record(self.directory, job_directory.PREFACE)
+        for line in said["lines"] if said else []:
+            self._header(line)
 
     def _header(self, text: str) -> None:
         line = " ".join(text.splitlines()).encode("utf-8", "replace")

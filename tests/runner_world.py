@@ -31,6 +31,7 @@ STREAMS = [
     {"name": "JOBS", "subjects": ["jobs.>"], "retention": "workqueue"},
     {"name": "LEASES", "subjects": ["lease.>"]},
     {"name": "CANCELS", "subjects": ["cancel.>"], "max_msgs_per_subject": 1},
+    {"name": "CACHES", "subjects": ["cache.>"], "max_msgs_per_subject": 1},
     {"name": "LOGS", "subjects": ["log.>"]},
     {"name": "RUNNERS", "subjects": ["runner.*"], "max_msgs_per_subject": 1},
 ]
@@ -54,7 +55,7 @@ def make_mirror(root: Path, files: dict[str, str]) -> Source:
     work = root / "work"
     git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", "-C", str(work)]
     work.mkdir(parents=True)
-    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "init", "-q", "-b", "main"], check=True)
     for name, text in files.items():
         path = work / name
         path.parent.mkdir(parents=True, exist_ok=True)

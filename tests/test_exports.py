@@ -20,6 +20,7 @@ import webhooks
 
 SDK = [
     "Artifact",
+    "Cache",
     "Cell",
     "Choice",
     "Event",
@@ -62,6 +63,7 @@ PARAMETERS = {
         "reports",
         "artifacts",
         "files",
+        "caches",
     ],
     "gate": [
         "name",

@@ -6,7 +6,6 @@ ever by itself; what was in flight then is not replayed by it, so each call may 
 
 import asyncio
 import contextlib
-import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,13 +14,15 @@ import msgspec
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error, NoRespondersError
+from nats.errors import Error
 
+from pipelines.cache import Entry
 from pipelines.codec import encode_input
 from pipelines.events import JobFinished
 from pipelines.ids import RunId, shard_of
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from pipelines.priority import LEVELS, Priority
+from runners.link.jetstream import JetStream, Refusal
 from runners.link.pulls import Pulls
 from runners.ports import Conflict, Delivery, Heartbeat, Position, TooLarge, Unavailable
 
@@ -33,29 +34,21 @@ CONSUMER_MISSING = (10014, 10059)
 CHUNK_OVERHEAD_BYTES = 1024
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 
-JOBS, LEASES, CANCELS, LOGS = "JOBS", "LEASES", "CANCELS", "LOGS"
+JOBS, LEASES, CANCELS, LOGS, CACHES = "JOBS", "LEASES", "CANCELS", "LOGS", "CACHES"
 
 JOB_ID = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[0-9]+\Z")
 
 log = structlog.get_logger("runners.link")
 
 
-class _Refusal(Exception):
-    """JetStream answered with an error."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(f"{text} ({code})")
-        self.code = code
-
-
 class NatsLink:
-    """JobQueue and LogSink over one connection."""
+    """JobQueue, LogSink and CacheIndex over one connection."""
 
     def __init__(self, client: Client, *, pool: str) -> None:
         self._client = client
         self._pool = pool
         self._pulls = Pulls(client, JOBS, [consumer_of(pool, level) for level in LEVELS])
-        self._limits: set[asyncio.Timeout] = set()
+        self._stream = JetStream(client)
 
     @classmethod
     async def connect(cls, url: str, *, pool: str, name: str) -> "NatsLink":
@@ -66,7 +59,7 @@ class NatsLink:
 
         async def on_disconnect() -> None:
             log.warning("link down, reconnecting")
-            link._give_up_requests()
+            link._stream.give_up_requests()
 
         async def on_reconnect() -> None:
             log.info("link up again")
@@ -117,14 +110,14 @@ class NatsLink:
             if there is not None and there.items() >= config.items():
                 return
             wish = {"stream_name": JOBS, "config": {**(there or {}), **config}}
-            await self._api(f"CONSUMER.CREATE.{JOBS}.{consumer}.{queue}", wish)
-        except _Refusal as refusal:
+            await self._stream.api(f"CONSUMER.CREATE.{JOBS}.{consumer}.{queue}", wish)
+        except Refusal as refusal:
             raise Unavailable(f"the queue cannot be used: {refusal}") from refusal
 
     async def _consumer_config(self, consumer: str) -> dict[str, Any] | None:
         try:
-            answer = await self._api(f"CONSUMER.INFO.{JOBS}.{consumer}", {})
-        except _Refusal as refusal:
+            answer = await self._stream.api(f"CONSUMER.INFO.{JOBS}.{consumer}", {})
+        except Refusal as refusal:
             if refusal.code in CONSUMER_MISSING:
                 return None
             raise
@@ -150,9 +143,9 @@ class NatsLink:
         """Create-only; the loser reads who was first."""
         subject = f"lease.{lease.job}"
         try:
-            await self._publish(subject, msgspec.json.encode(lease), {EXPECTED: "0"})
+            await self._stream.publish(subject, msgspec.json.encode(lease), {EXPECTED: "0"})
         except Conflict:
-            stored = await self._last(LEASES, subject)
+            stored = await self._stream.last(LEASES, subject)
             if stored is None:
                 raise Unavailable(f"{subject} was refused and is not there") from None
             return msgspec.json.decode(stored.data, type=Lease)
@@ -165,7 +158,7 @@ class NatsLink:
     async def done(self, token: str) -> None:
         """Takes the message off the work queue; answered, so that it surely arrived."""
         try:
-            await self._request(token, b"+ACK")
+            await self._stream.request(token, b"+ACK")
         except (Error, TimeoutError) as error:
             raise Unavailable(str(error)) from error
 
@@ -181,12 +174,12 @@ class NatsLink:
 
     async def cancel_of(self, job: str) -> CancelJob | None:
         """The newest wish of this subject."""
-        stored = await self._last(CANCELS, f"cancel.{job}")
+        stored = await self._stream.last(CANCELS, f"cancel.{job}")
         return None if stored is None else msgspec.json.decode(stored.data, type=CancelJob)
 
     async def cancel(self, wish: CancelJob) -> None:
         """Newest per subject."""
-        await self._publish(f"cancel.{wish.job}", msgspec.json.encode(wish), {})
+        await self._stream.publish(f"cancel.{wish.job}", msgspec.json.encode(wish), {})
 
     async def cancels(self) -> AsyncIterator[CancelJob]:
         """What is published on the stream's subjects also reaches a plain subscriber, at once."""
@@ -199,11 +192,11 @@ class NatsLink:
         """The message id only saves a repeat; the History drops it by (key, attempt)."""
         subject = f"run.{shard_of(RunId(run))}.{run}.in"
         message_id = f"{report.job}:finished:{report.runner}:{report.outcome}"
-        await self._publish(subject, encode_input(report), {"Nats-Msg-Id": message_id})
+        await self._stream.publish(subject, encode_input(report), {"Nats-Msg-Id": message_id})
 
     async def beat(self, heartbeat: Heartbeat) -> None:
         """Newest per subject."""
-        await self._publish(f"runner.{heartbeat.runner}", msgspec.json.encode(heartbeat), {})
+        await self._stream.publish(f"runner.{heartbeat.runner}", msgspec.json.encode(heartbeat), {})
 
     async def beats(self) -> AsyncIterator[Heartbeat]:
         """A plain subscription to what is stored: a stored one from long ago says nothing."""
@@ -216,11 +209,22 @@ class NatsLink:
         """No further job is handed out."""
         await self._pulls.release()
 
+    # -- CacheIndex
+
+    async def newest(self, subject: str) -> Entry | None:
+        """Direct get answers a pattern with the newest that matches it."""
+        stored = await self._stream.last(CACHES, subject)
+        return None if stored is None else msgspec.json.decode(stored.data, type=Entry)
+
+    async def keep(self, subject: str, entry: Entry) -> None:
+        """Newest per subject."""
+        await self._stream.publish(subject, msgspec.json.encode(entry), {})
+
     # -- LogSink
 
     async def end_of(self, job: str) -> Position:
         """Read off the last stored chunk."""
-        stored = await self._last(LOGS, f"log.{job}")
+        stored = await self._stream.last(LOGS, f"log.{job}")
         if stored is None:
             return Position()
         chunk = msgspec.json.decode(stored.data, type=LogChunk)
@@ -231,63 +235,7 @@ class NatsLink:
         content = msgspec.json.encode(chunk)
         if len(content) + CHUNK_OVERHEAD_BYTES > self._client.max_payload:
             raise TooLarge
-        return await self._publish(f"log.{job}", content, {EXPECTED: str(after)})
-
-    # -- JetStream
-
-    async def _request(
-        self, subject: str, content: bytes, headers: dict[str, str] | None = None
-    ) -> Msg:
-        async with asyncio.timeout(ANSWER_S) as limit:
-            self._limits.add(limit)
-            try:
-                return await self._client.request(
-                    subject, content, timeout=2 * ANSWER_S, headers=headers or None
-                )
-            finally:
-                self._limits.discard(limit)
-
-    def _give_up_requests(self) -> None:
-        """No answer can come over a lost connection: time out now what waits for one."""
-        now = asyncio.get_running_loop().time()
-        for limit in self._limits:
-            if not limit.expired():
-                limit.reschedule(now)
-
-    async def _publish(self, subject: str, content: bytes, headers: dict[str, str]) -> int:
-        try:
-            answer = await self._request(subject, content, headers)
-        except (Error, TimeoutError) as error:
-            raise Unavailable(f"{subject}: {error or type(error).__name__}") from error
-        try:
-            return int(_answer_of(answer)["seq"])
-        except _Refusal as refusal:
-            if refusal.code == WRONG_LAST_SEQUENCE:
-                raise Conflict(f"{subject}: {refusal}") from refusal
-            raise Unavailable(f"{subject}: {refusal}") from refusal
-
-    async def _last(self, stream: str, subject: str) -> "_Stored | None":
-        """The newest message of a subject, by direct get, so a grant can name the subject."""
-        try:
-            answer = await self._request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
-        except NoRespondersError as error:
-            raise Unavailable(f"{stream} is not there, or has no direct get") from error
-        except (Error, TimeoutError) as error:
-            raise Unavailable(f"{stream}: {error or type(error).__name__}") from error
-        headers = answer.headers or {}
-        status = headers.get("Status")
-        if status == "404":
-            return None
-        if status is not None:
-            raise Unavailable(f"{stream}: {status} {headers.get('Description', '')}")
-        return _Stored(data=answer.data, sequence=int(headers["Nats-Sequence"]))
-
-    async def _api(self, subject: str, body: dict[str, Any]) -> dict[str, Any]:
-        try:
-            answer = await self._request(f"$JS.API.{subject}", json.dumps(body).encode())
-        except (Error, TimeoutError) as error:
-            raise Unavailable(f"{subject}: {error or type(error).__name__}") from error
-        return _answer_of(answer)
+        return await self._stream.publish(f"log.{job}", content, {EXPECTED: str(after)})
 
 
 def queue_of(pool: str, level: Priority) -> str:
@@ -300,11 +248,6 @@ def consumer_of(pool: str, level: Priority) -> str:
     return f"runners-{pool}" if level is Priority.NORMAL else f"{level}-runners-{pool}"
 
 
-class _Stored(msgspec.Struct, frozen=True):
-    data: bytes
-    sequence: int
-
-
 def _spec_of(content: bytes) -> JobSpec:
     """Raises ValueError also where the id could not be a directory's name and a subject."""
     spec = msgspec.json.decode(content, type=JobSpec)
@@ -312,12 +255,3 @@ def _spec_of(content: bytes) -> JobSpec:
     if not JOB_ID.match(spec.id):
         raise ValueError(f"{spec.id!r} is no job id")
     return spec
-
-
-def _answer_of(message: Msg) -> dict[str, Any]:
-    answer = json.loads(message.data)
-    assert isinstance(answer, dict)
-    if "error" in answer:
-        error = answer["error"]
-        raise _Refusal(int(error.get("err_code", 0)), str(error.get("description", "")))
-    return answer

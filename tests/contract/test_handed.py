@@ -19,7 +19,7 @@ NOW = 1_000_000.0
 
 async def kept(directory, link):
     """The report that an agent makes of this job directory."""
-    attempt = Attempt(directory, queue=link, sink=link, runner="here", now=lambda: NOW)
+    attempt = Attempt(directory, queue=link, sink=link, index=link, runner="here", now=lambda: NOW)
     await attempt.run()
     return link.reports[-1]
 

@@ -57,6 +57,8 @@ def rules(shards: int) -> list[StreamRule]:
         StreamRule(subjects.JOBS, ("jobs.>",), work_queue=True),
         StreamRule(subjects.LEASES, ("lease.>",), max_age_s=90 * DAY_S),
         StreamRule(subjects.CANCELS, ("cancel.>",), max_age_s=30 * DAY_S, per_subject=1),
+        # One that nobody uses is forgotten; one that is used is told again each day.
+        StreamRule(subjects.CACHES, ("cache.>",), max_age_s=14 * DAY_S, per_subject=1),
         StreamRule(subjects.LOGS, ("log.>",), compressed=True),
         StreamRule(subjects.RUNNERS, ("runner.*",), max_age_s=90.0, per_subject=1),
         StreamRule(subjects.STATUSES, ("status.>",), max_age_s=30 * DAY_S),

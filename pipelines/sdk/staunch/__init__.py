@@ -12,6 +12,7 @@ A pipeline is a pure function of its history: it sees no clock, dice, files or n
 """
 
 from staunch.artifacts import Artifact
+from staunch.caches import Cache
 from staunch.deadline import run_timeout
 from staunch.errors import (
     GateRejected,
@@ -34,6 +35,7 @@ from staunch.usage import Usage
 
 __all__ = [
     "Artifact",
+    "Cache",
     "Cell",
     "Choice",
     "Event",

@@ -43,7 +43,7 @@ def kept(wishes: Mapping[str, Patterns] | None) -> dict[str, list[str]]:
         raise TypeError(f'artifacts must be like {{"dist": "dist/*.whl"}}, not {wishes!r}')
     if len(wishes) > ARTIFACTS_MAX:
         raise ValueError(f"a job may keep {ARTIFACTS_MAX} artifacts, not {len(wishes)}")
-    return {_name(name): _patterns(name, patterns) for name, patterns in wishes.items()}
+    return {_name(name): patterns(f"artifact {name!r}", listed) for name, listed in wishes.items()}
 
 
 def _name(name: object) -> str:
@@ -54,17 +54,18 @@ def _name(name: object) -> str:
     return name
 
 
-def _patterns(name: str, patterns: Patterns) -> list[str]:
-    listed = [patterns] if isinstance(patterns, str) else patterns
+def patterns(what: str, given: Patterns) -> list[str]:
+    """Patterns of files in their one form. Raises TypeError or ValueError."""
+    listed = [given] if isinstance(given, str) else given
     if not isinstance(listed, list | tuple) or not all(isinstance(one, str) for one in listed):
-        raise TypeError(f"artifact {name!r} needs a pattern or a list of them, not {patterns!r}")
+        raise TypeError(f"{what} needs a pattern or a list of them, not {given!r}")
     if not 1 <= len(listed) <= PATTERNS_MAX:
-        raise ValueError(f"artifact {name!r} has {len(listed)} patterns; 1 to {PATTERNS_MAX} go")
+        raise ValueError(f"{what} has {len(listed)} patterns; 1 to {PATTERNS_MAX} go")
     for one in listed:
         if not one.strip("!/. ") or len(one) > PATTERN_CHARS_MAX:
             raise ValueError(
-                f"artifact {name!r}: {one[:80]!r} is no pattern of files in the workspace; the"
-                " whole of it is '*'"
+                f"{what}: {one[:80]!r} is no pattern of files in the workspace; the whole of it"
+                " is '*'"
             )
     return list(listed)
 

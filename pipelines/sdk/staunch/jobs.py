@@ -8,6 +8,8 @@ from typing import Any
 
 from staunch.artifacts import Artifact, Patterns, found, placed, recorded
 from staunch.artifacts import kept as kept_artifacts
+from staunch.caches import Cache
+from staunch.caches import asked as asked_caches
 from staunch.durations import Duration, seconds
 from staunch.errors import JobFailed
 from staunch.ledger import Ledger, Site
@@ -56,6 +58,7 @@ def request(
     reports: Mapping[str, str | Sequence[str]] | None = None,
     artifacts: Mapping[str, Patterns] | None = None,
     files: Sequence[Artifact] = (),
+    caches: Sequence[Cache] = (),
 ) -> dict[str, Any]:
     """The JobRequest in its wire form. Raises TypeError or ValueError for a wrong option."""
     if isinstance(volumes, str):
@@ -83,6 +86,8 @@ def request(
         asked["artifacts"] = kept_artifacts(artifacts)
     if files:
         asked["files"] = placed(files)
+    if caches:
+        asked["caches"] = asked_caches(caches)
     if (size := _chars(asked)) > REQUEST_CHARS_MAX:
         raise ValueError(
             f"the job's commands and environment have {size:,} characters; {REQUEST_CHARS_MAX:,}"

@@ -15,6 +15,7 @@ from typing import Any, Literal, NoReturn, TypeVar, overload
 from staunch import calls, continuing, gates, jobs, notes, waits, work
 from staunch.artifacts import Artifact, Patterns
 from staunch.attempt import CURRENT
+from staunch.caches import Cache
 from staunch.durations import Duration, optional_seconds
 from staunch.first import checked_racers, first
 from staunch.ledger import Ledger, Site
@@ -124,17 +125,19 @@ class Step:
         reports: Mapping[str, str | Sequence[str]] | None = None,
         artifacts: Mapping[str, Patterns] | None = None,
         files: Sequence[Artifact] = (),
+        caches: Sequence[Cache] = (),
     ) -> Coroutine[Any, Any, JobResult]:
         """Have a Runner execute shell commands; the first that fails ends the job.
 
         Raises JobFailed. `retries` says whether a failed or lost attempt is tried again.
         `artifacts`: names and the patterns of the files that are kept under them, for the result.
-        `files`: artifacts whose files are in the workspace before the first command.
+        `files`: artifacts whose files are in the workspace before the first command; so are those
+        of `caches`, where there are any.
         `rollback(step, result)` is called if the Run fails or is cancelled after it succeeded.
         `reports`: files that the job writes: `{"junit": "build/*.xml"}`.
         """
         request = jobs.request(
-            run, env, cwd, timeout, pool, volumes, checkout, reports, artifacts, files
+            run, env, cwd, timeout, pool, volumes, checkout, reports, artifacts, files, caches
         )
         retry, undo = checked(retries), _rollback(rollback)
         key = self._key("job", name)

@@ -7,6 +7,7 @@ import pytest
 import staunch
 from staunch import jobs, priority, retry, shell
 from staunch.artifacts import Artifact
+from staunch.caches import Cache
 from staunch.durations import seconds
 from staunch.step import VERBS, Step
 
@@ -37,7 +38,9 @@ def test_every_outcome_of_a_job_has_a_state():
 def test_a_request_has_every_field_and_no_other():
     files = [Artifact("dist", "0" * 64, 1, 1)]
     reports, kept = {"junit": "*.xml"}, {"dist": "dist"}
-    request = jobs.request("true", None, ".", 1, "default", (), True, reports, kept, files)
+    request = jobs.request(
+        "true", None, ".", 1, "default", (), True, reports, kept, files, [Cache("a", "x")]
+    )
     assert set(request) == set(JobRequest.__struct_fields__)
     assert set(request["steps"][0]) == set(ShellStep.__struct_fields__)
     assert msgspec.convert(request, JobRequest).steps[0].run == "true"

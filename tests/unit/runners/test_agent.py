@@ -51,6 +51,7 @@ async def listening(root, link, *, executor=None, drain=False, clock=time.monoto
         data=data,
         queue=link,
         sink=link,
+        index=link,
         executor=executor or Process(uid_base=64_000, volumes={}),
         heartbeat=sign,
         signs=signs,
