@@ -31,7 +31,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `nats_url` None: the embedded server, on `nats_port` (0: any free one, then kept); else one URL,
     or those of a cluster's servers with commas between, of which `nats_replicas` keep each message.
     `base_url` is what people's browsers and forges use; None: the address that the host listens on.
-    `blobs`: the blob store of artifacts; empty: a folder of `data`.
+    `blobs`: the blob store of artifacts and caches; empty: a folder of `data`. Artifacts are kept
+    for `artifacts_days`, of caches `cache_bytes` for each Repo.
     """
 
     data: Path
@@ -50,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pool: str = "default"
     volumes: dict[str, Path] = {}
     blobs: str = ""
+    artifacts_days: float = 90.0
+    cache_bytes: int = 10_737_418_240
 
     @property
     def blobs_url(self) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from pipelines.manifest import CACHES
 from pipelines.trust import Tier
 
 WORD_CHARS = 32
@@ -54,7 +55,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shelf(self) -> str:
         """Where its Manifests lie in a blob store: no other scope's digest is found there."""
-        return f"caches/{self.tier}/{_word(self.repo)}/{_word(self.ref)}"
+        return f"{CACHES}/{self.tier}/{_word(self.repo)}/{_word(self.ref)}"
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):

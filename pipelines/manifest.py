@@ -21,7 +21,7 @@ NAME_BYTES_MAX = 255
 MANIFEST_BYTES_MAX = 67_108_864
 
 # What lies in a blob store: the pieces of all files on one shelf, each Repo's Manifests on its own.
-PIECES = "pieces"
+PIECES, ARTIFACTS, CACHES = "pieces", "artifacts", "caches"
 
 DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -134,7 +134,7 @@ def chunk_sizes(size: int) -> list[int]:
 
 def shelf_of(repo: str) -> str:
     """The shelf of a Repo's Manifests, by its id: another one's digests are not found there."""
-    return f"artifacts/{hashlib.sha256(repo.encode()).hexdigest()[:32]}"
+    return f"{ARTIFACTS}/{hashlib.sha256(repo.encode()).hexdigest()[:32]}"
 
 
 def blob_path(digest: str, shelf: str) -> str:

@@ -58,7 +58,7 @@ async def _keep(
         )
     content = manifest.encode(packed.manifest)
     digest = hashlib.sha256(content).hexdigest()
-    await store.put(digest, content, _shelf(spec))
+    await store.put(digest, content, shelf_of_spec(spec))
     return Artifact(name=name, digest=digest, size=packed.manifest.size, files=files)
 
 
@@ -69,7 +69,7 @@ async def place(spec: JobSpec, workspace: Path, store: BlobStore, owner: Owner |
     """
     for placed in spec.request.files:
         try:
-            content = await store.get(placed.digest, _shelf(spec))
+            content = await store.get(placed.digest, shelf_of_spec(spec))
             tree = _moved(manifest.decode(content), placed)
             await unpack(tree, workspace, store, owner)
         except (manifest.BadManifest, Missing) as error:
@@ -77,7 +77,8 @@ async def place(spec: JobSpec, workspace: Path, store: BlobStore, owner: Owner |
             raise NotKept(f"the files of artifact {name!r} cannot be used: {error}") from error
 
 
-def _shelf(spec: JobSpec) -> str:
+def shelf_of_spec(spec: JobSpec) -> str:
+    """Where the Manifests of this job's Repo lie."""
     return manifest.shelf_of(spec.repo_id or spec.repo)
 
 

@@ -15,8 +15,10 @@ import uvicorn
 
 from ci_host.access import Token, digest_of_secret, new_secret
 from ci_host.adapters.blobs.reading import ObstoreReader
+from ci_host.adapters.blobs.shelves import ObstoreShelves
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus, connect
+from ci_host.adapters.nats.caches import NatsCacheRecords
 from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
@@ -32,11 +34,12 @@ from ci_host.bootstrap.incarnation import incarnation
 from ci_host.engine.forks import Forks
 from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
+from ci_host.engine.retention import Retention
 from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.statuses import StatusDelivery, StatusReporter
 from ci_host.ports import TurnNews
 from ci_host.projector import Projector
-from ci_host.settings import ProcessSettings
+from ci_host.settings import ProcessSettings, Settings
 from ci_host.web.site import add_pages
 from pipelines.codec import decode_turn
 from pipelines.status import Status
@@ -88,6 +91,7 @@ async def run_host(process: ProcessSettings) -> None:
             for shard in range(settings.shards):
                 group.create_task(_reporter(bus, history, shard, settings.url).serve())
             group.create_task(deliver_statuses(bus, directory))
+            group.create_task(_retention(bus, settings).serve())
             group.create_task(_serve_http(services))
     finally:
         model.close()
@@ -103,6 +107,16 @@ def _reporter(bus: Bus, history: NatsHistory, shard: int, base_url: str) -> Stat
     rule = ConsumerRule(subjects.runs_stream(shard), "reporter", (f"run.{shard}.*.turn",))
     queue: NatsQueue[TurnNews] = NatsQueue(bus, rule, _turn_news)
     return StatusReporter(queue, history, NatsStatusOutbox(bus), base_url)
+
+
+def _retention(bus: Bus, settings: Settings) -> Retention:
+    return Retention(
+        ObstoreShelves(settings.blobs_url),
+        NatsCacheRecords(bus),
+        now=time.time,
+        artifacts_s=settings.artifacts_days * 86_400.0,
+        cache_bytes_max=settings.cache_bytes,
+    )
 
 
 def _turn_news(got: Delivered) -> TurnNews:

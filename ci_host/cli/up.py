@@ -64,10 +64,23 @@ BlobsOption = Annotated[
     str,
     typer.Option(
         envvar="STAUNCH_BLOBS",
-        help="Where artifacts are kept: file:///folder, s3://bucket/prefix, gs://, az://.",
+        help="Where artifacts and caches are kept: file:///folder, s3://bucket/prefix, gs://, az://.",
         show_default="a folder of --data",
     ),
 ]
+ArtifactsDaysOption = Annotated[
+    float,
+    typer.Option(
+        envvar="STAUNCH_ARTIFACTS_DAYS", min=1, help="For how long artifacts are kept, in days."
+    ),
+]
+CacheGbOption = Annotated[
+    float,
+    typer.Option(
+        envvar="STAUNCH_CACHE_GB", min=0, help="How much is kept of a repository's caches, in GB."
+    ),
+]
+GB = 1_073_741_824
 
 console = Console(stderr=True)
 
@@ -95,12 +108,11 @@ def up(
     slots: SlotsOption = 2,
     volume: VolumeOption = None,
     blobs: BlobsOption = "",
+    artifacts_days: ArtifactsDaysOption = 90.0,
+    cache_gb: CacheGbOption = 10.0,
 ) -> None:
     """Start everything on this machine, and keep it running until Ctrl-C."""
-    if nats_replicas > 1 and not nats_url:
-        raise ClientError(
-            "--nats-replicas needs a cluster of your own; name its servers with --nats-url", 2
-        )
+    _check_replicas(nats_replicas, nats_url)
     settings = Settings(
         data=(data or default_data()).resolve(),
         cache=(cache or default_cache()).resolve(),
@@ -118,6 +130,8 @@ def up(
         slots=slots,
         volumes=_volumes(volume or []),
         blobs=blobs,
+        artifacts_days=artifacts_days,
+        cache_bytes=int(cache_gb * GB),
     )
     build_image(settings.cache)
     structlog.configure(
@@ -129,6 +143,13 @@ def up(
         asyncio.run(supervisor.run())
     except (ServerError, Unavailable) as error:
         raise ClientError(str(error), 3) from error
+
+
+def _check_replicas(replicas: int, url: str | None) -> None:
+    if replicas > 1 and not url:
+        raise ClientError(
+            "--nats-replicas needs a cluster of your own; name its servers with --nats-url", 2
+        )
 
 
 def _volumes(given: list[str]) -> dict[str, Path]:
