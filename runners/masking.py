@@ -72,6 +72,19 @@ def _json_forms(part: bytes) -> set[bytes]:
     }
 
 
+def _pattern(looked_for: list[bytes], at: int = 0) -> bytes:
+    """One choice by the first byte, one by the second, then the longest first: most bytes of a
+    log fail at once, where a flat list of alternatives would try them all."""
+    if at == 2:
+        by_length = sorted(looked_for, key=len, reverse=True)
+        return b"(?:" + b"|".join(re.escape(form[at:]) for form in by_length) + b")"
+    groups: dict[bytes, list[bytes]] = {}
+    for form in looked_for:
+        groups.setdefault(form[at : at + 1], []).append(form)
+    choices = (re.escape(byte) + _pattern(group, at + 1) for byte, group in groups.items())
+    return b"(?:" + b"|".join(choices) + b")"
+
+
 class Masker:
     """Masks one stream. `feed` each chunk, `flush` when the stream is idle or ends."""
 
@@ -80,8 +93,7 @@ class Masker:
         self._forms = sorted({form for secret in secrets for form in forms(secret)})
         self._firsts = {form[0] for form in self._forms}
         self._longest = max(map(len, self._forms), default=0)
-        by_length = sorted(self._forms, key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(map(re.escape, by_length)))
+        self._pattern = re.compile(_pattern(self._forms))
         self._held = b""
         self._covered = 0  # so many bytes of what is held belong to a mask already given out
 
