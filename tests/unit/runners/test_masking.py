@@ -58,6 +58,7 @@ def test_only_what_may_begin_a_secret_is_held_back() -> None:
     masker = Masker([b"hunter2-hunter2"])
     assert masker.feed(b"password: hunt") == b"password: "
     assert masker.feed(b"ing\n") == b"hunting\n"
+    assert masker.feed(b"hunter2-hunter2") == MASK
     assert masker.feed(b"hunter2-") == b""
     assert masker.flush() == b"hunter2-"
 
