@@ -69,7 +69,9 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     kind (`junit`), patterns of files in the workspace that are read when the job is over.
     `artifacts`: names, each with the patterns of the files that are kept under it when the last
     step is over, however it ended. `files` are there before the first step, and so are `caches`,
-    where there are any; they are kept when the job has succeeded.
+    where there are any; they are kept when the job has succeeded. `secrets`: names of variables,
+    each with that of the Secret whose value it has. `environment`: what the Job works on, such as
+    `production`, which a Secret can be for.
     """
 
     steps: list[ShellStep]
@@ -82,6 +84,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: dict[str, list[str]] = {}
     files: list[Placed] = []
     caches: list[Cache] = []
+    secrets: dict[str, str] = {}
+    environment: str = ""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

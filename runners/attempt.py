@@ -20,7 +20,16 @@ from msgspec import structs
 
 from pipelines.events import JobFinished
 from pipelines.job import Annotation, JobSpec, Outcome
-from runners import artifacts, findings, job_directory, launcher, problems, reports, workspace
+from runners import (
+    artifacts,
+    findings,
+    job_directory,
+    launcher,
+    masked_findings,
+    problems,
+    reports,
+    workspace,
+)
 from runners.caches import Caches
 from runners.log_shipper import LogShipper
 from runners.ports import BlobStore, CacheIndex, JobQueue, LogSink, Unavailable
@@ -240,8 +249,11 @@ class Attempt:
         asked = self.spec.request.reports or {}
         if "junit" not in asked or report.outcome not in (Outcome.SUCCEEDED, Outcome.FAILED):
             return report
-        workspace_of_job = self.directory / job_directory.WORKSPACE
-        tests, left_out = await reports.tests_of(workspace_of_job, asked["junit"])
+        if self.spec.request.secrets:
+            # Its shim has read them, masked; what it left out is in the report.
+            masked = masked_findings.read(self.directory).tests
+            return report if masked is None else msgspec.structs.replace(report, tests=masked)
+        tests, left_out = await reports.tests_of(self._workspace, asked["junit"])
         said = [*(report.left_out or []), *left_out]
         return msgspec.structs.replace(report, tests=tests, left_out=said or msgspec.UNSET)
 
@@ -257,23 +269,26 @@ class Attempt:
         return self._finished(outcome=outcome, message=message)
 
     def _report_of(self, record: ExitRecord) -> JobFinished:
-        found = findings.read(
-            self.directory / job_directory.HANDED,
-            is_success=record.outcome is Outcome.SUCCEEDED,
-        )
+        is_success = record.outcome is Outcome.SUCCEEDED
+        found = self._handed_over(is_success=is_success)
         if record.outcome is Outcome.FAILED:
             places = {(note.file, note.line) for note in found.annotations}
             found.annotations = found.annotations + [
                 note for note in self._problems(record) if (note.file, note.line) not in places
             ]
         return self._finished(
-            outcome=Outcome.FAILED if found.failure else record.outcome,
+            outcome=Outcome.FAILED if found.failure and is_success else record.outcome,
             exit_code=record.exit_code,
-            message=found.failure or record.message,
+            message=(found.failure if is_success else "") or record.message,
             found=found,
             started_at=record.started_at,
             finished_at=record.finished_at,
         )
+
+    def _handed_over(self, *, is_success: bool) -> findings.Findings:
+        if self.spec.request.secrets:
+            return masked_findings.read(self.directory).found
+        return findings.read(self.directory / job_directory.HANDED, is_success=is_success)
 
     def _finished(
         self,

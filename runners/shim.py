@@ -2,7 +2,8 @@
 
 Here: the lock and the records of the job directory, the order of steps, time limits, cancelling,
 and the log. Not here: how the sandbox is built (`launch.json` says it) and what is told to whom
-(the agent reads the directory). Standard library only, and little of it: every job pays for it.
+(the agent reads the directory). Standard library only, and little of it: every job pays for it; one
+with secrets pays for what masks them too.
 
 Theory of operation. The shim runs one process, the driver, behind three pipes: output; orders
 (the shim writes a step's number); answers (the driver writes "ready", then an exit code for each).
@@ -17,9 +18,12 @@ import select
 import signal
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runners import job_directory, spawn
+from runners import confided, job_directory, spawn
+
+if TYPE_CHECKING:
+    from runners.masking import Forms, Masker
 
 TICK_S = 1.0
 READ_BYTES = 1_048_576
@@ -30,8 +34,12 @@ REFUSAL_CHARS_MAX = 500
 class Shim:
     """One job, from the first order to `exit.json`."""
 
-    def __init__(self, directory: str, launch: dict[str, Any]) -> None:
+    def __init__(
+        self, directory: str, launch: dict[str, Any], looked_for: "Forms | None" = None
+    ) -> None:
         self.directory = directory
+        self.looked_for = looked_for
+        self.masker = _masker(looked_for)
         self.launch = launch
         self.steps: list[dict[str, Any]] = launch["steps"]
         self.inode = os.stat(directory).st_ino
@@ -104,6 +112,7 @@ class Shim:
         code = int(answer) if answer.isdecimal() else 1
         name = self.steps[self.step]["name"]
         if not self.outcome:
+            self._end_stream()
             took = time.monotonic() - self.step_started
             self._header(f"{name}: exit code {code} ({took:.1f} s)")
             self.exit_code = code
@@ -200,8 +209,13 @@ class Shim:
             data = os.read(self.child.output, size)
         except BlockingIOError:
             return True
-        self._store(data)
+        self._store(data if self.masker is None else self.masker.feed(data))
         return bool(data)
+
+    def _end_stream(self) -> None:
+        """Nothing more belongs to what was written so far: what may have been a secret is known."""
+        if self.masker is not None:
+            self._store(self.masker.end())
 
     def _empty_output(self) -> None:
         while select.select([self.child.output], [], [], 0)[0]:
@@ -235,6 +249,7 @@ class Shim:
         """The driver is gone: the rest of the tree goes too, and the rest of the output is kept."""
         self.child.kill()
         self._empty_output()
+        self._end_stream()
         status = self.child.wait()
         if self.outcome:
             return
@@ -252,6 +267,8 @@ class Shim:
 
     def _write_exit(self) -> None:
         os.fsync(self.log)
+        if self.looked_for is not None:
+            _keep_findings(self.directory, self.looked_for, self.outcome)
         record = {
             "outcome": self.outcome,
             "exit_code": self.exit_code,
@@ -270,6 +287,8 @@ def main(directory: str) -> int:
     lock = job_directory.take_lock(directory)
     if lock is None:
         return job_directory.EXIT_LOCKED
+    secrets = confided.take(sys.stdin.buffer.read())
+    looked_for = _looked_for(secrets)
     launch = job_directory.read_record(directory, job_directory.LAUNCH)
     if launch is None or not job_directory.mark_started(directory):
         return job_directory.EXIT_STARTED_BEFORE
@@ -282,12 +301,36 @@ def main(directory: str) -> int:
     assert me is not None
     job_directory.write_record(directory, job_directory.SHIM, me)
     try:
-        Shim(directory, launch).run(lock)
+        Shim(directory, confided.launch_with(launch, secrets), looked_for).run(lock)
     except OSError as error:
         # A vanished directory takes its log and records with it; there is nobody left to tell.
         if error.errno != errno.ENOENT or os.path.exists(directory):
             raise
     return 0
+
+
+def _looked_for(secrets: dict[str, str]) -> "Forms | None":
+    if not secrets:
+        return None
+    from runners.masking import Forms
+
+    return Forms(value.encode() for value in secrets.values())
+
+
+def _masker(looked_for: "Forms | None") -> "Masker | None":
+    if looked_for is None:
+        return None
+    from runners.masking import Masker
+
+    return Masker(looked_for)
+
+
+def _keep_findings(directory: str, looked_for: "Forms", outcome: str) -> None:
+    from pathlib import Path
+
+    from runners import masked_findings
+
+    masked_findings.write(Path(directory), looked_for, outcome)
 
 
 def _wake_on_signals() -> int:

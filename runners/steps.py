@@ -85,6 +85,8 @@ def environment_of(spec: JobSpec) -> dict[str, str]:
     }
     for name, value in env.items():
         _check_variable(name, value)
+    for name in spec.request.secrets:
+        _check_variable(name, "")
     return env
 
 
@@ -142,13 +144,16 @@ def write(spec: JobSpec, run: Path, *, places: Places) -> None:
         "STAUNCH_SUMMARY": f"{places.handed}/{handed.SUMMARY}",
         "STAUNCH_ANNOTATIONS": f"{places.handed}/{handed.ANNOTATIONS}",
     }
+    # The repository's filters may run with the checkout: they need none of the job's secrets.
+    hidden = "".join(f"unset {name}\n" for name in spec.request.secrets)
     for index, (script, env, cwd) in enumerate(steps):
         folder = run / str(index)
         folder.mkdir(mode=0o755)
         folder.joinpath("script").write_bytes(script.encode("utf-8", "surrogateescape") + b"\n")
         exports = [f"export {key}={shlex.quote(value)}\n" for key, value in (files | env).items()]
         enter = f"cd -- {shlex.quote(places.workspace)} && cd -- {shlex.quote(cwd or '.')}\n"
-        text = "".join(exports) + enter
+        is_checkout = wants_checkout(spec) and index == 0
+        text = (hidden if is_checkout else "") + "".join(exports) + enter
         folder.joinpath("enter").write_bytes(text.encode("utf-8", "surrogateescape"))
 
 

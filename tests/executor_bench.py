@@ -26,7 +26,7 @@ class Bench:
         self.source = make_mirror(root / "repo", {"a.txt": "from the repository\n"})
         (root / "jobs").mkdir()
 
-    async def start(self, spec, slot=0, **changes) -> Path:
+    async def start(self, spec, slot=0, secrets=None, **changes) -> Path:
         directory = self.root / "jobs" / spec.id
         launch = structs.replace(self.executor.plan(spec, directory, slot), **changes)
         workspace.create(
@@ -35,7 +35,7 @@ class Bench:
             launch=launch,
             note=workspace.DeliveryNote(slot=0, token=""),
         )
-        await launcher.start_shim(directory)
+        await launcher.start_shim(directory, secrets)
         return directory
 
     async def end(self, directory: Path) -> dict:
@@ -47,8 +47,8 @@ class Bench:
         assert record is not None, (directory / "shim.err").read_text()
         return record
 
-    async def run(self, spec) -> tuple[dict, str]:
-        directory = await self.start(spec)
+    async def run(self, spec, **more) -> tuple[dict, str]:
+        directory = await self.start(spec, **more)
         record = await self.end(directory)
         return record, (directory / "log").read_bytes().decode("utf-8", "surrogateescape")
 

@@ -7,7 +7,14 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import bench_alone, bench_installed, bench_resume, bench_runners, bench_schedules
+from tests.bench import (
+    bench_alone,
+    bench_installed,
+    bench_masking,
+    bench_resume,
+    bench_runners,
+    bench_schedules,
+)
 from tests.bench.bench_installed import Bench
 from tests.bench.peers import compare
 from tests.demo.installation import Installation
@@ -17,6 +24,9 @@ ALONE: dict[str, Callable[[], None]] = {
     "tenant.cold": bench_alone.tenant,
     "tenant.warm": bench_alone.tenant,
     "runner.lost": bench_runners.lost,
+    "log.masked.0": bench_masking.masked,
+    "log.masked.5": bench_masking.masked,
+    "log.masked.50": bench_masking.masked,
 }
 INSTALLED: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "idle.memory": bench_installed.idle,

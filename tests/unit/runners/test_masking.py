@@ -1,7 +1,11 @@
 """Masking: no form of a secret comes through, and where the chunks are cut makes no difference."""
 
 import base64
+import html
 import json
+import shlex
+import textwrap
+from collections.abc import Callable
 from itertools import pairwise
 from urllib.parse import quote
 
@@ -9,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.masking import MASK, Masker, SecretTooShortError, check_secret, forms
+from runners.masking import MASK, Forms, Masker, UnmaskableError, check_secret, forms
 
 # Few letters, so that secrets overlap each other and themselves; no asterisk, as in the mask.
-SECRETS = st.lists(st.text('ab\n"/é', min_size=8, max_size=20).map(str.encode), max_size=4).map(
+SECRETS = st.lists(st.text("ab\n\"/é'", min_size=8, max_size=20).map(str.encode), max_size=4).map(
     lambda values: [value for value in values if any(len(x.strip()) >= 8 for x in value.split())]
 )
 
 
 def masked(secrets: list[bytes], chunks: list[bytes]) -> bytes:
-    masker = Masker(secrets)
-    return b"".join([*map(masker.feed, chunks), masker.flush()])
+    masker = Masker(Forms(secrets))
+    return b"".join([*map(masker.feed, chunks), masker.end()])
 
 
 @given(st.data(), SECRETS)
@@ -54,13 +58,42 @@ def test_url_json_hex_and_single_lines_are_masked() -> None:
     assert masked([raw], [b"| second/line+x |"]) == b"| *** |"
 
 
-def test_only_what_may_begin_a_secret_is_held_back() -> None:
-    masker = Masker([b"hunter2-hunter2"])
+def test_only_what_may_begin_a_secret_is_held_back_for_as_long_as_it_may() -> None:
+    masker = Masker(Forms([b"hunter2-hunter2"]))
     assert masker.feed(b"password: hunt") == b"password: "
+    assert masker.feed(b"") == b""
     assert masker.feed(b"ing\n") == b"hunting\n"
     assert masker.feed(b"hunter2-hunter2") == MASK
     assert masker.feed(b"hunter2-") == b""
-    assert masker.flush() == b"hunter2-"
+    assert masker.feed(b"hunting\n") == b"hunter2-hunting\n"
+
+
+@pytest.mark.parametrize(("tail", "shown"), [(b"hunt", b"hunt"), (b"hunter2-", MASK)])
+def test_a_secret_that_the_streams_end_cuts_off_is_masked_where_much_of_it_is_there(
+    tail: bytes, shown: bytes
+) -> None:
+    masker = Masker(Forms([b"hunter2-hunter2"]))
+    assert masker.feed(b"<" + tail) + masker.end() == b"<" + shown
+    assert masker.feed(b"er2-hunter2") + masker.end() == b"er2-hunter2", "another stream"
+
+
+@pytest.mark.parametrize(
+    ("code", "width"), [(bytes.hex, 60), (base64.b64encode, 64), (base64.b64encode, 76)]
+)
+def test_what_programs_break_into_lines_is_masked_line_by_line(
+    code: Callable[[bytes], str | bytes], width: int
+) -> None:
+    key = "".join(f"{number:03d}-abc-" for number in range(42))
+    coded = code(key.encode())
+    lines = textwrap.wrap(coded if isinstance(coded, str) else coded.decode(), width)
+    text = "\n".join(lines).encode()
+    assert masked([key.encode()], [text]) == b"\n".join([MASK] * len(lines))
+
+
+def test_a_shells_trace_and_xml_show_no_secret() -> None:
+    secret = 'it\'s <one> & "all"'
+    for text in (shlex.quote(secret), html.escape(secret), "'it'\\''s <one> & \"all\"'"):
+        assert masked([secret.encode()], [text.encode()]).strip(b"'") == MASK
 
 
 def test_overlapping_secrets_become_one_mask() -> None:
@@ -68,5 +101,11 @@ def test_overlapping_secrets_become_one_mask() -> None:
 
 
 def test_a_value_too_short_to_mask_is_refused_with_the_reason() -> None:
-    with pytest.raises(SecretTooShortError, match="8 bytes or more"):
+    with pytest.raises(UnmaskableError, match="8 bytes or more"):
         check_secret(b"short\nlines")
+
+
+def test_a_value_that_holds_the_mask_is_refused_and_not_shown() -> None:
+    with pytest.raises(UnmaskableError, match=r"holds \*\*\*") as told:
+        check_secret(b"a-very-***-long-secret")
+    assert "very" not in str(told.value)
