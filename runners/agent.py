@@ -203,6 +203,7 @@ class Agent:
             return
         try:
             self._check_blobs(delivery.spec)
+            self._check_secrets(delivery.spec)
             launch = self._executor.plan(delivery.spec, directory, slot)
         except Refused as refusal:
             log.warning("job refused", job=job, reason=str(refusal))
@@ -224,6 +225,10 @@ class Agent:
                 "this runner has no place for artifacts and caches; start it with --blobs and the"
                 " address of the blob store that all runners share, e.g. --blobs s3://bucket"
             )
+
+    def _check_secrets(self, spec: JobSpec) -> None:
+        if spec.request.secrets:
+            raise Refused("this runner has nobody who opens secrets for it")
 
     def _attempt(self, directory: Path) -> Attempt:
         attempt = Attempt(

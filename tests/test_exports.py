@@ -64,6 +64,8 @@ PARAMETERS = {
         "artifacts",
         "files",
         "caches",
+        "secrets",
+        "environment",
     ],
     "gate": [
         "name",

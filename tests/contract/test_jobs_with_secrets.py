@@ -30,7 +30,8 @@ def asking(*runs, **more):
 async def reported(directory):
     """The report of an agent that did not start the job and does not know its secrets."""
     link = MemoryLink()
-    await Attempt(directory, queue=link, sink=link, runner="here", now=lambda: 1e6).run()
+    kept = Attempt(directory, queue=link, sink=link, index=link, runner="here", now=lambda: 1e6)
+    await kept.run()
     return link.reports[-1]
 
 

@@ -18,6 +18,8 @@ from staunch.results import JobResult
 from staunch.retry import Retry
 from staunch.shell import Run, commands, environment, text
 from staunch.undo import Rollback, Undo
+from staunch.wanted_secrets import Secrets, environment_of
+from staunch.wanted_secrets import wanted as wanted_secrets
 
 _POOL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -59,6 +61,8 @@ def request(
     artifacts: Mapping[str, Patterns] | None = None,
     files: Sequence[Artifact] = (),
     caches: Sequence[Cache] = (),
+    secrets: Secrets = (),
+    environment_name: str = "",
 ) -> dict[str, Any]:
     """The JobRequest in its wire form. Raises TypeError or ValueError for a wrong option."""
     if isinstance(volumes, str):
@@ -80,14 +84,15 @@ def request(
         "checkout": checkout,
     }
     # Only what is asked for is said: what was recorded before there was such an option still fits.
-    if reports:
-        asked["reports"] = _reports(reports)
-    if artifacts:
-        asked["artifacts"] = kept_artifacts(artifacts)
-    if files:
-        asked["files"] = placed(files)
-    if caches:
-        asked["caches"] = asked_caches(caches)
+    optional: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+        "reports": (reports, _reports),
+        "artifacts": (artifacts, kept_artifacts),
+        "files": (files, placed),
+        "caches": (caches, asked_caches),
+        "secrets": (secrets, wanted_secrets),
+        "environment": (environment_name, environment_of),
+    }
+    asked |= {name: form(given) for name, (given, form) in optional.items() if given}
     if (size := _chars(asked)) > REQUEST_CHARS_MAX:
         raise ValueError(
             f"the job's commands and environment have {size:,} characters; {REQUEST_CHARS_MAX:,}"

@@ -24,6 +24,7 @@ from staunch.results import First, GateAnswer, JobResult
 from staunch.retry import Retry, checked
 from staunch.shell import Run
 from staunch.usage import Usage
+from staunch.wanted_secrets import Secrets
 
 T = TypeVar("T")
 Rollback = Callable[["Step", Any], Coroutine[Any, Any, object]]
@@ -126,6 +127,8 @@ class Step:
         artifacts: Mapping[str, Patterns] | None = None,
         files: Sequence[Artifact] = (),
         caches: Sequence[Cache] = (),
+        secrets: Secrets = (),
+        environment: str = "",
     ) -> Coroutine[Any, Any, JobResult]:
         """Have a Runner execute shell commands; the first that fails ends the job.
 
@@ -135,9 +138,23 @@ class Step:
         of `caches`, where there are any.
         `rollback(step, result)` is called if the Run fails or is cancelled after it succeeded.
         `reports`: files that the job writes: `{"junit": "build/*.xml"}`.
+        `secrets`: names, for variables of the same name, or `{"VARIABLE": "NAME"}`; `environment`:
+        what the job works on, for secrets that are only for that. The values never come here.
         """
         request = jobs.request(
-            run, env, cwd, timeout, pool, volumes, checkout, reports, artifacts, files, caches
+            run,
+            env,
+            cwd,
+            timeout,
+            pool,
+            volumes,
+            checkout,
+            reports,
+            artifacts,
+            files,
+            caches,
+            secrets,
+            environment,
         )
         retry, undo = checked(retries), _rollback(rollback)
         key = self._key("job", name)
