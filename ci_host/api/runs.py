@@ -8,11 +8,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from ci_host.adapters.sql import queries
-from ci_host.api import news, views
+from ci_host.api import news, pools, views
 from ci_host.api.auth import Here, Person
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.starting import Start, start
+from ci_host.api.waiting import waiting
 from ci_host.engine.people import Answer
 from ci_host.engine.reruns import Wish
 from pipelines.ids import RunId, is_run_id, shard_of, successor_id
@@ -117,7 +118,15 @@ async def start_run(here: Here, who: Person, body: StartBody) -> dict[str, Any]:
 async def show_run(here: Here, _who: Person, run: str) -> dict[str, Any]:
     """What the read model knows: all that was decided before, unless it is seconds behind."""
     found = await resolve(here, run)
-    return views.detail_view(await folded(here, found), here.settings.url)
+    detail = await folded(here, found)
+    return views.detail_view(detail, here.settings.url, await pools_for(here, detail))
+
+
+async def pools_for(here: Services, detail: queries.RunDetail) -> pools.Pools | None:
+    """The pools, where a job of the Run waits for a runner: nobody else asks."""
+    if not any(one.get("phase") == "queued" for one in waiting(detail)):
+        return None
+    return await pools.alive(here.bus)
 
 
 async def folded(here: Services, run: RunId) -> queries.RunDetail:

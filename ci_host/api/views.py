@@ -6,6 +6,7 @@ import msgspec
 
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, DeliveryRow, RunRow, StepRow
+from ci_host.api.pools import Pools
 from ci_host.api.waiting import waiting
 from pipelines.near_limits import near_limits
 from pipelines.note import Note
@@ -68,11 +69,11 @@ def attempt_view(row: AttemptRow) -> dict[str, Any]:
     return view
 
 
-def detail_view(detail: RunDetail, url: str) -> dict[str, Any]:
+def detail_view(detail: RunDetail, url: str, pools: Pools | None) -> dict[str, Any]:
     """One Run with its Steps, Attempts, Turns, inputs and the restarts that it lived through."""
     return {
         **run_view(detail.run, url),
-        "waiting": waiting(detail),
+        "waiting": waiting(detail, pools),
         "steps": [step_view(step) for step in detail.steps],
         "attempts": [attempt_view(attempt) for attempt in detail.attempts],
         "history": [turn.model_dump(exclude={"run"}) for turn in detail.turns],

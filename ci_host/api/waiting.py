@@ -12,20 +12,24 @@ import msgspec
 
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, StepRow
+from ci_host.api.pools import Pools
 from pipelines.commands import Open, OpenGate, OpenJob, OpenPause, OpenWait
 from pipelines.turn import Paused
 
 Record = dict[str, Any]
 
 
-def waiting(detail: RunDetail) -> list[Record]:
-    """The records: pause, group, jobs, gates, signals, calls, retries, sleeps, timer, in order."""
+def waiting(detail: RunDetail, pools: Pools | None = None) -> list[Record]:
+    """The records: pause, group, jobs, gates, signals, calls, retries, sleeps, timer, in order.
+
+    With `pools` a queued job says so where no runner of its pool is alive (`lack`, else empty).
+    """
     run = detail.run
     if run.finished_at is not None:
         return []
     if run.turns == 0:
         return [_record("engine", "", "the engine, which has yet to begin it", run.created_at)]
-    found = list(_of(detail))
+    found = list(_of(detail, pools))
     if found:
         return found
     last = max((turn.at for turn in detail.turns), default=run.created_at)
@@ -33,7 +37,7 @@ def waiting(detail: RunDetail) -> list[Record]:
     return [_record("nothing", "", said, last)]
 
 
-def _of(detail: RunDetail) -> Iterator[Record]:
+def _of(detail: RunDetail, pools: Pools | None) -> Iterator[Record]:
     run = detail.run
     wanted = msgspec.json.decode(run.open_json, type=Open)
     steps = {step.key: step for step in detail.steps}
@@ -49,7 +53,7 @@ def _of(detail: RunDetail) -> Iterator[Record]:
         said = f"its turn in concurrency group {group.key}"
         yield _record("group", "", said, run.created_at, None, {"group": group.key})
     for job in wanted.jobs:
-        yield _job(job, attempts.get((job.key, job.attempt)), steps.get(job.key))
+        yield _job(job, attempts.get((job.key, job.attempt)), steps.get(job.key), pools)
     for gate in wanted.gates:
         yield _gate(gate, steps.get(gate.key))
     for wait in wanted.waits:
@@ -69,7 +73,9 @@ def _of(detail: RunDetail) -> Iterator[Record]:
     yield from _timer(run.wake_at, wanted, sleeping)
 
 
-def _job(job: OpenJob, attempt: AttemptRow | None, step: StepRow | None) -> Record:
+def _job(
+    job: OpenJob, attempt: AttemptRow | None, step: StepRow | None, pools: Pools | None
+) -> Record:
     """A Job is queued, at work, being ended, or reported and not yet heard of by the plan."""
     name = f"job {job.key}" + (f", attempt {job.attempt}" if job.attempt > 1 else "")
     since, phase, runner, pool = _since(step), "queued", "", ""
@@ -88,7 +94,16 @@ def _job(job: OpenJob, attempt: AttemptRow | None, step: StepRow | None) -> Reco
         "ending": f"the end of {name}, which is cancelled",
         "reported": f"the engine, which has yet to hear how {name} ended",
     }[phase]
-    more = {"attempt": job.attempt, "phase": phase, "runner": runner, "pool": pool}
+    lack = pools.lack(pool or "default") if pools is not None and phase == "queued" else ""
+    if lack:
+        said += f" ({lack})"
+    more = {
+        "attempt": job.attempt,
+        "phase": phase,
+        "runner": runner,
+        "pool": pool,
+        "lack": lack,
+    }
     return _record("job", job.key, said, since, None, more)
 
 

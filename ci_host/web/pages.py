@@ -13,8 +13,9 @@ from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.tables import DeliveryRow, RunRow
 from ci_host.api.auth import Here, Person
 from ci_host.api.problems import Problem
-from ci_host.api.runs import resolve
+from ci_host.api.runs import pools_for, resolve
 from ci_host.api.services import Services
+from ci_host.api.waiting import waiting
 from ci_host.web.drawing import draw
 from ci_host.web.forge_links import links_of
 from ci_host.web.listing import STATES, Listing
@@ -96,6 +97,7 @@ async def _run(here: Services, who: Token, text: str, choice: LogChoice) -> dict
     view = run_view(detail, who, choice.job, choice.attempt)
     failed = view.failure.job if view.failure is not None else None
     line = timeline(detail, now)
+    waits = waiting(detail, await pools_for(here, detail))
     return {
         "run": row,
         "detail": detail,
@@ -103,6 +105,7 @@ async def _run(here: Services, who: Token, text: str, choice: LogChoice) -> dict
         "links": _links(here, row),
         "line": line,
         "drawing": draw(line),
+        "lacks": [one for one in waits if one.get("lack")],
         "phase_words": PHASE_WORDS,
         "priorities": LEVELS,
         "failure_tail": [] if failed is None else await log_tail(here, failed, FAILURE_LINES),

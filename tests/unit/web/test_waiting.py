@@ -1,5 +1,6 @@
 """What a run waits for: every waiting run has an answer, with since when and until when."""
 
+import msgspec
 import pytest
 
 from ci_host.adapters.sql import queries
@@ -22,9 +23,11 @@ from pipelines.commands import (
 )
 from pipelines.failure import Failure
 from pipelines.group import GroupPolicy
-from pipelines.job import Outcome
+from pipelines.job import JobRequest, Outcome, ShellStep
 from pipelines.run import RunState
 from pipelines.turn import End, Paused
+from runners.ports import Heartbeat
+from tests.web import visitor
 from tests.web.world import Story, job
 
 pytestmark = pytest.mark.anyio
@@ -177,3 +180,42 @@ def test_the_command_line_says_for_how_long_and_until_when():
     lines = list(waiting_lines({"waiting": [one, bare]}, 1_090.0))
     assert lines[0].startswith("waiting for: gate go: 1 of 2, for 1m30s, until 2023-11-1")
     assert lines[1] == "waiting for: a timer"
+
+
+def beat(world, runner, pools, slots=2):
+    """A runner that is alive."""
+    sign = Heartbeat(runner=runner, pools=pools, at=0, slots=slots, version="0")
+    world.bus.put("runner.*", msgspec.json.encode(sign))
+
+
+async def lack_of(world, story):
+    """What the API and the page say of the one job that waits; both say the same."""
+    shown = (await visitor.check(world, f"/api/v1/runs/{story.run}")).json()
+    [one] = shown["waiting"]
+    text = (await visitor.check(world, f"/runs/{story.run}")).text
+    assert ("<dt>No runner</dt>" in text) == bool(one["lack"])
+    assert (f"({one['lack']})" in one["words"]) == bool(one["lack"])
+    return one["lack"]
+
+
+async def test_a_job_of_a_pool_without_runners_says_so_and_which_may_be_meant(world):
+    story = await Story(world, 1).begin()
+    gpu = JobRequest(steps=[ShellStep(run="true")], pool="gpus")
+    asked = msgspec.structs.replace(job("train"), request=gpu)
+    await story.turn(asked, wanted=Open(jobs=[OpenJob(key="train", attempt=1)]))
+    assert (await lack_of(world, story)).startswith("no runner is alive; start one")
+    beat(world, "a", ["default"])
+    assert await lack_of(world, story) == "no runner of pool gpus is alive, but of default"
+    beat(world, "b", ["gpu"])
+    assert await lack_of(world, story) == (
+        "no runner of pool gpus is alive, but of default, gpu; is gpu meant?"
+    )
+    beat(world, "c", ["gpus"])
+    assert await lack_of(world, story) == ""
+
+
+async def test_a_job_that_runs_lacks_nothing_whoever_is_alive(world):
+    story = await Story(world, 1).begin()
+    await story.turn(job("unit"), wanted=Open(jobs=[OpenJob(key="unit", attempt=1)]))
+    story.later().claim("unit")
+    assert await lack_of(world, story) == ""
