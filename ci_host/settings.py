@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     or those of a cluster's servers with commas between, of which `nats_replicas` keep each message.
     `base_url` is what people's browsers and forges use; None: the address that the host listens on.
     `blobs`: the blob store of artifacts and caches; empty: a folder of `data`. Artifacts are kept
-    for `artifacts_days`, of caches `cache_bytes` for each Repo.
+    for `artifacts_days`, logs for `logs_days`, of caches `cache_bytes` for each Repo.
     """
 
     data: Path
@@ -52,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     volumes: dict[str, Path] = {}
     blobs: str = ""
     artifacts_days: float = 90.0
+    logs_days: float = 365.0
     cache_bytes: int = 10_737_418_240
 
     @property

@@ -171,17 +171,19 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     lease_s: float = LEASE_S
 
 
-class LogChunk(msgspec.Struct, frozen=True, kw_only=True):
+class LogChunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A piece of a job's log: `offset` counts bytes from the start of this Attempt's log.
 
     The identity of a chunk is (job, offset). `text` is valid UTF-8; bytes that were not are shown
-    as U+FFFD, and `size` is the number of raw bytes the chunk stands for.
+    as U+FFFD, and `size` is the number of raw bytes the chunk stands for. The last one of a log
+    that is kept as a whole is empty; its `kept` is the digest of the index (`pipelines.kept_log`).
     """
 
     offset: int
     size: int
     at: float
     text: str
+    kept: str = ""
 
 
 class CancelJob(msgspec.Struct, frozen=True, kw_only=True):

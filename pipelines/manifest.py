@@ -21,7 +21,7 @@ NAME_BYTES_MAX = 255
 MANIFEST_BYTES_MAX = 67_108_864
 
 # What lies in a blob store: the pieces of all files on one shelf, each Repo's Manifests on its own.
-PIECES, ARTIFACTS, CACHES = "pieces", "artifacts", "caches"
+PIECES, ARTIFACTS, CACHES, LOGS = "pieces", "artifacts", "caches", "logs"
 
 DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 

@@ -31,6 +31,7 @@ from runners import (
     workspace,
 )
 from runners.caches import Caches
+from runners.kept_logs import keep_log
 from runners.log_shipper import LogShipper
 from runners.ports import BlobStore, CacheIndex, JobQueue, LogSink, Unavailable
 from runners.unpacking import Owner
@@ -100,6 +101,7 @@ class Attempt:
             report = await self._with_tests(self._report(failure))
             report = await self._with_caches(await self._with_artifacts(report))
             await until_done(lambda: self._queue.finish(report, self.spec.run))
+            await self._keep_log()
             holding.cancel()
         log.info("job reported", job=self.spec.id, outcome=report.outcome, message=report.message)
 
@@ -205,6 +207,19 @@ class Attempt:
             report = structs.replace(report, outcome=failed, message=why, outputs=msgspec.UNSET)
         told = report.left_out or []
         return structs.replace(report, left_out=[*told, *kept.problems])
+
+    async def _keep_log(self) -> None:
+        """After the report, which nobody should wait for; until then the log is on the bus."""
+        position = self._shipper.position
+        if self._blobs is None or position.kept or not position.offset:
+            return
+        path = self.directory / job_directory.LOG
+        try:
+            kept = await self._with_patience(partial(keep_log, path, self.spec.id, self._blobs))
+        except artifacts.NotKept as reason:
+            log.warning("log stays on the bus", job=self.spec.id, reason=str(reason))
+            return
+        await self._shipper.seal(kept)
 
     @property
     def _workspace(self) -> Path:

@@ -56,6 +56,16 @@ class LogShipper:
         finally:
             os.close(descriptor)
 
+    async def seal(self, kept: str) -> None:
+        """Store where the whole log is kept, behind its last chunk. Repeatable."""
+        while not self.position.kept:
+            end = self.position
+            mark = LogChunk(offset=end.offset, size=0, at=self._now(), text="", kept=kept)
+            with contextlib.suppress(Conflict, Unavailable):
+                await self._sink.append(self._job, mark, end.sequence)
+            # Also after an answer that was lost: it may have been stored.
+            self.position = await self._ask()
+
     async def _open(self, ended: asyncio.Event) -> int | None:
         while True:
             last = ended.is_set()

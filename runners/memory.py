@@ -117,7 +117,8 @@ class MemoryLink:
         if not chunks:
             return Position()
         sequence, chunk = chunks[-1]
-        return Position(sequence=sequence, offset=chunk.offset + chunk.size)
+        end = chunk.offset + chunk.size
+        return Position(sequence=sequence, offset=end, kept=bool(chunk.kept))
 
     async def append(self, job: str, chunk: LogChunk, after: int) -> int:
         """Only directly after `after`."""

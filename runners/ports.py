@@ -42,10 +42,14 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a stored log ends: the sequence of its last chunk (0: none) and the next offset."""
+    """Where a stored log ends: the sequence of its last chunk (0: none) and the next offset.
+
+    `kept`: it is kept as a whole, and nothing more can come.
+    """
 
     sequence: int = 0
     offset: int = 0
+    kept: bool = False
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):

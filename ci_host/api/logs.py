@@ -6,34 +6,43 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Header, Query
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.sql import queries
 from ci_host.api.auth import Here, Person
+from ci_host.api.job_logs import Reader, lines_of
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from pipelines.ids import JobId
-from pipelines.job import LogChunk
+
+LINES_MAX = 10_000
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["logs"])
-
-
-async def chunks(here: Services, job: JobId, offset: int) -> list[LogChunk]:
-    """The stored chunks that end behind `offset`, in order, the first cut to begin there."""
-    stored = await here.bus.read(subjects.LOGS, subjects.log(job))
-    found = [msgspec.json.decode(message.body, type=LogChunk) for message in stored]
-    return [chunk for chunk in found if chunk.offset + chunk.size > offset]
 
 
 @router.get("/{job}/log", response_class=PlainTextResponse, summary="A job's log as text")
 async def read_log(
     here: Here, _who: Person, job: str, offset: Annotated[int, Query(ge=0)] = 0
-) -> str:
+) -> StreamingResponse:
     """Everything that is stored behind `offset` (bytes, at a chunk's beginning)."""
     await _known(here, job)
-    return "".join(chunk.text for chunk in await chunks(here, JobId(job), offset))
+    texts = (chunk.text async for chunk in Reader(here, JobId(job), offset).more())
+    return StreamingResponse(texts, media_type="text/plain; charset=utf-8")
+
+
+@router.get("/{job}/log/lines", summary="Lines of a job's log, by number")
+async def read_lines(
+    here: Here,
+    _who: Person,
+    job: str,
+    first: Annotated[int, Query(ge=1)] = 1,
+    count: Annotated[int, Query(ge=1, le=LINES_MAX)] = 100,
+) -> dict[str, Any]:
+    """`lines` from the number `first` on. Of a log that is over, any line is found at once."""
+    await _known(here, job)
+    return {"first": first, "lines": await lines_of(here, JobId(job), first - 1, count)}
 
 
 @router.get("/{job}/log/stream", summary="A job's log, live, as server-sent events")
@@ -59,17 +68,13 @@ async def _known(here: Services, job: str) -> None:
 
 
 async def _events(here: Services, job: JobId, offset: int) -> AsyncIterator[ServerSentEvent]:
-    sequence = 0
+    reader = Reader(here, job, offset)
     async with here.news.watching(subjects.log(job)) as watch:
         while True:
             # Asked before reading: what was written before the end is read before we leave.
             row = await asyncio.to_thread(queries.attempt, here.model, job)
-            for message in await here.bus.read(subjects.LOGS, subjects.log(job), sequence):
-                sequence = message.sequence
-                chunk = msgspec.json.decode(message.body, type=LogChunk)
-                behind = chunk.offset + chunk.size
-                if behind > offset:
-                    yield ServerSentEvent(chunk.text, id=str(behind))
+            async for chunk in reader.more():
+                yield ServerSentEvent(chunk.text, id=str(chunk.offset + chunk.size))
             if row is not None and row.finished_at is not None:
                 yield ServerSentEvent(_end(row.state, row.exit_code), event="end")
                 return

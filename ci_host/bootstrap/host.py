@@ -22,6 +22,7 @@ from ci_host.adapters.nats.caches import NatsCacheRecords
 from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
+from ci_host.adapters.nats.log_trimmer import LogTrimmer
 from ci_host.adapters.nats.marks import mark_start
 from ci_host.adapters.nats.stores import NatsBundles, NatsCatalog, NatsInbox, NatsStatusOutbox
 from ci_host.adapters.nats.timetables import NatsTimetables
@@ -91,6 +92,7 @@ async def run_host(process: ProcessSettings) -> None:
             for shard in range(settings.shards):
                 group.create_task(_reporter(bus, history, shard, settings.url).serve())
             group.create_task(deliver_statuses(bus, directory))
+            group.create_task(LogTrimmer(bus).serve())
             group.create_task(_retention(bus, settings).serve())
             group.create_task(_serve_http(services))
     finally:
@@ -115,6 +117,7 @@ def _retention(bus: Bus, settings: Settings) -> Retention:
         NatsCacheRecords(bus),
         now=time.time,
         artifacts_s=settings.artifacts_days * 86_400.0,
+        logs_s=settings.logs_days * 86_400.0,
         cache_bytes_max=settings.cache_bytes,
     )
 

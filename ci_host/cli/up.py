@@ -74,6 +74,9 @@ ArtifactsDaysOption = Annotated[
         envvar="STAUNCH_ARTIFACTS_DAYS", min=1, help="For how long artifacts are kept, in days."
     ),
 ]
+LogsDaysOption = Annotated[
+    float, typer.Option(envvar="STAUNCH_LOGS_DAYS", min=1, help="For how long logs are kept.")
+]
 CacheGbOption = Annotated[
     float,
     typer.Option(
@@ -109,6 +112,7 @@ def up(
     volume: VolumeOption = None,
     blobs: BlobsOption = "",
     artifacts_days: ArtifactsDaysOption = 90.0,
+    logs_days: LogsDaysOption = 365.0,
     cache_gb: CacheGbOption = 10.0,
 ) -> None:
     """Start everything on this machine, and keep it running until Ctrl-C."""
@@ -131,18 +135,23 @@ def up(
         volumes=_volumes(volume or []),
         blobs=blobs,
         artifacts_days=artifacts_days,
+        logs_days=logs_days,
         cache_bytes=int(cache_gb * GB),
     )
     build_image(settings.cache)
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=line_logger,
-    )
+    _configure_logging()
     supervisor = Supervisor(settings, _once(lambda state: _say_ready(settings, state)))
     try:
         asyncio.run(supervisor.run())
     except (ServerError, Unavailable) as error:
         raise ClientError(str(error), 3) from error
+
+
+def _configure_logging() -> None:
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=line_logger,
+    )
 
 
 def _check_replicas(replicas: int, url: str | None) -> None:

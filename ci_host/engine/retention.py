@@ -1,7 +1,8 @@
 """Retention: what runners keep is given up by age and size, and never while anything refers to it.
 
-Here: what is given up, and in which order. Artifacts go by age; caches by what a Repo may have, the
-longest unused first (and by the age that their stream knows); pieces when no Manifest names them.
+Here: what is given up, and in which order. Artifacts and logs go by age; caches by what a Repo may
+have, the longest unused first (and by the age that their stream knows); pieces when nothing names
+them.
 Manifests go before their pieces, so a crash on the way leaves only what the next sweep finds.
 
 A runner puts a piece anew that is older than half of SETTLED_S, and then the Manifest that names
@@ -23,7 +24,7 @@ from ci_host.ports import (
     Missing,
     Unavailable,
 )
-from pipelines import manifest
+from pipelines import kept_log, manifest
 
 SETTLED_S = 86_400.0
 EVERY_S = 6 * 3_600.0
@@ -36,6 +37,7 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     """What a sweep gave up."""
 
     artifacts: int = 0
+    logs: int = 0
     caches: int = 0
     pieces: int = 0
     size: int = 0
@@ -51,6 +53,7 @@ class Retention:
         *,
         now: Callable[[], float],
         artifacts_s: float,
+        logs_s: float,
         cache_bytes_max: int,
     ) -> None:
         """`cache_bytes_max`: of all caches of a Repo, in each tier by itself."""
@@ -58,6 +61,7 @@ class Retention:
         self._records = records
         self._now = now
         self._artifacts_s = artifacts_s
+        self._logs_s = logs_s
         self._cache_bytes_max = cache_bytes_max
 
     async def serve(self, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
@@ -75,6 +79,7 @@ class Retention:
         """Give up what is due. Raises Unavailable; what was given up until then stays so."""
         live: set[str] = set()
         artifacts, size = await self._artifacts(live)
+        logs, logged = await self._logs(live)
         caches, more = await self._caches(live)
         pieces = 0
         async for piece in self._blobs.listed(manifest.PIECES):
@@ -83,17 +88,27 @@ class Retention:
             if await self._blobs.remove(piece):
                 pieces += 1
                 size += piece.size
-        return Swept(artifacts=artifacts, caches=caches, pieces=pieces, size=size + more)
+        return Swept(
+            artifacts=artifacts, logs=logs, caches=caches, pieces=pieces, size=size + more + logged
+        )
 
     async def _artifacts(self, live: set[str]) -> tuple[int, int]:
+        return await self._by_age(manifest.ARTIFACTS, self._artifacts_s, _pieces_of_tree, live)
+
+    async def _logs(self, live: set[str]) -> tuple[int, int]:
+        return await self._by_age(manifest.LOGS, self._logs_s, _pieces_of_log, live)
+
+    async def _by_age(
+        self, shelf: str, age_s: float, pieces: Callable[[bytes], set[str]], live: set[str]
+    ) -> tuple[int, int]:
         """Those that are too old go; the pieces of the others are added to `live`."""
         removed = size = 0
-        async for blob in self._blobs.listed(manifest.ARTIFACTS):
-            if self._now() - blob.at > self._artifacts_s and await self._blobs.remove(blob):
+        async for blob in self._blobs.listed(shelf):
+            if self._now() - blob.at > age_s and await self._blobs.remove(blob):
                 removed += 1
                 size += blob.size
             else:
-                live |= await self._pieces(blob)
+                live |= await self._pieces(blob, pieces)
         return removed, size
 
     async def _caches(self, live: set[str]) -> tuple[int, int]:
@@ -110,21 +125,28 @@ class Retention:
             if is_due and await self._blobs.remove(blob):
                 size += blob.size
             else:
-                live |= await self._pieces(blob)
+                live |= await self._pieces(blob, _pieces_of_tree)
         return len(over), size
 
     def _is_unsettled(self, blob: KeptBlob) -> bool:
         return self._now() - blob.at < SETTLED_S
 
-    async def _pieces(self, blob: KeptBlob) -> set[str]:
-        """What a Manifest names; nothing, where nobody can read it any more."""
+    async def _pieces(self, blob: KeptBlob, pieces: Callable[[bytes], set[str]]) -> set[str]:
+        """What it names; nothing, where nobody can read it any more."""
         try:
-            tree = manifest.decode(await self._blobs.get(blob.digest, blob.shelf))
-        except (Missing, Damaged, manifest.BadManifest) as error:
+            return pieces(await self._blobs.get(blob.digest, blob.shelf))
+        except (Missing, Damaged, manifest.BadManifest, kept_log.BadLog) as error:
             log.warning("manifest_unreadable", shelf=blob.shelf, reason=str(error))
             return set()
-        files = (entry for entry in tree.entries if isinstance(entry, manifest.File))
-        return {digest for file in files for digest in file.chunks}
+
+
+def _pieces_of_tree(content: bytes) -> set[str]:
+    files = (one for one in manifest.decode(content).entries if isinstance(one, manifest.File))
+    return {digest for file in files for digest in file.chunks}
+
+
+def _pieces_of_log(content: bytes) -> set[str]:
+    return {piece.digest for piece in kept_log.decode(content).pieces}
 
 
 def beyond(records: Iterable[CacheRecord], bytes_max: int) -> list[CacheRecord]:

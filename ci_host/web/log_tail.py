@@ -9,6 +9,7 @@ import msgspec
 
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.sql.tables import AttemptRow
+from ci_host.api.job_logs import Reader, mark_of
 from ci_host.api.services import Services
 from pipelines.ids import JobId
 from pipelines.job import LogChunk
@@ -18,6 +19,7 @@ FAILURE_LINES = 30
 # A log up to this size is read whole for its tail; of a longer one only the last chunk is.
 WHOLE_BYTES_MAX = 2_000_000
 LINE_CHARS_MAX = 2_000
+TAIL_BYTES = 256 * 1024
 
 _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])"
@@ -27,14 +29,16 @@ _ESCAPES = re.compile(
 
 async def log_tail(here: Services, attempt: AttemptRow, lines_max: int) -> list[str]:
     """The last lines, plain."""
-    name = subjects.log(JobId(attempt.job))
-    if attempt.log_bytes <= WHOLE_BYTES_MAX:
-        stored = await here.bus.read(subjects.LOGS, name)
-    else:
-        last = await here.bus.last(subjects.LOGS, name)
-        stored = [] if last is None else [last]
-    text = "".join(msgspec.json.decode(one.body, type=LogChunk).text for one in stored)
-    return plain_lines(text)[-lines_max:]
+    job = JobId(attempt.job)
+    begin = 0
+    if attempt.log_bytes > WHOLE_BYTES_MAX:
+        if await mark_of(here, job) is None:
+            last = await here.bus.last(subjects.LOGS, subjects.log(job))
+            text = "" if last is None else msgspec.json.decode(last.body, type=LogChunk).text
+            return plain_lines(text)[-lines_max:]
+        begin = attempt.log_bytes - TAIL_BYTES
+    parts = [chunk.text async for chunk in Reader(here, job, begin).more()]
+    return plain_lines("".join(parts))[-lines_max:]
 
 
 def plain_lines(text: str) -> list[str]:

@@ -228,7 +228,8 @@ class NatsLink:
         if stored is None:
             return Position()
         chunk = msgspec.json.decode(stored.data, type=LogChunk)
-        return Position(sequence=stored.sequence, offset=chunk.offset + chunk.size)
+        end = chunk.offset + chunk.size
+        return Position(sequence=stored.sequence, offset=end, kept=bool(chunk.kept))
 
     async def append(self, job: str, chunk: LogChunk, after: int) -> int:
         """One message, only directly after `after` on its subject."""

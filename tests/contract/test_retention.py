@@ -41,7 +41,7 @@ class Keeping:
     async def sweep(self, days_later: float, **more) -> Swept:
         base = max(path.stat().st_mtime for path in (self.root / "kept").rglob("*"))
         shelves = ObstoreShelves(self.url)
-        limits = {"artifacts_s": 30 * DAY_S, "cache_bytes_max": 250, **more}
+        limits = {"artifacts_s": 30 * DAY_S, "logs_s": 60 * DAY_S, "cache_bytes_max": 250, **more}
         return await Retention(
             shelves, self.records, now=lambda: base + days_later * DAY_S, **limits
         ).sweep()

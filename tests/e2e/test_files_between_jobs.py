@@ -36,6 +36,19 @@ def test_files_of_a_job_are_there_for_another_also_after_every_process_was_kille
     assert "\none\n" in here.staunch("logs", run, "test")
 
 
+def test_the_log_of_a_job_that_is_over_is_read_in_parts_by_number_and_whole(
+    here: Installed, repo: Registered
+) -> None:
+    run = here.ended(repo.plan('await step.job("much", run="seq 300000")'))["id"]
+    [job] = [one["job"] for one in here.show(run)["attempts"]]
+    lines = here.get(f"/jobs/{job}/log/lines?first=250005&count=2")["lines"]
+    assert lines == ["250001", "250002"]
+    text = here.staunch("logs", run, "much")
+    assert text.count("\n") >= 300_002
+    assert "\n299999\n300000\n" in text
+    assert "300000" in here.page(f"/runs/{run}?job=much")
+
+
 def test_what_was_kept_is_listed_and_can_be_had(
     here: Installed, repo: Registered, tmp_path: Path
 ) -> None:

@@ -252,10 +252,10 @@ class Bus:
                     why = headers.get("Description", "")
                     raise Unavailable(f"{stream} {subject}: {status} {why}")
 
-    async def purge(self, stream: str, subject: str) -> None:
-        """Remove every message of a subject; no error if there is none."""
+    async def purge(self, stream: str, subject: str, keep: int = 0) -> None:
+        """Remove every message of a subject but the newest `keep`; no error if there is none."""
         await self.request(
-            f"$JS.API.STREAM.PURGE.{stream}", msgspec.json.encode({"filter": subject})
+            f"$JS.API.STREAM.PURGE.{stream}", msgspec.json.encode({"filter": subject, "keep": keep})
         )
 
     async def close(self) -> None:

@@ -1,0 +1,109 @@
+"""Job logs: one log, wherever it is: chunks on the bus while its job runs, then kept as a whole."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from ci_host.adapters.nats import subjects
+from ci_host.api.services import Services
+from ci_host.ports import Damaged, Missing
+from pipelines import kept_log
+from pipelines.ids import JobId
+from pipelines.job import LogChunk
+from pipelines.kept_log import BadLog, KeptLog
+from pipelines.manifest import PIECES
+
+
+class Reader:
+    """Reads on from where it is: `behind` is the offset behind what was read."""
+
+    def __init__(self, here: Services, job: JobId, offset: int = 0) -> None:
+        self._here = here
+        self._job = job
+        self._sequence = 0
+        self.behind = offset
+
+    async def more(self) -> AsyncIterator[LogChunk]:
+        """What is there now and was not read. Raises Unavailable."""
+        stored = await self._here.bus.read(subjects.LOGS, subjects.log(self._job), self._sequence)
+        for message in stored:
+            chunk = msgspec.json.decode(message.body, type=LogChunk)
+            if chunk.kept:
+                # Nothing, where the chunks before it had not been taken away yet.
+                async for part in self._kept(chunk):
+                    yield part
+            elif chunk.offset + chunk.size > self.behind:
+                self.behind = chunk.offset + chunk.size
+                yield chunk
+            self._sequence = message.sequence
+
+    async def _kept(self, mark: LogChunk) -> AsyncIterator[LogChunk]:
+        if self.behind >= mark.offset:
+            return
+        try:
+            index = await index_of(self._here, self._job, mark)
+            for piece in index.from_offset(self.behind):
+                blob = await self._here.blobs.get(piece.digest, PIECES)
+                skip = max(0, self.behind - piece.offset)
+                content = kept_log.unpacked(blob, piece)[skip:]
+                self.behind = piece.offset + piece.size
+                yield LogChunk(
+                    offset=piece.offset + skip,
+                    size=len(content),
+                    at=mark.at,
+                    text=content.decode("utf-8", "replace"),
+                )
+        except (Missing, Damaged, BadLog) as error:
+            self.behind = mark.offset
+            yield _gone(mark, str(error))
+
+
+async def index_of(here: Services, job: JobId, mark: LogChunk) -> KeptLog:
+    """The index that the last message of a log names. Raises Missing, Damaged, BadLog."""
+    return kept_log.decode(await here.blobs.get(mark.kept, kept_log.shelf_of_log(job)))
+
+
+async def mark_of(here: Services, job: JobId) -> LogChunk | None:
+    """The last message of a log that is kept; None of one that is not, or not yet."""
+    last = await here.bus.last(subjects.LOGS, subjects.log(job))
+    if last is None:
+        return None
+    chunk = msgspec.json.decode(last.body, type=LogChunk)
+    return chunk if chunk.kept else None
+
+
+async def lines_of(here: Services, job: JobId, first: int, count: int) -> list[str]:
+    """Lines from the number `first` (from 0) on, at most `count`, without their ends."""
+    offset, number = 0, 0
+    mark = await mark_of(here, job)
+    # Chunks that are still there begin elsewhere than pieces do: they are read from the first on.
+    if mark is not None and await _is_trimmed(here, job):
+        try:
+            offset, number = (await index_of(here, job, mark)).offset_before_line(first)
+        except (Missing, Damaged, BadLog) as error:
+            return [_gone(mark, str(error)).text.strip()]
+    lines: list[str] = []
+    rest = ""
+    async for chunk in Reader(here, job, offset).more():
+        *whole, rest = (rest + chunk.text).split("\n")
+        for line in whole:
+            if number >= first:
+                lines.append(line)
+            number += 1
+            if len(lines) == count:
+                return lines
+    return [*lines, rest] if rest and number >= first else lines
+
+
+async def _is_trimmed(here: Services, job: JobId) -> bool:
+    first = await here.bus.first(subjects.LOGS, subjects.log(job))
+    return first is not None and bool(msgspec.json.decode(first.body, type=LogChunk).kept)
+
+
+def _gone(mark: LogChunk, why: str) -> LogChunk:
+    return LogChunk(
+        offset=mark.offset,
+        size=0,
+        at=mark.at,
+        text=f"=== this log of {mark.offset:,} bytes is kept no longer, or cannot be read: {why}\n",
+    )

@@ -1,0 +1,49 @@
+"""Keeping a log: from the file that a job left to pieces and an index in the blob store.
+
+Here: cutting and putting. That it is kept, the shipper tells. Repeatable: the same file makes the
+same pieces.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines import kept_log
+from pipelines.kept_log import PIECE_BYTES, KeptLog, Piece
+from runners.log_shipper import whole_characters
+from runners.ports import BlobStore
+
+
+async def keep_log(path: Path, job: str, store: BlobStore) -> str:
+    """The digest of its index. Raises Unavailable."""
+    pieces: list[Piece] = []
+    line, size, is_open = 0, 0, False
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        for content in _pieces(descriptor):
+            blob = await asyncio.to_thread(kept_log.packed, content)
+            digest = hashlib.sha256(blob).hexdigest()
+            await store.put(digest, blob)
+            pieces.append(Piece(digest=digest, offset=size, size=len(content), line=line))
+            size += len(content)
+            line += content.count(b"\n")
+            is_open = not content.endswith(b"\n")
+    finally:
+        os.close(descriptor)
+    index = kept_log.encode(KeptLog(size=size, lines=line + is_open, pieces=pieces))
+    digest = hashlib.sha256(index).hexdigest()
+    await store.put(digest, index, kept_log.shelf_of_log(job))
+    return digest
+
+
+def _pieces(descriptor: int) -> Iterator[bytes]:
+    offset = 0
+    while content := os.pread(descriptor, PIECE_BYTES, offset):
+        if len(content) == PIECE_BYTES:
+            # Whole lines, so that one is looked for in one piece; else whole characters.
+            whole = content.rfind(b"\n") + 1 or whole_characters(content) or len(content)
+            content = content[:whole]
+        yield content
+        offset += len(content)
