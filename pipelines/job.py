@@ -162,6 +162,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
     Stored create-only under the job's id; it is also how everybody learns that a job started.
     `lease_s`: after so many seconds without a sign of life of the Runner the job counts as lost.
+    `verifier`: the public key of the Runner, by which it proves to be the holder (Ed25519).
     """
 
     job: str
@@ -169,6 +170,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     runner: str
     started_at: float
     lease_s: float = LEASE_S
+    verifier: bytes = b""
 
 
 class LogChunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

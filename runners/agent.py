@@ -34,6 +34,7 @@ from runners.ports import (
     JobQueue,
     LogSink,
     Refused,
+    SecretSource,
     Unavailable,
 )
 from runners.signs_of_life import HEARTBEAT_S, SignsOfLife
@@ -63,6 +64,7 @@ class Agent:
         now: Callable[[], float],
         lease_s: float = LEASE_S,
         blobs: BlobStore | None = None,
+        secrets: SecretSource | None = None,
     ) -> None:
         """`lease_s`: for how long this runner may be silent before others give up its jobs."""
         self._data = data
@@ -76,6 +78,7 @@ class Agent:
         self._now = now
         self._lease_s = lease_s
         self._blobs = blobs
+        self._secrets = secrets
         self._attempts: dict[str, Attempt] = {}
 
     async def run(self, stop: asyncio.Event, *, drain: bool = False) -> None:
@@ -162,6 +165,7 @@ class Agent:
             runner=self._runner,
             started_at=self._now(),
             lease_s=self._lease_s,
+            verifier=self._verifier(delivery.spec),
         )
         lease = await self._queue.claim(wish)
         if lease.runner != self._runner:
@@ -203,7 +207,6 @@ class Agent:
             return
         try:
             self._check_blobs(delivery.spec)
-            self._check_secrets(delivery.spec)
             launch = self._executor.plan(delivery.spec, directory, slot)
         except Refused as refusal:
             log.warning("job refused", job=job, reason=str(refusal))
@@ -226,9 +229,10 @@ class Agent:
                 " address of the blob store that all runners share, e.g. --blobs s3://bucket"
             )
 
-    def _check_secrets(self, spec: JobSpec) -> None:
-        if spec.request.secrets:
-            raise Refused("this runner has nobody who opens secrets for it")
+    def _verifier(self, spec: JobSpec) -> bytes:
+        """What the lease of a job with secrets says of this runner."""
+        asks = bool(spec.request.secrets)
+        return self._secrets.verifier if asks and self._secrets is not None else b""
 
     def _attempt(self, directory: Path) -> Attempt:
         attempt = Attempt(
@@ -239,6 +243,7 @@ class Agent:
             runner=self._runner,
             now=self._now,
             blobs=self._blobs,
+            secrets=self._secrets,
         )
         self._attempts[attempt.spec.id] = attempt
         return attempt

@@ -33,7 +33,15 @@ from runners import (
 from runners.caches import Caches
 from runners.kept_logs import keep_log
 from runners.log_shipper import LogShipper
-from runners.ports import BlobStore, CacheIndex, JobQueue, LogSink, Unavailable
+from runners.ports import (
+    BlobStore,
+    CacheIndex,
+    JobQueue,
+    LogSink,
+    Refused,
+    SecretSource,
+    Unavailable,
+)
 from runners.unpacking import Owner
 
 HOLD_S = 4.0
@@ -42,6 +50,7 @@ SHIM_RECORD_S = 0.02
 RETRY_S_MIN, RETRY_S_MAX = 0.1, 5.0
 PROBLEM_BYTES_MAX = 64 * 1024
 BLOBS_PATIENCE_S = 600.0
+SECRETS_PATIENCE_S = 600.0
 BLOBS_AWAY = f"the blob store could not be reached for {BLOBS_PATIENCE_S:g} s"
 
 T = TypeVar("T")
@@ -75,6 +84,7 @@ class Attempt:
         runner: str,
         now: Callable[[], float],
         blobs: BlobStore | None = None,
+        secrets: SecretSource | None = None,
     ) -> None:
         self.directory = directory
         self.spec: JobSpec = workspace.read_spec(directory)
@@ -84,6 +94,7 @@ class Attempt:
         self._runner = runner
         self._now = now
         self._blobs = blobs
+        self._secrets = secrets
         self._ended = asyncio.Event()
         self._shipper = LogShipper(
             sink, job=self.spec.id, path=directory / job_directory.LOG, now=now
@@ -140,11 +151,29 @@ class Attempt:
             return ""
         try:
             await self._place_files()
-            await launcher.start_shim(self.directory)
+            # As late as can be, and into memory only: an agent that takes over asks again.
+            await launcher.start_shim(self.directory, await self._open_secrets())
+        except Refused as refusal:
+            log.warning("job refused", job=self.spec.id, reason=str(refusal))
+            return str(refusal)
         except (launcher.ShimFailed, artifacts.NotKept, OSError) as error:
             log.exception("shim failed", job=self.spec.id)
             return str(error)
         return ""
+
+    async def _open_secrets(self) -> dict[str, str]:
+        """The values by variable. Raises Refused."""
+        source = self._secrets
+        if not self.spec.request.secrets:
+            return {}
+        if source is None:
+            raise Refused("this runner has nobody who opens secrets for it")
+        try:
+            async with asyncio.timeout(SECRETS_PATIENCE_S):
+                return await until_done(lambda: source.open(self.spec))
+        except TimeoutError:
+            said = f"no host answered for {SECRETS_PATIENCE_S:g} s what the job's secrets are"
+            raise Refused(said) from None
 
     async def _place_files(self) -> None:
         """Anew after a crash on the way: nothing of the job has run by then. Raises NotKept."""

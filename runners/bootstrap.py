@@ -143,6 +143,7 @@ async def serve(options: Options) -> int:
         now=time.time,
         lease_s=options.lease_s,
         blobs=blobs,
+        secrets=link.secrets_of(runner, data.root),
     )
     log.info("agent up", runner=runner, pool=options.pool, slots=options.slots)
     await agent.run(stop, drain=options.drain)

@@ -19,9 +19,10 @@ from urllib.parse import quote, quote_plus
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
-MASK = b"***"
-SECRET_BYTES_MIN = 8
-"""Shorter values, and shorter lines of a longer value, would mask ordinary text."""
+from pipelines import secret
+
+MASK = secret.MASK.encode()
+SECRET_BYTES_MIN = secret.MASKED_BYTES_MIN
 WRAPS = (60, 64, 76)
 """Where `xxd`, `openssl` and `base64` break a long line."""
 SLICE_BYTES = 65_536
@@ -34,16 +35,8 @@ class UnmaskableError(ValueError):
 
 def check_secret(value: bytes) -> None:
     """Raise UnmaskableError unless `value` can be told from ordinary text and from a mask."""
-    if not _lines(value):
-        raise UnmaskableError(
-            f"The value has no line of {SECRET_BYTES_MIN} bytes or more: masking it would hide "
-            "ordinary text of the log. Use a longer secret."
-        )
-    if MASK in value:
-        raise UnmaskableError(
-            "The value holds ***, which is what secrets are masked with: nobody could tell whether"
-            " it was masked. Use another secret."
-        )
+    if why := secret.unmaskable(value.decode("utf-8", "replace")):
+        raise UnmaskableError(why)
 
 
 def forms(value: bytes) -> frozenset[bytes]:
@@ -106,7 +99,7 @@ class Forms:
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
         """Raises UnmaskableError for a value that cannot be masked."""
-        self._forms = sorted({form for secret in secrets for form in forms(secret)})
+        self._forms = sorted({form for value in secrets for form in forms(value)})
         self._longest = max(map(len, self._forms), default=0)
         self._matches = _automaton(self._forms)
         self._heads = _automaton(sorted({form[:HEAD_BYTES] for form in self._forms}))

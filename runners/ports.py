@@ -191,6 +191,17 @@ class TooLarge(Exception):
     """A chunk does not fit into one message; a smaller one will."""
 
 
+class SecretSource(Protocol):
+    """Whoever opens the secrets of an Attempt for the Runner that holds it."""
+
+    @property
+    def verifier(self) -> bytes:
+        """By what the other side knows this Runner again: a part of its leases."""
+
+    async def open(self, spec: JobSpec) -> dict[str, str]:
+        """The values by variable. Raises Refused with why and what to do, or Unavailable."""
+
+
 class Executor(Protocol):
     """How the steps of a job are confined. Pure planning: nothing is started or written here."""
 

@@ -15,6 +15,7 @@ from ci_host.api import (
     reported_tests,
     runs,
     schedules,
+    secrets,
 )
 from ci_host.api.services import Services
 from webhooks.routes import webhook_routes
@@ -46,5 +47,6 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(reported_tests.router)
     app.include_router(artifacts.router)
     app.include_router(schedules.router)
+    app.include_router(secrets.router)
     app.include_router(installation.router)
     return app

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ci_host.engine.people import PersonRefused
+from ci_host.envelopes import Unopenable
 from ci_host.ports import Damaged, Unavailable
 from webhooks.errors import InboxUnavailable
 
@@ -80,6 +81,9 @@ def install(app: FastAPI) -> None:
     async def on_damaged(_request: Request, error: Exception) -> Response:
         return answer(410, "A part of it is lost", str(error))
 
+    async def on_unopenable(_request: Request, error: Exception) -> Response:
+        return answer(409, "Secrets cannot be opened", str(error))
+
     async def on_bug(_request: Request, error: Exception) -> Response:
         log.exception("request_broke", error=repr(error))
         return answer(500, "An error of Staunch's own", "The host's log has it; please report it.")
@@ -89,6 +93,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Unavailable, on_unavailable)
     app.add_exception_handler(Damaged, on_damaged)
+    app.add_exception_handler(Unopenable, on_unopenable)
     app.add_exception_handler(InboxUnavailable, on_unavailable)
     app.add_middleware(Interrupted)
     app.add_exception_handler(Exception, on_bug)

@@ -15,6 +15,7 @@ from ci_host.engine.forks import Forks
 from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
+from ci_host.engine.secrets import Secrets
 from ci_host.ports import BlobReader, Bundles
 from ci_host.settings import Settings
 
@@ -39,5 +40,6 @@ class Services:
     beginnings: Beginnings
     timetables: NatsTimetables
     schedules: ScheduleActs
+    secrets: Secrets
     now: Callable[[], float]
     new_id: Callable[[], str]

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -16,6 +17,7 @@ import uvicorn
 from ci_host.access import Token, digest_of_secret, new_secret
 from ci_host.adapters.blobs.reading import ObstoreReader
 from ci_host.adapters.blobs.shelves import ObstoreShelves
+from ci_host.adapters.files.key_ring import KeyRingFile
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus, connect
 from ci_host.adapters.nats.caches import NatsCacheRecords
@@ -24,6 +26,8 @@ from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.adapters.nats.log_trimmer import LogTrimmer
 from ci_host.adapters.nats.marks import mark_start
+from ci_host.adapters.nats.secret_requests import serve_secrets
+from ci_host.adapters.nats.secrets import NatsSecrets
 from ci_host.adapters.nats.stores import NatsBundles, NatsCatalog, NatsInbox, NatsStatusOutbox
 from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.sql.read_model import ReadModel
@@ -37,6 +41,8 @@ from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
 from ci_host.engine.retention import Retention
 from ci_host.engine.schedule_acts import ScheduleActs
+from ci_host.engine.secret_answers import told
+from ci_host.engine.secrets import Secrets
 from ci_host.engine.statuses import StatusDelivery, StatusReporter
 from ci_host.ports import TurnNews
 from ci_host.projector import Projector
@@ -65,6 +71,8 @@ async def run_host(process: ProcessSettings) -> None:
     await news.start()
     history, bundles = NatsHistory(bus, name, settings.nats_replicas), NatsBundles(bus)
     timetables = NatsTimetables(bus)
+    keys = KeyRingFile(settings.data, os.environ)
+    secret = Secrets(NatsSecrets(bus), keys, history, NatsCatalog(bus), now=time.time)
     services = Services(
         settings=settings,
         bus=bus,
@@ -82,9 +90,11 @@ async def run_host(process: ProcessSettings) -> None:
         beginnings=Beginnings(model, history, bundles),
         timetables=timetables,
         schedules=ScheduleActs(timetables, new_id=new_id, shards=settings.shards),
+        secrets=secret,
         now=time.time,
         new_id=new_id,
     )
+    await serve_secrets(bus, partial(told, secret))
     await mark_start(bus, "host", name)
     try:
         async with asyncio.TaskGroup() as group:

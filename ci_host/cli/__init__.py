@@ -4,10 +4,20 @@ import sys
 
 import typer
 
-from ci_host.cli import artifacts, exports, reading, run, schedules, settings, up, writing
+from ci_host.cli import (
+    artifacts,
+    exports,
+    reading,
+    run,
+    schedules,
+    secrets,
+    settings,
+    up,
+    writing,
+)
 from ci_host.cli.client import ClientError
 
-COMMANDS = (up, run, reading, artifacts, writing, schedules, exports, settings)
+COMMANDS = (up, run, reading, artifacts, writing, schedules, exports, settings, secrets)
 
 
 def run_cli() -> None:

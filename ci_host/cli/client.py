@@ -62,6 +62,10 @@ class Client:
         """PUT JSON, answered with JSON."""
         return self._call("PUT", path, content=_encoded(body))
 
+    def delete(self, path: str, **query: object) -> Any:  # noqa: ANN401 the API's JSON
+        """DELETE, answered with JSON."""
+        return self._call("DELETE", path, params=query)
+
     def text(self, path: str) -> str:
         """GET, as text."""
         return str(self._answer("GET", path).text)

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from pipelines.priority import LEVELS, Priority
 from runners.link.jetstream import JetStream, Refusal
 from runners.link.pulls import Pulls
+from runners.link.secrets import SecretsLink
 from runners.ports import Conflict, Delivery, Heartbeat, Position, TooLarge, Unavailable
 
 # Less than a lease: when a runner's silence is long enough, its jobs are before others again.
@@ -80,6 +82,10 @@ class NatsLink:
         )
         await link._pulls.start()
         return link
+
+    def secrets_of(self, runner: str, root: Path) -> SecretsLink:
+        """Who opens secrets for the runner whose data is there."""
+        return SecretsLink(self._client, runner=runner, root=root)
 
     async def close(self) -> None:
         """Send what is buffered, for a moment, and go."""

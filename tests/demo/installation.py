@@ -135,12 +135,15 @@ class Installation:
         """The same with --json, read."""
         return json.loads(self.staunch(*arguments, "--json"))
 
-    def command(self, *arguments: str, token: str = "") -> "subprocess.CompletedProcess[str]":
-        """Run a command against it, whatever comes of it."""
+    def command(
+        self, *arguments: str, token: str = "", given: str = ""
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command against it, `given` on its standard input, whatever comes of it."""
         return subprocess.run(
             [*self._wrapper, sys.executable, "-m", "ci_host", *arguments],
             capture_output=True,
             text=True,
+            input=given,
             env=self._environment() | ({"STAUNCH_TOKEN": token} if token else {}),
         )
 

@@ -76,6 +76,13 @@ class Installed:
         assert answer.status == 200, answer
         return answer.body
 
+    def text(self, path: str) -> str:
+        """What the API says there, as it came."""
+        headers = {"Authorization": f"Bearer {self.people['']}"}
+        answer = self._http.get(f"/api/v1{path}", headers=headers)
+        assert answer.status_code == 200, answer
+        return answer.text
+
     def page(self, path: str) -> str:
         """A page as a browser gets it."""
         cookie = {"Cookie": f"staunch_token={self.people['']}"}

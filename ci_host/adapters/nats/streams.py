@@ -64,6 +64,7 @@ def rules(shards: int) -> list[StreamRule]:
         StreamRule(subjects.STATUSES, ("status.>",), max_age_s=30 * DAY_S),
         StreamRule(subjects.BLOBS, ("blob.>", "prepared.>")),
         StreamRule(subjects.CONFIG, ("config.>",), per_subject=1),
+        StreamRule(subjects.SECRETS, ("secret.*",), per_subject=1),
         StreamRule(subjects.GROUPS, ("group.>",), per_subject=1),
         StreamRule(subjects.SCHEDULES, ("schedule.>",), per_subject=1),
         StreamRule(subjects.ALARMS, ("alarm.>", "rung.>"), work_queue=True, schedules=True),

@@ -21,6 +21,7 @@ GROUPS = "GROUPS"
 IMPORTS = "IMPORTS"
 SCHEDULES = "SCHEDULES"
 ALARMS = "ALARMS"
+SECRETS = "SECRETS"
 
 
 def runs_stream(shard: int) -> str:

@@ -1,0 +1,1 @@
+"""What the host keeps in files of its own, beside what is on the bus."""

@@ -1,0 +1,243 @@
+"""Secrets: what people do with them, and which values a Runner is told.
+
+A value goes in by `put`, comes out sealed to the Runner that holds the Attempt, and is shown to
+nobody. Who asks proves to be the holder by the key in the Attempt's Lease; what the Job asked for,
+of which Repo and event it is, is read from its Run's History and from nowhere else.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import structlog
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+from ci_host.engine.people import PersonRefused
+from ci_host.envelopes import StoredSecret, open_envelope, seal
+from ci_host.ports import Catalog, Conflict, HistoryStore
+from ci_host.secret_ports import KeptSecret, KeyKeeper, SecretStore
+from pipelines.commands import StepKind
+from pipelines.events import RunStarted
+from pipelines.ids import JobId, RunId, StepKey, is_run_id, job_id
+from pipelines.job import JobRequest
+from pipelines.secret import (
+    JOB_SECRETS_BYTES_MAX,
+    NAME,
+    SEALED_FOR,
+    SECRET_BYTES_MAX,
+    NamedScope,
+    Scope,
+    SecretsAsked,
+    best,
+    unmaskable,
+)
+from pipelines.trust import Tier, tier_of
+from pipelines.turn import Turn
+
+SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+
+log = structlog.get_logger()
+
+
+class AskRefused(Exception):
+    """A Runner gets no values; the message says why and what to do."""
+
+
+class Secrets:
+    """Over the store of envelopes and the ring of their keys."""
+
+    def __init__(
+        self,
+        store: SecretStore,
+        keys: KeyKeeper,
+        history: HistoryStore,
+        catalog: Catalog,
+        *,
+        now: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._history = history
+        self._catalog = catalog
+        self._now = now
+        # A key is forgotten when no envelope is under it: none may come to be meanwhile.
+        self._changing = asyncio.Lock()
+
+    # -- people
+
+    async def put(
+        self, named: NamedScope, value: str, by: str, *, is_new_allowed: bool = True
+    ) -> StoredSecret:
+        """Keep a value, as the next version where there is one. Raises PersonRefused."""
+        _check(named, value)
+        async with self._changing:
+            kept = await self._store.find(named)
+            if kept is None and not is_new_allowed:
+                raise PersonRefused(404, f"{_absent(named)}; `staunch secret set` makes it")
+            version = 1 if kept is None else kept.secret.version + 1
+            ring = self._keys.read()
+            secret = seal(ring, named, value, version=version, at=self._now(), by=by)
+            try:
+                await self._store.write(secret, after=0 if kept is None else kept.revision)
+            except Conflict as conflict:
+                raise PersonRefused(
+                    409, f"somebody else has just set {named.name}; look at `staunch secret list`"
+                ) from conflict
+        log.info("secret_set", secret=named.name, scope=named.scope.words(), version=version, by=by)
+        return secret
+
+    async def remove(self, named: NamedScope, by: str) -> None:
+        """No Job gets it from now on. Raises PersonRefused."""
+        if await self._store.find(named) is None:
+            raise PersonRefused(404, f"{_absent(named)}; `staunch secret list` has all there are")
+        await self._store.remove(named)
+        log.info("secret_removed", secret=named.name, scope=named.scope.words(), by=by)
+
+    async def all(self) -> list[StoredSecret]:
+        """Every Secret, in the order of names, without its value."""
+        kept = await self._store.all()
+        return [one.secret for one in sorted(kept, key=lambda k: (k.secret.name, k.secret.at))]
+
+    async def rotate_key(self) -> int:
+        """Keep every Secret under a new key, then forget the old ones; answers how many there are.
+
+        If it dies on the way both keys are there, and a repetition goes on.
+        """
+        async with self._changing:
+            ring = self._keys.add()
+            kept = await self._store.all()
+            for one in kept:
+                await self._renew(one)
+            left = await self._store.all()
+            self._keys.keep_only({one.secret.key for one in left})
+        log.info("secrets_key_rotated", secrets=len(kept), key=ring.current.id)
+        return len(kept)
+
+    async def _renew(self, kept: KeptSecret) -> None:
+        ring, old = self._keys.read(), kept.secret
+        if old.key == ring.current.id:
+            return
+        value = open_envelope(ring, old)
+        new = seal(ring, old.named, value, version=old.version, at=old.at, by=old.by)
+        await self._store.write(new, after=kept.revision)
+
+    # -- runners
+
+    async def answer(self, asked: SecretsAsked) -> bytes:
+        """The values that the Attempt asked for, by variable, sealed to its Runner.
+
+        Raises AskRefused, Unopenable, Unavailable, Damaged.
+        """
+        await self._check_holder(asked)
+        run = RunId(asked.job.partition(".")[0])
+        started = await self._history.started(run) if is_run_id(run) else None
+        request = None if started is None else await self._open_request(run, asked.job)
+        if started is None or request is None:
+            raise AskRefused(f"job {asked.job} is not wanted by any run (any more)")
+        values = await self._values(started, request)
+        log.info("secrets_told", job=asked.job, runner=asked.runner, secrets=sorted(values))
+        key = X25519PublicKey.from_public_bytes(asked.public_key)
+        return SUITE.encrypt(msgspec.json.encode(values), key, SEALED_FOR + asked.job.encode())
+
+    async def _check_holder(self, asked: SecretsAsked) -> None:
+        lease = await self._store.holder(JobId(asked.job))
+        if lease is None or lease.runner != asked.runner:
+            raise AskRefused(f"runner {asked.runner} does not hold job {asked.job}")
+        try:
+            signed = SecretsAsked.signed(asked.job, asked.runner, asked.public_key)
+            Ed25519PublicKey.from_public_bytes(lease.verifier).verify(asked.signature, signed)
+        except (InvalidSignature, ValueError) as error:
+            raise AskRefused(
+                f"who asks for the secrets of job {asked.job} is not the runner that holds it"
+            ) from error
+
+    async def _open_request(self, run: RunId, job: str) -> JobRequest | None:
+        """What the plan asked for, if this Attempt is still wanted."""
+        last = await self._history.last_turn(run)
+        wanted = [] if last is None else last.turn.open.jobs
+        found = (o for o in wanted if job_id(run, StepKey(o.key), o.attempt) == job)
+        one = next(found, None)
+        if last is None or one is None or one.cancelling:
+            return None
+        asked = _request_in(last.turn, one.key, one.attempt)
+        if asked is None:
+            turns = (await self._history.read(run)).turns
+            requests = (_request_in(stored.turn, one.key, one.attempt) for stored in turns)
+            asked = next((request for request in requests if request is not None), None)
+        return asked
+
+    async def _values(self, started: RunStarted, request: JobRequest) -> dict[str, str]:
+        if tier_of(started.event) is not Tier.TRUSTED:
+            names = ", ".join(sorted(set(request.secrets.values())))
+            raise AskRefused(
+                f"no secret ({names}) is given to a job of a fork's changes: whoever can push"
+                " there could read it; have the changes pushed to the repository itself"
+            )
+        place = await self._place(started, request)
+        kept = {one.secret.named: one.secret for one in await self._store.all()}
+        ring = self._keys.read()
+        values = {}
+        for variable, name in request.secrets.items():
+            named = best(kept, name, place)
+            if named is None:
+                raise AskRefused(_nowhere(name, place, started.repo_name))
+            values[variable] = open_envelope(ring, kept[named])
+        if (size := sum(map(len, values.values()))) > JOB_SECRETS_BYTES_MAX:
+            raise AskRefused(
+                f"the secrets of the job have {size:,} bytes; {JOB_SECRETS_BYTES_MAX:,} are allowed"
+            )
+        return values
+
+    async def _place(self, started: RunStarted, request: JobRequest) -> Scope:
+        repo = await self._catalog.repo(started.repo)
+        if repo is None:
+            raise AskRefused(f"repository {started.repo_name} is not registered here any more")
+        return Scope(
+            org=f"{repo.connection}/{repo.name.rpartition('/')[0]}",
+            repo=repo.id,
+            environment=request.environment,
+            pool=request.pool,
+            event=started.event.kind,
+        )
+
+
+def _request_in(turn: Turn, key: str, attempt: int) -> JobRequest | None:
+    """What was asked for in this Turn for the Attempt."""
+    for command in turn.commands:
+        if command.kind is StepKind.JOB and (command.key, command.attempt) == (key, attempt):
+            return command.request
+    return None
+
+
+def _check(named: NamedScope, value: str) -> None:
+    """Raises PersonRefused, without the value in its message."""
+    if not NAME.match(named.name):
+        raise PersonRefused(
+            422, f"{named.name!r} is no name of a secret: letters, digits and _, as in DEPLOY_KEY"
+        )
+    if not (named.scope.org or named.scope.repo):
+        raise PersonRefused(422, "say for whom the secret is: --repo NAME, or --org OWNER")
+    size = len(value.encode())
+    if size > SECRET_BYTES_MAX:
+        raise PersonRefused(422, f"the value has {size:,} bytes; {SECRET_BYTES_MAX:,} are allowed")
+    if "\0" in value:
+        raise PersonRefused(
+            422, "the value holds a NUL byte, which no environment can; encode it, as with base64"
+        )
+    if why := unmaskable(value):
+        raise PersonRefused(422, why)
+
+
+def _absent(named: NamedScope) -> str:
+    return f"there is no secret {named.name} for {named.scope.words()}"
+
+
+def _nowhere(name: str, place: Scope, repo: str) -> str:
+    looked = f"{place.words()}".replace(place.repo, repo)
+    return (
+        f"secret {name} is not set for this job (looked in: {looked}); an administrator sets it"
+        f" with `staunch secret set {name} --repo {repo}`"
+    )
