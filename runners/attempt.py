@@ -364,17 +364,8 @@ class Attempt:
 
     def _problems(self, record: ExitRecord) -> list[Annotation]:
         begin = max(record.step_offset, record.log_bytes - PROBLEM_BYTES_MAX)
-        with (self.directory / job_directory.LOG).open("rb") as file:
-            file.seek(begin)
-            text = file.read(PROBLEM_BYTES_MAX).decode("utf-8", "replace")
-        root = os.path.realpath(self.directory / job_directory.WORKSPACE)
-
-        def exists(path: str) -> bool:
-            # Resolved, because a link that the job made could ask about files of the host.
-            full = os.path.realpath(os.path.join(root, path))
-            return full.startswith(root + os.sep) and os.path.isfile(full)
-
-        return problems.find(text, exists)
+        log_file = self.directory / job_directory.LOG
+        return problems.find_in(log_file, begin, PROBLEM_BYTES_MAX, self._workspace)
 
 
 async def until_done(call: Callable[[], Awaitable[T]]) -> T:

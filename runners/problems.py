@@ -1,11 +1,14 @@
 """Finding where in the repository a failed step points to: Annotations out of its last output.
 
-Here: pure text work. Python tracebacks, test reports, and the `path:line: message` of compilers and
-linters. Log text is data: it can only ever name a place, never command anything.
+Here: text work, and the files it looks at. Python tracebacks, test reports, and the
+`path:line: message` of compilers and linters. Log text is data: it can only ever name a place,
+never command anything.
 """
 
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from pipelines.job import Annotation
 
@@ -96,3 +99,18 @@ def _annotation(file: str, line: int, message: str, level: str = "error") -> Ann
 
 def _relative(path: str) -> str:
     return path.removeprefix(WORKSPACE).removeprefix("./")
+
+
+def find_in(log: Path, begin: int, size: int, workspace: Path) -> list[Annotation]:
+    """The problems that a stretch of a log on disk names, in files that the workspace has."""
+    with log.open("rb") as file:
+        file.seek(begin)
+        text = file.read(size).decode("utf-8", "replace")
+    root = os.path.realpath(workspace)
+
+    def exists(path: str) -> bool:
+        # Resolved, because a link that the job made could ask about files of the host.
+        full = os.path.realpath(os.path.join(root, path))
+        return full.startswith(root + os.sep) and os.path.isfile(full)
+
+    return find(text, exists)
