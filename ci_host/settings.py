@@ -50,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     slots: int = 2
     pool: str = "default"
     volumes: dict[str, Path] = {}
+    egress: list[str] = []
     blobs: str = ""
     artifacts_days: float = 90.0
     logs_days: float = 365.0

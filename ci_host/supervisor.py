@@ -238,6 +238,8 @@ class Supervisor:
         command += ["--slots", str(settings.slots), "--blobs", settings.blobs_url]
         for name, path in settings.volumes.items():
             command += ["--volume", f"{name}={path}"]
+        for target in settings.egress:
+            command += ["--egress", target]
         return command
 
     async def _keep(self, child: Child) -> None:

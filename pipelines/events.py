@@ -107,7 +107,7 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     `message` says in one line why it did not succeed. Times are seconds since the epoch.
     What the steps handed over, unset where that is nothing: `outputs` by name, of a job that
     succeeded; `summary`, in Markdown; `left_out`: what could not be taken, each with why;
-    `tests`: what its reports say.
+    `tests`: what its reports say. `denied`: what it wanted to reach and was not let, with why.
     """
 
     job: str
@@ -126,6 +126,7 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     left_out: list[str] | msgspec.UnsetType = msgspec.UNSET
     tests: ReportedTests | msgspec.UnsetType = msgspec.UNSET
     artifacts: list[Artifact] | msgspec.UnsetType = msgspec.UNSET
+    denied: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class GateAnswered(

@@ -71,7 +71,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     step is over, however it ended. `files` are there before the first step, and so are `caches`,
     where there are any; they are kept when the job has succeeded. `secrets`: names of variables,
     each with that of the Secret whose value it has. `environment`: what the Job works on, such as
-    `production`, which a Secret can be for.
+    `production`, which a Secret can be for. `network`: empty, it has none, or `egress`: it reaches
+    what its Runner allows, and of that only `egress`, where there is any.
     """
 
     steps: list[ShellStep]
@@ -86,6 +87,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     caches: list[Cache] = []
     secrets: dict[str, str] = {}
     environment: str = ""
+    network: str = ""
+    egress: list[str] = []
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,6 +69,7 @@ class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float
     finished_at: float
     log_bytes: int
+    denied: list[str] = []
 
 
 class Attempt:
@@ -327,6 +328,7 @@ class Attempt:
             found=found,
             started_at=record.started_at,
             finished_at=record.finished_at,
+            denied=record.denied,
         )
 
     def _handed_over(self, *, is_success: bool) -> findings.Findings:
@@ -343,6 +345,7 @@ class Attempt:
         found: findings.Findings | None = None,
         started_at: float = 0.0,
         finished_at: float | None = None,
+        denied: list[str] | None = None,
     ) -> JobFinished:
         found = findings.Findings() if found is None else found
         return JobFinished(
@@ -360,6 +363,7 @@ class Attempt:
             outputs=found.outputs or msgspec.UNSET,
             summary=found.summary or msgspec.UNSET,
             left_out=found.left_out or msgspec.UNSET,
+            denied=denied or msgspec.UNSET,
         )
 
     def _problems(self, record: ExitRecord) -> list[Annotation]:

@@ -22,7 +22,7 @@ from runners.data_directory import DataDirectory, InUse
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
 from runners.executors.process import Process
 from runners.link.nats import NatsLink
-from runners.ports import BlobStore, Executor, Heartbeat, Unavailable
+from runners.ports import BlobStore, Egress, Executor, Heartbeat, Unavailable
 from runners.probe import Unconfined, blockers
 from runners.signs_of_life import SignsOfLife
 
@@ -47,6 +47,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     drain: bool = False
     lease_s: float = LEASE_S
     blobs: str = ""
+    egress: list[str] = []
+    egress_private: list[str] = []
 
 
 class LineLogger(structlog.PrintLogger):
@@ -94,6 +96,7 @@ def executor_of(options: Options) -> Executor:
         uid_base=options.uid_base,
         volumes=volumes,
         read_only=tuple(Path(path) for path in options.read_only),
+        reachable=Egress(allowed=options.egress, private=options.egress_private),
     )
 
 

@@ -18,6 +18,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+VolumeOption = Annotated[
+    list[str] | None, typer.Option(help="name=/path: writable at /volumes/name; repeatable.")
+]
+EgressOption = Annotated[
+    list[str] | None,
+    typer.Option(help="host[:port] or *.domain that jobs with a network reach; repeatable."),
+]
+EgressPrivateOption = Annotated[
+    list[str] | None,
+    typer.Option(help="host:port that they reach though it is not on the internet."),
+]
+BlobsOption = Annotated[
+    str | None,
+    typer.Option(help="Where artifacts are kept: file:///folder, s3://bucket, gs://, az://."),
+]
+LeaseOption = Annotated[
+    float | None,
+    typer.Option(help="Seconds of silence after which others give up this runner's jobs."),
+]
+
 
 @app.command()
 def agent(
@@ -25,9 +45,7 @@ def agent(
     data: Annotated[Path | None, typer.Option(help="Where jobs live; one for each agent.")] = None,
     pool: Annotated[str | None, typer.Option(help="The pool whose jobs are taken.")] = None,
     slots: Annotated[int | None, typer.Option(help="How many jobs run at once.")] = None,
-    volume: Annotated[
-        list[str] | None, typer.Option(help="name=/path: writable at /volumes/name; repeatable.")
-    ] = None,
+    volume: VolumeOption = None,
     read_only: Annotated[
         list[Path] | None, typer.Option(help="A directory shown to every job; repeatable.")
     ] = None,
@@ -40,14 +58,10 @@ def agent(
     drain: Annotated[
         bool | None, typer.Option(help="On SIGTERM wait for running jobs; else they go on alone.")
     ] = None,
-    blobs: Annotated[
-        str | None,
-        typer.Option(help="Where artifacts are kept: file:///folder, s3://bucket, gs://, az://."),
-    ] = None,
-    lease_s: Annotated[
-        float | None,
-        typer.Option(help="Seconds of silence after which others give up this runner's jobs."),
-    ] = None,
+    blobs: BlobsOption = None,
+    egress: EgressOption = None,
+    egress_private: EgressPrivateOption = None,
+    lease_s: LeaseOption = None,
 ) -> None:
     """Take jobs and run them until SIGTERM. Each option is also STAUNCH_RUNNER_<NAME>."""
     given: dict[str, Any] = {
@@ -61,6 +75,8 @@ def agent(
         "executor": executor,
         "drain": drain,
         "blobs": blobs,
+        "egress": egress or None,
+        "egress_private": egress_private or None,
         "lease_s": lease_s,
     }
     settings = _settings(given)

@@ -92,6 +92,18 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     namespaced: bool = False
     log_bytes_max: int = LOG_BYTES_MAX
     limits: dict[str, int] = {}
+    egress: "Egress | None" = None
+
+
+class Egress(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job may reach, as in `targets`: what the runner allows, less what the job leaves out.
+
+    `private`: hosts with their ports that may have an address that is not on the internet.
+    """
+
+    allowed: list[str]
+    private: list[str] = []
+    narrowed: list[str] = []
 
 
 class LaunchStep(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,10 +7,11 @@ imported while a command line is read: the agent's process lives without it.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.job import LEASE_S
+from runners import targets
 
 
 class Settings(BaseSettings):
@@ -27,5 +28,20 @@ class Settings(BaseSettings):
     uid_base: int = Field(default=64_000, ge=1_000)
     executor: Literal["bubblewrap", "process"] = "bubblewrap"
     blobs: str = ""
+    egress: list[str] = []
+    egress_private: list[str] = []
     drain: bool = False
     lease_s: float = Field(default=LEASE_S, ge=LEASE_S, le=3600)
+
+    @field_validator("egress")
+    @classmethod
+    def _are_targets(cls, given: list[str]) -> list[str]:
+        targets.parse_all(given)
+        return given
+
+    @field_validator("egress_private")
+    @classmethod
+    def _are_exact(cls, given: list[str]) -> list[str]:
+        for one in given:
+            targets.parse_exact(one)
+        return given

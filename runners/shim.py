@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from runners import confided, job_directory, spawn
 
 if TYPE_CHECKING:
+    from runners.egress import Door
     from runners.masking import Forms, Masker
 
 TICK_S = 1.0
@@ -59,6 +60,7 @@ class Shim:
         self.job_deadline = time.monotonic() + launch["timeout_s"]
         self.step_deadline: float | None = None
         self.kill_at: float | None = None
+        self.door: Door | None = None
 
     def run(self, lock: int) -> None:
         """Run the job to its end and write `exit.json`, unless the directory vanished."""
@@ -106,6 +108,7 @@ class Shim:
         if answer == "ready" and not self.ready:
             self.ready = True
             self.child.find_init()
+            self._open_door()
             self._next_step()
             return
         # Whatever is no exit code was written by the job itself: it can only hurt its own result.
@@ -121,6 +124,19 @@ class Shim:
                 return
             self._conclude("failed", f"step '{name}' ended with exit code {code}")
         self.child.close_orders()
+
+    def _open_door(self) -> None:
+        """Let the job reach what it may, before its first step."""
+        if not self.launch.get("egress"):
+            return
+        why: object = "its namespace is not known"
+        if self.child.init is not None:
+            try:
+                self.door = _door(self.launch, self.child.init)
+            except OSError as error:
+                why = error
+        if self.door is None:
+            self._conclude("refused", f"the job's network could not be opened: {why}")
 
     def _next_step(self) -> None:
         if self.outcome:
@@ -178,6 +194,8 @@ class Shim:
             self.child.kill()
             return False
         os.utime(self.lock)
+        if self.door is not None:
+            self.door.keep()
         if not self.outcome:
             self._check_limits(now)
             if os.path.exists(os.path.join(self.directory, job_directory.CANCEL)):
@@ -265,11 +283,16 @@ class Shim:
             text = file.read(REFUSAL_CHARS_MAX).decode("utf-8", "replace").strip()
         return text or "it said nothing"
 
+    def _denied(self) -> list[str]:
+        found = [] if self.door is None else self.door.denied()
+        return found if self.looked_for is None else [self.looked_for.mask(one) for one in found]
+
     def _write_exit(self) -> None:
         os.fsync(self.log)
         if self.looked_for is not None:
             _keep_findings(self.directory, self.looked_for, self.outcome)
         record = {
+            "denied": self._denied(),
             "outcome": self.outcome,
             "exit_code": self.exit_code,
             "message": self.message,
@@ -323,6 +346,12 @@ def _masker(looked_for: "Forms | None") -> "Masker | None":
     from runners.masking import Masker
 
     return Masker(looked_for)
+
+
+def _door(launch: dict[str, Any], init: int) -> "Door":
+    from runners.egress import Door
+
+    return Door(launch, init)
 
 
 def _keep_findings(directory: str, looked_for: "Forms", outcome: str) -> None:

@@ -76,6 +76,11 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._init_handle = os.pidfd_open(self._init)
 
+    @property
+    def init(self) -> int | None:
+        """The namespace's init, once `find_init` has found it."""
+        return self._init
+
     def terminate(self) -> None:
         """SIGTERM to the job's process group; processes that left it meet `kill`."""
         self.find_init()
@@ -156,10 +161,7 @@ def _become_job(
         signal.set_wakeup_fd(-1)
         os.umask(UMASK)
         os.chdir(launch["cwd"])
-        # The keeper's death is the job's death. Set after the change of user, which clears it.
-        _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != keeper:
-            os._exit(1)
+        die_with(keeper)
         os.execve(launch["argv"][0], launch["argv"], launch["env"])  # noqa: S606
     except BaseException as error:  # noqa: BLE001  a forked child must never return
         os.write(failed, str(error).encode()[:4000])
@@ -207,6 +209,13 @@ def give_up_rights(launch: dict[str, Any]) -> None:
         hard = resource.getrlimit(kind)[1]
         limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (limit, limit))
+
+
+def die_with(keeper: int) -> None:
+    """The keeper's death is this process's. After the change of user, which clears it."""
+    _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != keeper:
+        os._exit(1)
 
 
 def _memory_file(content: bytes) -> int:

@@ -66,6 +66,8 @@ PARAMETERS = {
         "caches",
         "secrets",
         "environment",
+        "network",
+        "egress",
     ],
     "gate": [
         "name",

@@ -16,6 +16,8 @@ PACKAGES = ("ci_host", "runners", "webhooks", "pipelines")
 ALONE = {
     "runners/shim.py": {
         "runners.confided",
+        # Of a job with a network only.
+        "runners.egress",
         "runners.job_directory",
         "runners.spawn",
         # Of a job with secrets only, after it was told where libraries are.
@@ -23,6 +25,10 @@ ALONE = {
         "runners.masking",
     },
     "runners/confided.py": set(),
+    "runners/egress.py": {"runners.proxy"},
+    "runners/proxy.py": {"runners.addresses", "runners.egress", "runners.spawn", "runners.targets"},
+    "runners/addresses.py": set(),
+    "runners/targets.py": set(),
     "runners/spawn.py": {"runners.job_directory"},
     "runners/job_directory.py": set(),
     "webhooks/git/post_receive.py": set(),

@@ -60,10 +60,11 @@ def step_view(row: StepRow) -> dict[str, Any]:
 
 def attempt_view(row: AttemptRow) -> dict[str, Any]:
     """One Attempt of a Job."""
-    stored = {"annotations_json", "left_out_json", "tests_json", "artifacts_json"}
+    stored = {"annotations_json", "left_out_json", "tests_json", "artifacts_json", "denied_json"}
     view = row.model_dump(exclude={"run", *stored})
     view["annotations"] = _json(row.annotations_json)
     view["left_out"] = _json(row.left_out_json)
+    view["denied"] = _json(row.denied_json)
     view["tests"] = _json(row.tests_json)
     view["artifacts"] = _json(row.artifacts_json)
     return view

@@ -189,6 +189,8 @@ def _step_tree(run: dict[str, Any]) -> Tree:
                     f"#{attempt['attempt']} {state_text(attempt['state'])}{code}"
                     f" [dim]{escape(attempt['message'])} {attempt['runner']}[/]"
                 )
+                for denied in attempt["denied"]:
+                    branch.add(f"[yellow]not reached:[/] {escape(denied)}")
                 for left_out in attempt["left_out"]:
                     branch.add(f"[yellow]left out:[/] {escape(left_out)}")
     return tree

@@ -60,6 +60,10 @@ SlotsOption = Annotated[int, typer.Option(envvar="STAUNCH_SLOTS", help="Jobs at 
 VolumeOption = Annotated[
     list[str] | None, typer.Option(help="NAME=PATH that jobs may write to, by name.")
 ]
+EgressOption = Annotated[
+    list[str] | None,
+    typer.Option(help="host[:port] or *.domain that jobs with a network reach; repeatable."),
+]
 BlobsOption = Annotated[
     str,
     typer.Option(
@@ -110,6 +114,7 @@ def up(
     hibernate: HibernateOption = Hibernate.IDLE,
     slots: SlotsOption = 2,
     volume: VolumeOption = None,
+    egress: EgressOption = None,
     blobs: BlobsOption = "",
     artifacts_days: ArtifactsDaysOption = 90.0,
     logs_days: LogsDaysOption = 365.0,
@@ -133,6 +138,7 @@ def up(
         hibernate=hibernate,
         slots=slots,
         volumes=_volumes(volume or []),
+        egress=egress or [],
         blobs=blobs,
         artifacts_days=artifacts_days,
         logs_days=logs_days,

@@ -59,6 +59,7 @@ class HandedCard:
     html: Markup | None
     annotations: Sequence[Annotation]
     left_out: Sequence[str]
+    denied: Sequence[str]
     tests: Mapping[str, Any] | None
     broken: Sequence[ReportedTestRow]
 
@@ -205,6 +206,7 @@ def _newest(attempts: Sequence[AttemptRow]) -> list[AttemptRow]:
         or row.tests_json
         or row.annotations_json != "[]"
         or row.left_out_json != "[]"
+        or row.denied_json != "[]"
     ]
 
 
@@ -218,6 +220,7 @@ def _handed(
         html=rendered(row.summary),
         annotations=[] if is_above else annotations_of(row),
         left_out=_decoded(row.left_out_json),
+        denied=_decoded(row.denied_json),
         tests=_decoded(row.tests_json),
         broken=[one for one in broken if one.job == row.job],
     )

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.job import CANCEL_GRACE_S_DEFAULT, JobSpec
-from runners import job_directory, steps
+from runners import egress, job_directory, steps, targets
 from runners.job_directory import ARGUMENTS, INFO, STAGE
-from runners.ports import Launch, Mount, Refused
+from runners.ports import Egress, Launch, Mount, Refused
 
 FILES_MAX = 65_536
 PROCESSES_MAX = 8_192
@@ -77,17 +77,22 @@ class Bubblewrap:
         uid_base: int,
         volumes: Mapping[str, Path],
         read_only: tuple[Path, ...] = (),
+        reachable: Egress | None = None,
     ) -> None:
         self._bwrap = bwrap
         self._uid_base = uid_base
         self._volumes = volumes
         self._read_only = read_only
+        self._reachable = reachable or Egress(allowed=[])
         self._is_root = os.geteuid() == 0
 
     def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
         env = steps.environment_of(spec)
+        reachable = egress_of(spec, self._reachable)
+        if reachable is not None:
+            env = {**egress.variables(), **env}
         sources = self._sources(spec, directory, slot)
         program, mounts = staged_program(self._bwrap, is_root=self._is_root)
         if self._is_root:
@@ -116,6 +121,7 @@ class Bubblewrap:
             mounts=mounts,
             namespaced=True,
             limits=limits,
+            egress=reachable,
         )
 
     def _sources(self, spec: JobSpec, directory: Path, slot: int) -> dict[str, str]:
@@ -155,6 +161,33 @@ class Bubblewrap:
                 f" runner run; give it to it: chgrp {gid} {path} && chmod g+rwx {path}"
             )
         return str(path)
+
+
+def egress_of(spec: JobSpec, reachable: Egress) -> Egress | None:
+    """What the job may reach of what the runner allows; None: nothing. Raises Refused."""
+    if spec.request.network not in ("", "none", "egress"):
+        raise Refused(f"there is no network {spec.request.network!r}; a job may ask for 'egress'")
+    if spec.request.network != "egress":
+        return None
+    if not reachable.allowed and not reachable.private:
+        raise Refused(
+            "this runner lets jobs reach nothing; start it with --egress and the hosts that they"
+            " may reach, e.g. --egress pypi.org,files.pythonhosted.org"
+        )
+    ours = targets.parse_all([*reachable.allowed, *reachable.private])
+    try:
+        wanted = targets.parse_all(spec.request.egress)
+    except targets.BadTarget as bad:
+        raise Refused(f"egress: {bad}") from bad
+    for one in wanted:
+        if not all(any(our.lets(one.host, port) for our in ours) for port in one.ports):
+            raise Refused(
+                f"the job wants to reach {one}, which this runner does not allow; it allows"
+                f" {', '.join(map(str, ours))} (--egress)"
+            )
+    return Egress(
+        allowed=reachable.allowed, private=reachable.private, narrowed=spec.request.egress
+    )
 
 
 def _writable_by(path: Path, uid: int, gid: int) -> bool:

@@ -26,6 +26,11 @@ class Process:
     def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
+        if spec.request.network == "egress":
+            raise Refused(
+                "this runner does not confine jobs, so it cannot keep one to what it may reach;"
+                " run it on one with bubblewrap, or leave out network="
+            )
         workspace = directory / job_directory.WORKSPACE
         base = directory / job_directory.RUN
         env = {

@@ -244,6 +244,29 @@ async def test_a_time_limit_holds_while_no_agent_lives(bus):
     assert "the job's limit of 1.5 s" in report.message
 
 
+async def test_a_job_reaches_what_it_may_while_no_agent_lives(bus):
+    say = "import socket; s = socket.create_connection(('127.0.0.1', 3128), 30)"
+    for target in (f"127.0.0.1:{bus.server.port}", "evil.example:443"):
+        say += f"; s.sendall(b'CONNECT {target} HTTP/1.1\\r\\n\\r\\n'); print(s.recv(99)[:12])"
+        say += "; s = socket.create_connection(('127.0.0.1', 3128), 30)"
+    waits = f'while [ ! -e /volumes/shared/go ]; do sleep 0.05; done; python3 -c "{say}"'
+    allow = ["--egress", "pypi.org", "--egress-private", f"127.0.0.1:{bus.server.port}"]
+    agent = bus.agent(more=[*bus.volume, *allow])
+    spec = counted("echo begun", waits, network="egress")
+    await bus.submit(spec)
+    await until(lambda: state_of(bus, spec) == job_directory.RUNNING, "the start")
+    crash(agent)
+    (bus.root / "volume" / "go").touch()
+    await until(lambda: state_of(bus, spec) == job_directory.DONE, "the end")
+    bus.agent(more=[*bus.volume, *allow])
+    report = await bus.report(spec)
+    assert report.outcome is Outcome.SUCCEEDED, report
+    assert report.denied == ["evil.example:443: it is not on this runner's list (--egress)"]
+    log = await bus.log(spec)
+    assert "b'HTTP/1.1 200'" in log
+    assert "b'HTTP/1.1 403'" in log
+
+
 async def test_a_stopped_agent_leaves_its_jobs_running_for_the_next(bus):
     agent = bus.agent(more=bus.volume)
     spec = counted("sleep 3", COUNTED)

@@ -130,6 +130,7 @@ class World:
             forks=Forks(cast(Any, self.history), Settings(data=folder, cache=folder).shards),
             bundles=self.bundles,
             blobs=cast(Any, None),
+            secrets=cast(Any, None),
             news=self.news,
             beginnings=Beginnings(self.model, self.history, self.bundles),
             timetables=cast(Any, self.timetables),
@@ -302,6 +303,7 @@ class Story:
         message: str = "",
         summary: str = "",
         left_out: Sequence[str] = (),
+        denied: Sequence[str] = (),
         tests: ReportedTests | None = None,
     ) -> "Story":
         """The Runner reports."""
@@ -318,6 +320,7 @@ class Story:
                 runner="runner-a",
                 summary=summary or msgspec.UNSET,
                 left_out=list(left_out) or msgspec.UNSET,
+                denied=list(denied) or msgspec.UNSET,
                 tests=tests or msgspec.UNSET,
             )
         )

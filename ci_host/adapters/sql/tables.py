@@ -7,7 +7,7 @@ from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 14
+VERSION = 15
 
 
 class RunRow(SQLModel, table=True):
@@ -101,6 +101,7 @@ class AttemptRow(SQLModel, table=True):
     left_out_json: str = "[]"
     tests_json: str | None = None
     artifacts_json: str = "[]"
+    denied_json: str = "[]"
     runner: str = ""
     log_bytes: int = 0
 

@@ -11,6 +11,7 @@ from staunch.artifacts import kept as kept_artifacts
 from staunch.caches import Cache
 from staunch.caches import asked as asked_caches
 from staunch.durations import Duration, seconds
+from staunch.egress import network_of, reached
 from staunch.errors import JobFailed
 from staunch.ledger import Ledger, Site
 from staunch.pauses import pause as wait_pause
@@ -63,6 +64,8 @@ def request(
     caches: Sequence[Cache] = (),
     secrets: Secrets = (),
     environment_name: str = "",
+    network: str = "",
+    egress: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The JobRequest in its wire form. Raises TypeError or ValueError for a wrong option."""
     if isinstance(volumes, str):
@@ -91,14 +94,23 @@ def request(
         "caches": (caches, asked_caches),
         "secrets": (secrets, wanted_secrets),
         "environment": (environment_name, environment_of),
+        "network": (network, network_of),
+        "egress": (egress, reached),
     }
     asked |= {name: form(given) for name, (given, form) in optional.items() if given}
+    _check(asked)
+    return asked
+
+
+def _check(asked: Mapping[str, Any]) -> None:
+    """Raises ValueError for what each option alone does not show."""
+    if "egress" in asked and asked.get("network") != "egress":
+        raise ValueError('egress=[…] says what a job reaches that has network="egress"')
     if (size := _chars(asked)) > REQUEST_CHARS_MAX:
         raise ValueError(
             f"the job's commands and environment have {size:,} characters; {REQUEST_CHARS_MAX:,}"
             " are allowed. Keep big data in files of the repository"
         )
-    return asked
 
 
 def _reports(given: Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:

@@ -129,6 +129,8 @@ class Step:
         caches: Sequence[Cache] = (),
         secrets: Secrets = (),
         environment: str = "",
+        network: str = "",
+        egress: Sequence[str] = (),
     ) -> Coroutine[Any, Any, JobResult]:
         """Have a Runner execute shell commands; the first that fails ends the job.
 
@@ -140,6 +142,7 @@ class Step:
         `reports`: files that the job writes: `{"junit": "build/*.xml"}`.
         `secrets`: names, for variables of the same name, or `{"VARIABLE": "NAME"}`; `environment`:
         what the job works on, for secrets that are only for that. The values never come here.
+        `network="egress"`: the job reaches what its Runner allows, and only `egress` if given.
         """
         request = jobs.request(
             run,
@@ -155,6 +158,8 @@ class Step:
             caches,
             secrets,
             environment,
+            network,
+            egress,
         )
         retry, undo = checked(retries), _rollback(rollback)
         key = self._key("job", name)

@@ -50,6 +50,12 @@ def test_every_option_of_a_job_is_in_its_request(play):
     assert (request.volumes, request.checkout) == (["cache"], False)
 
 
+def test_a_job_says_what_it_wants_to_reach(play):
+    run = play("await step.job('a', run='x', network='egress', egress=['pypi.org', '*.b.org:81'])")
+    request = run.start().commands[0].request
+    assert (request.network, request.egress) == ("egress", ["pypi.org", "*.b.org:81"])
+
+
 @pytest.mark.parametrize(
     ("outcome", "state", "kind"),
     [

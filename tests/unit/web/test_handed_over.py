@@ -80,6 +80,8 @@ async def test_the_page_shows_what_the_newest_attempts_handed_over(world):
         left_out=["line 2 of the annotations: <b>"],
     )
     await story.finish("plain")
+    await story.turn(job("shut"))
+    await story.finish("shut", denied=["<b>.example:443: it is not on the list"])
     await story.finish("long", summary="<u>" * 20_000)
     page = (await check(world, f"/runs/{story.run}")).text
     assert "<h3>Coverage</h3>" in page
@@ -87,7 +89,8 @@ async def test_the_page_shows_what_the_newest_attempts_handed_over(world):
     assert "<bdi>N1</bdi>" in page and "&lt;i&gt;odd&lt;/i&gt;" in page
     assert "Left out: <bdi>line 2 of the annotations: &lt;b&gt;</bdi>" in page
     assert "&lt;u&gt;&lt;u&gt;" in page and "<u>" not in page
-    assert page.count('class="handed card"') == 2
+    assert "Not reached: <bdi>&lt;b&gt;.example:443: it is not on the list</bdi>" in page
+    assert page.count('class="handed card"') == 3
 
 
 @pytest.mark.anyio
@@ -96,11 +99,17 @@ async def test_the_api_has_them_with_the_attempt(world):
     await story.turn(job("lint"))
     note = Annotation(file="a.py", line=3, message="odd", title="N1")
     await story.finish(
-        "lint", Outcome.FAILED, summary="# Hi", annotations=[note], left_out=["the rest"]
+        "lint",
+        Outcome.FAILED,
+        summary="# Hi",
+        annotations=[note],
+        left_out=["the rest"],
+        denied=["evil.example:443: no"],
     )
     shown = (await check(world, f"/api/v1/runs/{story.run}")).json()
     [attempt] = shown["attempts"]
     assert (attempt["summary"], attempt["left_out"]) == ("# Hi", ["the rest"])
+    assert attempt["denied"] == ["evil.example:443: no"]
     assert attempt["annotations"] == [
         {"file": "a.py", "line": 3, "message": "odd", "level": "error", "title": "N1"}
     ]
