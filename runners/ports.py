@@ -76,7 +76,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """What a shim executes: written by the agent as `launch.json`, so a shim needs no other facts.
 
     The process finds descriptor 3 to write results to, 4 to read orders from, 5 for bubblewrap's
-    report and 6 open on `arguments` (its further arguments, kept out of the visible command line).
+    report, 6 open on `arguments` (its further arguments, kept out of the visible command line), and
+    7 on `filter` (hexadecimal: the program of `seccomp`).
     """
 
     argv: list[str]
@@ -85,6 +86,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     grace_s: float
     env: dict[str, str] = {}
     arguments: list[str] = []
+    filter: str = ""
     cwd: str = "/"
     uid: int | None = None
     gid: int | None = None

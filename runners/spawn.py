@@ -19,7 +19,7 @@ import select
 import signal
 from typing import Any, NoReturn
 
-from runners.job_directory import ANSWERS, ARGUMENTS, INFO, ORDERS, STAGE
+from runners.job_directory import ANSWERS, ARGUMENTS, FILTER, INFO, ORDERS, STAGE
 
 FIRST_FREE = 20
 PIPE_BYTES = 1_048_576
@@ -127,11 +127,13 @@ def spawn(launch: dict[str, Any], directory: str) -> Child:
     with contextlib.suppress(OSError):
         fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     arguments = _memory_file(b"".join(word.encode() + b"\0" for word in launch["arguments"]))
+    rules = _memory_file(bytes.fromhex(launch.get("filter", "")))
     pid = os.fork()
     if pid == 0:
-        ends = {ANSWERS: answers_end, ORDERS: orders_end, INFO: info_end, ARGUMENTS: arguments}
+        ends = {ANSWERS: answers_end, ORDERS: orders_end, INFO: info_end}
+        ends |= {ARGUMENTS: arguments, FILTER: rules}
         _become_job(launch, directory, output_end, failed_end, ends)
-    for descriptor in (output_end, answers_end, orders_end, info_end, failed_end, arguments):
+    for descriptor in (output_end, answers_end, orders_end, info_end, failed_end, arguments, rules):
         os.close(descriptor)
     # The pipe closes by itself at exec: reading ends with nothing, or with the reason.
     reason = os.read(failed, 4096)

@@ -8,13 +8,14 @@ slot's own user, because a sandbox made by root maps its users to the host's (it
 """
 
 import os
+import platform
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.job import CANCEL_GRACE_S_DEFAULT, JobSpec
-from runners import egress, job_directory, steps, targets
-from runners.job_directory import ARGUMENTS, INFO, STAGE
+from runners import egress, job_directory, seccomp, steps, targets
+from runners.job_directory import ARGUMENTS, FILTER, INFO, STAGE
 from runners.ports import Egress, Launch, Mount, Refused
 
 FILES_MAX = 65_536
@@ -84,11 +85,18 @@ class Bubblewrap:
         self._volumes = volumes
         self._read_only = read_only
         self._reachable = reachable or Egress(allowed=[])
+        self._machine = platform.machine()
         self._is_root = os.geteuid() == 0
 
     def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
+        rules = seccomp.program(self._machine)
+        if rules is None:
+            raise Refused(
+                f"there is no filter of system calls for a machine of kind {self._machine!r}, only"
+                f" for {', '.join(seccomp.MACHINES)}; run the job elsewhere"
+            )
         env = steps.environment_of(spec)
         reachable = egress_of(spec, self._reachable)
         if reachable is not None:
@@ -113,6 +121,7 @@ class Bubblewrap:
                 *("/bin/sh", "/run/staunch/driver", "/run/staunch"),
             ],
             arguments=_profile(sources, env),
+            filter=rules.hex(),
             steps=steps.launch_steps(spec),
             timeout_s=spec.request.timeout_s,
             grace_s=CANCEL_GRACE_S_DEFAULT,
@@ -205,9 +214,12 @@ def _profile(sources: Mapping[str, str], env: Mapping[str, str]) -> list[str]:
         *("--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
         *("--uid", SANDBOX_ID, "--gid", SANDBOX_ID, "--hostname", "staunch"),
         *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
-        *("--info-fd", str(INFO)),
+        *("--info-fd", str(INFO), "--seccomp", str(FILTER)),
         *_system(),
+        # What is writable in memory has a size: /dev itself is not, but shared memory is.
         *("--proc", "/proc", "--dev", "/dev"),
+        *("--size", str(TMP_BYTES_MAX), "--perms", "1777", "--tmpfs", "/dev/shm"),  # noqa: S108
+        *("--remount-ro", "/dev"),
         *("--size", str(TMP_BYTES_MAX), "--perms", "1777", "--tmpfs", "/tmp"),  # noqa: S108
         *("--perms", "0755", "--dir", "/home"),
         *("--size", str(TMP_BYTES_MAX), "--perms", "0700", "--tmpfs", "/home/job"),
