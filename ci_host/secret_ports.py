@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ci_host.envelopes import KeyRing, StoredSecret
+from ci_host.signing_keys import SigningKey
 from pipelines.ids import JobId
 from pipelines.job import Lease
 from pipelines.secret import NamedScope
@@ -47,3 +48,13 @@ class KeyKeeper(Protocol):
 
     def keep_only(self, used: set[str]) -> KeyRing:
         """Forget the others, but for the current one."""
+
+
+class SigningKeys(Protocol):
+    """The keys by which identity tokens are signed."""
+
+    def read(self) -> list[SigningKey]:
+        """Those that are published; the first one signs."""
+
+    def rotate(self) -> SigningKey:
+        """A new one signs from now on."""

@@ -72,7 +72,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     where there are any; they are kept when the job has succeeded. `secrets`: names of variables,
     each with that of the Secret whose value it has. `environment`: what the Job works on, such as
     `production`, which a Secret can be for. `network`: empty, it has none, or `egress`: it reaches
-    what its Runner allows, and of that only `egress`, where there is any.
+    what its Runner allows, and of that only `egress`, where there is any. `id_token`: for whom it
+    wants a token that says whose Job it is; empty: none.
     """
 
     steps: list[ShellStep]
@@ -89,6 +90,12 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     environment: str = ""
     network: str = ""
     egress: list[str] = []
+    id_token: str = ""
+
+    @property
+    def is_confided(self) -> bool:
+        """Whether values of its variables come from the host, for its Runner's eyes only."""
+        return bool(self.secrets or self.id_token)
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

@@ -231,7 +231,7 @@ class Agent:
 
     def _verifier(self, spec: JobSpec) -> bytes:
         """What the lease of a job with secrets says of this runner."""
-        asks = bool(spec.request.secrets)
+        asks = spec.request.is_confided
         return self._secrets.verifier if asks and self._secrets is not None else b""
 
     def _attempt(self, directory: Path) -> Attempt:

@@ -165,7 +165,7 @@ class Attempt:
     async def _open_secrets(self) -> dict[str, str]:
         """The values by variable. Raises Refused."""
         source = self._secrets
-        if not self.spec.request.secrets:
+        if not self.spec.request.is_confided:
             return {}
         if source is None:
             raise Refused("this runner has nobody who opens secrets for it")
@@ -294,7 +294,7 @@ class Attempt:
         asked = self.spec.request.reports or {}
         if "junit" not in asked or report.outcome not in (Outcome.SUCCEEDED, Outcome.FAILED):
             return report
-        if self.spec.request.secrets:
+        if self.spec.request.is_confided:
             # Its shim has read them, masked; what it left out is in the report.
             masked = masked_findings.read(self.directory).tests
             return report if masked is None else msgspec.structs.replace(report, tests=masked)
@@ -332,7 +332,7 @@ class Attempt:
         )
 
     def _handed_over(self, *, is_success: bool) -> findings.Findings:
-        if self.spec.request.secrets:
+        if self.spec.request.is_confided:
             return masked_findings.read(self.directory).found
         return findings.read(self.directory / job_directory.HANDED, is_success=is_success)
 

@@ -20,6 +20,7 @@ from runners import handed
 from runners.ports import LaunchStep, Refused
 
 CHECKOUT = "checkout"
+ID_TOKEN = "STAUNCH_ID_TOKEN"  # noqa: S105  the name of a variable
 # Where a sandbox shows the folder for what the steps hand over.
 HANDED = "/run/handed"
 NAME_CHARS_MAX = 100
@@ -145,7 +146,7 @@ def write(spec: JobSpec, run: Path, *, places: Places) -> None:
         "STAUNCH_ANNOTATIONS": f"{places.handed}/{handed.ANNOTATIONS}",
     }
     # The repository's filters may run with the checkout: they need none of the job's secrets.
-    hidden = "".join(f"unset {name}\n" for name in spec.request.secrets)
+    hidden = "".join(f"unset {name}\n" for name in (*spec.request.secrets, ID_TOKEN))
     for index, (script, env, cwd) in enumerate(steps):
         folder = run / str(index)
         folder.mkdir(mode=0o755)

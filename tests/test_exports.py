@@ -68,6 +68,7 @@ PARAMETERS = {
         "environment",
         "network",
         "egress",
+        "id_token",
     ],
     "gate": [
         "name",

@@ -16,6 +16,7 @@ from ci_host.api import (
     runs,
     schedules,
     secrets,
+    well_known,
 )
 from ci_host.api.services import Services
 from webhooks.routes import webhook_routes
@@ -48,5 +49,6 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(artifacts.router)
     app.include_router(schedules.router)
     app.include_router(secrets.router)
+    app.include_router(well_known.router)
     app.include_router(installation.router)
     return app

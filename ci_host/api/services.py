@@ -17,6 +17,7 @@ from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.secrets import Secrets
 from ci_host.ports import BlobReader, Bundles
+from ci_host.secret_ports import SigningKeys
 from ci_host.settings import Settings
 
 
@@ -41,5 +42,6 @@ class Services:
     timetables: NatsTimetables
     schedules: ScheduleActs
     secrets: Secrets
+    signing_keys: SigningKeys
     now: Callable[[], float]
     new_id: Callable[[], str]

@@ -18,6 +18,7 @@ from ci_host.access import Token, digest_of_secret, new_secret
 from ci_host.adapters.blobs.reading import ObstoreReader
 from ci_host.adapters.blobs.shelves import ObstoreShelves
 from ci_host.adapters.files.key_ring import KeyRingFile
+from ci_host.adapters.files.signing_key_file import SigningKeyFile
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus, connect
 from ci_host.adapters.nats.caches import NatsCacheRecords
@@ -37,6 +38,7 @@ from ci_host.api.news import News
 from ci_host.api.services import Services
 from ci_host.bootstrap.incarnation import incarnation
 from ci_host.engine.forks import Forks
+from ci_host.engine.id_tokens import IdTokens
 from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
 from ci_host.engine.retention import Retention
@@ -71,8 +73,8 @@ async def run_host(process: ProcessSettings) -> None:
     await news.start()
     history, bundles = NatsHistory(bus, name, settings.nats_replicas), NatsBundles(bus)
     timetables = NatsTimetables(bus)
-    keys = KeyRingFile(settings.data, os.environ)
-    secret = Secrets(NatsSecrets(bus), keys, history, NatsCatalog(bus), now=time.time)
+    signing = SigningKeyFile(settings.data, time.time)
+    secret = secrets_of(bus, history, signing, settings)
     services = Services(
         settings=settings,
         bus=bus,
@@ -91,6 +93,7 @@ async def run_host(process: ProcessSettings) -> None:
         timetables=timetables,
         schedules=ScheduleActs(timetables, new_id=new_id, shards=settings.shards),
         secrets=secret,
+        signing_keys=signing,
         now=time.time,
         new_id=new_id,
     )
@@ -108,6 +111,15 @@ async def run_host(process: ProcessSettings) -> None:
     finally:
         model.close()
         await bus.close()
+
+
+def secrets_of(
+    bus: Bus, history: NatsHistory, signing: SigningKeyFile, settings: Settings
+) -> Secrets:
+    """Who keeps secrets here, and tells them."""
+    keys = KeyRingFile(settings.data, os.environ)
+    tokens = IdTokens(signing, issuer=settings.url, now=time.time, new_id=new_id)
+    return Secrets(NatsSecrets(bus), keys, history, NatsCatalog(bus), tokens, now=time.time)
 
 
 def new_id() -> str:

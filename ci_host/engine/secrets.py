@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
+from ci_host.engine.id_tokens import VARIABLE, IdTokens
 from ci_host.engine.people import PersonRefused
 from ci_host.envelopes import StoredSecret, open_envelope, seal
 from ci_host.ports import Catalog, Conflict, HistoryStore
@@ -55,6 +56,7 @@ class Secrets:
         keys: KeyKeeper,
         history: HistoryStore,
         catalog: Catalog,
+        tokens: IdTokens,
         *,
         now: Callable[[], float],
     ) -> None:
@@ -62,6 +64,7 @@ class Secrets:
         self._keys = keys
         self._history = history
         self._catalog = catalog
+        self._tokens = tokens
         self._now = now
         # A key is forgotten when no envelope is under it: none may come to be meanwhile.
         self._changing = asyncio.Lock()
@@ -138,6 +141,8 @@ class Secrets:
         if started is None or request is None:
             raise AskRefused(f"job {asked.job} is not wanted by any run (any more)")
         values = await self._values(started, request)
+        if request.id_token:
+            values[VARIABLE] = self._tokens.make(started, request, asked.job)
         log.info("secrets_told", job=asked.job, runner=asked.runner, secrets=sorted(values))
         key = X25519PublicKey.from_public_bytes(asked.public_key)
         return SUITE.encrypt(msgspec.json.encode(values), key, SEALED_FOR + asked.job.encode())
@@ -171,7 +176,7 @@ class Secrets:
 
     async def _values(self, started: RunStarted, request: JobRequest) -> dict[str, str]:
         if tier_of(started.event) is not Tier.TRUSTED:
-            names = ", ".join(sorted(set(request.secrets.values())))
+            names = ", ".join(sorted(set(request.secrets.values()))) or "an identity token"
             raise AskRefused(
                 f"no secret ({names}) is given to a job of a fork's changes: whoever can push"
                 " there could read it; have the changes pushed to the repository itself"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx2
 import pytest
 
 from tests.e2e.installed import Installed, Registered
@@ -221,3 +222,24 @@ def test_a_canary_is_nowhere_after_a_run_that_shows_it_in_every_way(
     assert any("read-model" in where for where in planted), planted
     assert any(where.startswith("/jobs/") for where in planted), planted
     assert holders(here, run, forms(CANARY)) == []
+
+
+def test_a_job_has_a_token_that_others_can_check(here: Installed, repo: Registered) -> None:
+    body = """
+await step.job("who", checkout=False, id_token="sts.example.org", run=[
+    'printf "%s" "$STAUNCH_ID_TOKEN" | cut -d. -f2',
+    'echo "all of it: $STAUNCH_ID_TOKEN"',
+])
+"""
+    run = repo.plan(body)
+    assert here.ended(run)["state"] == "succeeded", here.show(run)["error"]
+    shown = log_of(here, run, "who")
+    assert "all of it: ***" in shown
+    payload = next(line for line in shown.splitlines() if line.startswith("eyJ"))
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    assert (claims["aud"], claims["run"], claims["repo"]) == ("sts.example.org", run, repo.name)
+    found = httpx2.get(f"{here.installation.url}/.well-known/openid-configuration").json()
+    assert claims["iss"] == found["issuer"]
+    keys = httpx2.get(found["jwks_uri"]).json()["keys"]
+    assert [key["alg"] for key in keys] == ["RS256"]
+    assert not [key for key in keys if "d" in key]

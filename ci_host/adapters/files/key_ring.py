@@ -7,13 +7,13 @@ for the file. It is read anew each time: it is small, and another process may ha
 
 import base64
 import binascii
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from ci_host.adapters.files import private
 from ci_host.envelopes import KEY_BYTES, Key, KeyRing, NoKeys
 
 VARIABLE = "STAUNCH_SECRETS_KEY"
@@ -57,27 +57,12 @@ class KeyRingFile:
 
     def _write(self, ring: KeyRing, *, is_first: bool = False) -> KeyRing:
         """The whole file anew, in one piece, also through a power cut."""
-        fresh = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(ring))
-            file.flush()
-            os.fsync(file.fileno())
-        if is_first:
+        content = msgspec.json.encode(ring)
+        if not is_first:
+            private.write(self._path, content)
+        elif not private.create(self._path, content):
             # Of two hosts that begin at once one makes the keys, and both use them.
-            try:
-                os.link(fresh, self._path)
-            except FileExistsError:
-                return self.read()
-            finally:
-                fresh.unlink()
-        else:
-            fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            return self.read()
         return ring
 
 

@@ -19,7 +19,7 @@ from staunch.results import JobResult
 from staunch.retry import Retry
 from staunch.shell import Run, commands, environment, text
 from staunch.undo import Rollback, Undo
-from staunch.wanted_secrets import Secrets, environment_of
+from staunch.wanted_secrets import Secrets, audience_of, environment_of
 from staunch.wanted_secrets import wanted as wanted_secrets
 
 _POOL = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -66,17 +66,10 @@ def request(
     environment_name: str = "",
     network: str = "",
     egress: Sequence[str] = (),
+    id_token: str = "",
 ) -> dict[str, Any]:
     """The JobRequest in its wire form. Raises TypeError or ValueError for a wrong option."""
-    if isinstance(volumes, str):
-        raise TypeError(f"volumes must be a list of names: volumes=[{volumes!r}]")
-    if not isinstance(checkout, bool):
-        raise TypeError(f"checkout must be True or False, not {checkout!r}")
-    if not _POOL.fullmatch(text(pool, "pool")):
-        raise ValueError(
-            f"pool must be the name of a pool of runners (letters, digits, _ and -, at most 64),"
-            f" not {pool!r}; leave it out for the default"
-        )
+    _check_place(pool, volumes, checkout)
     folder = text(cwd, "cwd")
     asked: dict[str, Any] = {
         "steps": [command.wire(folder) for command in commands(run)],
@@ -96,10 +89,24 @@ def request(
         "environment": (environment_name, environment_of),
         "network": (network, network_of),
         "egress": (egress, reached),
+        "id_token": (id_token, audience_of),
     }
     asked |= {name: form(given) for name, (given, form) in optional.items() if given}
     _check(asked)
     return asked
+
+
+def _check_place(pool: str, volumes: Sequence[str], checkout: bool) -> None:
+    """Where the job runs, and with what. Raises TypeError or ValueError."""
+    if isinstance(volumes, str):
+        raise TypeError(f"volumes must be a list of names: volumes=[{volumes!r}]")
+    if not isinstance(checkout, bool):
+        raise TypeError(f"checkout must be True or False, not {checkout!r}")
+    if not _POOL.fullmatch(text(pool, "pool")):
+        raise ValueError(
+            f"pool must be the name of a pool of runners (letters, digits, _ and -, at most 64),"
+            f" not {pool!r}; leave it out for the default"
+        )
 
 
 def _check(asked: Mapping[str, Any]) -> None:

@@ -131,6 +131,7 @@ class Step:
         environment: str = "",
         network: str = "",
         egress: Sequence[str] = (),
+        id_token: str = "",
     ) -> Coroutine[Any, Any, JobResult]:
         """Have a Runner execute shell commands; the first that fails ends the job.
 
@@ -143,6 +144,7 @@ class Step:
         `secrets`: names, for variables of the same name, or `{"VARIABLE": "NAME"}`; `environment`:
         what the job works on, for secrets that are only for that. The values never come here.
         `network="egress"`: the job reaches what its Runner allows, and only `egress` if given.
+        `id_token`: for whom the token in `$STAUNCH_ID_TOKEN` is, which says whose job this is.
         """
         request = jobs.request(
             run,
@@ -160,6 +162,7 @@ class Step:
             environment,
             network,
             egress,
+            id_token,
         )
         retry, undo = checked(retries), _rollback(rollback)
         key = self._key("job", name)

@@ -37,3 +37,12 @@ def environment_of(name: str) -> str:
             f" 64), not {name!r}"
         )
     return name
+
+
+def audience_of(name: str) -> str:
+    """For whom a token is. Raises TypeError or ValueError."""
+    if not re.fullmatch(r"[!-~]{1,255}", text(name, "id_token")):
+        raise ValueError(
+            f"id_token must be for whom the token is, such as 'sts.amazonaws.com', not {name!r}"
+        )
+    return name
