@@ -30,7 +30,13 @@ from ci_host.adapters.nats.server import (
     lock_store,
 )
 from ci_host.adapters.nats.streams import ensure_streams
-from ci_host.settings import PROCESS_VARIABLE, ProcessSettings, Settings, encode
+from ci_host.settings import (
+    PROCESS_VARIABLE,
+    SECRETS_KEY_VARIABLE,
+    ProcessSettings,
+    Settings,
+    encode,
+)
 
 PAUSE_S_FIRST = 0.1
 PAUSE_S_MAX = 10.0
@@ -265,7 +271,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
-                env={**os.environ, **child.environment},
+                env={**_inherited(child.name), **child.environment},
                 preexec_fn=die_with_parent,
             )
 
@@ -336,6 +342,15 @@ def _refuse_taken_port(host: str, port: int) -> None:
                     " there, or choose another with --port"
                 ) from error
             time.sleep(0.05)
+
+
+def _inherited(name: str) -> dict[str, str]:
+    """Our environment, for a child: the keys of secrets are the host's only."""
+    return {
+        variable: value
+        for variable, value in os.environ.items()
+        if name == "host" or variable != SECRETS_KEY_VARIABLE
+    }
 
 
 def _log_file(data: Path, name: str) -> BinaryIO:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -184,6 +185,8 @@ async def _unless_stopped(
 def main() -> int:
     """Entry of the agent's process."""
     configure_logging()
+    # What it knows must not be left on the disk by its death.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Taken out of the environment: the bus's address may hold a password.
     options = msgspec.json.decode(os.environ.pop(OPTIONS), type=Options)
     return asyncio.run(serve(options))

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Coroutine
@@ -27,6 +28,8 @@ def run_process(role: str, arguments: list[str]) -> None:
         run_image(arguments[0])
         return
     configure_logging()
+    # What a process knows must not be left on the disk by its death.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     settings = decode(os.environ.pop(PROCESS_VARIABLE))
     # Nothing of what is imported becomes garbage: looking through it again and again would be a
     # seventh of the start.

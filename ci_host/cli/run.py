@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -40,6 +41,9 @@ def run(
     path: Annotated[Path, typer.Argument(help="A git checkout.")] = Path(),
     pipeline: str = "pipeline",
     input_: Annotated[list[str] | None, typer.Option("--input", help="NAME=VALUE")] = None,
+    secret: Annotated[
+        list[str] | None, typer.Option("--secret", help="NAME: the value is in that variable.")
+    ] = None,
     hibernate: HibernateOption = Hibernate.IDLE,
     slots: SlotsOption = 2,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Open gates without asking.")] = False,
@@ -52,7 +56,8 @@ def run(
 ) -> None:
     """Run the pipeline of a checkout here, uncommitted changes and all, without a server."""
     console = Console(stderr=True) if as_json else reading.console
-    inputs = parsed_inputs(input_ or [])
+    asked = {"pipeline": pipeline, "inputs": parsed_inputs(input_ or [])}
+    values = _values(secret or [])
     top = top_of(path.absolute())
     images = (cache or default_cache()).resolve()
     build_image(images)
@@ -65,7 +70,7 @@ def run(
         began = time.monotonic()
         with LocalHost(wish) as host:
             console.print(f"[dim]started in {time.monotonic() - began:.1f} s[/]", highlight=False)
-            id_ = _start(host, console, taken, {"pipeline": pipeline, "inputs": inputs})
+            id_ = _start(host, console, taken, asked, values)
             console.print(f"run [bold]{id_}[/]", highlight=False)
             gates = LocalGates(host.client, console, yes)
             where = f"--data {folder}"
@@ -135,11 +140,30 @@ def _what(taken: Snapshot) -> str:
     return f"[bold]{escape(taken.top.name)}[/]{at}, {differs}: {taken.commit[:10]}"
 
 
-def _start(host: LocalHost, console: Console, taken: Snapshot, wish: dict[str, Any]) -> str:
+def _values(names: list[str]) -> dict[str, str]:
+    """Of secrets, from the environment: a command line is seen by everybody on the machine."""
+    for name in names:
+        if name not in os.environ:
+            raise ClientError(
+                f"--secret {name} takes the value of the variable {name}, which is not set", 2
+            )
+    return {name: os.environ[name] for name in names}
+
+
+def _start(
+    host: LocalHost,
+    console: Console,
+    taken: Snapshot,
+    wish: dict[str, Any],
+    values: dict[str, str],
+) -> str:
     """The run. One whose commit takes long to fetch is asked for again, by the same key."""
     client = host.client
+    repo = _registered(client, taken)
+    for name, value in values.items():
+        client.put("/secrets", {"name": name, "repo": repo, "value": value})
     body = {
-        "repo": _registered(client, taken),
+        "repo": repo,
         "commit": taken.commit,
         "ref": taken.ref,
         "key": secrets.token_hex(8),

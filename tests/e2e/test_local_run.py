@@ -291,3 +291,21 @@ def test_what_cannot_begin_says_why_before_anything_is_started(local):
     told = local.run("--input", "n", code=2)
     assert "write NAME=VALUE" in told
     assert local.left() == []
+
+
+USES_SECRET = """
+await step.job("use", secrets=["LOCAL_KEY"], run=[
+    'test "$LOCAL_KEY" = "of-my-own"-shell', 'echo "it is $LOCAL_KEY."; false',
+])
+"""
+
+
+def test_a_secret_is_the_value_of_a_variable_here(local, monkeypatch):
+    local.repo.write({FILE: plan(USES_SECRET)})
+    assert "LOCAL_KEY, which is not set" in local.run("--secret", "LOCAL_KEY", code=2)
+    assert "secret LOCAL_KEY is not set for this job" in local.run(code=1)
+    monkeypatch.setenv("LOCAL_KEY", "of-my-own-shell")
+    said = local.run("--secret", "LOCAL_KEY", code=1)
+    assert "it is ***." in said
+    assert "of-my-own-shell" not in said
+    assert local.left() == []

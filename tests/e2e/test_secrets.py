@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,6 +137,13 @@ def test_secrets_survive_the_death_of_everything_and_a_new_key(
     here.installation.start()
     run = repo.plan(USE % '{"KEY": "E2E_KEY"}')
     assert here.ended(run)["state"] == "succeeded", here.show(run)["error"]
+
+
+def test_host_and_runner_leave_no_memory_on_the_disk_when_they_die(here: Installed) -> None:
+    pids = here.installation.pids()
+    for name in ("host", "runner"):
+        limits = Path(f"/proc/{pids[name]}/limits").read_text()
+        assert re.search(r"Max core file size +0 +0 ", limits), name
 
 
 LEAKY = """

@@ -15,8 +15,8 @@ import msgspec
 
 from ci_host.adapters.files import private
 from ci_host.envelopes import KEY_BYTES, Key, KeyRing, NoKeys
+from ci_host.settings import SECRETS_KEY_VARIABLE
 
-VARIABLE = "STAUNCH_SECRETS_KEY"
 FILE_VARIABLE = "STAUNCH_SECRETS_KEY_FILE"
 NAME = "secrets.key"
 
@@ -25,7 +25,7 @@ class KeyRingFile:
     """See KeyKeeper. The file is made with the first key."""
 
     def __init__(self, data: Path, environment: Mapping[str, str]) -> None:
-        self._given = environment.get(VARIABLE, "")
+        self._given = environment.get(SECRETS_KEY_VARIABLE, "")
         self._path = Path(environment.get(FILE_VARIABLE) or data / NAME)
 
     def read(self) -> KeyRing:
@@ -79,7 +79,7 @@ def _key(text: str) -> Key:
         key = b""
     if not name or len(key) != KEY_BYTES:
         raise NoKeys(
-            f"{VARIABLE} must hold id:key with a key of {KEY_BYTES} bytes in base64, such as"
-            " `echo k1:$(head -c 32 /dev/urandom | base64)`"
+            f"{SECRETS_KEY_VARIABLE} must hold id:key with a key of {KEY_BYTES} bytes in base64,"
+            " such as `echo k1:$(head -c 32 /dev/urandom | base64)`"
         )
     return Key(id=name, key=key)
