@@ -73,7 +73,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     each with that of the Secret whose value it has. `environment`: what the Job works on, such as
     `production`, which a Secret can be for. `network`: empty, it has none, or `egress`: it reaches
     what its Runner allows, and of that only `egress`, where there is any. `id_token`: for whom it
-    wants a token that says whose Job it is; empty: none.
+    wants a token that says whose Job it is; empty: none. `memory_bytes` and `disk_bytes`: what it
+    needs at most; 0: what its Runner gives.
     """
 
     steps: list[ShellStep]
@@ -91,6 +92,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     network: str = ""
     egress: list[str] = []
     id_token: str = ""
+    memory_bytes: int = 0
+    disk_bytes: int = 0
 
     @property
     def is_confided(self) -> bool:

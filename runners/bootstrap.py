@@ -19,6 +19,7 @@ import structlog
 
 from pipelines.job import LEASE_S
 from runners.agent import Agent
+from runners.allowance import DISK_GB_DEFAULT, allowance_of
 from runners.data_directory import DataDirectory, InUse
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
 from runners.executors.process import Process
@@ -45,6 +46,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     read_only: list[str]
     uid_base: int
     executor: str
+    memory_gb: float = 0.0
+    disk_gb: float = DISK_GB_DEFAULT
     drain: bool = False
     lease_s: float = LEASE_S
     blobs: str = ""
@@ -83,9 +86,10 @@ def configure_logging() -> None:
 def executor_of(options: Options) -> Executor:
     """The chosen executor. One that cannot confine on this machine refuses every job, with why."""
     volumes = {name: Path(path) for name, path in options.volumes.items()}
+    allowance = allowance_of(options.memory_gb, options.disk_gb)
     if options.executor == "process":
         log.warning("jobs are NOT confined", executor="process")
-        return Process(uid_base=options.uid_base, volumes=volumes)
+        return Process(uid_base=options.uid_base, volumes=volumes, allowance=allowance)
     bwrap = find_bwrap()
     problems = blockers(bwrap, options.uid_base)
     if bwrap is None or problems:
@@ -98,6 +102,7 @@ def executor_of(options: Options) -> Executor:
         volumes=volumes,
         read_only=tuple(Path(path) for path in options.read_only),
         reachable=Egress(allowed=options.egress, private=options.egress_private),
+        allowance=allowance,
     )
 
 

@@ -33,6 +33,10 @@ BlobsOption = Annotated[
     str | None,
     typer.Option(help="Where artifacts are kept: file:///folder, s3://bucket, gs://, az://."),
 ]
+MemoryOption = Annotated[
+    float | None, typer.Option(help="GiB that a job may use. Default: three quarters of all.")
+]
+DiskOption = Annotated[float | None, typer.Option(help="GiB that a job may write.")]
 LeaseOption = Annotated[
     float | None,
     typer.Option(help="Seconds of silence after which others give up this runner's jobs."),
@@ -61,6 +65,8 @@ def agent(
     blobs: BlobsOption = None,
     egress: EgressOption = None,
     egress_private: EgressPrivateOption = None,
+    memory_gb: MemoryOption = None,
+    disk_gb: DiskOption = None,
     lease_s: LeaseOption = None,
 ) -> None:
     """Take jobs and run them until SIGTERM. Each option is also STAUNCH_RUNNER_<NAME>."""
@@ -77,6 +83,8 @@ def agent(
         "blobs": blobs,
         "egress": egress or None,
         "egress_private": egress_private or None,
+        "memory_gb": memory_gb,
+        "disk_gb": disk_gb,
         "lease_s": lease_s,
     }
     settings = _settings(given)

@@ -94,6 +94,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     namespaced: bool = False
     log_bytes_max: int = LOG_BYTES_MAX
     limits: dict[str, int] = {}
+    memory_bytes: int = 0
+    disk_bytes: int = 0
     egress: "Egress | None" = None
 
 

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.job import LEASE_S
 from runners import targets
+from runners.allowance import DISK_GB_DEFAULT
 
 
 class Settings(BaseSettings):
@@ -30,6 +31,8 @@ class Settings(BaseSettings):
     blobs: str = ""
     egress: list[str] = []
     egress_private: list[str] = []
+    memory_gb: float = Field(default=0.0, ge=0)
+    disk_gb: float = Field(default=DISK_GB_DEFAULT, gt=0)
     drain: bool = False
     lease_s: float = Field(default=LEASE_S, ge=LEASE_S, le=3600)
 

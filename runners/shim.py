@@ -21,6 +21,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runners import confided, job_directory, spawn
+from runners.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from runners.egress import Door
@@ -61,6 +62,7 @@ class Shim:
         self.step_deadline: float | None = None
         self.kill_at: float | None = None
         self.door: Door | None = None
+        self.dog: Watchdog | None = None
 
     def run(self, lock: int) -> None:
         """Run the job to its end and write `exit.json`, unless the directory vanished."""
@@ -108,6 +110,7 @@ class Shim:
         if answer == "ready" and not self.ready:
             self.ready = True
             self.child.find_init()
+            self.dog = self._watchdog()
             self._open_door()
             self._next_step()
             return
@@ -124,6 +127,11 @@ class Shim:
                 return
             self._conclude("failed", f"step '{name}' ended with exit code {code}")
         self.child.close_orders()
+
+    def _watchdog(self) -> Watchdog:
+        folders = [job_directory.WORKSPACE, job_directory.HANDED]
+        places = [os.path.join(self.directory, folder) for folder in folders]
+        return Watchdog(self.launch, self.child.init or self.child.pid, places)
 
     def _open_door(self) -> None:
         """Let the job reach what it may, before its first step."""
@@ -213,9 +221,15 @@ class Shim:
         elif now >= self.job_deadline:
             limit = f"the job's limit of {self.launch['timeout_s']:g} s"
             self._end("timed_out", f"step '{step['name']}' was running at {limit}")
+        elif self.dog is not None and (breach := self.dog.look(now)):
+            self._end("failed", breach)
+            # Whoever takes too much gets no time to take more.
+            self.kill_at = now
 
     def _wait_ms(self) -> float:
         due = [self.kill_at] if self.outcome else [self.job_deadline, self.step_deadline]
+        if self.dog is not None and not self.outcome:
+            due.append(self.dog.due)
         now = time.monotonic()
         waits = [moment - now for moment in due if moment is not None]
         return max(0.0, min([TICK_S, *waits]) * 1000 + 1)

@@ -69,6 +69,8 @@ PARAMETERS = {
         "network",
         "egress",
         "id_token",
+        "memory",
+        "disk",
     ],
     "gate": [
         "name",

@@ -23,7 +23,9 @@ ALONE = {
         # Of a job with secrets only, after it was told where libraries are.
         "runners.masked_findings",
         "runners.masking",
+        "runners.watchdog",
     },
+    "runners/watchdog.py": {"runners.spawn"},
     "runners/confided.py": set(),
     "runners/egress.py": {"runners.proxy"},
     "runners/proxy.py": {"runners.addresses", "runners.egress", "runners.spawn", "runners.targets"},

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipelines.job import CANCEL_GRACE_S_DEFAULT, JobSpec
 from runners import egress, job_directory, seccomp, steps, targets
+from runners.allowance import Allowance, allowance_of, granted
 from runners.job_directory import ARGUMENTS, FILTER, INFO, STAGE
 from runners.ports import Egress, Launch, Mount, Refused
 
@@ -79,18 +80,21 @@ class Bubblewrap:
         volumes: Mapping[str, Path],
         read_only: tuple[Path, ...] = (),
         reachable: Egress | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self._bwrap = bwrap
         self._uid_base = uid_base
         self._volumes = volumes
         self._read_only = read_only
         self._reachable = reachable or Egress(allowed=[])
+        self._allowance = allowance or allowance_of()
         self._machine = platform.machine()
         self._is_root = os.geteuid() == 0
 
     def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
+        room = granted(spec.request, self._allowance)
         rules = seccomp.program(self._machine)
         if rules is None:
             raise Refused(
@@ -130,6 +134,8 @@ class Bubblewrap:
             mounts=mounts,
             namespaced=True,
             limits=limits,
+            memory_bytes=room.memory_bytes,
+            disk_bytes=room.disk_bytes,
             egress=reachable,
         )
 

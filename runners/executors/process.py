@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipelines.job import CANCEL_GRACE_S_DEFAULT, JobSpec
 from runners import job_directory, steps
+from runners.allowance import Allowance, allowance_of, granted
 from runners.ports import Launch, Refused
 
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
@@ -18,7 +19,10 @@ PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 class Process:
     """Plans an unconfined run. Volumes are given as STAUNCH_VOLUME_<NAME>, not under /volumes."""
 
-    def __init__(self, *, uid_base: int, volumes: Mapping[str, Path]) -> None:
+    def __init__(
+        self, *, uid_base: int, volumes: Mapping[str, Path], allowance: Allowance | None = None
+    ) -> None:
+        self._allowance = allowance or allowance_of()
         self._uid_base = uid_base
         self._volumes = volumes
         self._is_root = os.geteuid() == 0
@@ -26,6 +30,7 @@ class Process:
     def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
+        room = granted(spec.request, self._allowance)
         if spec.request.network == "egress":
             raise Refused(
                 "this runner does not confine jobs, so it cannot keep one to what it may reach;"
@@ -57,4 +62,6 @@ class Process:
             uid=uid,
             gid=None if uid is None else self._uid_base,
             limits={"RLIMIT_CORE": 0},
+            memory_bytes=room.memory_bytes,
+            disk_bytes=room.disk_bytes,
         )

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from staunch.artifacts import Artifact, Patterns, found, placed, recorded
@@ -18,6 +19,8 @@ from staunch.pauses import pause as wait_pause
 from staunch.results import JobResult
 from staunch.retry import Retry
 from staunch.shell import Run, commands, environment, text
+from staunch.sizes import Size
+from staunch.sizes import size as bytes_of
 from staunch.undo import Rollback, Undo
 from staunch.wanted_secrets import Secrets, audience_of, environment_of
 from staunch.wanted_secrets import wanted as wanted_secrets
@@ -67,6 +70,8 @@ def request(
     network: str = "",
     egress: Sequence[str] = (),
     id_token: str = "",
+    memory: Size | None = None,
+    disk: Size | None = None,
 ) -> dict[str, Any]:
     """The JobRequest in its wire form. Raises TypeError or ValueError for a wrong option."""
     _check_place(pool, volumes, checkout)
@@ -90,6 +95,8 @@ def request(
         "network": (network, network_of),
         "egress": (egress, reached),
         "id_token": (id_token, audience_of),
+        "memory_bytes": (memory, partial(bytes_of, what="memory")),
+        "disk_bytes": (disk, partial(bytes_of, what="disk")),
     }
     asked |= {name: form(given) for name, (given, form) in optional.items() if given}
     _check(asked)

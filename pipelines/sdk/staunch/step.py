@@ -23,6 +23,7 @@ from staunch.parallel import checked_steps, join
 from staunch.results import First, GateAnswer, JobResult
 from staunch.retry import Retry, checked
 from staunch.shell import Run
+from staunch.sizes import Size
 from staunch.usage import Usage
 from staunch.wanted_secrets import Secrets
 
@@ -132,6 +133,8 @@ class Step:
         network: str = "",
         egress: Sequence[str] = (),
         id_token: str = "",
+        memory: Size | None = None,
+        disk: Size | None = None,
     ) -> Coroutine[Any, Any, JobResult]:
         """Have a Runner execute shell commands; the first that fails ends the job.
 
@@ -143,6 +146,7 @@ class Step:
         `reports`: files that the job writes: `{"junit": "build/*.xml"}`.
         `secrets`: names, for variables of the same name, or `{"VARIABLE": "NAME"}`; `environment`:
         what the job works on, for secrets that are only for that. The values never come here.
+        `memory` and `disk`: what it needs at most, `"2g"`; else its Runner says.
         `network="egress"`: the job reaches what its Runner allows, and only `egress` if given.
         `id_token`: for whom the token in `$STAUNCH_ID_TOKEN` is, which says whose job this is.
         """
@@ -163,6 +167,8 @@ class Step:
             network,
             egress,
             id_token,
+            memory,
+            disk,
         )
         retry, undo = checked(retries), _rollback(rollback)
         key = self._key("job", name)
