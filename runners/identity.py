@@ -24,4 +24,10 @@ def identity_of(root: Path) -> Ed25519PrivateKey:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
+        # A lease that names it may be durable before a name in a folder is.
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     return Ed25519PrivateKey.from_private_bytes(path.read_bytes())

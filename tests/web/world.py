@@ -131,6 +131,7 @@ class World:
             bundles=self.bundles,
             blobs=cast(Any, None),
             secrets=cast(Any, None),
+            signing_keys=cast(Any, None),
             news=self.news,
             beginnings=Beginnings(self.model, self.history, self.bundles),
             timetables=cast(Any, self.timetables),
