@@ -30,6 +30,7 @@ from runners import (
     reports,
     workspace,
 )
+from runners.attendance import attend
 from runners.caches import Caches
 from runners.kept_logs import keep_log
 from runners.log_shipper import LogShipper
@@ -257,6 +258,7 @@ class Attempt:
 
     async def _hold(self) -> None:
         while True:
+            attend(str(self.directory))
             with contextlib.suppress(Unavailable):
                 await self._queue.hold(self.note.token)
             await asyncio.sleep(HOLD_S)

@@ -5,7 +5,7 @@ with it. Only the light half of the standard library, because every shim pays fo
 
     spec.json      the JobSpec                 by the agent, before the directory has its name
     launch.json    what the shim executes      likewise
-    delivery.json  slot, acknowledgement       the agent's own notes
+    delivery.json  slot, acknowledgement       the agent's own notes; touched every 4 s
     preface.json   the first lines of the log  by the agent, before it starts a shim
     lock           flock'ed for a shim's life; touched once a second
     started        created before anything of the job runs, never removed

@@ -13,6 +13,7 @@ from pipelines.cache import Entry
 from pipelines.events import JobFinished
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from pipelines.manifest import PIECES
+from runners.attendance import UNATTENDED_S_MAX
 
 LOG_CHUNK_BYTES_MAX = 256 * 1024
 LOG_BYTES_MAX = 1_073_741_824
@@ -77,7 +78,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     The process finds descriptor 3 to write results to, 4 to read orders from, 5 for bubblewrap's
     report, 6 open on `arguments` (its further arguments, kept out of the visible command line), and
-    7 on `filter` (hexadecimal: the program of `seccomp`).
+    7 on `filter` (hexadecimal: the program of `seccomp`). After `unattended_s_max` without an agent
+    the shim ends the job.
     """
 
     argv: list[str]
@@ -97,6 +99,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int = 0
     disk_bytes: int = 0
     egress: "Egress | None" = None
+    unattended_s_max: float = UNATTENDED_S_MAX
 
 
 class Egress(msgspec.Struct, frozen=True, kw_only=True):

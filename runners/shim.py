@@ -21,6 +21,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from runners import confided, job_directory, spawn
+from runners.attendance import UNATTENDED_S_MAX, Attendance
 from runners.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Shim:
         self.kill_at: float | None = None
         self.door: Door | None = None
         self.dog: Watchdog | None = None
+        unattended_s = launch.get("unattended_s_max", UNATTENDED_S_MAX)
+        self.attendance = Attendance(directory, unattended_s, time.monotonic)
 
     def run(self, lock: int) -> None:
         """Run the job to its end and write `exit.json`, unless the directory vanished."""
@@ -225,6 +228,8 @@ class Shim:
             self._end("failed", breach)
             # Whoever takes too much gets no time to take more.
             self.kill_at = now
+        elif why := self.attendance.missed():
+            self._end("lost", why)
 
     def _wait_ms(self) -> float:
         due = [self.kill_at] if self.outcome else [self.job_deadline, self.step_deadline]

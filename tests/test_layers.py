@@ -15,6 +15,7 @@ PACKAGES = ("ci_host", "runners", "webhooks", "pipelines")
 # They run where nothing of ours is installed, or where every import costs: what each may import.
 ALONE = {
     "runners/shim.py": {
+        "runners.attendance",
         "runners.confided",
         # Of a job with a network only.
         "runners.egress",
@@ -26,6 +27,7 @@ ALONE = {
         "runners.watchdog",
     },
     "runners/watchdog.py": {"runners.spawn"},
+    "runners/attendance.py": {"runners.job_directory"},
     "runners/confided.py": set(),
     "runners/egress.py": {"runners.proxy"},
     "runners/proxy.py": {"runners.addresses", "runners.egress", "runners.spawn", "runners.targets"},

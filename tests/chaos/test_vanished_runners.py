@@ -1,5 +1,6 @@
 """A runner that is gone for good: another one of its pool says what became of its jobs."""
 
+import os
 import signal
 from functools import partial
 
@@ -73,3 +74,20 @@ async def test_the_queue_of_an_older_release_is_brought_to_the_rules_of_this_one
     found = await bus.ask("CONSUMER.INFO.JOBS.runners-default", {})
     assert found["config"]["ack_wait"] == ACK_WAIT_S * 1e9
     assert {**old, **found["config"], "ack_wait": 0} == {**found["config"], "ack_wait": 0}
+
+
+async def test_an_agent_and_the_next_one_leave_a_sign_that_they_look_after_a_job(bus):
+    agent = bus.agent()
+    spec = make_spec(None, "sleep 600")
+    await bus.submit(spec)
+    await until(lambda: shim_of(bus.job_directory(spec)), "the job")
+    notes = bus.job_directory(spec) / job_directory.DELIVERY
+    for last in (False, True):
+        os.utime(notes, (0, 0))
+        await until(lambda: notes.stat().st_mtime > 0, "the agent's sign", 60)
+        if not last:
+            agent.kill()
+            agent.wait()
+            bus.agent()
+    await bus.cancel(spec)
+    assert (await bus.report(spec)).outcome is Outcome.CANCELLED

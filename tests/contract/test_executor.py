@@ -175,6 +175,16 @@ async def test_a_shim_whose_directory_vanishes_ends_its_job_and_itself(bench):
     await until(lambda: job_directory.identity_of(pid) is None, "the end of the shim", 5)
 
 
+async def test_a_job_that_no_agent_looks_after_ends_and_says_so(bench):
+    marker = f"54322.{os.getpid()}"
+    directory = await bench.start(make_spec(None, f"sleep {marker}"), unattended_s_max=0.5)
+    record = await bench.end(directory)
+    why = "no agent has looked after this job for 0.5 s"
+    assert (record["outcome"], record["message"]) == ("lost", why)
+    assert log_of(directory).endswith(f"=== {why}\n")
+    assert not pids_with(f"sleep\0{marker}")
+
+
 async def test_bytes_that_are_no_text_reach_the_log_as_they_are(bench):
     _, log = await bench.run(make_spec(None, r"printf '\377\000\033[31m'"))
     assert "\udcff\x00\x1b[31m\n===" in log
