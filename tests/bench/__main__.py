@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.bench import (
     bench_alone,
     bench_installed,
+    bench_jobs,
     bench_masking,
     bench_resume,
     bench_runners,
@@ -24,6 +25,10 @@ ALONE: dict[str, Callable[[], None]] = {
     "tenant.cold": bench_alone.tenant,
     "tenant.warm": bench_alone.tenant,
     "runner.lost": bench_runners.lost,
+    "queue.claim": bench_jobs.small,
+    "jobs.per_minute": bench_jobs.small,
+    "artifact.up": bench_jobs.artifacts,
+    "artifact.down": bench_jobs.artifacts,
     "log.masked.0": bench_masking.masked,
     "log.masked.5": bench_masking.masked,
     "log.masked.50": bench_masking.masked,
