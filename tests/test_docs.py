@@ -314,8 +314,9 @@ def test_every_folder_of_the_code_is_in_the_architecture() -> None:
             assert f"`{path}`" in text, path
 
 
-def test_a_guarantee_names_tests_that_exist() -> None:
-    text = (ROOT / "docs/guarantees.md").read_text()
+@pytest.mark.parametrize("page", ["docs/guarantees.md", "docs/kill-matrix.md"])
+def test_a_guarantee_names_tests_that_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
     named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
     assert len(named) > 15
     for path, test in named:

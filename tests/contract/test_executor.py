@@ -247,3 +247,9 @@ async def test_many_shims_of_one_directory_run_the_job_once(bench):
     record = await bench.end(directory)
     assert record["outcome"] == "succeeded"
     assert log_of(directory).count("\nonce\n") == 1
+
+
+async def test_a_step_that_is_killed_has_failed(bench):
+    record, log = await bench.run(make_spec(None, "echo begun; sh -c 'kill -9 $$'; echo not here"))
+    assert (record["outcome"], record["exit_code"]) == ("failed", 137)
+    assert "not here" not in log.splitlines()
