@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.bench import (
     bench_alone,
     bench_installed,
+    bench_job_start,
     bench_jobs,
     bench_masking,
     bench_resume,
@@ -29,6 +30,8 @@ ALONE: dict[str, Callable[[], None]] = {
     "jobs.per_minute": bench_jobs.small,
     "artifact.up": bench_jobs.artifacts,
     "artifact.down": bench_jobs.artifacts,
+    "job.start.process": bench_job_start.started,
+    "job.start.bubblewrap": bench_job_start.started,
     "log.masked.0": bench_masking.masked,
     "log.masked.5": bench_masking.masked,
     "log.masked.50": bench_masking.masked,
