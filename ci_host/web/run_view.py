@@ -60,6 +60,7 @@ class HandedCard:
     annotations: Sequence[Annotation]
     left_out: Sequence[str]
     denied: Sequence[str]
+    artifacts: Sequence[Mapping[str, Any]]
     tests: Mapping[str, Any] | None
     broken: Sequence[ReportedTestRow]
 
@@ -207,6 +208,7 @@ def _newest(attempts: Sequence[AttemptRow]) -> list[AttemptRow]:
         or row.annotations_json != "[]"
         or row.left_out_json != "[]"
         or row.denied_json != "[]"
+        or row.artifacts_json != "[]"
     ]
 
 
@@ -221,6 +223,7 @@ def _handed(
         annotations=[] if is_above else annotations_of(row),
         left_out=_decoded(row.left_out_json),
         denied=_decoded(row.denied_json),
+        artifacts=_decoded(row.artifacts_json),
         tests=_decoded(row.tests_json),
         broken=[one for one in broken if one.job == row.job],
     )

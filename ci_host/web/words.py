@@ -115,3 +115,13 @@ def ref_name(ref: str) -> str:
     if ref.startswith("refs/pull/"):
         return ref.removeprefix("refs/").removesuffix("/head")
     return ref
+
+
+def amount(size: int) -> str:
+    """A number of bytes for people, in powers of a thousand: `5.0 MB`."""
+    value = float(size)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{size} bytes" if unit == "bytes" else f"{value:.1f} {unit}"

@@ -38,7 +38,7 @@ from pipelines.event import Event, EventKind
 from pipelines.events import Input, JobFinished, Rerun, RunStarted, unless_normal
 from pipelines.failure import Failure
 from pipelines.ids import JobId, RunId, StepKey, job_id
-from pipelines.job import Annotation, Lease, LogChunk, Outcome, ReportedTests, Source
+from pipelines.job import Annotation, Artifact, Lease, LogChunk, Outcome, ReportedTests, Source
 from pipelines.note import Note
 from pipelines.priority import Priority
 from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Repo
@@ -306,6 +306,7 @@ class Story:
         left_out: Sequence[str] = (),
         denied: Sequence[str] = (),
         tests: ReportedTests | None = None,
+        artifacts: Sequence[Artifact] = (),
     ) -> "Story":
         """The Runner reports."""
         await self._input(
@@ -320,6 +321,7 @@ class Story:
                 finished_at=self.world.clock(),
                 runner="runner-a",
                 summary=summary or msgspec.UNSET,
+                artifacts=list(artifacts) or msgspec.UNSET,
                 left_out=list(left_out) or msgspec.UNSET,
                 denied=list(denied) or msgspec.UNSET,
                 tests=tests or msgspec.UNSET,

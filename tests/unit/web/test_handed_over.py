@@ -1,11 +1,12 @@
 """What jobs hand over for people: summaries, annotations, and what was left out."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 
 from ci_host.web.markdown import RENDERED_CHARS_MAX, rendered
-from pipelines.job import Annotation, Outcome
+from pipelines.job import Annotation, Artifact, Outcome
 from tests.web.visitor import check
 from tests.web.world import Story, job
 
@@ -91,6 +92,19 @@ async def test_the_page_shows_what_the_newest_attempts_handed_over(world):
     assert "&lt;u&gt;&lt;u&gt;" in page and "<u>" not in page
     assert "Not reached: <bdi>&lt;b&gt;.example:443: it is not on the list</bdi>" in page
     assert page.count('class="handed card"') == 3
+
+
+@pytest.mark.anyio
+async def test_the_page_has_the_artifacts_to_download(world):
+    story = await Story(world, 9).begin()
+    await story.turn(job("build/a b"))
+    dist = Artifact(name="dist", digest="d" * 64, size=5_000_000, files=3)
+    one = Artifact(name="log", digest="e" * 64, size=12, files=1)
+    await story.finish("build/a b", artifacts=[dist, one])
+    page = (await check(world, f"/runs/{story.run}")).text
+    address = f"/api/v1/jobs/{quote(story.job_id('build/a b'))}/artifacts/dist/tar"
+    assert f'<a href="{address}" download><bdi>dist</bdi>.tar</a>' in page
+    assert "5.0 MB, 3 files" in page and "12 bytes, 1 file<" in page
 
 
 @pytest.mark.anyio
