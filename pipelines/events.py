@@ -108,6 +108,7 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     What the steps handed over, unset where that is nothing: `outputs` by name, of a job that
     succeeded; `summary`, in Markdown; `left_out`: what could not be taken, each with why;
     `tests`: what its reports say. `denied`: what it wanted to reach and was not let, with why.
+    `image`: name and digest of its root.
     """
 
     job: str
@@ -127,6 +128,7 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     tests: ReportedTests | msgspec.UnsetType = msgspec.UNSET
     artifacts: list[Artifact] | msgspec.UnsetType = msgspec.UNSET
     denied: list[str] | msgspec.UnsetType = msgspec.UNSET
+    image: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class GateAnswered(

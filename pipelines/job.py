@@ -74,7 +74,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     `production`, which a Secret can be for. `network`: empty, it has none, or `egress`: it reaches
     what its Runner allows, and of that only `egress`, where there is any. `id_token`: for whom it
     wants a token that says whose Job it is; empty: none. `memory_bytes` and `disk_bytes`: what it
-    needs at most; 0: what its Runner gives.
+    needs at most; 0: what its Runner gives. `image`: what its root is, a name that the
+    Runner knows; empty: the Runner's own programs.
     """
 
     steps: list[ShellStep]
@@ -94,6 +95,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     id_token: str = ""
     memory_bytes: int = 0
     disk_bytes: int = 0
+    image: str = ""
 
     @property
     def is_confided(self) -> bool:

@@ -23,7 +23,7 @@ import structlog
 from pipelines.events import JobFinished
 from pipelines.job import LEASE_S, CancelJob, JobSpec, Lease, Outcome
 from runners import workspace
-from runners.attempt import Attempt, until_done
+from runners.attempt import HOLD_S, Attempt, until_done
 from runners.data_directory import DataDirectory
 from runners.ports import (
     BlobStore,
@@ -31,6 +31,8 @@ from runners.ports import (
     Delivery,
     Executor,
     Heartbeat,
+    ImageRoot,
+    ImageStore,
     JobQueue,
     LogSink,
     Refused,
@@ -64,6 +66,7 @@ class Agent:
         now: Callable[[], float],
         lease_s: float = LEASE_S,
         blobs: BlobStore | None = None,
+        images: ImageStore | None = None,
         secrets: SecretSource | None = None,
     ) -> None:
         """`lease_s`: for how long this runner may be silent before others give up its jobs."""
@@ -79,6 +82,8 @@ class Agent:
         self._lease_s = lease_s
         self._blobs = blobs
         self._secrets = secrets
+        self._images = images
+        self._preparing: set[str] = set()
         self._attempts: dict[str, Attempt] = {}
 
     async def run(self, stop: asyncio.Event, *, drain: bool = False) -> None:
@@ -155,6 +160,8 @@ class Agent:
         if self._data.is_reported(job):
             await self._queue.done(delivery.token)
             return
+        if job in self._preparing:
+            return  # in another slot; not settled, so it comes again
         known = self._attempts.get(job)
         if known is not None:
             known.adopt(delivery.token)
@@ -207,7 +214,8 @@ class Agent:
             return
         try:
             self._check_blobs(delivery.spec)
-            launch = self._executor.plan(delivery.spec, directory, slot)
+            root = await self._root_of(delivery)
+            launch = self._executor.plan(delivery.spec, directory, slot, root)
         except Refused as refusal:
             log.warning("job refused", job=job, reason=str(refusal))
             await self._answer(delivery, Outcome.REFUSED, str(refusal))
@@ -220,6 +228,26 @@ class Agent:
         )
         log.info("job taken", job=job, slot=slot)
         await self._keep(self._attempt(directory))
+
+    async def _root_of(self, delivery: Delivery) -> ImageRoot | None:
+        """The image that the job wants, unpacked; None: it wants none, or there are none here."""
+        reference = delivery.spec.request.image
+        if not reference or self._images is None:
+            return None
+        # It may take long, and the job is not to be delivered again meanwhile.
+        holding = asyncio.create_task(self._hold(delivery.token))
+        self._preparing.add(delivery.spec.id)
+        try:
+            return await self._images.ready(reference)
+        finally:
+            self._preparing.discard(delivery.spec.id)
+            holding.cancel()
+
+    async def _hold(self, token: str) -> None:
+        while True:
+            with contextlib.suppress(Unavailable):
+                await self._queue.hold(token)
+            await asyncio.sleep(HOLD_S)
 
     def _check_blobs(self, spec: JobSpec) -> None:
         asked = spec.request

@@ -366,6 +366,7 @@ class Attempt:
             summary=found.summary or msgspec.UNSET,
             left_out=found.left_out or msgspec.UNSET,
             denied=denied or msgspec.UNSET,
+            image=workspace.read_launch(self.directory).image or msgspec.UNSET,
         )
 
     def _problems(self, record: ExitRecord) -> list[Annotation]:

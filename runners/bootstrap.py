@@ -23,6 +23,7 @@ from runners.allowance import DISK_GB_DEFAULT, allowance_of
 from runners.data_directory import DataDirectory, InUse
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
 from runners.executors.process import Process
+from runners.images import Images
 from runners.link.nats import NatsLink
 from runners.ports import BlobStore, Egress, Executor, Heartbeat, Unavailable
 from runners.probe import Unconfined, blockers
@@ -31,6 +32,7 @@ from runners.signs_of_life import SignsOfLife
 OPTIONS = "STAUNCH_RUNNER_OPTIONS"
 VERSION = "0.1.0"
 CONSUMER_RETRY_S = 0.5
+GB = 1_073_741_824
 
 log = structlog.get_logger("runners")
 
@@ -53,6 +55,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     blobs: str = ""
     egress: list[str] = []
     egress_private: list[str] = []
+    images: str = ""
+    images_gb: float = 20.0
 
 
 class LineLogger(structlog.PrintLogger):
@@ -106,6 +110,14 @@ def executor_of(options: Options) -> Executor:
     )
 
 
+def images_of(options: Options, data: DataDirectory) -> Images | None:
+    """The images that are offered, or none."""
+    if not options.images:
+        return None
+    bytes_max = int(options.images_gb * GB)
+    return Images(data, Path(options.images), uid_base=options.uid_base, bytes_max=bytes_max)
+
+
 def blobs_of(options: Options) -> BlobStore | None:
     """The chosen blob store, or none. Raises Unavailable for an address of no known kind."""
     if not options.blobs:
@@ -152,6 +164,7 @@ async def serve(options: Options) -> int:
         now=time.time,
         lease_s=options.lease_s,
         blobs=blobs,
+        images=images_of(options, data),
         secrets=link.secrets_of(runner, data.root),
     )
     log.info("agent up", runner=runner, pool=options.pool, slots=options.slots)

@@ -29,6 +29,18 @@ EgressPrivateOption = Annotated[
     list[str] | None,
     typer.Option(help="host:port that they reach though it is not on the internet."),
 ]
+ReadOnlyOption = Annotated[
+    list[Path] | None, typer.Option(help="A directory shown to every job; repeatable.")
+]
+UidBaseOption = Annotated[
+    int | None, typer.Option(help="Jobs of slot n run as this user + n, if started by root.")
+]
+ExecutorOption = Annotated[
+    str | None, typer.Option(help="bubblewrap, or process: not confined, trusted code only.")
+]
+DrainOption = Annotated[
+    bool | None, typer.Option(help="On SIGTERM wait for running jobs; else they go on alone.")
+]
 BlobsOption = Annotated[
     str | None,
     typer.Option(help="Where artifacts are kept: file:///folder, s3://bucket, gs://, az://."),
@@ -37,6 +49,12 @@ MemoryOption = Annotated[
     float | None, typer.Option(help="GiB that a job may use. Default: three quarters of all.")
 ]
 DiskOption = Annotated[float | None, typer.Option(help="GiB that a job may write.")]
+ImagesOption = Annotated[
+    Path | None, typer.Option(help="A folder of OCI layouts, or tars of them: images, by name.")
+]
+ImagesGbOption = Annotated[
+    float | None, typer.Option(help="How much of unpacked images is kept, in GB.")
+]
 LeaseOption = Annotated[
     float | None,
     typer.Option(help="Seconds of silence after which others give up this runner's jobs."),
@@ -50,23 +68,17 @@ def agent(
     pool: Annotated[str | None, typer.Option(help="The pool whose jobs are taken.")] = None,
     slots: Annotated[int | None, typer.Option(help="How many jobs run at once.")] = None,
     volume: VolumeOption = None,
-    read_only: Annotated[
-        list[Path] | None, typer.Option(help="A directory shown to every job; repeatable.")
-    ] = None,
-    uid_base: Annotated[
-        int | None, typer.Option(help="Jobs of slot n run as this user + n, if started by root.")
-    ] = None,
-    executor: Annotated[
-        str | None, typer.Option(help="bubblewrap, or process: not confined, trusted code only.")
-    ] = None,
-    drain: Annotated[
-        bool | None, typer.Option(help="On SIGTERM wait for running jobs; else they go on alone.")
-    ] = None,
+    read_only: ReadOnlyOption = None,
+    uid_base: UidBaseOption = None,
+    executor: ExecutorOption = None,
+    drain: DrainOption = None,
     blobs: BlobsOption = None,
     egress: EgressOption = None,
     egress_private: EgressPrivateOption = None,
     memory_gb: MemoryOption = None,
     disk_gb: DiskOption = None,
+    images: ImagesOption = None,
+    images_gb: ImagesGbOption = None,
     lease_s: LeaseOption = None,
 ) -> None:
     """Take jobs and run them until SIGTERM. Each option is also STAUNCH_RUNNER_<NAME>."""
@@ -85,6 +97,8 @@ def agent(
         "egress_private": egress_private or None,
         "memory_gb": memory_gb,
         "disk_gb": disk_gb,
+        "images": images,
+        "images_gb": images_gb,
         "lease_s": lease_s,
     }
     settings = _settings(given)

@@ -71,6 +71,8 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     target: str
+    # What is written there goes to a layer above it in memory, and the directory stays as it is.
+    is_overlaid: bool = False
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +102,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     disk_bytes: int = 0
     egress: "Egress | None" = None
     unattended_s_max: float = UNATTENDED_S_MAX
+    image: str = ""
 
 
 class Egress(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +114,14 @@ class Egress(msgspec.Struct, frozen=True, kw_only=True):
     allowed: list[str]
     private: list[str] = []
     narrowed: list[str] = []
+
+
+class ImageRoot(msgspec.Struct, frozen=True, kw_only=True):
+    """An unpacked image: `name@digest`, where its tree is, and the variables that it sets."""
+
+    image: str
+    path: str
+    env: dict[str, str]
 
 
 class LaunchStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,11 +232,21 @@ class SecretSource(Protocol):
         """The values by variable. Raises Refused with why and what to do, or Unavailable."""
 
 
+class ImageStore(Protocol):
+    """The images that jobs of this runner can have."""
+
+    async def ready(self, reference: str) -> ImageRoot:
+        """The root of the image, which may take minutes. Raises Refused."""
+
+
 class Executor(Protocol):
     """How the steps of a job are confined. Pure planning: nothing is started or written here."""
 
-    def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
-        """What a shim must execute, for a directory laid out as in `workspace`.
+    def plan(
+        self, spec: JobSpec, directory: Path, slot: int, root: ImageRoot | None = None
+    ) -> Launch:
+        """What a shim must execute, for a directory laid out as in `workspace`, with `root` as its
+        root where the job asks for an image.
 
         Raises Refused where this machine cannot confine the job as it must be; never degrades.
         """

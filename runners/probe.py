@@ -16,7 +16,7 @@ import msgspec
 from pipelines.job import JobSpec
 from runners import spawn
 from runners.executors.bubblewrap import find_bwrap, staged_program
-from runners.ports import Launch, Refused
+from runners.ports import ImageRoot, Launch, Refused
 
 PROBE_S = 10.0
 SHADOW = "/etc/shadow"
@@ -37,7 +37,9 @@ class Unconfined:
     def __init__(self, cause: str) -> None:
         self._cause = cause
 
-    def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
+    def plan(
+        self, spec: JobSpec, directory: Path, slot: int, root: ImageRoot | None = None
+    ) -> Launch:
         """Always raises Refused."""
         raise Refused(f"this runner cannot confine jobs, so it runs none: {self._cause}")
 

@@ -7,7 +7,7 @@ imported while a command line is read: the agent's process lives without it.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import DirectoryPath, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.job import LEASE_S
@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     egress_private: list[str] = []
     memory_gb: float = Field(default=0.0, ge=0)
     disk_gb: float = Field(default=DISK_GB_DEFAULT, gt=0)
+    images: DirectoryPath | None = None
+    images_gb: float = Field(default=20.0, gt=0)
     drain: bool = False
     lease_s: float = Field(default=LEASE_S, ge=LEASE_S, le=3600)
 

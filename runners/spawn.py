@@ -29,6 +29,8 @@ INFO_WAIT_MS = 5_000
 
 CLONE_NEWNS = 0x00020000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+MS_NOSUID, MS_NODEV = 0x2, 0x4
+OVERLAY_BYTES_MAX = 1_073_741_824
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -171,7 +173,7 @@ def _become_job(
         os._exit(127)
 
 
-def stage(mounts: list[dict[str, str]]) -> None:
+def stage(mounts: list[dict[str, Any]]) -> None:
     """Bind each directory under a private tmpfs that every user can enter."""
     if not mounts:
         return
@@ -182,8 +184,30 @@ def stage(mounts: list[dict[str, str]]) -> None:
     _mount("tmpfs", STAGE, "tmpfs", 0, "mode=0755,size=1m")
     for mount, descriptor in zip(mounts, opened, strict=True):
         os.makedirs(mount["target"], mode=0o755)
-        _mount(f"/proc/self/fd/{descriptor}", mount["target"], None, MS_BIND | MS_REC)
+        if mount.get("is_overlaid"):
+            _overlay(descriptor, mount["target"])
+        else:
+            _mount(f"/proc/self/fd/{descriptor}", mount["target"], None, MS_BIND | MS_REC)
         os.close(descriptor)
+
+
+def _overlay(lower: int, target: str) -> None:
+    """The open directory with a layer of memory above it, which takes what is written."""
+    layer = f"{target}.layer"
+    os.makedirs(layer, mode=0o755)
+    flags = MS_NOSUID | MS_NODEV
+    _mount("tmpfs", layer, "tmpfs", flags, f"mode=0755,size={OVERLAY_BYTES_MAX}")
+    facts = os.fstat(lower)
+    for name in ("upper", "work"):
+        place = os.path.join(layer, name)
+        os.mkdir(place)
+        os.chown(place, facts.st_uid, facts.st_gid)
+        os.chmod(place, facts.st_mode & 0o777)
+    below = os.path.join(layer, "lower")
+    os.mkdir(below)
+    _mount(f"/proc/self/fd/{lower}", below, None, MS_BIND)
+    options = f"lowerdir={below},upperdir={layer}/upper,workdir={layer}/work"
+    _mount("overlay", target, "overlay", flags, options)
 
 
 def _place_descriptors(output: int, ends: dict[int, int]) -> None:

@@ -20,7 +20,10 @@ needs_bwrap = pytest.mark.skipif(not CONFINED, reason="no bubblewrap or no user 
 class Bench:
     """Runs specs through one executor and a real shim."""
 
-    def __init__(self, root: Path, executor) -> None:
+    def __init__(self, root: Path, executor, images=None, image: str = "") -> None:
+        """`images`: those of the runner; `image`: that of jobs which ask for none."""
+        self.images = images
+        self.image = image
         self.root = root
         self.executor = executor
         self.source = make_mirror(root / "repo", {"a.txt": "from the repository\n"})
@@ -28,7 +31,10 @@ class Bench:
 
     async def start(self, spec, slot=0, secrets=None, **changes) -> Path:
         directory = self.root / "jobs" / spec.id
-        launch = structs.replace(self.executor.plan(spec, directory, slot), **changes)
+        image = spec.request.image or self.image
+        spec = structs.replace(spec, request=structs.replace(spec.request, image=image))
+        root = await self.images.ready(image) if image else None
+        launch = structs.replace(self.executor.plan(spec, directory, slot, root), **changes)
         workspace.create(
             directory,
             spec=spec,

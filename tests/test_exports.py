@@ -71,6 +71,7 @@ PARAMETERS = {
         "id_token",
         "memory",
         "disk",
+        "image",
     ],
     "gate": [
         "name",

@@ -189,11 +189,17 @@ def _step_tree(run: dict[str, Any]) -> Tree:
                     f"#{attempt['attempt']} {state_text(attempt['state'])}{code}"
                     f" [dim]{escape(attempt['message'])} {attempt['runner']}[/]"
                 )
-                for denied in attempt["denied"]:
-                    branch.add(f"[yellow]not reached:[/] {escape(denied)}")
-                for left_out in attempt["left_out"]:
-                    branch.add(f"[yellow]left out:[/] {escape(left_out)}")
+                _add_facts(branch, attempt)
     return tree
+
+
+def _add_facts(branch: Tree, attempt: dict[str, Any]) -> None:
+    if attempt["image"]:
+        branch.add(f"[dim]image {escape(attempt['image'])}[/]")
+    for denied in attempt["denied"]:
+        branch.add(f"[yellow]not reached:[/] {escape(denied)}")
+    for left_out in attempt["left_out"]:
+        branch.add(f"[yellow]left out:[/] {escape(left_out)}")
 
 
 def timeline_rows(run: dict[str, Any]) -> list[tuple[float, str, str]]:

