@@ -182,6 +182,8 @@ class Shim:
             return
         self._header(message)
         self._conclude(outcome, message)
+        # That of the step before says nothing of this one.
+        self.exit_code = None
         self.kill_at = time.monotonic() + self.launch["grace_s"]
         self.child.terminate()
 

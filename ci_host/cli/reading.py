@@ -365,5 +365,6 @@ def list_runners(
         return
     table = Table("runner", "pools", "slots", "version")
     for one in found["runners"]:
-        table.add_row(one["runner"], str(one["pools"]), str(one["slots"]), str(one["version"]))
+        pools = ", ".join(one["pools"])
+        table.add_row(one["runner"], pools, str(one["slots"]), str(one["version"]))
     console.print(table)

@@ -103,7 +103,7 @@ async def test_the_page_has_the_artifacts_to_download(world):
     await story.finish("build/a b", artifacts=[dist, one])
     page = (await check(world, f"/runs/{story.run}")).text
     address = f"/api/v1/jobs/{quote(story.job_id('build/a b'))}/artifacts/dist/tar"
-    assert f'<a href="{address}" download><bdi>dist</bdi>.tar</a>' in page
+    assert f'Kept: <a href="{address}" download><bdi>dist</bdi>.tar</a>' in page
     assert "5.0 MB, 3 files" in page and "12 bytes, 1 file<" in page
 
 
