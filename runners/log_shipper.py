@@ -61,10 +61,13 @@ class LogShipper:
         while not self.position.kept:
             end = self.position
             mark = LogChunk(offset=end.offset, size=0, at=self._now(), text="", kept=kept)
-            with contextlib.suppress(Conflict, Unavailable):
-                await self._sink.append(self._job, mark, end.sequence)
-            # Also after an answer that was lost: it may have been stored.
-            self.position = await self._ask()
+            try:
+                stored = await self._sink.append(self._job, mark, end.sequence)
+            except (Conflict, Unavailable):
+                # It may have been stored, and the answer lost.
+                self.position = await self._ask()
+            else:
+                self.position = Position(sequence=stored, offset=end.offset, kept=True)
 
     async def _open(self, ended: asyncio.Event) -> int | None:
         while True:
