@@ -55,7 +55,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     blobs: str = ""
     egress: list[str] = []
     egress_private: list[str] = []
-    images: str = ""
+    images: str | None = None
     images_gb: float = 20.0
 
 
