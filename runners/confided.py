@@ -5,10 +5,15 @@ They are in memory only: of the agent while it starts the shim, of the shim, and
 processes. Standard library only: every shim reads its input.
 """
 
+from __future__ import annotations
+
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def encode(secrets: Mapping[str, str]) -> bytes:

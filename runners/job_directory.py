@@ -24,11 +24,16 @@ State is a function of three of them; no pid is guessed and no socket is needed:
     none of these                        starting: nothing ran yet, so a shim may be started
 """
 
+from __future__ import annotations
+
 import fcntl
 import json
 import os
 import time
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SPEC = "spec.json"
 LAUNCH = "launch.json"

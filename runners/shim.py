@@ -12,19 +12,23 @@ the output pipe when its code arrives: the pipe is emptied first, and headers la
 belong. Closing the orders ends the driver, the sandbox, and whatever a step left running in it.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import select
-import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
 from runners import confided, job_directory, spawn
 from runners.attendance import UNATTENDED_S_MAX, Attendance
 from runners.watchdog import Watchdog
 
+# Importing `typing` alone would cost every job several milliseconds before its first command.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from runners.egress import Door
     from runners.masking import Forms, Masker
 
@@ -38,7 +42,7 @@ class Shim:
     """One job, from the first order to `exit.json`."""
 
     def __init__(
-        self, directory: str, launch: dict[str, Any], looked_for: "Forms | None" = None
+        self, directory: str, launch: dict[str, Any], looked_for: Forms | None = None
     ) -> None:
         self.directory = directory
         self.looked_for = looked_for
@@ -71,7 +75,7 @@ class Shim:
         """Run the job to its end and write `exit.json`, unless the directory vanished."""
         self.lock = lock
         self._preface()
-        wake = _wake_on_signals()
+        wake = spawn.wake_on_signals()
         try:
             self.child = spawn.spawn(self.launch, self.directory)
         except OSError as error:
@@ -353,7 +357,7 @@ def main(directory: str) -> int:
     return 0
 
 
-def _looked_for(secrets: dict[str, str]) -> "Forms | None":
+def _looked_for(secrets: dict[str, str]) -> Forms | None:
     if not secrets:
         return None
     from runners.masking import Forms
@@ -361,7 +365,7 @@ def _looked_for(secrets: dict[str, str]) -> "Forms | None":
     return Forms(value.encode() for value in secrets.values())
 
 
-def _masker(looked_for: "Forms | None") -> "Masker | None":
+def _masker(looked_for: Forms | None) -> Masker | None:
     if looked_for is None:
         return None
     from runners.masking import Masker
@@ -369,28 +373,18 @@ def _masker(looked_for: "Forms | None") -> "Masker | None":
     return Masker(looked_for)
 
 
-def _door(launch: dict[str, Any], init: int) -> "Door":
+def _door(launch: dict[str, Any], init: int) -> Door:
     from runners.egress import Door
 
     return Door(launch, init)
 
 
-def _keep_findings(directory: str, looked_for: "Forms", outcome: str) -> None:
+def _keep_findings(directory: str, looked_for: Forms, outcome: str) -> None:
     from pathlib import Path
 
     from runners import masked_findings
 
     masked_findings.write(Path(directory), looked_for, outcome)
-
-
-def _wake_on_signals() -> int:
-    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    for number in (signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
-    return reader
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ to do only what the slot's user must not be able to do for itself (binding direc
 user cannot reach, in a mount namespace of its own), and then gives them up for good.
 """
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import fcntl
@@ -17,9 +19,12 @@ import os
 import resource
 import select
 import signal
-from typing import Any, NoReturn
 
 from runners.job_directory import ANSWERS, ARGUMENTS, FILTER, INFO, ORDERS, STAGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 FIRST_FREE = 20
 PIPE_BYTES = 1_048_576
@@ -40,6 +45,17 @@ def become_keeper() -> None:
     """Orphans of the job come back to this process, and nobody may read its memory."""
     _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     _call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def wake_on_signals() -> int:
+    """A descriptor that can be read once the keeper is told to stop; only that wakes it."""
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    for number in (signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    return reader
 
 
 class Child:

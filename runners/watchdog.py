@@ -6,14 +6,19 @@ keeps cached are not counted. Standard library only. A job can grow between two 
 machine usable, and is no accounting.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import select
 import signal
 from collections.abc import Iterator
-from typing import Any
 
 from runners.spawn import die_with
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MEMORY_EVERY_S = 0.25
 DISK_EVERY_S = 3.0

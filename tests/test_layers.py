@@ -143,3 +143,13 @@ def imported(tree: ast.Module) -> set[str]:
 def is_under(name: str, modules: set[str]) -> bool:
     """Whether the name is one of these modules, or a member of one."""
     return any(name == module or name.startswith(module + ".") for module in modules)
+
+
+def test_a_shim_imports_nothing_that_every_job_would_wait_for() -> None:
+    """Costly to import, and needed only for types, or by a job with secrets or a network."""
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import runners.shim"
+    words = [sys.executable, "-I", "-S", "-c", f"{program}; print(*sys.modules)", str(ROOT)]
+    said = subprocess.run(words, check=True, capture_output=True, text=True, env={}).stdout.split()
+    assert "runners.shim" in said
+    costly = {"typing", "dataclasses", "subprocess", "asyncio", "pathlib", "socket", "msgspec"}
+    assert not costly & set(said)
