@@ -75,7 +75,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     what its Runner allows, and of that only `egress`, where there is any. `id_token`: for whom it
     wants a token that says whose Job it is; empty: none. `memory_bytes` and `disk_bytes`: what it
     needs at most; 0: what its Runner gives. `image`: what its root is, a name that the
-    Runner knows; empty: the Runner's own programs.
+    Runner knows; empty: the Runner's own programs. `isolation`:
+    `sandbox`, where it must not run without one; empty: as its Runner does.
     """
 
     steps: list[ShellStep]
@@ -96,6 +97,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int = 0
     disk_bytes: int = 0
     image: str = ""
+    isolation: str = ""
 
     @property
     def is_confided(self) -> bool:

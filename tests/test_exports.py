@@ -72,6 +72,7 @@ PARAMETERS = {
         "memory",
         "disk",
         "image",
+        "isolation",
     ],
     "gate": [
         "name",

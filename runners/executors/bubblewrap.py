@@ -101,12 +101,7 @@ class Bubblewrap:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
         room = granted(spec.request, self._allowance)
-        rules = seccomp.program(self._machine)
-        if rules is None:
-            raise Refused(
-                f"there is no filter of system calls for a machine of kind {self._machine!r}, only"
-                f" for {', '.join(seccomp.MACHINES)}; run the job elsewhere"
-            )
+        rules = rules_of(spec, self._machine)
         reachable = egress_of(spec, self._reachable)
         env = {
             **({} if root is None else {**root.env, "HOME": "/home/job", "USER": "job"}),
@@ -211,6 +206,20 @@ def _limits(uid: int | None) -> dict[str, int]:
         # Counted per user: with a user for each slot that is the job, else everybody.
         limits["RLIMIT_NPROC"] = PROCESSES_MAX
     return limits
+
+
+def rules_of(spec: JobSpec, machine: str) -> bytes:
+    """The filter of system calls of a job that is isolated as it may be. Raises Refused."""
+    wanted = spec.request.isolation
+    if wanted not in ("", "sandbox"):
+        raise Refused(f"there is no isolation {wanted!r} here; a job may ask for 'sandbox'")
+    rules = seccomp.program(machine)
+    if rules is None:
+        raise Refused(
+            f"there is no filter of system calls for a machine of kind {machine!r}, only for"
+            f" {', '.join(seccomp.MACHINES)}; run the job elsewhere"
+        )
+    return rules
 
 
 def egress_of(spec: JobSpec, reachable: Egress) -> Egress | None:

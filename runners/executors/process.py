@@ -33,6 +33,11 @@ class Process:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
         room = granted(spec.request, self._allowance)
+        if spec.request.isolation:
+            raise Refused(
+                f"the job must run isolated ({spec.request.isolation}), and this runner does not"
+                " confine jobs; run it on one with bubblewrap, or leave out isolation="
+            )
         if spec.request.network == "egress":
             raise Refused(
                 "this runner does not confine jobs, so it cannot keep one to what it may reach;"

@@ -12,6 +12,7 @@ import pytest
 from pipelines.job import ShellStep
 from runners import job_directory, launcher, workspace
 from runners.executors.bubblewrap import Bubblewrap
+from runners.executors.process import Process
 from runners.ports import Refused
 from tests.contract.conftest import bench_of
 from tests.executor_bench import cancel, log_of, needs_bwrap
@@ -265,3 +266,15 @@ async def test_a_step_that_is_killed_has_failed(bench):
     record, log = await bench.run(make_spec(None, "echo begun; sh -c 'kill -9 $$'; echo not here"))
     assert (record["outcome"], record["exit_code"]) == ("failed", 137)
     assert "not here" not in log.splitlines()
+
+
+async def test_a_job_that_must_be_confined_is_refused_where_it_would_not_be(bench):
+    spec = make_spec(None, "echo confined", isolation="sandbox")
+    if isinstance(bench.executor, Process):
+        with pytest.raises(Refused, match="must run isolated"):
+            await bench.run(spec)
+    else:
+        record, log = await bench.run(spec)
+        assert record["outcome"] == "succeeded", log
+    with pytest.raises(Refused, match="microvm"):
+        await bench.run(make_spec(None, "echo", key="other", isolation="microvm"))

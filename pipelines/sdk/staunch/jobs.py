@@ -15,6 +15,7 @@ from staunch.durations import Duration, seconds
 from staunch.egress import network_of, reached
 from staunch.errors import JobFailed
 from staunch.images import image_of
+from staunch.isolation import isolation_of
 from staunch.ledger import Ledger, Site
 from staunch.pauses import pause as wait_pause
 from staunch.results import JobResult
@@ -74,12 +75,12 @@ def request(
     memory: Size | None = None,
     disk: Size | None = None,
     image: str = "",
+    isolation: str = "",
 ) -> dict[str, Any]:
     """The JobRequest in its wire form. Raises TypeError or ValueError for a wrong option."""
     _check_place(pool, volumes, checkout)
-    folder = text(cwd, "cwd")
     asked: dict[str, Any] = {
-        "steps": [command.wire(folder) for command in commands(run)],
+        "steps": [command.wire(text(cwd, "cwd")) for command in commands(run)],
         "env": environment(env),
         "timeout_s": seconds(timeout, "timeout"),
         "pool": pool,
@@ -100,6 +101,7 @@ def request(
         "memory_bytes": (memory, partial(bytes_of, what="memory")),
         "disk_bytes": (disk, partial(bytes_of, what="disk")),
         "image": (image, image_of),
+        "isolation": (isolation, isolation_of),
     }
     asked |= {name: form(given) for name, (given, form) in optional.items() if given}
     _check(asked)

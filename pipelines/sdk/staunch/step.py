@@ -136,6 +136,7 @@ class Step:
         memory: Size | None = None,
         disk: Size | None = None,
         image: str = "",
+        isolation: str = "",
     ) -> Coroutine[Any, Any, JobResult]:
         """Have a Runner execute shell commands; the first that fails ends the job.
 
@@ -150,7 +151,7 @@ class Step:
         `memory` and `disk`: what it needs at most, `"2g"`; else its Runner says.
         `network="egress"`: the job reaches what its Runner allows, and only `egress` if given.
         `id_token`: for whom the token in `$STAUNCH_ID_TOKEN` is, which says whose job this is.
-        `image`: its root file system, by a name that the Runner knows, perhaps with tag or digest.
+        `isolation="sandbox"`: one that confines no jobs refuses it. `image`: its root, by name.
         """
         request = jobs.request(
             run,
@@ -172,6 +173,7 @@ class Step:
             memory,
             disk,
             image,
+            isolation,
         )
         call = jobs.Call(request, checked(retries), _site(2), _rollback(rollback))
         key = self._key("job", name)

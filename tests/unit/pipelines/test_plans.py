@@ -313,6 +313,7 @@ def test_half_characters_do_not_break_a_turn(play):
         ("step.job('a', run='x', egress=['a.org'])", 'network="egress"'),
         ("step.job('a', run='x', network='egress', egress='a.org')", "must be a list of hosts"),
         ("step.job('a', run='x', network='egress', egress=['a b'])", "is no target"),
+        ("step.job('a', run='x', isolation='vm')", "isolation must be 'sandbox'"),
         ("step.sleep('a', -1)", "between 0 and 100 years"),
         ("step.sleep('a', True)", "must be seconds or a text"),
         ("step.gate('a', approvers='ann')", "approvers=['ann']"),

@@ -39,7 +39,7 @@ def test_a_request_has_every_field_and_no_other():
     files = [Artifact("dist", "0" * 64, 1, 1)]
     reports, kept = {"junit": "*.xml"}, {"dist": "dist"}
     more = (reports, kept, files, [Cache("a", "x")], ["DEPLOY_KEY"], "production")
-    more = (*more, "egress", ["example.org"], "sts.example.org", "2g", "10g")
+    more = (*more, "egress", ["example.org"], "sts.example.org", "2g", "10g", "a", "sandbox")
     request = jobs.request("true", None, ".", 1, "default", (), True, *more)
     assert set(request) == set(JobRequest.__struct_fields__)
     assert set(request["steps"][0]) == set(ShellStep.__struct_fields__)
