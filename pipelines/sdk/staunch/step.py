@@ -142,16 +142,14 @@ class Step:
 
         Raises JobFailed. `retries` says whether a failed or lost attempt is tried again.
         `artifacts`: names and the patterns of the files that are kept under them, for the result.
-        `files`: artifacts whose files are in the workspace before the first command; so are those
-        of `caches`, where there are any.
+        `files`: artifacts whose files are there before the first command; so are `caches`.
         `rollback(step, result)` is called if the Run fails or is cancelled after it succeeded.
         `reports`: files that the job writes: `{"junit": "build/*.xml"}`.
         `secrets`: names, for variables of the same name, or `{"VARIABLE": "NAME"}`; `environment`:
         what the job works on, for secrets that are only for that. The values never come here.
-        `memory` and `disk`: what it needs at most, `"2g"`; else its Runner says.
         `network="egress"`: the job reaches what its Runner allows, and only `egress` if given.
         `id_token`: for whom the token in `$STAUNCH_ID_TOKEN` is, which says whose job this is.
-        `isolation="sandbox"`: one that confines no jobs refuses it. `image`: its root, by name.
+        `memory`, `disk`: at most, `"2g"`. `image`: its root. `isolation="sandbox"`: never without.
         """
         request = jobs.request(
             run,
