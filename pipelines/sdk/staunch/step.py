@@ -151,28 +151,9 @@ class Step:
         `id_token`: for whom the token in `$STAUNCH_ID_TOKEN` is, which says whose job this is.
         `memory`, `disk`: at most, `"2g"`. `image`: its root. `isolation="sandbox"`: never without.
         """
-        request = jobs.request(
-            run,
-            env,
-            cwd,
-            timeout,
-            pool,
-            volumes,
-            checkout,
-            reports,
-            artifacts,
-            files,
-            caches,
-            secrets,
-            environment,
-            network,
-            egress,
-            id_token,
-            memory,
-            disk,
-            image,
-            isolation,
-        )
+        left = (reports, artifacts, files, caches, secrets, environment)
+        needed = (network, egress, id_token, memory, disk, image, isolation)
+        request = jobs.request(run, env, cwd, timeout, pool, volumes, checkout, *left, *needed)
         call = jobs.Call(request, checked(retries), _site(2), _rollback(rollback))
         key = self._key("job", name)
         return self._given("job", key, jobs.run(self._ledger, key, call))
