@@ -152,8 +152,8 @@ class Step:
         `memory`, `disk`: at most, `"2g"`. `image`: its root. `isolation="sandbox"`: never without.
         """
         left = (reports, artifacts, files, caches, secrets, environment)
-        needed = (network, egress, id_token, memory, disk, image, isolation)
-        request = jobs.request(run, env, cwd, timeout, pool, volumes, checkout, *left, *needed)
+        wishes = (*left, network, egress, id_token, memory, disk, image, isolation)
+        request = jobs.request(run, env, cwd, timeout, pool, volumes, checkout, *wishes)
         call = jobs.Call(request, checked(retries), _site(2), _rollback(rollback))
         key = self._key("job", name)
         return self._given("job", key, jobs.run(self._ledger, key, call))
