@@ -23,7 +23,7 @@ import structlog
 from pipelines.events import JobFinished
 from pipelines.job import LEASE_S, CancelJob, JobSpec, Lease, Outcome
 from runners import workspace
-from runners.attempt import HOLD_S, Attempt, until_done
+from runners.attempt import HOLD_S, Attempt
 from runners.data_directory import DataDirectory
 from runners.ports import (
     BlobStore,
@@ -39,6 +39,7 @@ from runners.ports import (
     SecretSource,
     Unavailable,
 )
+from runners.retrying import until_done
 from runners.signs_of_life import HEARTBEAT_S, SignsOfLife
 
 FOREIGN_DELAY_S = 5.0

@@ -61,6 +61,11 @@ class Caches:
                 lines, wishes = [], list(self._spec.request.caches)
         return lines
 
+    async def do_without(self, why: str) -> list[str]:
+        """Leave nothing of a restore that broke off; a line for each cache, with why."""
+        await asyncio.to_thread(_empty, self._workspace)
+        return [f"cache {one.name}: nothing restored, {why}" for one in self._spec.request.caches]
+
     async def _restore(
         self, wish: Cache, owner: Owner | None, *, is_spoiled: bool
     ) -> tuple[str, bool]:

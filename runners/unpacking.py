@@ -79,9 +79,18 @@ async def _write(descriptor: int, file: File, pieces: "_Ahead") -> None:
             if size <= SMALL_BYTES:
                 _append(descriptor, piece)
             else:
-                await asyncio.to_thread(_append, descriptor, piece)
+                await _append_aside(descriptor, piece)
     finally:
         os.close(descriptor)
+
+
+async def _append_aside(descriptor: int, piece: memoryview) -> None:
+    """In a thread, which is waited for even by a cancelled caller: it then closes the file."""
+    writing = asyncio.ensure_future(asyncio.to_thread(_append, descriptor, piece))
+    try:
+        await asyncio.shield(writing)
+    finally:
+        await asyncio.wait({writing})
 
 
 def _append(descriptor: int, piece: memoryview) -> None:

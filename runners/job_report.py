@@ -1,0 +1,130 @@
+"""The report of one Attempt, as its job directory says it.
+
+Here: what becomes of an exit record, or of its absence, and of what the job handed over. What is
+kept of its files is told by `kept_files`, when its report is durable by `attempt`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from pipelines.events import JobFinished
+from pipelines.job import Annotation, JobSpec, Outcome
+from runners import findings, job_directory, masked_findings, problems, reports, workspace
+
+PROBLEM_BYTES_MAX = 64 * 1024
+
+
+class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """`exit.json`, as the shim writes it."""
+
+    outcome: Outcome
+    exit_code: int | None
+    message: str
+    step: int
+    step_offset: int
+    started_at: float
+    finished_at: float
+    log_bytes: int
+    denied: list[str] = []
+
+
+class JobReport:
+    """Makes the report of the job in `directory`, whose shim is gone, or never came up."""
+
+    def __init__(
+        self, directory: Path, spec: JobSpec, *, runner: str, now: Callable[[], float]
+    ) -> None:
+        self._directory = directory
+        self._workspace = directory / job_directory.WORKSPACE
+        self._spec = spec
+        self._runner = runner
+        self._now = now
+
+    async def make(self, failure: str, log_bytes: int) -> JobFinished:
+        """`failure`: why its shim could not be started, or nothing; `log_bytes` are stored."""
+        report = msgspec.structs.replace(self._ended(failure), log_bytes=log_bytes)
+        return await self._with_tests(report)
+
+    async def _with_tests(self, report: JobFinished) -> JobFinished:
+        """The report with what the job's files say of its tests, however it ended by itself."""
+        asked = self._spec.request.reports or {}
+        if "junit" not in asked or report.outcome not in (Outcome.SUCCEEDED, Outcome.FAILED):
+            return report
+        if self._spec.request.is_confided:
+            # Its shim has read them, masked; what it left out is in the report.
+            masked = masked_findings.read(self._directory).tests
+            return report if masked is None else msgspec.structs.replace(report, tests=masked)
+        tests, left_out = await reports.tests_of(self._workspace, asked["junit"])
+        said = [*(report.left_out or []), *left_out]
+        return msgspec.structs.replace(report, tests=tests, left_out=said or msgspec.UNSET)
+
+    def _ended(self, failure: str) -> JobFinished:
+        record = job_directory.read_record(str(self._directory), job_directory.EXIT)
+        if record is not None:
+            return self._report_of(msgspec.convert(record, ExitRecord))
+        if failure:
+            outcome, message = Outcome.REFUSED, f"the runner could not start the job: {failure}"
+        else:
+            outcome = Outcome.LOST
+            message = "the runner lost the job: its keeper was killed, or the machine restarted"
+        return self._finished(outcome=outcome, message=message)
+
+    def _report_of(self, record: ExitRecord) -> JobFinished:
+        is_success = record.outcome is Outcome.SUCCEEDED
+        found = self._handed_over(is_success=is_success)
+        if record.outcome is Outcome.FAILED:
+            places = {(note.file, note.line) for note in found.annotations}
+            found.annotations = found.annotations + [
+                note for note in self._problems(record) if (note.file, note.line) not in places
+            ]
+        return self._finished(
+            outcome=Outcome.FAILED if found.failure and is_success else record.outcome,
+            exit_code=record.exit_code,
+            message=(found.failure if is_success else "") or record.message,
+            found=found,
+            started_at=record.started_at,
+            finished_at=record.finished_at,
+            denied=record.denied,
+        )
+
+    def _handed_over(self, *, is_success: bool) -> findings.Findings:
+        if self._spec.request.is_confided:
+            return masked_findings.read(self._directory).found
+        return findings.read(self._directory / job_directory.HANDED, is_success=is_success)
+
+    def _problems(self, record: ExitRecord) -> list[Annotation]:
+        begin = max(record.step_offset, record.log_bytes - PROBLEM_BYTES_MAX)
+        log_file = self._directory / job_directory.LOG
+        return problems.find_in(log_file, begin, PROBLEM_BYTES_MAX, self._workspace)
+
+    def _finished(
+        self,
+        *,
+        outcome: Outcome,
+        message: str,
+        exit_code: int | None = None,
+        found: findings.Findings | None = None,
+        started_at: float = 0.0,
+        finished_at: float | None = None,
+        denied: list[str] | None = None,
+    ) -> JobFinished:
+        found = findings.Findings() if found is None else found
+        return JobFinished(
+            job=self._spec.id,
+            key=self._spec.key,
+            attempt=self._spec.attempt,
+            outcome=outcome,
+            exit_code=exit_code,
+            message=message,
+            annotations=found.annotations,
+            started_at=started_at,
+            finished_at=self._now() if finished_at is None else finished_at,
+            runner=self._runner,
+            outputs=found.outputs or msgspec.UNSET,
+            summary=found.summary or msgspec.UNSET,
+            left_out=found.left_out or msgspec.UNSET,
+            denied=denied or msgspec.UNSET,
+            image=workspace.read_launch(self._directory).image or msgspec.UNSET,
+        )
