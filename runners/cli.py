@@ -4,6 +4,7 @@ Here: reading words and environment into `settings`. The agent then replaces thi
 none of the libraries used here stays in its memory.
 """
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -115,22 +116,28 @@ def agent(
 def doctor(
     data: Annotated[Path | None, typer.Option(help="The agent's data directory.")] = None,
     uid_base: Annotated[int | None, typer.Option(help="As for the agent.")] = None,
+    slots: Annotated[int | None, typer.Option(help="As for the agent.")] = None,
+    disk_gb: Annotated[float | None, typer.Option(help="As for the agent.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Say whether this machine can run jobs confined; exit code 1 where it cannot."""
-    from runners import probe
+    """Say whether this machine can run jobs confined; exit code 1 where something is missing."""
+    from runners import diagnosis, probe
 
-    settings = _settings({"data": data, "uid_base": uid_base})
+    given = {"data": data, "uid_base": uid_base, "slots": slots, "disk_gb": disk_gb}
+    settings = _settings(given)
     # The default directory is looked at, and made, only for somebody who means to use it.
     chosen = settings.data if "data" in settings.model_fields_set else None
-    findings = probe.probe(chosen, uid_base=settings.uid_base)
+    findings = probe.findings(
+        chosen, uid_base=settings.uid_base, slots=settings.slots, disk_gb=settings.disk_gb
+    )
     if as_json:
-        typer.echo(probe.as_json(findings))
+        typer.echo(json.dumps(diagnosis.as_record(findings)))
     else:
         for finding in findings:
-            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name}: {finding.detail}")
+            typer.echo(f"{finding.state:<8}  {finding.name}: {finding.detail}")
+            typer.echo(f"          why:  {finding.why}")
             if finding.fix:
-                typer.echo(f"     fix: {finding.fix}")
+                typer.echo(f"          next: {finding.fix}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 

@@ -33,13 +33,14 @@ async def start_shim(directory: Path, secrets: Mapping[str, str] | None = None) 
     """
     # In a thread, which a cancelled agent still waits for: a shim killed between its mark and
     # its fork would leave a job that looks started and is not.
-    code = await asyncio.to_thread(_run_first_half, directory, confided.encode(secrets or {}))
+    code = await asyncio.to_thread(run_first_half, directory, confided.encode(secrets or {}))
     if code not in (0, job_directory.EXIT_LOCKED, job_directory.EXIT_STARTED_BEFORE):
         said = (directory / job_directory.SHIM_ERRORS).read_text(errors="replace")[-1000:]
         raise ShimFailed(f"the shim of {directory.name} ended with {code}: {said}")
 
 
-def _run_first_half(directory: Path, told: bytes) -> int:
+def run_first_half(directory: Path, told: bytes) -> int:
+    """Start the shim, and answer the exit code of its first half."""
     with (directory / job_directory.SHIM_ERRORS).open("ab") as errors:
         return subprocess.run(  # noqa: S603  our own words, no shell
             [sys.executable, "-I", "-S", "-c", _START, _ROOT, str(directory)],

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import structlog
 import typer
@@ -87,9 +87,18 @@ CacheGbOption = Annotated[
         envvar="STAUNCH_CACHE_GB", min=0, help="How much is kept of a repository's caches, in GB."
     ),
 ]
+DoctorPart = Annotated[
+    Literal["runner"] | None, typer.Argument(help="runner: only what running jobs needs.")
+]
 GB = 1_073_741_824
+RUNNER_DOCTOR = (sys.executable, "-m", "runners", "doctor")
+MARKS = {
+    "ok": "[green]ok[/]        ",
+    "degraded": "[yellow]degraded[/]  ",
+    "missing": "[red]missing[/]   ",
+}
 
-console = Console(stderr=True)
+console = Console(stderr=True, highlight=False)
 
 
 def register(app: typer.Typer) -> None:
@@ -212,42 +221,52 @@ def image(cache: CacheOption = None) -> None:
     build_image((cache or default_cache()).resolve())
 
 
-def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Look at what Staunch needs on this machine, and say what is missing and what to do."""
+def doctor(part: DoctorPart = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Look at what Staunch needs on this machine, and say what is missing and what to do.
+
+    `runner`: only what running jobs needs, with reasons; `--data` is then the runner's own.
+    """
+    if part is not None:
+        words = ["--json"] if as_json else []
+        words += [] if data is None else ["--data", str(data)]
+        raise typer.Exit(subprocess.run([*RUNNER_DOCTOR, *words], check=False).returncode)  # noqa: S603
     findings = [_nats_finding(), *_runner_findings()]
     state = read_state(data or default_data())
     if as_json:
         typer.echo(json.dumps({"findings": findings, "running": state is not None}))
     else:
         for finding in findings:
-            mark = "[green]ok[/]  " if finding["ok"] else "[red]no[/]  "
-            console.print(f"{mark}{finding['name']}: {finding['message']}", highlight=False)
-            if not finding["ok"]:
-                console.print(f"      {finding['fix']}", highlight=False)
+            console.print(f"{MARKS[finding['state']]}{finding['name']}: {finding['message']}")
+            if finding["fix"]:
+                console.print(f"          {finding['fix']}")
     if not all(finding["ok"] for finding in findings):
         raise typer.Exit(1)
 
 
-def _nats_finding() -> dict[str, object]:
+def _nats_finding() -> dict[str, Any]:
     try:
         binary = find_binary(None)
     except ServerError as error:
-        return {"name": "nats-server", "ok": False, "message": "missing", "fix": str(error)}
+        return _finding("nats-server", "missing", str(error), ok=False)
     said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
     ok = said.returncode == 0
     fix = "" if ok else "reinstall Staunch, or name another binary with --nats-server"
-    return {"name": "nats-server", "ok": ok, "message": said.stdout.strip(), "fix": fix}
+    return _finding("nats-server", said.stdout.strip(), fix, ok=ok)
 
 
-def _runner_findings() -> list[dict[str, object]]:
-    command = [sys.executable, "-m", "runners", "doctor", "--json"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+def _finding(name: str, message: str, fix: str, *, ok: bool) -> dict[str, Any]:
+    state = "ok" if ok else "missing"
+    return {"name": name, "state": state, "ok": ok, "message": message, "fix": fix}
+
+
+def _runner_findings() -> list[dict[str, Any]]:
+    said = subprocess.run([*RUNNER_DOCTOR, "--json"], capture_output=True, text=True, check=False)  # noqa: S603
     try:
         found = json.loads(said.stdout)["findings"]
         return [{**finding, "message": finding["detail"]} for finding in found]
     except (ValueError, TypeError, KeyError):
         detail = (said.stderr.strip().splitlines() or ["no answer"])[-1]
-        return [{"name": "runner", "ok": False, "message": detail, "fix": "reinstall Staunch"}]
+        return [_finding("runner", detail, "reinstall Staunch", ok=False)]
 
 
 def rebuild(data: DataOption = None) -> None:
