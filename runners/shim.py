@@ -1,9 +1,9 @@
 """The shim: the process that keeps one Job, and outlives the agent that started it.
 
-Here: the lock and the records of the job directory, the order of steps, time limits, cancelling,
-and the log. Not here: how the sandbox is built (`launch.json` says it) and what is told to whom
-(the agent reads the directory). Standard library only, and little of it: every job pays for it; one
-with secrets pays for what masks them too.
+Here: the lock and the records of the job directory, the order of steps, time limits, and
+cancelling. Not here: what the log is (`job_log`), how the sandbox is built (`launch.json` says it)
+and what is told to whom (the agent reads the directory). Standard library only, and little of it:
+every job pays for it; one with secrets pays for what masks them too.
 
 Theory of operation. The shim runs one process, the driver, behind three pipes: output; orders
 (the shim writes a step's number); answers (the driver writes "ready", then an exit code for each).
@@ -22,6 +22,7 @@ import time
 
 from runners import confided, job_directory, spawn
 from runners.attendance import UNATTENDED_S_MAX, Attendance
+from runners.job_log import JobLog
 from runners.watchdog import Watchdog
 
 # Importing `typing` alone would cost every job several milliseconds before its first command.
@@ -30,12 +31,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from runners.egress import Door
-    from runners.masking import Forms, Masker
+    from runners.masking import Forms
 
 TICK_S = 1.0
 READ_BYTES = 1_048_576
 CLOSING_S = 5.0
-REFUSAL_CHARS_MAX = 500
 
 
 class Shim:
@@ -46,14 +46,10 @@ class Shim:
     ) -> None:
         self.directory = directory
         self.looked_for = looked_for
-        self.masker = _masker(looked_for)
         self.launch = launch
         self.steps: list[dict[str, Any]] = launch["steps"]
         self.inode = os.stat(directory).st_ino
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self.log = os.open(os.path.join(directory, job_directory.LOG), flags, 0o600)
-        self.log_bytes = 0
-        self.line_open = False
+        self.log = JobLog(directory, launch["log_bytes_max"], looked_for)
         self.step = -1
         self.step_offset = 0
         self.step_started = 0.0
@@ -125,9 +121,9 @@ class Shim:
         code = int(answer) if answer.isdecimal() else 1
         name = self.steps[self.step]["name"]
         if not self.outcome:
-            self._end_stream()
+            self.log.end_stream()
             took = time.monotonic() - self.step_started
-            self._header(f"{name}: exit code {code} ({took:.1f} s)")
+            self.log.header(f"{name}: exit code {code} ({took:.1f} s)")
             self.exit_code = code
             if code == 0:
                 self._next_step()
@@ -163,8 +159,8 @@ class Shim:
             self.child.close_orders()
             return
         step = self.steps[self.step]
-        self._header(step["name"])
-        self.step_offset = self.log_bytes
+        self.log.header(step["name"])
+        self.step_offset = self.log.bytes
         self.step_started = time.monotonic()
         limit = step["timeout_s"]
         self.step_deadline = None if limit is None else self.step_started + limit
@@ -184,7 +180,7 @@ class Shim:
         """Ask the processes of the job to end; what is left after the grace is killed."""
         if self.outcome:
             return
-        self._header(message)
+        self.log.header(message)
         self._conclude(outcome, message)
         # That of the step before says nothing of this one.
         self.exit_code = None
@@ -252,39 +248,18 @@ class Shim:
             data = os.read(self.child.output, size)
         except BlockingIOError:
             return True
-        self._store(data if self.masker is None else self.masker.feed(data))
+        self.log.add(data)
         return bool(data)
-
-    def _end_stream(self) -> None:
-        """Nothing more belongs to what was written so far: what may have been a secret is known."""
-        if self.masker is not None:
-            self._store(self.masker.end())
 
     def _empty_output(self) -> None:
         while select.select([self.child.output], [], [], 0)[0]:
             if not self._copy_output(READ_BYTES):
                 return
 
-    def _store(self, data: bytes) -> None:
-        room = self.launch["log_bytes_max"] - self.log_bytes
-        if not data or room <= 0:
-            return
-        if len(data) > room:
-            data = data[:room] + b"\n=== the log is full; what follows is dropped\n"
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self.log, view) :]
-        self.log_bytes += len(data)
-        self.line_open = not data.endswith(b"\n")
-
     def _preface(self) -> None:
         said = job_directory.read_record(self.directory, job_directory.PREFACE)
         for line in said["lines"] if said else []:
-            self._header(line)
-
-    def _header(self, text: str) -> None:
-        line = " ".join(text.splitlines()).encode("utf-8", "replace")
-        self._store((b"\n" if self.line_open else b"") + b"=== " + line + b"\n")
+            self.log.header(line)
 
     # -- the end
 
@@ -292,28 +267,22 @@ class Shim:
         """The driver is gone: the rest of the tree goes too, and the rest of the output is kept."""
         self.child.kill()
         self._empty_output()
-        self._end_stream()
+        self.log.end_stream()
         status = self.child.wait()
         if self.outcome:
             return
         if not self.ready:
-            self._conclude("refused", f"the sandbox did not start: {self._last_words()}")
+            self._conclude("refused", f"the sandbox did not start: {self.log.first_words()}")
             return
         name = self.steps[self.step]["name"]
         self._conclude("failed", f"the sandbox ended during step '{name}' (status {status})")
-
-    def _last_words(self) -> str:
-        path = os.path.join(self.directory, job_directory.LOG)
-        with open(path, "rb") as file:
-            text = file.read(REFUSAL_CHARS_MAX).decode("utf-8", "replace").strip()
-        return text or "it said nothing"
 
     def _denied(self) -> list[str]:
         found = [] if self.door is None else self.door.denied()
         return found if self.looked_for is None else [self.looked_for.mask(one) for one in found]
 
     def _write_exit(self) -> None:
-        os.fsync(self.log)
+        self.log.sync()
         if self.looked_for is not None:
             _keep_findings(self.directory, self.looked_for, self.outcome)
         record = {
@@ -325,7 +294,7 @@ class Shim:
             "step_offset": self.step_offset,
             "started_at": self.started_at,
             "finished_at": time.time(),
-            "log_bytes": self.log_bytes,
+            "log_bytes": self.log.bytes,
         }
         job_directory.write_record(self.directory, job_directory.EXIT, record)
 
@@ -363,14 +332,6 @@ def _looked_for(secrets: dict[str, str]) -> Forms | None:
     from runners.masking import Forms
 
     return Forms(value.encode() for value in secrets.values())
-
-
-def _masker(looked_for: Forms | None) -> Masker | None:
-    if looked_for is None:
-        return None
-    from runners.masking import Masker
-
-    return Masker(looked_for)
 
 
 def _door(launch: dict[str, Any], init: int) -> Door:

@@ -20,12 +20,14 @@ ALONE = {
         # Of a job with a network only.
         "runners.egress",
         "runners.job_directory",
+        "runners.job_log",
         "runners.spawn",
         # Of a job with secrets only, after it was told where libraries are.
         "runners.masked_findings",
         "runners.masking",
         "runners.watchdog",
     },
+    "runners/job_log.py": {"runners.job_directory", "runners.masking"},
     "runners/watchdog.py": {"runners.spawn"},
     "runners/attendance.py": {"runners.job_directory"},
     "runners/confided.py": set(),
