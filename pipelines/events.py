@@ -15,6 +15,7 @@ from pipelines.failure import Failure
 from pipelines.job import Annotation, Artifact, Outcome, ReportedTests, Source
 from pipelines.priority import Priority
 from pipelines.run import RunState
+from pipelines.service import ServiceReport
 
 SIGNAL_BYTES_MAX = 8_388_608
 GIVEN_BYTES_MAX = 1_048_576
@@ -108,7 +109,7 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     What the steps handed over, unset where that is nothing: `outputs` by name, of a job that
     succeeded; `summary`, in Markdown; `left_out`: what could not be taken, each with why;
     `tests`: what its reports say. `denied`: what it wanted to reach and was not let, with why.
-    `image`: name and digest of its root.
+    `image`: name and digest of its root. `services`: what became of each.
     """
 
     job: str
@@ -129,6 +130,7 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     artifacts: list[Artifact] | msgspec.UnsetType = msgspec.UNSET
     denied: list[str] | msgspec.UnsetType = msgspec.UNSET
     image: str | msgspec.UnsetType = msgspec.UNSET
+    services: list[ServiceReport] | msgspec.UnsetType = msgspec.UNSET
 
 
 class GateAnswered(

@@ -10,6 +10,7 @@ import msgspec
 
 from pipelines.cache import Cache
 from pipelines.priority import Priority
+from pipelines.service import Service
 from pipelines.trust import Tier
 
 STEPS_PER_JOB_MAX = 200
@@ -76,7 +77,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     wants a token that says whose Job it is; empty: none. `memory_bytes` and `disk_bytes`: what it
     needs at most; 0: what its Runner gives. `image`: what its root is, a name that the
     Runner knows; empty: the Runner's own programs. `isolation`:
-    `sandbox`, where it must not run without one; empty: as its Runner does.
+    `sandbox`, where it must not run without one; empty: as its Runner does. `services`: what runs
+    beside it, in its network.
     """
 
     steps: list[ShellStep]
@@ -98,6 +100,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     disk_bytes: int = 0
     image: str = ""
     isolation: str = ""
+    services: list[Service] = []
 
     @property
     def is_confided(self) -> bool:

@@ -38,6 +38,7 @@ SDK = [
     "RetryAfter",
     "RunFailed",
     "Scheduled",
+    "Service",
     "Shell",
     "Step",
     "StepTimedOut",
@@ -73,6 +74,7 @@ PARAMETERS = {
         "disk",
         "image",
         "isolation",
+        "services",
     ],
     "gate": [
         "name",

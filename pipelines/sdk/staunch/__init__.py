@@ -28,6 +28,7 @@ from staunch.inputs import Choice, Input
 from staunch.matrix import Cell, matrix
 from staunch.results import First, GateAnswer, JobResult, Received
 from staunch.retry import Retry
+from staunch.services import Service
 from staunch.shell import Shell, shell
 from staunch.step import Step
 from staunch.triggers import on
@@ -53,6 +54,7 @@ __all__ = [
     "RetryAfter",
     "RunFailed",
     "Scheduled",
+    "Service",
     "Shell",
     "Step",
     "StepTimedOut",

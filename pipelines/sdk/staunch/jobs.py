@@ -20,6 +20,8 @@ from staunch.ledger import Ledger, Site
 from staunch.pauses import pause as wait_pause
 from staunch.results import JobResult
 from staunch.retry import Retry
+from staunch.services import Service
+from staunch.services import asked as asked_services
 from staunch.shell import Run, commands, environment, text
 from staunch.sizes import Size
 from staunch.sizes import size as bytes_of
@@ -76,6 +78,7 @@ def request(
     disk: Size | None = None,
     image: str = "",
     isolation: str = "",
+    services: Mapping[str, Service] | None = None,
 ) -> dict[str, Any]:
     """The JobRequest in its wire form. Raises TypeError or ValueError for a wrong option."""
     _check_place(pool, volumes, checkout)
@@ -102,6 +105,7 @@ def request(
         "disk_bytes": (disk, partial(bytes_of, what="disk")),
         "image": (image, image_of),
         "isolation": (isolation, isolation_of),
+        "services": (services, asked_services),
     }
     asked |= {name: form(given) for name, (given, form) in optional.items() if given}
     _check(asked)

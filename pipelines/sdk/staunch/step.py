@@ -22,6 +22,7 @@ from staunch.ledger import Ledger, Site
 from staunch.parallel import checked_steps, join
 from staunch.results import First, GateAnswer, JobResult
 from staunch.retry import Retry, checked
+from staunch.services import Service
 from staunch.shell import Run
 from staunch.sizes import Size
 from staunch.usage import Usage
@@ -137,6 +138,7 @@ class Step:
         disk: Size | None = None,
         image: str = "",
         isolation: str = "",
+        services: Mapping[str, Service] | None = None,
     ) -> Coroutine[Any, Any, JobResult]:
         """Have a Runner execute shell commands; the first that fails ends the job.
 
@@ -150,9 +152,10 @@ class Step:
         `network="egress"`: the job reaches what its Runner allows, and only `egress` if given.
         `id_token`: for whom the token in `$STAUNCH_ID_TOKEN` is, which says whose job this is.
         `memory`, `disk`: at most, `"2g"`. `image`: its root. `isolation="sandbox"`: never without.
+        `services`: what runs beside it, by the host names under which it reaches them.
         """
         left = (reports, artifacts, files, caches, secrets, environment)
-        wishes = (*left, network, egress, id_token, memory, disk, image, isolation)
+        wishes = (*left, network, egress, id_token, memory, disk, image, isolation, services)
         request = jobs.request(run, env, cwd, timeout, pool, volumes, checkout, *wishes)
         call = jobs.Call(request, checked(retries), _site(2), _rollback(rollback))
         key = self._key("job", name)

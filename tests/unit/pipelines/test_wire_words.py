@@ -5,13 +5,14 @@ from typing import get_args
 import msgspec
 import pytest
 import staunch
-from staunch import jobs, priority, retry, shell
+from staunch import jobs, priority, retry, services, shell
 from staunch.artifacts import Artifact
 from staunch.caches import Cache
 from staunch.durations import seconds
+from staunch.services import Service
 from staunch.step import VERBS, Step
 
-from pipelines import failure, job
+from pipelines import failure, job, service
 from pipelines.commands import StepState
 from pipelines.guest import limits
 from pipelines.job import JobRequest, Outcome, ShellStep
@@ -22,6 +23,7 @@ def test_limits_that_are_said_twice_are_equal():
     assert limits.MESSAGE_CHARS_MAX == failure.MESSAGE_CHARS_MAX
     assert limits.TRACEBACK_CHARS_MAX == failure.TRACEBACK_CHARS_MAX
     assert jobs.TIMEOUT_S_DEFAULT == job.JOB_TIMEOUT_S_DEFAULT
+    assert services.READY_S_DEFAULT == service.READY_S_DEFAULT
     assert shell.__module__ == "staunch.shell"
 
 
@@ -40,6 +42,7 @@ def test_a_request_has_every_field_and_no_other():
     reports, kept = {"junit": "*.xml"}, {"dist": "dist"}
     more = (reports, kept, files, [Cache("a", "x")], ["DEPLOY_KEY"], "production")
     more = (*more, "egress", ["example.org"], "sts.example.org", "2g", "10g", "a", "sandbox")
+    more = (*more, {"db": Service(run="true")})
     request = jobs.request("true", None, ".", 1, "default", (), True, *more)
     assert set(request) == set(JobRequest.__struct_fields__)
     assert set(request["steps"][0]) == set(ShellStep.__struct_fields__)
