@@ -215,8 +215,8 @@ class Agent:
             return
         try:
             self._check_blobs(delivery.spec)
-            root = await self._root_of(delivery)
-            launch = self._executor.plan(delivery.spec, directory, slot, root)
+            root, beside = await self._roots_of(delivery)
+            launch = self._executor.plan(delivery.spec, directory, slot, root, beside)
         except Refused as refusal:
             log.warning("job refused", job=job, reason=str(refusal))
             await self._answer(delivery, Outcome.REFUSED, str(refusal))
@@ -230,16 +230,18 @@ class Agent:
         log.info("job taken", job=job, slot=slot)
         await self._keep(self._attempt(directory))
 
-    async def _root_of(self, delivery: Delivery) -> ImageRoot | None:
-        """The image that the job wants, unpacked; None: it wants none, or there are none here."""
-        reference = delivery.spec.request.image
-        if not reference or self._images is None:
-            return None
+    async def _roots_of(self, delivery: Delivery) -> tuple[ImageRoot | None, dict[str, ImageRoot]]:
+        """The images that the job and its services want, unpacked; none, if there are none here."""
+        request = delivery.spec.request
+        wanted = {one.name: one.image for one in request.services if one.image}
+        if self._images is None or not (request.image or wanted):
+            return None, {}
         # It may take long, and the job is not to be delivered again meanwhile.
         holding = asyncio.create_task(self._hold(delivery.token))
         self._preparing.add(delivery.spec.id)
         try:
-            return await self._images.ready(reference)
+            root = await self._images.ready(request.image) if request.image else None
+            return root, {name: await self._images.ready(image) for name, image in wanted.items()}
         finally:
             self._preparing.discard(delivery.spec.id)
             holding.cancel()

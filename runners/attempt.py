@@ -15,7 +15,8 @@ from pathlib import Path
 import structlog
 
 from pipelines.job import JobSpec
-from runners import artifacts, job_directory, launcher, workspace
+from pipelines.service import log_of_service
+from runners import artifacts, job_directory, launcher, service_files, workspace
 from runners.attendance import attend
 from runners.job_report import JobReport
 from runners.kept_files import KeptFiles
@@ -67,6 +68,11 @@ class Attempt:
         self._shipper = LogShipper(
             sink, job=self.spec.id, path=directory / job_directory.LOG, now=now
         )
+        self._beside = [
+            LogShipper(sink, job=log_of_service(self.spec.id, one.name), path=path, now=now)
+            for one in self.spec.request.services
+            for path in [service_files.Places(directory, one.name).log]
+        ]
         self._cancelled = False
 
     async def run(self) -> None:
@@ -75,13 +81,14 @@ class Attempt:
             holding = group.create_task(self._hold())
             failure = await self._start()
             watching = group.create_task(self._watch())
+            beside = [group.create_task(one.run(self._ended)) for one in self._beside]
             await self._shipper.run(self._ended)
-            await watching
+            await asyncio.gather(watching, *beside)
             report = await self._report.make(failure, self._shipper.position.offset)
             if self._files is not None:
                 report = await self._files.gather(report)
             await until_done(lambda: self._queue.finish(report, self.spec.run))
-            await self._keep_log()
+            await self._keep_logs()
             holding.cancel()
         log.info("job reported", job=self.spec.id, outcome=report.outcome, message=report.message)
 
@@ -145,14 +152,15 @@ class Attempt:
             said = f"no host answered for {SECRETS_PATIENCE_S:g} s what the job's secrets are"
             raise Refused(said) from None
 
-    async def _keep_log(self) -> None:
-        """After the report, which nobody should wait for; until then the log is on the bus."""
-        position = self._shipper.position
-        if self._files is None or position.kept or not position.offset:
+    async def _keep_logs(self) -> None:
+        """After the report, which nobody should wait for; until then the logs are on the bus."""
+        if self._files is None:
             return
-        kept = await self._files.keep_log()
-        if kept is not None:
-            await self._shipper.seal(kept)
+        for shipper in (self._shipper, *self._beside):
+            if not shipper.position.kept and shipper.position.offset:
+                kept = await self._files.keep_log(shipper.path)
+                if kept is not None:
+                    await shipper.seal(kept)
 
     async def _hold(self) -> None:
         while True:

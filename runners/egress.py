@@ -8,23 +8,21 @@ socket. Standard library only.
 """
 
 import contextlib
-import ctypes
-import fcntl
 import json
 import os
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from typing import Any
+
+from runners import network
 
 PORT = 3128
 BACKLOG = 128
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-NS_GET_USERNS = 0xB701
 PIPE_BYTES = 65_536
 DENIED_MAX = 50
 
-_libc = ctypes.CDLL(None, use_errno=True)
 _START = (
     "import sys, json; sys.path.insert(0, sys.argv.pop(1)); "
     "from runners.proxy import main; main(json.loads(sys.argv[1]))"
@@ -32,11 +30,12 @@ _START = (
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def variables() -> dict[str, str]:
-    """What tells programs of the proxy; they disagree about capitals."""
+def variables(beside: Iterable[str] = ()) -> dict[str, str]:
+    """What tells programs of the proxy; they disagree about capitals. `beside`: hosts that are
+    reached without it."""
     here = f"http://127.0.0.1:{PORT}"
     names = {"http_proxy": here, "https_proxy": here, "all_proxy": here}
-    names["no_proxy"] = "localhost,127.0.0.1,::1"
+    names["no_proxy"] = ",".join(("localhost", "127.0.0.1", "::1", *beside))
     return {**{name.upper(): value for name, value in names.items()}, **names}
 
 
@@ -99,7 +98,7 @@ class Door:
 
 def _listen_inside(init: int) -> socket.socket:
     """A socket that listens on the job's own loopback. Raises OSError."""
-    net = os.open(f"/proc/{init}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    net = network.network_of(init)
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
@@ -120,25 +119,9 @@ def _listen_inside(init: int) -> socket.socket:
 
 def _made_inside(net: int) -> tuple[list[bytes], list[tuple[int, int, bytes]]]:
     try:
-        _enter(net)
+        network.enter(net)
         listener = socket.create_server(("127.0.0.1", PORT), backlog=BACKLOG)
         rights = listener.detach().to_bytes(4, sys.byteorder)
     except OSError as error:
         return [f"it cannot be entered: {error}".encode()], []
     return [b"listening"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
-
-
-def _enter(net: int) -> None:
-    try:
-        _setns(net, CLONE_NEWNET)
-    except PermissionError:
-        # Not root: first into the user namespace that the network belongs to, which is this
-        # user's own.
-        _setns(fcntl.ioctl(net, NS_GET_USERNS), CLONE_NEWUSER)
-        _setns(net, CLONE_NEWNET)
-
-
-def _setns(descriptor: int, kind: int) -> None:
-    if _libc.setns(descriptor, kind) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"setns: {os.strerror(number)}")

@@ -43,6 +43,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """`facts.json`."""
 
     env: dict[str, str]
+    entrypoint: list[str] = []
+    command: list[str] = []
+    cwd: str = "/"
+    volumes: list[str] = []
     bytes: int
     entries: int
 
@@ -85,7 +89,15 @@ class Images:
         os.utime(place)
         facts = msgspec.json.decode((place / "facts.json").read_bytes(), type=Facts)
         image = f"{name}@{found}"
-        return ImageRoot(image=image, path=str(place / "rootfs"), env=facts.env)
+        return ImageRoot(
+            image=image,
+            path=str(place / "rootfs"),
+            env=facts.env,
+            entrypoint=facts.entrypoint,
+            command=facts.command,
+            cwd=facts.cwd,
+            volumes=facts.volumes,
+        )
 
     def _place(self, digest: str) -> Path:
         return self._folder / digest.removeprefix("sha256:")
@@ -176,7 +188,8 @@ class Images:
         for directory in self._data.job_directories():
             with contextlib.suppress(FileNotFoundError, ValueError):
                 launch = json.loads((directory / "launch.json").read_bytes())
-                found.add(str(launch.get("image", "")).rpartition("sha256:")[2])
+                used = [launch, *launch.get("services", [])]
+                found |= {str(one.get("image", "")).rpartition("sha256:")[2] for one in used}
         return found
 
 

@@ -15,6 +15,7 @@ with it. Only the light half of the standard library, because every shim pays fo
     findings.json  what a job with secrets handed over, masked     just before
     exit.json      how it ended                written last (temporary file, fsync, rename)
     handed/        what the steps hand over    by the job itself
+    services/      files and logs of services  by the agent, the shim and the services
 
 State is a function of three of them; no pid is guessed and no socket is needed:
 
@@ -49,6 +50,9 @@ FINDINGS = "findings.json"
 EXIT = "exit.json"
 WORKSPACE = "workspace"
 RUN = "run"
+# Of those that run beside the steps, each in a folder of its own: see `service_files`.
+SERVICES = "services"
+VOLUMES = "volumes"
 # What the steps hand over beside their log, one file for each kind: see `handed`.
 HANDED = "handed"
 

@@ -11,6 +11,7 @@ import msgspec
 
 from pipelines.events import JobFinished
 from pipelines.job import Annotation, JobSpec, Outcome
+from pipelines.service import ServiceReport
 from runners import findings, job_directory, masked_findings, problems, reports, workspace
 
 PROBLEM_BYTES_MAX = 64 * 1024
@@ -28,6 +29,7 @@ class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: float
     log_bytes: int
     denied: list[str] = []
+    services: list[ServiceReport] = []
 
 
 class JobReport:
@@ -87,6 +89,7 @@ class JobReport:
             started_at=record.started_at,
             finished_at=record.finished_at,
             denied=record.denied,
+            services=record.services,
         )
 
     def _handed_over(self, *, is_success: bool) -> findings.Findings:
@@ -109,6 +112,7 @@ class JobReport:
         started_at: float = 0.0,
         finished_at: float | None = None,
         denied: list[str] | None = None,
+        services: list[ServiceReport] | None = None,
     ) -> JobFinished:
         found = findings.Findings() if found is None else found
         return JobFinished(
@@ -126,5 +130,6 @@ class JobReport:
             summary=found.summary or msgspec.UNSET,
             left_out=found.left_out or msgspec.UNSET,
             denied=denied or msgspec.UNSET,
+            services=services or msgspec.UNSET,
             image=workspace.read_launch(self._directory).image or msgspec.UNSET,
         )

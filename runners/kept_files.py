@@ -71,9 +71,8 @@ class KeptFiles:
         """The report with what the job left, kept."""
         return await self._with_caches(await self._with_artifacts(report))
 
-    async def keep_log(self) -> str | None:
+    async def keep_log(self, path: Path) -> str | None:
         """The digest of the kept log's index; None where it stays on the bus."""
-        path = self._directory / job_directory.LOG
         try:
             return await self._with_patience(partial(keep_log, path, self._spec.id, self._store))
         except artifacts.NotKept as reason:

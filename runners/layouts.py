@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 DOCUMENT_BYTES_MAX = 4_194_304
 LAYERS_MAX = 500
+VOLUMES_MAX = 20
 READ_BYTES = 1_048_576
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -167,6 +168,26 @@ def environment_of(config: dict[str, Any]) -> dict[str, str]:
     said = (config.get("config") or {}).get("Env") or []
     pairs = [str(one).partition("=") for one in said] if isinstance(said, list) else []
     return {name: value for name, equals, value in pairs if equals and "\0" not in value}
+
+
+def words_of(config: dict[str, Any], name: str) -> list[str]:
+    """What an image runs: its `Entrypoint`, or its `Cmd`."""
+    said = (config.get("config") or {}).get(name) or []
+    words = [str(one) for one in said] if isinstance(said, list) else []
+    return words if not any("\0" in word for word in words) else []
+
+
+def folder_of(config: dict[str, Any]) -> str:
+    """Where what an image runs begins."""
+    said = str((config.get("config") or {}).get("WorkingDir") or "/")
+    return said if said.startswith("/") and "\0" not in said else "/"
+
+
+def volumes_of(config: dict[str, Any]) -> list[str]:
+    """The folders that an image leaves to be written."""
+    said = (config.get("config") or {}).get("Volumes") or {}
+    names = sorted(map(str, said)) if isinstance(said, dict) else []
+    return [name for name in names[:VOLUMES_MAX] if name.startswith("/") and "\0" not in name]
 
 
 def path_in(folder: Path, name: str) -> Path | None:

@@ -30,7 +30,7 @@ class LogShipper:
     def __init__(self, sink: LogSink, *, job: str, path: Path, now: Callable[[], float]) -> None:
         self._sink = sink
         self._job = job
-        self._path = path
+        self.path = path
         self._now = now
         self._bytes_max = LOG_CHUNK_BYTES_MAX
         self.position = Position()
@@ -73,7 +73,7 @@ class LogShipper:
         while True:
             last = ended.is_set()
             with contextlib.suppress(FileNotFoundError):
-                return os.open(self._path, os.O_RDONLY)
+                return os.open(self.path, os.O_RDONLY)
             if last:
                 return None
             await _wait(ended, INTERVAL_S)

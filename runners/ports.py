@@ -3,7 +3,7 @@
 Here: contracts only. The NATS side of them is `link/nats.py`, the one for tests `memory.py`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -103,6 +103,35 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     egress: "Egress | None" = None
     unattended_s_max: float = UNATTENDED_S_MAX
     image: str = ""
+    services: list["LaunchService"] = []
+    network: "LaunchNetwork | None" = None
+
+
+class LaunchService(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs beside the steps, as a Launch says it; all else is as in that one.
+
+    With `is_asked` it answers on descriptor 3, for each line on 4, with an exit code: 0 when it is
+    ready; with `port` something listens there then. One that is not ready after `ready_s` failed.
+    `volumes`: how many folders it has to write to.
+    """
+
+    name: str
+    argv: list[str]
+    arguments: list[str]
+    mounts: list[Mount]
+    image: str = ""
+    is_asked: bool = False
+    port: int = 0
+    ready_s: float
+    volumes: int = 0
+
+
+class LaunchNetwork(msgspec.Struct, frozen=True, kw_only=True):
+    """A process whose network the sandboxes of a job with services share; it ends when descriptor
+    4 is closed."""
+
+    argv: list[str]
+    mounts: list[Mount]
 
 
 class Egress(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,11 +146,19 @@ class Egress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImageRoot(msgspec.Struct, frozen=True, kw_only=True):
-    """An unpacked image: `name@digest`, where its tree is, and the variables that it sets."""
+    """An unpacked image: `name@digest`, where its tree is, and the variables that it sets.
+
+    As a service it runs `entrypoint` with `command`, in `cwd`; `volumes`: folders of it that are
+    empty, for what it writes.
+    """
 
     image: str
     path: str
     env: dict[str, str]
+    entrypoint: list[str] = []
+    command: list[str] = []
+    cwd: str = "/"
+    volumes: list[str] = []
 
 
 class LaunchStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,10 +280,15 @@ class Executor(Protocol):
     """How the steps of a job are confined. Pure planning: nothing is started or written here."""
 
     def plan(
-        self, spec: JobSpec, directory: Path, slot: int, root: ImageRoot | None = None
+        self,
+        spec: JobSpec,
+        directory: Path,
+        slot: int,
+        root: ImageRoot | None = None,
+        services: Mapping[str, ImageRoot] | None = None,
     ) -> Launch:
         """What a shim must execute, for a directory laid out as in `workspace`, with `root` as its
-        root where the job asks for an image.
+        root where the job asks for an image; `services`: the roots of those that ask for one.
 
         Raises Refused where this machine cannot confine the job as it must be; never degrades.
         """

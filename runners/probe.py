@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,12 @@ class Unconfined:
         self._cause = cause
 
     def plan(
-        self, spec: JobSpec, directory: Path, slot: int, root: ImageRoot | None = None
+        self,
+        spec: JobSpec,
+        directory: Path,
+        slot: int,
+        root: ImageRoot | None = None,
+        services: Mapping[str, ImageRoot] | None = None,
     ) -> Launch:
         """Always raises Refused."""
         raise Refused(f"this runner cannot confine jobs, so it runs none: {self._cause}")

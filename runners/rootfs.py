@@ -171,6 +171,19 @@ class _Tree:
         for name in ("passwd", "group", "hosts", "gitconfig"):
             self._give_way(os.path.join(self.root, "etc", name))
 
+    def volumes(self, wanted: list[str]) -> list[str]:
+        """Of the folders that it leaves to be written, those with nothing in them; made if they are
+        not there. Raises BadImage."""
+        found = []
+        for path in wanted:
+            folder = self._folder(path)
+            inside = folder.removeprefix(self.root.rstrip("/"))
+            is_ours = any(f"/{place}/".startswith(f"{inside}/") for place in PLACES)
+            is_theirs = inside.startswith(("/proc/", "/dev/", "/run/staunch/"))
+            if not (is_ours or is_theirs) and not os.listdir(folder) and inside not in found:
+                found.append(inside)
+        return found
+
 
 def unpack(layout: Layout, digest: str, root: Path) -> dict[str, Any]:
     """Make the tree of a manifest in an empty folder, and answer its configuration.
@@ -188,7 +201,15 @@ def unpack(layout: Layout, digest: str, root: Path) -> dict[str, Any]:
         with layout.blob(layer) as blob:
             _apply(tree, blob, is_gzipped=kind in GZIPPED)
     tree.make_places()
-    return {"env": layouts.environment_of(config), "bytes": tree.bytes, "entries": tree.entries}
+    return {
+        "env": layouts.environment_of(config),
+        "entrypoint": layouts.words_of(config, "Entrypoint"),
+        "command": layouts.words_of(config, "Cmd"),
+        "cwd": layouts.folder_of(config),
+        "volumes": tree.volumes(layouts.volumes_of(config)),
+        "bytes": tree.bytes,
+        "entries": tree.entries,
+    }
 
 
 def _apply(tree: _Tree, blob: BinaryIO, *, is_gzipped: bool) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from runners.egress import Door
     from runners.masking import Forms
+    from runners.services import Services
 
 TICK_S = 1.0
 READ_BYTES = 1_048_576
@@ -62,6 +63,8 @@ class Shim:
         self.job_deadline = time.monotonic() + launch["timeout_s"]
         self.step_deadline: float | None = None
         self.kill_at: float | None = None
+        self.services: Services | None = None
+        self.is_begun = False
         self.door: Door | None = None
         self.dog: Watchdog | None = None
         unattended_s = launch.get("unattended_s_max", UNATTENDED_S_MAX)
@@ -73,7 +76,9 @@ class Shim:
         self._preface()
         wake = spawn.wake_on_signals()
         try:
-            self.child = spawn.spawn(self.launch, self.directory)
+            self.services = self._start_services()
+            net = None if self.services is None else self.services.net
+            self.child = spawn.spawn(self.launch, net)
         except OSError as error:
             self._conclude("refused", f"the sandbox could not be started: {error}")
             self._write_exit()
@@ -82,6 +87,8 @@ class Shim:
         poll = select.poll()
         for descriptor in (wake, exited, self.child.output, self.child.answers):
             poll.register(descriptor, select.POLLIN)
+        if self.services is not None:
+            poll.register(self.services, select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(self._wait_ms())}
             if wake in ready:
@@ -93,6 +100,7 @@ class Shim:
                 poll.unregister(self.child.answers)
             if exited in ready:
                 break
+            self._look_after_services()
             if not self._tick():
                 return
         self._after_exit()
@@ -115,7 +123,7 @@ class Shim:
             self.child.find_init()
             self.dog = self._watchdog()
             self._open_door()
-            self._next_step()
+            self._begin()
             return
         # Whatever is no exit code was written by the job itself: it can only hurt its own result.
         code = int(answer) if answer.isdecimal() else 1
@@ -131,10 +139,41 @@ class Shim:
             self._conclude("failed", f"step '{name}' ended with exit code {code}")
         self.child.close_orders()
 
+    def _begin(self) -> None:
+        """The first step, once the sandbox and all services are ready."""
+        if self.is_begun or not self.ready:
+            return
+        if self.outcome or self.services is None or self.services.are_ready:
+            self.is_begun = True
+            self._next_step()
+
+    def _start_services(self) -> Services | None:
+        if not self.launch.get("services"):
+            return None
+        from runners.services import Services
+
+        return Services(self.directory, self.launch, self.looked_for, self.log.header)
+
+    def _look_after_services(self) -> None:
+        if self.services is None:
+            return
+        self.services.look()
+        if self.is_begun or self.outcome:
+            return
+        self.services.tick(time.monotonic())
+        if self.services.failure:
+            self._conclude("failed", self.services.failure)
+            self.child.close_orders()
+        else:
+            self._begin()
+
     def _watchdog(self) -> Watchdog:
-        folders = [job_directory.WORKSPACE, job_directory.HANDED]
+        folders = [job_directory.WORKSPACE, job_directory.HANDED, job_directory.SERVICES]
         places = [os.path.join(self.directory, folder) for folder in folders]
-        return Watchdog(self.launch, self.child.init or self.child.pid, places)
+        roots = [self.child.init or self.child.pid]
+        if self.services is not None:
+            roots += self.services.inits()
+        return Watchdog(self.launch, roots, places)
 
     def _open_door(self) -> None:
         """Let the job reach what it may, before its first step."""
@@ -237,6 +276,8 @@ class Shim:
         due = [self.kill_at] if self.outcome else [self.job_deadline, self.step_deadline]
         if self.dog is not None and not self.outcome:
             due.append(self.dog.due)
+        if self.services is not None and not (self.is_begun or self.outcome):
+            due.append(self.services.due)
         now = time.monotonic()
         waits = [moment - now for moment in due if moment is not None]
         return max(0.0, min([TICK_S, *waits]) * 1000 + 1)
@@ -268,6 +309,8 @@ class Shim:
         self.child.kill()
         self._empty_output()
         self.log.end_stream()
+        if self.services is not None:
+            self.services.close()
         status = self.child.wait()
         if self.outcome:
             return
@@ -286,6 +329,7 @@ class Shim:
         if self.looked_for is not None:
             _keep_findings(self.directory, self.looked_for, self.outcome)
         record = {
+            "services": [] if self.services is None else self.services.told(),
             "denied": self._denied(),
             "outcome": self.outcome,
             "exit_code": self.exit_code,

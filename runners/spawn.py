@@ -20,6 +20,7 @@ import resource
 import select
 import signal
 
+from runners import network
 from runners.job_directory import ANSWERS, ARGUMENTS, FILTER, INFO, ORDERS, STAGE
 
 TYPE_CHECKING = False
@@ -134,8 +135,11 @@ class Child:
         return self._exit_status
 
 
-def spawn(launch: dict[str, Any], directory: str) -> Child:
-    """Start the process of `launch`. Raises OSError with the reason where it cannot be started."""
+def spawn(launch: dict[str, Any], net: int | None = None) -> Child:
+    """Start the process of `launch`, in the network `net` where it is to share one.
+
+    Raises OSError with the reason where it cannot be started.
+    """
     output, output_end = os.pipe2(os.O_CLOEXEC)
     answers, answers_end = os.pipe2(os.O_CLOEXEC)
     orders_end, orders = os.pipe2(os.O_CLOEXEC)
@@ -150,7 +154,7 @@ def spawn(launch: dict[str, Any], directory: str) -> Child:
     if pid == 0:
         ends = {ANSWERS: answers_end, ORDERS: orders_end, INFO: info_end}
         ends |= {ARGUMENTS: arguments, FILTER: rules}
-        _become_job(launch, directory, output_end, failed_end, ends)
+        _become_job(launch, net, output_end, failed_end, ends)
     for descriptor in (output_end, answers_end, orders_end, info_end, failed_end, arguments, rules):
         os.close(descriptor)
     # The pipe closes by itself at exec: reading ends with nothing, or with the reason.
@@ -167,7 +171,7 @@ def spawn(launch: dict[str, Any], directory: str) -> Child:
 
 
 def _become_job(
-    launch: dict[str, Any], directory: str, output: int, failed: int, ends: dict[int, int]
+    launch: dict[str, Any], net: int | None, output: int, failed: int, ends: dict[int, int]
 ) -> NoReturn:
     try:
         keeper = os.getppid()
@@ -175,6 +179,8 @@ def _become_job(
         stage(launch["mounts"])
         _place_descriptors(output, ends)
         os.setsid()
+        if net is not None:
+            network.enter(net)
         give_up_rights(launch)
         for number in (signal.SIGPIPE, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)

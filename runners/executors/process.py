@@ -28,26 +28,17 @@ class Process:
         self._is_root = os.geteuid() == 0
 
     def plan(
-        self, spec: JobSpec, directory: Path, slot: int, root: ImageRoot | None = None
+        self,
+        spec: JobSpec,
+        directory: Path,
+        slot: int,
+        root: ImageRoot | None = None,
+        services: Mapping[str, ImageRoot] | None = None,
     ) -> Launch:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
         room = granted(spec.request, self._allowance)
-        if spec.request.isolation:
-            raise Refused(
-                f"the job must run isolated ({spec.request.isolation}), and this runner does not"
-                " confine jobs; run it on one with bubblewrap, or leave out isolation="
-            )
-        if spec.request.network == "egress":
-            raise Refused(
-                "this runner does not confine jobs, so it cannot keep one to what it may reach;"
-                " run it on one with bubblewrap, or leave out network="
-            )
-        if spec.request.image or root is not None:
-            raise Refused(
-                "this runner does not confine jobs, so it gives none an image; run it on one with"
-                " bubblewrap, or leave out image="
-            )
+        _check(spec, root)
         workspace = directory / job_directory.WORKSPACE
         base = directory / job_directory.RUN
         env = {
@@ -76,4 +67,28 @@ class Process:
             limits={"RLIMIT_CORE": 0},
             memory_bytes=room.memory_bytes,
             disk_bytes=room.disk_bytes,
+        )
+
+
+def _check(spec: JobSpec, root: ImageRoot | None) -> None:
+    """Raises Refused where the job asks for what only a sandbox gives."""
+    if spec.request.isolation:
+        raise Refused(
+            f"the job must run isolated ({spec.request.isolation}), and this runner does not"
+            " confine jobs; run it on one with bubblewrap, or leave out isolation="
+        )
+    if spec.request.network == "egress":
+        raise Refused(
+            "this runner does not confine jobs, so it cannot keep one to what it may reach;"
+            " run it on one with bubblewrap, or leave out network="
+        )
+    if spec.request.image or root is not None:
+        raise Refused(
+            "this runner does not confine jobs, so it gives none an image; run it on one with"
+            " bubblewrap, or leave out image="
+        )
+    if spec.request.services:
+        raise Refused(
+            "this runner does not confine jobs, so none has a network for services; run it on"
+            " one with bubblewrap, or leave out services="
         )

@@ -93,7 +93,7 @@ def _without_shim(bench: Bench, spec: JobSpec) -> float:
     workspace.create(directory, spec=spec, launch=launch, note=note)
     words = msgspec.to_builtins(launch)
     began = time.time_ns()
-    child = spawn.spawn(words, str(directory))
+    child = spawn.spawn(words)
     assert _all_of(child.answers, b"\n") == b"ready\n"
     child.order(0)
     _all_of(child.answers, b"\n")

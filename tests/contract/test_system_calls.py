@@ -248,7 +248,7 @@ async def test_what_jobs_do_all_day_works_under_the_filter(sandbox) -> None:
 @pytest.mark.slow
 @pytest.mark.bwrap
 async def test_what_a_job_can_write_in_memory_has_a_size(sandbox, monkeypatch) -> None:
-    monkeypatch.setattr("runners.executors.bubblewrap.TMP_BYTES_MAX", 4_194_304)
+    monkeypatch.setattr("runners.sandbox_profile.TMP_BYTES_MAX", 4_194_304)
     fill = (
         "for place in /tmp /dev/shm /home/job; do head -c 8000000 /dev/zero > $place/x"
         ' || stat -c "$place %s" $place/x; done; rm -f /tmp/x /dev/shm/x /home/job/x;'

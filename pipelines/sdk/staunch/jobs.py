@@ -107,9 +107,7 @@ def request(
         "isolation": (isolation, isolation_of),
         "services": (services, asked_services),
     }
-    asked |= {name: form(given) for name, (given, form) in optional.items() if given}
-    _check(asked)
-    return asked
+    return _checked(asked | {name: form(one) for name, (one, form) in optional.items() if one})
 
 
 def _check_place(pool: str, volumes: Sequence[str], checkout: bool) -> None:
@@ -125,8 +123,8 @@ def _check_place(pool: str, volumes: Sequence[str], checkout: bool) -> None:
         )
 
 
-def _check(asked: Mapping[str, Any]) -> None:
-    """Raises ValueError for what each option alone does not show."""
+def _checked(asked: dict[str, Any]) -> dict[str, Any]:
+    """The same. Raises ValueError for what each option alone does not show."""
     if "egress" in asked and asked.get("network") != "egress":
         raise ValueError('egress=[…] says what a job reaches that has network="egress"')
     if (size := _chars(asked)) > REQUEST_CHARS_MAX:
@@ -134,6 +132,7 @@ def _check(asked: Mapping[str, Any]) -> None:
             f"the job's commands and environment have {size:,} characters; {REQUEST_CHARS_MAX:,}"
             " are allowed. Keep big data in files of the repository"
         )
+    return asked
 
 
 def _reports(given: Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:

@@ -185,7 +185,7 @@ async def test_an_agent_that_was_deaf_itself_says_of_nobody_that_they_are_gone(r
 
 async def test_a_job_that_may_not_run_is_refused_with_the_reason(root, link):
     class Never(Process):
-        def plan(self, spec, directory, slot, root=None):
+        def plan(self, spec, directory, slot, root=None, services=None):
             raise Refused("not here; go elsewhere")
 
     async with agent(root, link, executor=Never(uid_base=64_000, volumes={})) as data:
@@ -197,7 +197,7 @@ async def test_a_job_that_may_not_run_is_refused_with_the_reason(root, link):
 
 async def test_a_fault_of_the_runner_costs_a_delay_and_not_the_slot(root, link):
     class Faulty(Process):
-        def plan(self, spec, directory, slot, root=None):
+        def plan(self, spec, directory, slot, root=None, services=None):
             if spec.key == "bad":
                 raise RuntimeError("a bug")
             return super().plan(spec, directory, slot)
