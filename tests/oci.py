@@ -61,11 +61,14 @@ class Maker:
         (self.path / "blobs" / "sha256" / digest).write_bytes(content)
         return {"digest": f"sha256:{digest}", "size": len(content)}
 
-    def image(self, *layers: bytes, tag: str = "latest", env=(), zipped: bool = False) -> str:
-        """Add an image, and answer the digest of its manifest."""
+    def image(
+        self, *layers: bytes, tag: str = "latest", env=(), zipped: bool = False, **config
+    ) -> str:
+        """Add an image, and answer the digest of its manifest. `config`: `Cmd=[…]` and others."""
         kind = LAYER + ("+gzip" if zipped else "")
         packed = [gzip.compress(one, 1) if zipped else one for one in layers]
-        config = {"architecture": MACHINE, "os": "linux", "config": {"Env": list(env)}}
+        said = {"Env": list(env), **config}
+        config = {"architecture": MACHINE, "os": "linux", "config": said}
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
@@ -90,6 +93,17 @@ def programs() -> bytes:
             continue
         _with_libraries(Path(found), f"usr/bin/{name}", entries, seen)
     _with_python(entries, seen)
+    return layer(*entries)
+
+
+def copied(*programs: Path | str, trees=()) -> bytes:
+    """A layer with programs of this machine, what they are linked with, and whole folders."""
+    entries, seen = [], set()
+    for program in map(Path, programs):
+        _with_libraries(program, str(program).lstrip("/"), entries, seen)
+    for path in (one for tree in trees for one in sorted(Path(tree).rglob("*"))):
+        if path.is_file():
+            _with_libraries(path, str(path).lstrip("/"), entries, seen)
     return layer(*entries)
 
 
