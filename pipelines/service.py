@@ -6,6 +6,8 @@ Here: what is asked for, and what is told of it. What keeps it running is the Ru
 import msgspec
 
 READY_S_DEFAULT = 60.0
+# Of the id of a Job: see `ids.job_id`.
+JOB_TOKENS = 3
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,8 +31,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class ServiceReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of a Service. `state`: `ready`, until the Job was over; `ended` before that;
-    `failed`: it never was ready; `starting`: the Job was over before. `message` says why, `image`
-    what its root was, by digest; `seconds` is how long it took until it was ready.
+    `failed`: it never was ready; `starting`: the Job was over before; `asked`: nothing is told yet.
+    `message` says why, `image` what its root was, by digest; `seconds` is how long it took until it
+    was ready.
     """
 
     name: str
@@ -44,3 +47,9 @@ class ServiceReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 def log_of_service(job: str, name: str) -> str:
     """The id under which the log of a Service is stored: that of its Job, and its name."""
     return f"{job}.{name}"
+
+
+def owner_of_log(log: str) -> tuple[str, str]:
+    """The Job whose log it is, or whose Service's: its name, or nothing."""
+    tokens = log.split(".")
+    return ".".join(tokens[:JOB_TOKENS]), ".".join(tokens[JOB_TOKENS:])

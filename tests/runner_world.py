@@ -20,6 +20,7 @@ import nats
 from pipelines.events import JobFinished
 from pipelines.job import CancelJob, JobRequest, JobSpec, LogChunk, ShellStep, Source
 from pipelines.priority import Priority
+from pipelines.service import log_of_service
 from runners.link.nats import queue_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -231,14 +232,15 @@ class World:
         reports = await until(lambda: self.reports(spec), f"the report of {spec.id}", timeout_s)
         return reports[0]
 
-    async def chunks(self, spec: JobSpec) -> list[LogChunk]:
-        found = await self.messages("LOGS", f"log.{spec.id}")
+    async def chunks(self, spec: JobSpec, service: str = "") -> list[LogChunk]:
+        log = log_of_service(spec.id, service) if service else spec.id
+        found = await self.messages("LOGS", f"log.{log}")
         return [msgspec.json.decode(data, type=LogChunk) for data in found]
 
-    async def log(self, spec: JobSpec) -> str:
+    async def log(self, spec: JobSpec, service: str = "") -> str:
         """The whole stored log; that the chunks join without gap or overlap is asserted here."""
         offset, text = 0, []
-        for chunk in await self.chunks(spec):
+        for chunk in await self.chunks(spec, service):
             assert chunk.offset == offset
             offset += chunk.size
             text.append(chunk.text)

@@ -11,11 +11,14 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.sql import queries
+from ci_host.adapters.sql.tables import AttemptRow
 from ci_host.api.auth import Here, Person
 from ci_host.api.job_logs import Reader, lines_of
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
+from ci_host.api.views import services_view
 from pipelines.ids import JobId
+from pipelines.service import owner_of_log
 
 LINES_MAX = 10_000
 
@@ -26,7 +29,10 @@ router = APIRouter(prefix="/api/v1/jobs", tags=["logs"])
 async def read_log(
     here: Here, _who: Person, job: str, offset: Annotated[int, Query(ge=0)] = 0
 ) -> StreamingResponse:
-    """Everything that is stored behind `offset` (bytes, at a chunk's beginning)."""
+    """Everything that is stored behind `offset` (bytes, at a chunk's beginning).
+
+    The log of a service has an id of its own: the run's `attempts` name it.
+    """
     await _known(here, job)
     texts = (chunk.text async for chunk in Reader(here, JobId(job), offset).more())
     return StreamingResponse(texts, media_type="text/plain; charset=utf-8")
@@ -63,8 +69,20 @@ async def follow_log(
 
 
 async def _known(here: Services, job: str) -> None:
-    if await asyncio.to_thread(queries.attempt, here.model, job) is None:
+    row = await _attempt(here, job)
+    if row is None:
         raise Problem(404, "No such job", f"There is no job {job!r}; `staunch show` lists them.")
+    _, service = owner_of_log(job)
+    names = [one["name"] for one in services_view(row)]
+    if service and service not in names:
+        known = ", ".join(names) or "none"
+        raise Problem(404, "No such service", f"The job has no service {service!r}, but {known}.")
+
+
+async def _attempt(here: Services, log: str) -> AttemptRow | None:
+    """Whose log it is."""
+    job, _ = owner_of_log(log)
+    return await asyncio.to_thread(queries.attempt, here.model, job)
 
 
 async def _events(here: Services, job: JobId, offset: int) -> AsyncIterator[ServerSentEvent]:
@@ -72,7 +90,7 @@ async def _events(here: Services, job: JobId, offset: int) -> AsyncIterator[Serv
     async with here.news.watching(subjects.log(job)) as watch:
         while True:
             # Asked before reading: what was written before the end is read before we leave.
-            row = await asyncio.to_thread(queries.attempt, here.model, job)
+            row = await _attempt(here, job)
             async for chunk in reader.more():
                 yield ServerSentEvent(chunk.text, id=str(chunk.offset + chunk.size))
             if row is not None and row.finished_at is not None:

@@ -11,6 +11,7 @@ from ci_host.api.waiting import waiting
 from pipelines.near_limits import near_limits
 from pipelines.note import Note
 from pipelines.repo import Connection, Repo
+from pipelines.service import ServiceReport, log_of_service
 from pipelines.usage import Usage
 
 # Of the newest Turn, and said in better words elsewhere.
@@ -61,13 +62,31 @@ def step_view(row: StepRow) -> dict[str, Any]:
 def attempt_view(row: AttemptRow) -> dict[str, Any]:
     """One Attempt of a Job."""
     stored = {"annotations_json", "left_out_json", "tests_json", "artifacts_json", "denied_json"}
-    view = row.model_dump(exclude={"run", *stored})
+    view = row.model_dump(exclude={"run", "services_json", *stored})
     view["annotations"] = _json(row.annotations_json)
     view["left_out"] = _json(row.left_out_json)
     view["denied"] = _json(row.denied_json)
+    view["services"] = services_view(row)
     view["tests"] = _json(row.tests_json)
     view["artifacts"] = _json(row.artifacts_json)
     return view
+
+
+def services_view(row: AttemptRow) -> list[dict[str, Any]]:
+    """What ran beside the job, each with the id of its log."""
+    told = msgspec.json.decode(row.services_json, type=list[ServiceReport])
+    return [
+        {
+            "name": one.name,
+            "state": one.state,
+            "message": one.message,
+            "image": one.image,
+            "seconds": one.seconds,
+            "log_bytes": one.log_bytes,
+            "log": log_of_service(row.job, one.name),
+        }
+        for one in told
+    ]
 
 
 def detail_view(detail: RunDetail, url: str, pools: Pools | None) -> dict[str, Any]:

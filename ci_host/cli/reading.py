@@ -196,6 +196,9 @@ def _step_tree(run: dict[str, Any]) -> Tree:
 def _add_facts(branch: Tree, attempt: dict[str, Any]) -> None:
     if attempt["image"]:
         branch.add(f"[dim]image {escape(attempt['image'])}[/]")
+    for one in attempt["services"]:
+        said = f"service {one['name']} {one['state']} {one['message']} {one['image']}"
+        branch.add(f"[dim]{escape(' '.join(said.split()))}[/]")
     for denied in attempt["denied"]:
         branch.add(f"[yellow]not reached:[/] {escape(denied)}")
     for left_out in attempt["left_out"]:
@@ -262,20 +265,21 @@ def logs(
     job: Annotated[str, typer.Argument(help="The job's name; not needed if there is one.")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,
     attempt: Annotated[int, typer.Option(help="0: the newest.")] = 0,
+    service: Annotated[str, typer.Option(help="Of a service that ran beside the job.")] = "",
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
 ) -> None:
-    """Print a job's log."""
+    """Print a job's log, or that of one of its services."""
     client = find(server, token, data)
-    chosen = _choose(client.get(run_path(run)), job, attempt)
+    chosen = _choose(client.get(run_path(run)), job, attempt, service)
     if follow:
         _follow(client, chosen)
     else:
         typer.echo(client.text(f"/jobs/{chosen}/log"), nl=False)
 
 
-def _choose(run: dict[str, Any], job: str, attempt: int) -> str:
+def _choose(run: dict[str, Any], job: str, attempt: int, service: str) -> str:
     names = sorted({a["key"] for a in run["attempts"]})
     if not job and len(names) == 1:
         job = names[0]
@@ -283,7 +287,14 @@ def _choose(run: dict[str, Any], job: str, attempt: int) -> str:
     if not found:
         there = ", ".join(names) or "no job has begun yet"
         raise ClientError(f"run {run['id']} has no such job: choose one of: {there}", 4)
-    return str(max(found, key=lambda a: a["attempt"])["job"])
+    newest = max(found, key=lambda a: a["attempt"])
+    if not service:
+        return str(newest["job"])
+    beside = {one["name"]: one["log"] for one in newest["services"]}
+    if service not in beside:
+        there = ", ".join(beside) or "none"
+        raise ClientError(f"job {newest['key']} has no service {service!r}; it has: {there}", 4)
+    return str(beside[service])
 
 
 def _follow(client: Client, job: str) -> None:

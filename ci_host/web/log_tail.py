@@ -11,6 +11,7 @@ from ci_host.adapters.nats import subjects
 from ci_host.adapters.sql.tables import AttemptRow
 from ci_host.api.job_logs import Reader, mark_of
 from ci_host.api.services import Services
+from ci_host.api.views import services_view
 from pipelines.ids import JobId
 from pipelines.job import LogChunk
 
@@ -27,16 +28,21 @@ _ESCAPES = re.compile(
 )
 
 
-async def log_tail(here: Services, attempt: AttemptRow, lines_max: int) -> list[str]:
-    """The last lines, plain."""
-    job = JobId(attempt.job)
+async def log_tail(
+    here: Services, attempt: AttemptRow, lines_max: int, service: str = ""
+) -> list[str]:
+    """The last lines, plain; of the Attempt itself, or of a service of it."""
+    job, size = JobId(attempt.job), attempt.log_bytes
+    for one in services_view(attempt):
+        if one["name"] == service:
+            job, size = JobId(one["log"]), one["log_bytes"]
     begin = 0
-    if attempt.log_bytes > WHOLE_BYTES_MAX:
+    if size > WHOLE_BYTES_MAX:
         if await mark_of(here, job) is None:
             last = await here.bus.last(subjects.LOGS, subjects.log(job))
             text = "" if last is None else msgspec.json.decode(last.body, type=LogChunk).text
             return plain_lines(text)[-lines_max:]
-        begin = attempt.log_bytes - TAIL_BYTES
+        begin = size - TAIL_BYTES
     parts = [chunk.text async for chunk in Reader(here, job, begin).more()]
     return plain_lines("".join(parts))[-lines_max:]
 

@@ -15,6 +15,7 @@ from ci_host.api.auth import Here, Person
 from ci_host.api.problems import Problem
 from ci_host.api.runs import pools_for, resolve
 from ci_host.api.services import Services
+from ci_host.api.views import services_view
 from ci_host.api.waiting import waiting
 from ci_host.web.drawing import draw
 from ci_host.web.forge_links import links_of
@@ -38,6 +39,7 @@ class LogChoice:
 
     job: Annotated[str, Query(max_length=2_000)] = ""
     attempt: Annotated[int, Query(ge=0)] = 0
+    service: Annotated[str, Query(max_length=64)] = ""
 
 
 @router.get("/")
@@ -75,7 +77,7 @@ async def run_page(
     """One run: why it failed, what it did, and the log of one of its jobs."""
     shown = await _run(here, who, run, choice)
     chosen = shown["view"].chosen
-    tail = [] if chosen is None else await log_tail(here, chosen, TAIL_LINES)
+    tail = [] if chosen is None else await log_tail(here, chosen, TAIL_LINES, shown["service"])
     return pages_of(request).answer(request, "run.html", who=who, tail=tail, **shown)
 
 
@@ -98,8 +100,12 @@ async def _run(here: Services, who: Token, text: str, choice: LogChoice) -> dict
     failed = view.failure.job if view.failure is not None else None
     line = timeline(detail, now)
     waits = waiting(detail, await pools_for(here, detail))
+    beside = [] if view.chosen is None else services_view(view.chosen)
+    names = [one["name"] for one in beside]
     return {
         "run": row,
+        "services": beside,
+        "service": choice.service if choice.service in names else "",
         "detail": detail,
         "view": view,
         "links": _links(here, row),

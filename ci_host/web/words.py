@@ -33,6 +33,27 @@ STATE_WORDS = {
 }
 
 
+# What is said of a service; of one that nothing is told of yet: nothing.
+SERVICE_WORDS = {
+    "ready": "ready",
+    "ended": "ended",
+    "failed": "not ready",
+    "starting": "was starting",
+}
+DIGEST_SHOWN = 12
+
+
+def service_word(state: str) -> str:
+    """The state of a service."""
+    return SERVICE_WORDS.get(state, "")
+
+
+def image(reference: str) -> str:
+    """An image with as much of its digest as tells it from others."""
+    name, at, digest = reference.partition("@sha256:")
+    return f"{name}@{digest[:DIGEST_SHOWN]}" if at else name
+
+
 def duration(seconds: float) -> str:
     """A length of time in its two largest units; below ten seconds with a tenth."""
     seconds = max(0.0, seconds)

@@ -38,7 +38,7 @@ from pipelines.event import Event, EventKind
 from pipelines.events import Input, JobFinished, Rerun, RunStarted, unless_normal
 from pipelines.failure import Failure
 from pipelines.ids import JobId, RunId, StepKey, job_id
-from pipelines.job import Annotation, Artifact, Lease, LogChunk, Outcome, ReportedTests, Source
+from pipelines.job import Annotation, JobRequest, Lease, LogChunk, Outcome, Source
 from pipelines.note import Note
 from pipelines.priority import Priority
 from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Repo
@@ -302,11 +302,7 @@ class Story:
         attempt: int = 1,
         annotations: Sequence[Annotation] = (),
         message: str = "",
-        summary: str = "",
-        left_out: Sequence[str] = (),
-        denied: Sequence[str] = (),
-        tests: ReportedTests | None = None,
-        artifacts: Sequence[Artifact] = (),
+        **more: Any,
     ) -> "Story":
         """The Runner reports."""
         await self._input(
@@ -320,19 +316,16 @@ class Story:
                 annotations=list(annotations),
                 finished_at=self.world.clock(),
                 runner="runner-a",
-                summary=summary or msgspec.UNSET,
-                artifacts=list(artifacts) or msgspec.UNSET,
-                left_out=list(left_out) or msgspec.UNSET,
-                denied=list(denied) or msgspec.UNSET,
-                tests=tests or msgspec.UNSET,
+                **more,
             )
         )
         return self
 
 
-def job(key: str, attempt: int = 1) -> Command:
+def job(key: str, attempt: int = 1, **asked: Any) -> Command:
     """The wish for a job."""
-    return Command(kind=StepKind.JOB, key=key, fingerprint="f", attempt=attempt)
+    request = JobRequest(steps=[], **asked) if asked else None
+    return Command(kind=StepKind.JOB, key=key, fingerprint="f", attempt=attempt, request=request)
 
 
 def gate_open(key: str, terms: GateTerms, approved_by: Sequence[str] = ()) -> Open:

@@ -40,9 +40,10 @@ from pipelines.events import (
 )
 from pipelines.export import Export
 from pipelines.ids import RunId, StepKey, child_id, job_id, successor_id
-from pipelines.job import Lease
+from pipelines.job import JobRequest, Lease
 from pipelines.repo import Delivery, DeliveryOutcome
 from pipelines.run import FINAL, RunState
+from pipelines.service import ServiceReport
 from pipelines.status import shorten
 from pipelines.turn import Turn
 
@@ -164,6 +165,8 @@ def _fold_job_finished(rows: Rows, run: str, report: JobFinished) -> None:
     row.summary = report.summary or ""
     row.left_out_json = msgspec.json.encode(report.left_out or []).decode()
     row.image = report.image or ""
+    if report.services:
+        row.services_json = msgspec.json.encode(report.services).decode()
     row.denied_json = msgspec.json.encode(report.denied or []).decode()
     row.runner = report.runner or row.runner
     row.log_bytes = report.log_bytes
@@ -253,8 +256,18 @@ def _fold_command(rows: Rows, run: str, turn: Turn, position: int, command: Comm
     if command.kind is StepKind.JOB and command.key not in _recalled(turn):
         attempt = _attempt(rows, run, command.key, command.attempt)
         attempt.queued_at = turn.now
-        attempt.pool = command.request.pool if command.request else ""
+        if command.request is not None:
+            attempt.pool = command.request.pool
+            attempt.services_json = _services(command.request)
         rows.add(attempt)
+
+
+def _services(request: JobRequest) -> str:
+    """Those that a job will have, as long as nothing is told of them."""
+    asked = [
+        ServiceReport(name=one.name, state="asked", image=one.image) for one in request.services
+    ]
+    return msgspec.json.encode(asked).decode()
 
 
 def _recalled(turn: Turn) -> set[str]:

@@ -7,7 +7,7 @@ from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 16
+VERSION = 17
 
 
 class RunRow(SQLModel, table=True):
@@ -103,6 +103,7 @@ class AttemptRow(SQLModel, table=True):
     artifacts_json: str = "[]"
     denied_json: str = "[]"
     image: str = ""
+    services_json: str = "[]"
     runner: str = ""
     log_bytes: int = 0
 
