@@ -18,7 +18,7 @@ from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.claims import Claims, is_claim
 from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, Delivered, opened
 from ci_host.adapters.nats.stores import decode_delivery
-from ci_host.adapters.sql import fold
+from ci_host.adapters.sql import fold, fold_jobs
 from ci_host.adapters.sql.read_model import Change, ReadModel
 from ci_host.adapters.sql.rows import Rows
 from ci_host.ports import Damaged, Unavailable
@@ -150,7 +150,7 @@ def _of_run(got: Delivered) -> Folded:
 
 def _of_lease(got: Delivered) -> Folded:
     lease = msgspec.json.decode(got.body, type=Lease)
-    return lambda rows: fold.fold_lease(rows, lease)
+    return lambda rows: fold_jobs.fold_lease(rows, lease)
 
 
 def _of_host(got: Delivered) -> Folded:

@@ -20,7 +20,7 @@ from ci_host.adapters.memory.world import MemoryBundles
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Stored
 from ci_host.adapters.nats.timetables import Page
-from ci_host.adapters.sql import fold
+from ci_host.adapters.sql import fold, fold_jobs
 from ci_host.adapters.sql.read_model import Change, ReadModel
 from ci_host.api.app import create_app
 from ci_host.api.beginnings import Beginnings
@@ -291,7 +291,7 @@ class Story:
             runner="runner-a",
             started_at=self.world.clock(),
         )
-        self.world.fold(self.run, lambda session: fold.fold_lease(session, lease))
+        self.world.fold(self.run, lambda session: fold_jobs.fold_lease(session, lease))
         return self
 
     async def finish(

@@ -10,10 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ci_host.adapters.sql.fold_tests import fold_tests
+from ci_host.adapters.sql.fold_jobs import fold_job_finished, fold_queued
 from ci_host.adapters.sql.rows import Rows
 from ci_host.adapters.sql.tables import (
-    AttemptRow,
     DeliveryRow,
     InputRow,
     ProcessStartRow,
@@ -39,11 +38,9 @@ from pipelines.events import (
     TimerFired,
 )
 from pipelines.export import Export
-from pipelines.ids import RunId, StepKey, child_id, job_id, successor_id
-from pipelines.job import JobRequest, Lease
+from pipelines.ids import RunId, StepKey, child_id, successor_id
 from pipelines.repo import Delivery, DeliveryOutcome
 from pipelines.run import FINAL, RunState
-from pipelines.service import ServiceReport
 from pipelines.status import shorten
 from pipelines.turn import Turn
 
@@ -69,7 +66,7 @@ def fold_input(rows: Rows, run: str, sequence: int, at: float, value: Input) -> 
         case RunStarted():
             rows.add(_run_row(value, at))
         case JobFinished():
-            _fold_job_finished(rows, run, value)
+            fold_job_finished(rows, run, value)
         case _:
             pass
 
@@ -143,39 +140,6 @@ def _run_row(started: RunStarted, at: float) -> RunRow:
     )
 
 
-def _attempt(rows: Rows, run: str, key: str, attempt: int) -> AttemptRow:
-    identity = job_id(RunId(run), StepKey(key), attempt)
-    row = rows.find(AttemptRow, identity)
-    if row is None:
-        row = AttemptRow(job=identity, run=run, key=key, attempt=attempt, state="queued")
-        rows.add(row)
-    return row
-
-
-def _fold_job_finished(rows: Rows, run: str, report: JobFinished) -> None:
-    row = _attempt(rows, run, report.key, report.attempt)
-    if row.finished_at is not None:
-        return  # a late or repeated report changes nothing
-    row.state = report.outcome
-    row.started_at = report.started_at or row.started_at
-    row.finished_at = report.finished_at
-    row.exit_code = report.exit_code
-    row.message = report.message
-    row.annotations_json = msgspec.json.encode(report.annotations).decode()
-    row.summary = report.summary or ""
-    row.left_out_json = msgspec.json.encode(report.left_out or []).decode()
-    row.image = report.image or ""
-    if report.services:
-        row.services_json = msgspec.json.encode(report.services).decode()
-    row.denied_json = msgspec.json.encode(report.denied or []).decode()
-    row.runner = report.runner or row.runner
-    row.log_bytes = report.log_bytes
-    row.artifacts_json = msgspec.json.encode(report.artifacts or []).decode()
-    if report.tests is not msgspec.UNSET:
-        fold_tests(rows, row, report.tests)
-    rows.add(row)
-
-
 def fold_import(rows: Rows, export: Export) -> None:
     """The record of a Run of another installation: shown as it is, and moved by nothing."""
     run = export.started.run
@@ -188,17 +152,6 @@ def fold_import(rows: Rows, export: Export) -> None:
     row.is_imported = True
     if row.state not in FINAL:
         row.waiting_for = "nothing: it was imported, and does not go on here"
-    rows.add(row)
-
-
-def fold_lease(rows: Rows, lease: Lease) -> None:
-    """A Runner has claimed an Attempt."""
-    run, _, attempt = lease.job.split(".")
-    row = _attempt(rows, run, lease.key, int(attempt))
-    if row.finished_at is None:
-        row.state = "running"
-    row.started_at = row.started_at or lease.started_at
-    row.runner = lease.runner
     rows.add(row)
 
 
@@ -254,20 +207,7 @@ def _fold_command(rows: Rows, run: str, turn: Turn, position: int, command: Comm
         step.sqlmodel_update(asked)
     rows.add(step)
     if command.kind is StepKind.JOB and command.key not in _recalled(turn):
-        attempt = _attempt(rows, run, command.key, command.attempt)
-        attempt.queued_at = turn.now
-        if command.request is not None:
-            attempt.pool = command.request.pool
-            attempt.services_json = _services(command.request)
-        rows.add(attempt)
-
-
-def _services(request: JobRequest) -> str:
-    """Those that a job will have, as long as nothing is told of them."""
-    asked = [
-        ServiceReport(name=one.name, state="asked", image=one.image) for one in request.services
-    ]
-    return msgspec.json.encode(asked).decode()
+        fold_queued(rows, run, turn.now, command)
 
 
 def _recalled(turn: Turn) -> set[str]:
