@@ -175,6 +175,8 @@ class ReportedTests(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 # Three signs of life of a Runner that did not come.
 LEASE_S = 15.0
+# Who claims a Job that nobody is to begin any more.
+HOST = "host"
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):

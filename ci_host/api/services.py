@@ -11,6 +11,7 @@ from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
+from ci_host.engine.dispatcher import Dispatcher
 from ci_host.engine.forks import Forks
 from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
@@ -43,5 +44,6 @@ class Services:
     schedules: ScheduleActs
     secrets: Secrets
     signing_keys: SigningKeys
+    dispatcher: Dispatcher
     now: Callable[[], float]
     new_id: Callable[[], str]

@@ -25,6 +25,7 @@ from ci_host.adapters.nats.caches import NatsCacheRecords
 from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
+from ci_host.adapters.nats.line import NatsLine
 from ci_host.adapters.nats.log_trimmer import LogTrimmer
 from ci_host.adapters.nats.marks import mark_start
 from ci_host.adapters.nats.secret_requests import serve_secrets
@@ -37,6 +38,7 @@ from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
 from ci_host.api.services import Services
 from ci_host.bootstrap.incarnation import incarnation
+from ci_host.engine.dispatcher import Dispatcher
 from ci_host.engine.forks import Forks
 from ci_host.engine.id_tokens import IdTokens
 from ci_host.engine.people import People
@@ -72,8 +74,7 @@ async def run_host(process: ProcessSettings) -> None:
     news = News(bus)
     await news.start()
     history, bundles = NatsHistory(bus, name, settings.nats_replicas), NatsBundles(bus)
-    timetables = NatsTimetables(bus)
-    signing = SigningKeyFile(settings.data, time.time)
+    timetables, signing = NatsTimetables(bus), SigningKeyFile(settings.data, time.time)
     secret = secrets_of(bus, history, signing, settings)
     services = Services(
         settings=settings,
@@ -94,6 +95,7 @@ async def run_host(process: ProcessSettings) -> None:
         schedules=ScheduleActs(timetables, new_id=new_id, shards=settings.shards),
         secrets=secret,
         signing_keys=signing,
+        dispatcher=Dispatcher(NatsLine(bus), history, now=time.time),
         now=time.time,
         new_id=new_id,
     )
@@ -101,12 +103,12 @@ async def run_host(process: ProcessSettings) -> None:
     await mark_start(bus, "host", name)
     try:
         async with asyncio.TaskGroup() as group:
+            group.create_task(services.dispatcher.serve())
             group.create_task(Projector(bus, model, settings.shards, news.tell_folded).serve())
             for shard in range(settings.shards):
                 group.create_task(_reporter(bus, history, shard, settings.url).serve())
             group.create_task(deliver_statuses(bus, directory))
-            group.create_task(LogTrimmer(bus).serve())
-            group.create_task(_retention(bus, settings).serve())
+            _clean_up(group, bus, settings)
             group.create_task(_serve_http(services))
     finally:
         model.close()
@@ -131,6 +133,11 @@ def _reporter(bus: Bus, history: NatsHistory, shard: int, base_url: str) -> Stat
     rule = ConsumerRule(subjects.runs_stream(shard), "reporter", (f"run.{shard}.*.turn",))
     queue: NatsQueue[TurnNews] = NatsQueue(bus, rule, _turn_news)
     return StatusReporter(queue, history, NatsStatusOutbox(bus), base_url)
+
+
+def _clean_up(group: asyncio.TaskGroup, bus: Bus, settings: Settings) -> None:
+    group.create_task(LogTrimmer(bus).serve())
+    group.create_task(_retention(bus, settings).serve())
 
 
 def _retention(bus: Bus, settings: Settings) -> Retention:

@@ -51,8 +51,8 @@ class HandPlayed:
         return not engine.num_pending and not engine.num_ack_pending
 
     async def offers(self) -> list[JobSpec]:
-        """Every job that was ever queued, as often as it was."""
-        stored = await self._bus.read(subjects.JOBS, "jobs.>")
+        """Every job that was ever offered. Nobody releases it here."""
+        stored = await self._bus.read(subjects.OFFERS, "offer.>")
         return [msgspec.json.decode(one.body, type=JobSpec) for one in stored]
 
     async def family(self, run: RunId) -> list[StoredHistory]:

@@ -87,8 +87,10 @@ async def living_runs(history: NatsHistory, runs: dict[RunId, RunStarted]) -> li
 
 async def unsettled(bus: Bus) -> list[str]:
     """What the queues still hold: jobs, and inputs that no engine has let go of."""
-    jobs = await bus.js.stream_info(subjects.JOBS)
-    held = [f"{jobs.state.messages} jobs"] if jobs.state.messages else []
+    held = []
+    for stream in (subjects.OFFERS, subjects.JOBS):
+        if count := (await bus.js.stream_info(stream)).state.messages:
+            held.append(f"{count} messages of {stream}")
     for shard in range(SHARDS_DEFAULT):
         engine = await bus.js.consumer_info(subjects.runs_stream(shard), "engine")
         if engine.num_pending or engine.num_ack_pending:

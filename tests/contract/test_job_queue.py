@@ -1,6 +1,6 @@
 """Every job queue hands out the most important first; what nobody waits for any more is not lost.
 
-The engine's own adapter puts the jobs on the real one.
+Onto the real one jobs are put as the host releases them.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
-from ci_host.adapters.nats.jobs import NatsJobs
 from pipelines.job import JobRequest, JobSpec, ShellStep, Source
 from pipelines.priority import LEVELS, Priority
 from runners.link.nats import ACK_WAIT_S, NatsLink, consumer_of
@@ -89,7 +89,11 @@ async def nats_queues(stack: AsyncExitStack, folder: Path) -> Queues:
         await link.ensure_consumers()
         return link
 
-    return Queues(NatsJobs(bus).publish, agent, bus)
+    async def offer(spec: JobSpec) -> None:
+        subject = subjects.job_queue(spec.request.pool, spec.priority)
+        await bus.publish(subject, msgspec.json.encode(spec))
+
+    return Queues(offer, agent, bus)
 
 
 async def asked(queues: Queues, count: int = 1) -> None:

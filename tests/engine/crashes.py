@@ -31,6 +31,10 @@ MOVING = {
     "publish",
     "cancel",
     "is_claimed",
+    "release",
+    "remove",
+    "withdraw",
+    "take_off",
     "done",
     "later",
 }

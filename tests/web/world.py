@@ -5,7 +5,6 @@ what they read in earnest.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,10 +14,10 @@ from sqlmodel import Session
 
 from ci_host.access import Token, digest_of_secret
 from ci_host.adapters.memory.history import MemoryHistory
+from ci_host.adapters.memory.line import MemoryLine
 from ci_host.adapters.memory.timetables import MemoryTimetables
 from ci_host.adapters.memory.world import MemoryBundles
 from ci_host.adapters.nats import subjects
-from ci_host.adapters.nats.bus import Stored
 from ci_host.adapters.nats.timetables import Page
 from ci_host.adapters.sql import fold, fold_jobs
 from ci_host.adapters.sql.read_model import Change, ReadModel
@@ -26,6 +25,7 @@ from ci_host.api.app import create_app
 from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
 from ci_host.api.services import Services
+from ci_host.engine.dispatcher import Dispatcher
 from ci_host.engine.forks import Forks
 from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
@@ -45,41 +45,10 @@ from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Rep
 from pipelines.run import RunState
 from pipelines.turn import End, Paused, Turn
 from pipelines.usage import Usage
+from tests.web.stores import NOW, MemoryBus, MemoryDirectory
 
-NOW = 1_800_000_000.0
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SECRETS = {"ada": "stn_ada", "grace": "stn_grace"}
-
-
-@dataclass
-class MemoryBus:
-    """The part of Bus that pages and logs read: messages by subject."""
-
-    messages: dict[str, list[Stored]] = field(default_factory=dict)
-    sequence: int = 0
-
-    async def read(self, _stream: str, subject: str, after: int = 0) -> list[Stored]:
-        return [one for one in self.messages.get(subject, []) if one.sequence > after]
-
-    async def last(self, _stream: str, subject: str) -> Stored | None:
-        return (self.messages.get(subject) or [None])[-1]
-
-    def put(self, subject: str, body: bytes) -> None:
-        self.sequence += 1
-        stored = Stored(subject, self.sequence, NOW, body, {})
-        self.messages.setdefault(subject, []).append(stored)
-
-
-@dataclass
-class MemoryDirectory:
-    """The host's settings."""
-
-    connections: dict[str, Connection] = field(default_factory=dict)
-    repos: dict[str, Repo] = field(default_factory=dict)
-    tokens: dict[str, Token] = field(default_factory=dict)
-
-    def find(self, connection_id: str) -> Connection | None:
-        return self.connections.get(connection_id)
 
 
 class PagedTimetables(MemoryTimetables):
@@ -99,8 +68,7 @@ class World:
         self.directory = MemoryDirectory()
         self.news = News(cast(Any, self.bus))
         self.model = ReadModel(f"sqlite:///{folder / 'read-model.sqlite'}")
-        self._sequence = 0
-        self._ids = 0
+        self._sequence = self._ids = 0
         tea = Connection(id="tea", kind=ForgeKind.GITEA, secrets=["s"])
         repo = Repo(
             id="tea/7", connection="tea", external_id="7", name="me/shop", clone_url=clone_url
@@ -117,8 +85,9 @@ class World:
             self.directory.tokens[token.digest] = token
         self.bundles = MemoryBundles()
         self.timetables = PagedTimetables(NOW)
+        settings = Settings(data=folder, cache=folder)
         self.services = Services(
-            settings=Settings(data=folder, cache=folder),
+            settings=settings,
             bus=cast(Any, self.bus),
             history=cast(Any, self.history),
             catalog=cast(Any, None),
@@ -126,12 +95,13 @@ class World:
             directory=cast(Any, self.directory),
             model=self.model,
             people=People(self.history, now=self.clock, new_id=self.new_id),
-            reruns=Reruns(cast(Any, self.history), Settings(data=folder, cache=folder).shards),
-            forks=Forks(cast(Any, self.history), Settings(data=folder, cache=folder).shards),
+            reruns=Reruns(cast(Any, self.history), settings.shards),
+            forks=Forks(cast(Any, self.history), settings.shards),
             bundles=self.bundles,
             blobs=cast(Any, None),
             secrets=cast(Any, None),
             signing_keys=cast(Any, None),
+            dispatcher=Dispatcher(MemoryLine(), self.history, now=self.clock),
             news=self.news,
             beginnings=Beginnings(self.model, self.history, self.bundles),
             timetables=cast(Any, self.timetables),

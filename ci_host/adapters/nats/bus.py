@@ -5,7 +5,7 @@ tree, and no schedules. Everything here turns the server's answers into the port
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,6 +22,7 @@ from ci_host.ports import Conflict, Unavailable
 REQUEST_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 10.0
 BATCH_MAX = 1_000
+LASTS_MAX = 500
 WRONG_LAST_SEQUENCE = 10071
 # Of a cluster: another write of the same subject, or under the same id, is still being agreed on.
 # It may come to nothing, so whoever asked has to ask again.
@@ -193,15 +194,29 @@ class Bus:
     async def newest(self, stream: str, subject: str) -> Stored | None:
         """As `last`, but the leader's own answer: of a cluster, any server may give `last`, also
         one that does not have the newest yet."""
-        wish = msgspec.json.encode({"last_by_subj": subject})
-        answer = await self.request(f"$JS.API.STREAM.MSG.GET.{stream}", wish)
+        return await self._ask_leader(stream, {"last_by_subj": subject})
+
+    async def at(self, stream: str, sequence: int) -> Stored | None:
+        """The message with this sequence, if it is there, as the leader knows it."""
+        return await self._ask_leader(stream, {"seq": sequence})
+
+    async def _ask_leader(self, stream: str, wish: dict[str, str | int]) -> Stored | None:
+        answer = await self.request(f"$JS.API.STREAM.MSG.GET.{stream}", msgspec.json.encode(wish))
         found = msgspec.json.decode(answer.data, type=LeadersAnswer)
         if found.error is not None and found.error.code != 404:
-            raise Unavailable(f"{subject}: {found.error.description}")
+            raise Unavailable(f"{stream}: {found.error.description}")
         message = found.message
         if message is None:
             return None
         return Stored(message.subject, message.seq, stored_at(message.time), message.data, {})
+
+    async def lasts(self, stream: str, names: Sequence[str]) -> list[Stored]:
+        """The newest message of each of these subjects that has one; at most LASTS_MAX of them."""
+        assert len(names) <= LASTS_MAX, "the server answers for no more"
+        if not names:
+            return []
+        found, _ = await self._batch(stream, {"multi_last": list(names), "batch": len(names)})
+        return found
 
     async def first(self, stream: str, subject: str) -> Stored | None:
         """The oldest message of a subject, or None."""
@@ -237,6 +252,9 @@ class Bus:
         self, stream: str, subject: str, start: int, at_most: int = BATCH_MAX
     ) -> tuple[list[Stored], bool]:
         wish = {"seq": start, "batch": at_most, "next_by_subj": subject}
+        return await self._batch(stream, wish)
+
+    async def _batch(self, stream: str, wish: Mapping[str, object]) -> tuple[list[Stored], bool]:
         page: list[Stored] = []
         request = f"$JS.API.DIRECT.GET.{stream}"
         async with self._replies.many(request, msgspec.json.encode(wish)) as answers:
@@ -250,7 +268,7 @@ class Bus:
                     return page, headers.get("Nats-Num-Pending", "0") != "0"
                 else:
                     why = headers.get("Description", "")
-                    raise Unavailable(f"{stream} {subject}: {status} {why}")
+                    raise Unavailable(f"{stream}: {status} {why}")
 
     async def purge(self, stream: str, subject: str, keep: int = 0) -> None:
         """Remove every message of a subject but the newest `keep`; no error if there is none."""

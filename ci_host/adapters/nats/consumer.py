@@ -43,6 +43,7 @@ class ConsumerRule:
     each reconnect, and not after the ack wait. If another reader of the same consumer lives, some
     messages come to both; that costs a look at the History and decides nothing.
     `start_after`: the reader keeps its own place; the consumer is made anew behind that sequence.
+    `kept_s`: it is gone when nobody has read of it for so long; None: it stays.
     """
 
     stream: str
@@ -51,6 +52,7 @@ class ConsumerRule:
     in_flight_max: int = 10_000
     batch: int = 256
     start_after: int | None = None
+    kept_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,9 @@ class Consumer:
         await js.add_consumer(
             rule.stream,
             ConsumerConfig(
-                durable_name=rule.name,
+                name=rule.name,
+                durable_name=rule.name if rule.kept_s is None else None,
+                inactive_threshold=rule.kept_s,
                 deliver_policy=DeliverPolicy.BY_START_SEQUENCE if start else DeliverPolicy.ALL,
                 opt_start_seq=start + 1 if start else None,
                 ack_policy=AckPolicy.EXPLICIT,

@@ -81,5 +81,7 @@ class Directory:
             case "token":
                 token = msgspec.json.decode(body, type=Token)
                 self.tokens[token.digest] = token
+            case "limit":
+                pass  # the line's own, see NatsLine
             case kind:
                 log.warning("unknown_setting", kind=kind)

@@ -15,9 +15,9 @@ class NatsJobs:
         self._bus = bus
 
     async def publish(self, spec: JobSpec) -> None:
-        # The id is a saving inside the window; beyond it the claim drops the second copy.
-        subject = subjects.job_queue(spec.request.pool, spec.priority)
-        await self._bus.publish(subject, msgspec.json.encode(spec), {MESSAGE_ID: spec.id})
+        # The id is a saving: an offer that was released meanwhile is seldom made again.
+        headers = {MESSAGE_ID: spec.id}
+        await self._bus.put_once(subjects.offer(JobId(spec.id)), msgspec.json.encode(spec), headers)
 
     async def is_claimed(self, job: JobId) -> bool:
         return await self._bus.last(subjects.LEASES, subjects.lease(job)) is not None

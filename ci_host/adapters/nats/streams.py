@@ -54,6 +54,7 @@ def rules(shards: int) -> list[StreamRule]:
         *runs,
         StreamRule(subjects.INTAKE, ("intake.>",), max_age_s=30 * DAY_S),
         StreamRule(subjects.OUTCOMES, ("outcome.>",), max_age_s=30 * DAY_S, per_subject=1),
+        StreamRule(subjects.OFFERS, ("offer.>",)),
         StreamRule(subjects.JOBS, ("jobs.>",), work_queue=True),
         StreamRule(subjects.LEASES, ("lease.>",), max_age_s=90 * DAY_S),
         StreamRule(subjects.CANCELS, ("cancel.>",), max_age_s=30 * DAY_S, per_subject=1),

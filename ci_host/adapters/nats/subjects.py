@@ -8,6 +8,7 @@ from pipelines.priority import Priority
 INTAKE = "INTAKE"
 OUTCOMES = "OUTCOMES"
 JOBS = "JOBS"
+OFFERS = "OFFERS"
 LEASES = "LEASES"
 CANCELS = "CANCELS"
 CACHES = "CACHES"
@@ -67,6 +68,11 @@ def outcome(connection: str, delivery: str) -> str:
 def job_queue(pool: str, level: Priority) -> str:
     """The queue of a pool for jobs of this priority."""
     return f"jobs.{pool}" if level is Priority.NORMAL else f"jobs.{pool}.{level}"
+
+
+def offer(job: JobId) -> str:
+    """Where a Job waits until it is released to its queue."""
+    return f"offer.{job}"
 
 
 def lease(job: JobId) -> str:

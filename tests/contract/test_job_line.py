@@ -1,0 +1,333 @@
+"""Every line of jobs keeps the same promises; the real one has a runner's own link at its end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import pytest
+
+from ci_host.adapters.memory.line import MemoryLine
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.bus import Bus
+from ci_host.adapters.nats.jobs import NatsJobs
+from ci_host.adapters.nats.line import NatsLine
+from ci_host.line_ports import (
+    JobLimit,
+    JobLine,
+    Left,
+    Limited,
+    News,
+    Offered,
+    OpenLine,
+    Slots,
+    Ticket,
+    Unwanted,
+)
+from ci_host.ports import Conflict, Unavailable
+from pipelines.ids import JobId
+from pipelines.job import JobRequest, JobSpec, Lease, ShellStep, Source
+from pipelines.priority import Priority
+from runners.link.nats import NatsLink
+from runners.ports import Heartbeat
+from tests.engine.world import until
+from tests.servers import bus_of, nats_server
+
+pytestmark = pytest.mark.anyio
+
+RUN = "0-0123456789abcdef0123"
+LIMIT = JobLimit(pool="gpu", at_once=2)
+N = TypeVar("N")
+
+
+def spec_of(name: str, level: str = "normal") -> JobSpec:
+    return JobSpec(
+        id=f"{RUN}.{name}.1",
+        run=RUN,
+        key=name,
+        attempt=1,
+        request=JobRequest(steps=[ShellStep(run="true")]),
+        source=Source(mirror="", commit=""),
+        repo="example",
+        repo_id="git/example",
+        priority=Priority(level),
+    )
+
+
+def job_of(name: str) -> JobId:
+    return JobId(spec_of(name).id)
+
+
+@dataclass
+class Place:
+    """A line, and those around it: an engine, a Runner with two slots, an administrator."""
+
+    line: JobLine
+    offer: Callable[[JobSpec], Awaitable[None]]
+    take: Callable[[], Awaitable[Callable[[], Awaitable[None]]]]
+    claim: Callable[[str], Awaitable[None]]
+    cancel: Callable[[str], Awaitable[None]]
+    beat: Callable[[], Awaitable[None]]
+    limit: Callable[[JobLimit], Awaitable[None]]
+    bus: Bus | None = None
+
+
+@pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.nats)])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    if request.param == "memory":
+        yield in_memory()
+        return
+    async with AsyncExitStack() as stack:
+        yield await on_nats(stack, tmp_path)
+
+
+@pytest.fixture
+async def real(tmp_path: Path) -> AsyncIterator[Place]:
+    async with AsyncExitStack() as stack:
+        yield await on_nats(stack, tmp_path)
+
+
+def in_memory() -> Place:
+    line = MemoryLine()
+
+    async def offer(spec: JobSpec) -> None:
+        line.offer(
+            Ticket(
+                job=JobId(spec.id),
+                key=spec.key,
+                pool=spec.request.pool,
+                level=spec.priority,
+                repo=spec.repo_id,
+                repo_name=spec.repo,
+                place=0,
+            )
+        )
+
+    async def take() -> Callable[[], Awaitable[None]]:
+        place = await until(lambda: min(line.jobs, default=0))
+
+        async def done() -> None:
+            line.done(place)
+
+        return done
+
+    async def claim(name: str) -> None:
+        line.claim(job_of(name), "runner")
+
+    async def cancel(name: str) -> None:
+        line.cancel(job_of(name), "enough")
+
+    async def beat() -> None:
+        line.serve({"default": 2})
+
+    async def limit(value: JobLimit) -> None:
+        line.limit(value)
+
+    return Place(line, offer, take, claim, cancel, beat, limit)
+
+
+async def on_nats(stack: AsyncExitStack, folder: Path) -> Place:
+    server = stack.enter_context(nats_server(folder))
+    bus = await stack.enter_async_context(bus_of(server))
+    link = await NatsLink.connect(server.url, pool="default", name="test")
+    stack.push_async_callback(link.close)
+    await link.ensure_consumers()
+    jobs = NatsJobs(bus)
+
+    async def take() -> Callable[[], Awaitable[None]]:
+        while (delivery := await link.next()) is None:
+            pass
+        return lambda: link.done(delivery.token)
+
+    async def claim(name: str) -> None:
+        wish = Lease(job=job_of(name), key=name, runner="runner", started_at=1.0)
+        await link.claim(wish)
+
+    async def beat() -> None:
+        await link.beat(Heartbeat(runner="runner", pools=["default"], at=1.0, slots=2, version="1"))
+
+    async def limit(value: JobLimit) -> None:
+        subject = subjects.config("limit", value.pool or value.repo)
+        await bus.publish(subject, msgspec.json.encode(value))
+
+    return Place(
+        NatsLine(bus),
+        jobs.publish,
+        take,
+        claim,
+        lambda name: jobs.cancel(job_of(name), "enough"),
+        beat,
+        limit,
+        bus,
+    )
+
+
+async def heard(opened: OpenLine, kind: type[N], where: Callable[[N], bool] = lambda _: True) -> N:
+    """The next news of a kind."""
+    async with asyncio.timeout(20):
+        async for news in opened:
+            if isinstance(news, kind) and where(news):
+                return news
+    raise AssertionError("it has no end")
+
+
+async def test_what_waits_is_found_in_the_order_of_the_offers_and_what_comes_is_told(
+    place: Place,
+) -> None:
+    for name in ("first", "second", "first"):
+        await place.offer(spec_of(name))
+    async with place.line.open() as opened:
+        assert [one.key for one in opened.offers] == ["first", "second"]
+        assert not opened.released
+        await place.offer(spec_of("third", "high"))
+        ticket = (await heard(opened, Offered)).ticket
+    assert (ticket.job, ticket.key, ticket.level) == (job_of("third"), "third", Priority.HIGH)
+    assert (ticket.pool, ticket.repo, ticket.repo_name) == ("default", "git/example", "example")
+
+
+async def test_what_is_released_reaches_a_runner_and_is_told_when_it_has_left(
+    place: Place,
+) -> None:
+    await place.offer(spec_of("job"))
+    async with place.line.open() as opened:
+        [offer] = opened.offers
+        released = await opened.release(offer)
+        await opened.remove(offer)
+        done = await place.take()
+        async with place.line.open() as other:
+            assert [(one.job, one.place) for one in other.released] == [(offer.job, released.place)]
+            assert not other.offers
+        await done()
+        assert (await heard(opened, Left)).place == released.place
+    async with place.line.open() as empty:
+        assert not empty.released
+
+
+async def test_an_offer_that_was_claimed_is_none_any_more(place: Place) -> None:
+    await place.offer(spec_of("job"))
+    await place.claim("job")
+    async with place.line.open() as opened:
+        assert not opened.offers
+    async with place.line.open() as opened:
+        assert not opened.offers
+
+
+async def test_of_two_who_release_the_second_is_refused(place: Place) -> None:
+    await place.offer(spec_of("first"))
+    await place.offer(spec_of("second"))
+    async with place.line.open() as one, place.line.open() as other:
+        await one.release(one.offers[0])
+        with pytest.raises(Conflict):
+            await other.release(other.offers[1])
+    async with place.line.open() as again:
+        assert [one.key for one in again.released] == ["first"]
+        await again.release(again.offers[1])
+
+
+async def test_an_offer_may_be_removed_twice(place: Place) -> None:
+    await place.offer(spec_of("job"))
+    async with place.line.open() as opened:
+        for _ in range(2):
+            await opened.remove(opened.offers[0])
+    async with place.line.open() as opened:
+        assert not opened.offers
+
+
+async def test_who_is_cancelled_is_found_and_told(place: Place) -> None:
+    await place.offer(spec_of("early"))
+    await place.offer(spec_of("late"))
+    await place.cancel("early")
+    await place.cancel("unknown")
+    async with place.line.open() as opened:
+        assert list(opened.unwanted) == [Unwanted(job_of("early"), "enough")]
+        await place.cancel("late")
+        assert await heard(opened, Unwanted) == Unwanted(job_of("late"), "enough")
+
+
+async def test_what_no_runner_has_claimed_is_withdrawn_and_seen_by_none(place: Place) -> None:
+    await place.offer(spec_of("job"))
+    async with place.line.open() as opened:
+        released = await opened.release(opened.offers[0])
+        # Whoever died in between finds its own claim.
+        assert await opened.withdraw(released)
+        assert await opened.withdraw(released)
+        await opened.take_off(released)
+        await opened.take_off(released)
+    async with place.line.open() as opened:
+        assert not opened.released
+
+
+async def test_what_a_runner_has_claimed_is_not_withdrawn(place: Place) -> None:
+    await place.offer(spec_of("job"))
+    async with place.line.open() as opened:
+        released = await opened.release(opened.offers[0])
+        await place.claim("job")
+        assert not await opened.withdraw(released)
+
+
+async def test_slots_and_limits_are_found_and_told(place: Place) -> None:
+    async with place.line.open() as opened:
+        assert opened.slots == {}
+        await place.beat()
+        assert (await heard(opened, Slots)).pools == {"default": 2}
+        await place.limit(LIMIT)
+        assert (await heard(opened, Limited)).limit == LIMIT
+    async with place.line.open() as opened:
+        assert opened.slots == {"default": 2}
+        assert list(opened.limits) == [LIMIT]
+
+
+@pytest.mark.nats
+async def test_what_left_unheard_is_found_by_looking(real: Place) -> None:
+    assert real.bus is not None
+    await real.offer(spec_of("job"))
+    async with real.line.open() as opened:
+        released = await opened.release(opened.offers[0])
+        wish = msgspec.json.encode({"seq": released.place})
+        await real.bus.request("$JS.API.STREAM.MSG.DELETE.JOBS", wish)
+        assert (await heard(opened, Left)).place == released.place
+
+
+@pytest.mark.nats
+async def test_whoever_releases_beside_it_is_noticed(real: Place) -> None:
+    assert real.bus is not None
+    await real.offer(spec_of("job"))
+    async with real.line.open() as opened:
+        await opened.release(opened.offers[0])
+        await real.bus.publish("jobs.default", msgspec.json.encode(spec_of("other")), {})
+        with pytest.raises(Conflict):
+            await heard(opened, Slots)
+
+
+@pytest.mark.nats
+async def test_a_lost_connection_ends_it(real: Place) -> None:
+    assert real.bus is not None
+    async with real.line.open() as opened:
+        listening = asyncio.create_task(heard(opened, Slots))
+        await asyncio.sleep(0)
+        await real.bus.reconnected()
+        with pytest.raises(Unavailable):
+            await listening
+
+
+@pytest.mark.nats
+async def test_nothing_that_cannot_be_read_is_in_the_way(real: Place) -> None:
+    assert real.bus is not None
+    await real.bus.publish("offer.0-a.b.1", b"{not json")
+    await real.bus.publish("runner.ill", b"{not json")
+    await real.bus.publish("jobs.default", b"{not json")
+    await real.offer(spec_of("job"))
+    async with real.line.open() as opened:
+        assert [one.key for one in opened.offers] == ["job"]
+        await real.bus.publish("offer.0-a.b.2", b"[]")
+        await real.bus.publish("cancel.0-a.b.2", b"[]")
+        await real.offer(spec_of("next"))
+        assert (await heard(opened, Offered)).ticket.key == "next"
+    assert len(await real.bus.read("OFFERS", "offer.>")) == 2
+
+
+def test_every_kind_of_news_is_tried_here() -> None:
+    assert set(News.__args__) == {Offered, Left, Unwanted, Slots, Limited}

@@ -1,0 +1,40 @@
+"""Stores: the parts of the bus and of the host's settings that the pages read, in memory."""
+
+from dataclasses import dataclass, field
+
+from ci_host.access import Token
+from ci_host.adapters.nats.bus import Stored
+from pipelines.repo import Connection, Repo
+
+NOW = 1_800_000_000.0
+
+
+@dataclass
+class MemoryBus:
+    """The part of Bus that pages and logs read: messages by subject."""
+
+    messages: dict[str, list[Stored]] = field(default_factory=dict)
+    sequence: int = 0
+
+    async def read(self, _stream: str, subject: str, after: int = 0) -> list[Stored]:
+        return [one for one in self.messages.get(subject, []) if one.sequence > after]
+
+    async def last(self, _stream: str, subject: str) -> Stored | None:
+        return (self.messages.get(subject) or [None])[-1]
+
+    def put(self, subject: str, body: bytes) -> None:
+        self.sequence += 1
+        stored = Stored(subject, self.sequence, NOW, body, {})
+        self.messages.setdefault(subject, []).append(stored)
+
+
+@dataclass
+class MemoryDirectory:
+    """The host's settings."""
+
+    connections: dict[str, Connection] = field(default_factory=dict)
+    repos: dict[str, Repo] = field(default_factory=dict)
+    tokens: dict[str, Token] = field(default_factory=dict)
+
+    def find(self, connection_id: str) -> Connection | None:
+        return self.connections.get(connection_id)
