@@ -29,6 +29,8 @@ WAIT_S = 60.0
 
 STREAMS = [
     {"name": "RUNS_0", "subjects": ["run.0.>"], "allow_msg_schedules": True},
+    {"name": "OFFERS", "subjects": ["offer.>"]},
+    {"name": "CONFIG", "subjects": ["config.>"], "max_msgs_per_subject": 1},
     {"name": "JOBS", "subjects": ["jobs.>"], "retention": "workqueue"},
     {"name": "LEASES", "subjects": ["lease.>"]},
     {"name": "CANCELS", "subjects": ["cancel.>"], "max_msgs_per_subject": 1},

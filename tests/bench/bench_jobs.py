@@ -1,16 +1,22 @@
 """Jobs: how many small ones a runner does, how soon one is claimed, and how fast files are kept."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
 
+from ci_host.adapters.nats.bus import connect
+from ci_host.adapters.nats.history import NatsHistory
+from ci_host.adapters.nats.jobs import NatsJobs
+from ci_host.adapters.nats.line import NatsLine
+from ci_host.engine.dispatcher import Dispatcher
 from pipelines.job import JobSpec, Lease, Outcome
 from runners.blobs import Blobs
 from runners.packing import Packed, pack
@@ -32,15 +38,15 @@ def small() -> None:
 
 
 async def _small() -> None:
-    async with world() as bus:
+    async with world() as bus, _released(bus) as jobs:
         bus.agent(slots=SLOTS, more=["--blobs", f"file://{bus.root}/kept"])
         await until(lambda: '"agent up"' in bus.agent_log(), "the agent")
-        claims = [await _claimed(bus, number) for number in range(CLAIMS)]
+        claims = [await _claimed(bus, jobs, number) for number in range(CLAIMS)]
         began = time.monotonic()
         specs = [make_spec(None, "true", key=f"many-{number}") for number in range(JOBS)]
         for spec in specs:
-            await bus.submit(spec)
-        await bus.settled()
+            await jobs.publish(spec)
+        await _settled(bus)
         took = time.monotonic() - began
         for spec in specs[:: JOBS // 10]:
             assert (await bus.report(spec)).outcome is Outcome.SUCCEEDED
@@ -48,12 +54,34 @@ async def _small() -> None:
     report.single("jobs.per_minute", "jobs/min", JOBS / took * 60, jobs=JOBS, slots=SLOTS)
 
 
-async def _claimed(bus: World, number: int) -> float:
+@contextlib.asynccontextmanager
+async def _released(bus: World) -> AsyncIterator[NatsJobs]:
+    """What an engine offers its jobs by; they are released as the host does it."""
+    host = await connect(bus.server.url, name="host")
+    dispatcher = Dispatcher(NatsLine(host), NatsHistory(host, "bench", 1), now=time.time)
+    dispatching = asyncio.create_task(dispatcher.serve())
+    try:
+        yield NatsJobs(host)
+    finally:
+        dispatching.cancel()
+        await asyncio.gather(dispatching, return_exceptions=True)
+        await host.close()
+
+
+async def _settled(bus: World) -> None:
+    async def is_empty() -> bool:
+        offers = (await bus.ask("STREAM.INFO.OFFERS", {}))["state"]["messages"]
+        return not offers and await bus.queued() == 0
+
+    await until(is_empty, "an empty queue")
+
+
+async def _claimed(bus: World, jobs: NatsJobs, number: int) -> float:
     """From just before a job is offered until its runner takes it, by the clock of one machine."""
     spec = make_spec(None, "true", key=f"one-{number}")
     began = time.time()
-    await bus.submit(spec)
-    await bus.settled()
+    await jobs.publish(spec)
+    await _settled(bus)
     return (await _lease(bus, spec)).started_at * 1e3 - began * 1e3
 
 
