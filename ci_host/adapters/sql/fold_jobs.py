@@ -11,7 +11,7 @@ from ci_host.adapters.sql.tables import AttemptRow
 from pipelines.commands import Command
 from pipelines.events import JobFinished
 from pipelines.ids import RunId, StepKey, job_id
-from pipelines.job import JobRequest, Lease
+from pipelines.job import HOST, JobRequest, Lease
 from pipelines.service import ServiceReport
 
 
