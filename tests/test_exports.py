@@ -157,7 +157,7 @@ def test_a_step_tells_this_of_its_run() -> None:
 
 
 def test_a_retry_has_these_fields() -> None:
-    fields = ["limit", "delay", "backoff", "jitter", "max_delay", "on"]
+    fields = ["limit", "delay", "backoff", "jitter", "max_delay", "on", "exit_codes"]
     assert list(Retry.__dataclass_fields__) == fields
 
 

@@ -12,6 +12,7 @@ from ci_host.api import (
     installation,
     logs,
     problems,
+    queue,
     reported_tests,
     runs,
     schedules,
@@ -49,6 +50,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(artifacts.router)
     app.include_router(schedules.router)
     app.include_router(secrets.router)
+    app.include_router(queue.router)
     app.include_router(well_known.router)
     app.include_router(installation.router)
     return app

@@ -8,6 +8,7 @@ import msgspec
 
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
+from ci_host.engine.line import Held
 
 NAMED_MAX = 5
 
@@ -21,9 +22,10 @@ class _Beat(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """Slots of the runners that are alive, by pool."""
+    """Slots of the runners that are alive, by pool; why jobs wait though there are some, by id."""
 
     slots: Mapping[str, int] = field(default_factory=dict)
+    held: Mapping[str, Held] = field(default_factory=dict)
 
     def lack(self, pool: str) -> str:
         """Why nobody will take a job of this pool, and what to do; empty where somebody may."""
@@ -39,11 +41,11 @@ class Pools:
         return f"no runner of pool {pool} is alive, but of {others}{guess}"
 
 
-async def alive(bus: Bus) -> Pools:
+async def alive(bus: Bus, held: Mapping[str, Held]) -> Pools:
     """By their signs of life; a runner that is silent for 90 s is none. Raises Unavailable."""
     slots: dict[str, int] = {}
     for stored in await bus.read(subjects.RUNNERS, "runner.*"):
         beat = msgspec.json.decode(stored.body, type=_Beat)
         for pool in beat.pools:
             slots[pool] = slots.get(pool, 0) + beat.slots
-    return Pools(slots)
+    return Pools(slots, held)

@@ -16,7 +16,7 @@ from ci_host.api.starting import Start, start
 from ci_host.api.waiting import waiting
 from ci_host.engine.people import Answer
 from ci_host.engine.reruns import Wish
-from pipelines.ids import RunId, is_run_id, shard_of, successor_id
+from pipelines.ids import JobId, RunId, is_run_id, shard_of, successor_id
 from pipelines.priority import Priority
 from pipelines.run import FINAL, RunState
 
@@ -126,7 +126,9 @@ async def pools_for(here: Services, detail: queries.RunDetail) -> pools.Pools | 
     """The pools, where a job of the Run waits for a runner: nobody else asks."""
     if not any(one.get("phase") == "queued" for one in waiting(detail)):
         return None
-    return await pools.alive(here.bus)
+    queued = [one.job for one in detail.attempts if one.started_at is None]
+    found = {job: held for job in queued if (held := here.dispatcher.why(JobId(job)))}
+    return await pools.alive(here.bus, found)
 
 
 async def folded(here: Services, run: RunId) -> queries.RunDetail:

@@ -63,6 +63,7 @@ def attempt_view(row: AttemptRow) -> dict[str, Any]:
     """One Attempt of a Job."""
     stored = {"annotations_json", "left_out_json", "tests_json", "artifacts_json", "denied_json"}
     view = row.model_dump(exclude={"run", "services_json", *stored})
+    view["waited_s"] = _waited(row)
     view["annotations"] = _json(row.annotations_json)
     view["left_out"] = _json(row.left_out_json)
     view["denied"] = _json(row.denied_json)
@@ -87,6 +88,13 @@ def services_view(row: AttemptRow) -> list[dict[str, Any]]:
         }
         for one in told
     ]
+
+
+def _waited(row: AttemptRow) -> float | None:
+    """For how long it was in the queue; None: it still is, or never began."""
+    if row.started_at is None or not row.queued_at:
+        return None
+    return max(0.0, row.started_at - row.queued_at)
 
 
 def detail_view(detail: RunDetail, url: str, pools: Pools | None) -> dict[str, Any]:

@@ -22,7 +22,8 @@ Record = dict[str, Any]
 def waiting(detail: RunDetail, pools: Pools | None = None) -> list[Record]:
     """The records: pause, group, jobs, gates, signals, calls, retries, sleeps, timer, in order.
 
-    With `pools` a queued job says so where no runner of its pool is alive (`lack`, else empty).
+    With `pools` a queued job says why it waits (`held`), and so where no runner of its pool is
+    alive (`lack`, else empty).
     """
     run = detail.run
     if run.finished_at is not None:
@@ -95,14 +96,18 @@ def _job(
         "reported": f"the engine, which has yet to hear how {name} ended",
     }[phase]
     lack = pools.lack(pool or "default") if pools is not None and phase == "queued" else ""
-    if lack:
-        said += f" ({lack})"
+    held = pools.held.get(attempt.job) if pools is not None and attempt is not None else None
+    why = lack or (held.words if held is not None and phase == "queued" else "")
+    if why:
+        said += f" ({why})"
     more = {
         "attempt": job.attempt,
         "phase": phase,
         "runner": runner,
         "pool": pool,
         "lack": lack,
+        "held": why,
+        "before": held.before if held is not None and phase == "queued" else None,
     }
     return _record("job", job.key, said, since, None, more)
 

@@ -7,6 +7,7 @@ import typer
 from ci_host.cli import (
     artifacts,
     exports,
+    limits,
     reading,
     run,
     schedules,
@@ -17,7 +18,7 @@ from ci_host.cli import (
 )
 from ci_host.cli.client import ClientError
 
-COMMANDS = (up, run, reading, artifacts, writing, schedules, exports, settings, secrets)
+COMMANDS = (up, run, reading, artifacts, writing, schedules, exports, settings, secrets, limits)
 
 
 def run_cli() -> None:

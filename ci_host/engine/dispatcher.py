@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from ci_host.engine.line import Held, Line
+from ci_host.engine.line import Depth, Held, Line
 from ci_host.line_ports import (
     JobLine,
     Left,
@@ -62,9 +62,9 @@ class Dispatcher:
         """Why a job that is offered is not at work, as of now; None: nothing is known of it."""
         return self._line.why(job)
 
-    def depth(self, pool: str) -> tuple[int, int]:
-        """Of a pool, how many jobs wait for their turn, and how many are with its Runners."""
-        return self._line.waiting(pool), self._line.at_runners(pool)
+    def depths(self) -> list[Depth]:
+        """How much each pool has to do, as of now."""
+        return self._line.depths()
 
     async def _serve(self, opened: OpenLine) -> None:
         self._line = line = Line(opened.slots, opened.limits)

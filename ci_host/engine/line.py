@@ -23,11 +23,25 @@ RELEASED_PER_SLOT = 2
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Why a job waits: `before` others go first, as far as is known; `words` say it all."""
+    """Why a job waits: `before` others go first, as far as is known; `words` say it all.
+
+    `by`: the limit that holds it, `pool` or `repo`, or nothing but the slots that there are.
+    """
 
     words: str
     before: int
-    limit: JobLimit | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """How much a pool has to do: jobs that wait for their turn, and those with its Runners."""
+
+    pool: str
+    waiting: int
+    at_runners: int
+    slots: int
+    limit: int | None = None
 
 
 @dataclass(slots=True)
@@ -149,30 +163,40 @@ class Line:
                     return _first(queue, min(able, key=partial(self._rank, pool, queue)))
         return None
 
-    def waiting(self, pool: str) -> int:
-        """How many jobs of a pool wait for their turn."""
-        return sum(len(queue) for (of, _), queue in self._queues.items() if of == pool)
-
-    def at_runners(self, pool: str) -> int:
-        """How many jobs of a pool are released and not over."""
-        return self._of_pool[pool]
+    def depths(self) -> list[Depth]:
+        """Of each pool that has jobs, a live Runner or a limit, by name."""
+        waiting: Counter[str] = Counter()
+        for (pool, _), queue in self._queues.items():
+            waiting[pool] += len(queue)
+        names = {*waiting, *self._of_pool, *self.slots, *self._pool_limits}
+        return [
+            Depth(
+                pool=pool,
+                waiting=waiting[pool],
+                at_runners=self._of_pool[pool],
+                slots=self.slots.get(pool, 0),
+                limit=self._pool_limits[pool].at_once if pool in self._pool_limits else None,
+            )
+            for pool in sorted(names)
+        ]
 
     def why(self, job: JobId) -> Held | None:
         """Why it is not at work; None: it is not known here, so it is over or not offered yet."""
         if (ticket := self.find_released(job)) is not None:
-            return Held(f"the next free slot of pool {ticket.pool}", 0)
+            return Held("it is next", 0)
         ticket = self._offers.get(job)
         if ticket is None:
             return None
         before = self._before(ticket)
         if self._is_full(ticket.repo):
-            limit = self._repo_limits[ticket.repo]
-            return Held(f"held by limit: repo {ticket.repo_name} {limit.at_once}", before, limit)
-        pool_limit = self._pool_limits.get(ticket.pool)
-        if pool_limit is not None and self._is_full_pool(ticket.pool):
-            said = f"held by limit: pool {ticket.pool} {pool_limit.at_once} ({before} before it)"
-            return Held(said, before, pool_limit)
-        return Held(f"a free slot in pool {ticket.pool} ({before} before it)", before)
+            count = self._repo_limits[ticket.repo].at_once
+            said = f"held by the limit of repo {ticket.repo_name}, {count} at once"
+            return Held(said, before, "repo")
+        if self._is_full_pool(ticket.pool):
+            count = self._pool_limits[ticket.pool].at_once
+            said = f"held by the limit of pool {ticket.pool}, {count} at once; {before} before it"
+            return Held(said, before, "pool")
+        return Held(f"{before} before it", before)
 
     def _has_room(self, pool: str, level: Priority) -> bool:
         if self._is_full_pool(pool):

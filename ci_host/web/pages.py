@@ -112,6 +112,7 @@ async def _run(here: Services, who: Token, text: str, choice: LogChoice) -> dict
         "line": line,
         "drawing": draw(line),
         "lacks": [one for one in waits if one.get("lack")],
+        "held": {one["key"]: one["held"] for one in waits if one.get("held")},
         "phase_words": PHASE_WORDS,
         "priorities": LEVELS,
         "failure_tail": [] if failed is None else await log_tail(here, failed, FAILURE_LINES),

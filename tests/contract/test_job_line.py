@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from ci_host.adapters.memory.line import MemoryLine
-from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.jobs import NatsJobs
 from ci_host.adapters.nats.line import NatsLine
+from ci_host.adapters.nats.stores import NatsCatalog
 from ci_host.line_ports import (
     JobLimit,
     JobLine,
@@ -150,8 +150,7 @@ async def on_nats(stack: AsyncExitStack, folder: Path) -> Place:
         await link.beat(Heartbeat(runner="runner", pools=["default"], at=1.0, slots=2, version="1"))
 
     async def limit(value: JobLimit) -> None:
-        subject = subjects.config("limit", value.pool or value.repo)
-        await bus.publish(subject, msgspec.json.encode(value))
+        await NatsCatalog(bus).put_limit(value)
 
     return Place(
         NatsLine(bus),

@@ -196,7 +196,7 @@ async def run(ledger: Ledger, key: str, call: Call) -> JobResult:
 
 def _pause(ledger: Ledger, key: str, attempt: int, call: Call, error: JobFailed) -> float | None:
     """The pause before a further attempt; None: there is none."""
-    if not call.retry.wants(error.outcome, attempt):
+    if not call.retry.wants(error.outcome, attempt, error.exit_code):
         return None
     try:
         return call.retry.pause(attempt, ledger.dice(f"{key}/{attempt}/pause"))

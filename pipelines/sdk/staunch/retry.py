@@ -14,6 +14,15 @@ Backoff = Growth | Callable[[int], Duration]
 OUTCOMES = ("failed", "timed_out", "lost", "refused", "cancelled")
 ON_DEFAULT = ("failed", "timed_out", "lost")
 LIMIT_MAX = 1000
+EXIT_CODE_MAX = 255
+
+
+def _check_codes(codes: object) -> None:
+    if isinstance(codes, str) or not isinstance(codes, Sequence):
+        raise TypeError(f"Retry's exit_codes must be a list of numbers, not {codes!r}")
+    for code in codes:
+        if isinstance(code, bool) or not isinstance(code, int) or not 1 <= code <= EXIT_CODE_MAX:
+            raise ValueError(f"Retry's exit_codes has {code!r}; they are 1 to {EXIT_CODE_MAX}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,8 @@ class Retry:
     (exponential), at most `max_delay`; with `jitter` a random part of it, at least half. `backoff`
     may be a function instead: `lambda attempt: 5 * attempt` is the pause itself, without jitter.
     `on` names the outcomes that are tried again: a job's, or failed and timed_out for `step.do`.
+    With `exit_codes` a job that failed is tried again if its step ended with one of these, and only
+    then, whatever `on` says of failed.
     """
 
     limit: int
@@ -32,6 +43,7 @@ class Retry:
     jitter: bool = True
     max_delay: Duration = "1h"
     on: Sequence[str] = ON_DEFAULT
+    exit_codes: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         """Check it where it is written, not where it is first needed."""
@@ -53,9 +65,12 @@ class Retry:
         for outcome in self.on:
             if outcome not in OUTCOMES:
                 raise ValueError(f"Retry's on has {outcome!r}; outcomes are {', '.join(OUTCOMES)}")
+        _check_codes(self.exit_codes)
 
-    def wants(self, outcome: str, attempt: int) -> bool:
+    def wants(self, outcome: str, attempt: int, exit_code: int | None = None) -> bool:
         """Whether this outcome of this attempt (from 1) is followed by another."""
+        if outcome == "failed" and self.exit_codes:
+            return attempt <= self.limit and exit_code in self.exit_codes
         return attempt <= self.limit and outcome in self.on
 
     def pause(self, attempt: int, dice: Random) -> float:
@@ -80,10 +95,12 @@ class Retry:
 NEVER = Retry(0)
 
 
-def checked(value: object) -> Retry:
-    """The Retry, or none at all. Raises TypeError for anything else."""
+def checked(value: object, *, of_job: bool = False) -> Retry:
+    """The Retry, or none at all. Raises TypeError for anything else, ValueError for a wrong one."""
     if value is None:
         return NEVER
     if isinstance(value, Retry):
+        if value.exit_codes and not of_job:
+            raise ValueError("Retry's exit_codes are for step.job: a step.do ends with none")
         return value
     raise TypeError(f"retries must be a Retry, not {value!r}; write retries=Retry(3)")

@@ -157,7 +157,7 @@ class Step:
         left = (reports, artifacts, files, caches, secrets, environment)
         wishes = (*left, network, egress, id_token, memory, disk, image, isolation, services)
         request = jobs.request(run, env, cwd, timeout, pool, volumes, checkout, *wishes)
-        call = jobs.Call(request, checked(retries), _site(2), _rollback(rollback))
+        call = jobs.Call(request, checked(retries, of_job=True), _site(2), _rollback(rollback))
         key = self._key("job", name)
         return self._given("job", key, jobs.run(self._ledger, key, call))
 

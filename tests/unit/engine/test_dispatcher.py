@@ -231,4 +231,5 @@ async def test_a_fault_of_the_dispatchers_own_ends_nothing() -> None:
     serving = asyncio.create_task(dispatcher.serve(lambda _: asyncio.sleep(0)))
     await until(lambda: world.line.jobs)
     await _end(serving)
-    assert dispatcher.depth("default") == (0, 1)
+    [depth] = dispatcher.depths()
+    assert (depth.pool, depth.waiting, depth.at_runners) == ("default", 0, 1)

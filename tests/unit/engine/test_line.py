@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_host.engine.line import RELEASED_PER_SLOT, Line
+from ci_host.engine.line import RELEASED_PER_SLOT, Depth, Line
 from ci_host.line_ports import JobLimit, Ticket
 from pipelines.ids import JobId
 from pipelines.priority import LEVELS, Priority
@@ -176,12 +176,15 @@ def test_who_waits_is_told_why() -> None:
         assert held is not None
         return held.words
 
-    assert words("a1") == "the next free slot of pool default"
-    assert words("a3") == "held by limit: repo a 2"
-    assert words("g") == "held by limit: pool gpu 0 (0 before it)"
+    assert words("a1") == "it is next"
+    assert words("a3") == "held by the limit of repo a, 2 at once"
+    assert words("g") == "held by the limit of pool gpu, 0 at once; 0 before it"
     # One of the two that are released only waits for its slot.
-    assert words("b2") == "a free slot in pool default (5 before it)"
+    assert words("b2") == "5 before it"
     assert line.why(JobId("0-run.gone.1")) is None
+    default, gpu = line.depths()
+    assert default == Depth(pool="default", waiting=5, at_runners=2, slots=1)
+    assert gpu == Depth(pool="gpu", waiting=1, at_runners=0, slots=1, limit=0)
 
 
 JOBS = st.lists(

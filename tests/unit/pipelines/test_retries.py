@@ -113,3 +113,56 @@ def test_a_wrong_pause_is_a_mistake_of_the_body(play, delay):
 def test_a_function_as_delay_is_told_where_it_belongs(play):
     error = play("Retry(1, delay=lambda n: n)").start().end.error
     assert "write Retry(3, backoff=function)" in error.message
+
+
+CODES = "Retry(2, on=['lost', 'timed_out'], delay=0, exit_codes=[75, 69])"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "is_tried"),
+    [
+        (Outcome.FAILED, 75, True),
+        (Outcome.FAILED, 69, True),
+        (Outcome.FAILED, 1, False),
+        (Outcome.LOST, None, True),
+        (Outcome.TIMED_OUT, 1, True),
+        (Outcome.CANCELLED, 75, False),
+        (Outcome.REFUSED, None, False),
+    ],
+)
+def test_a_job_is_tried_again_by_why_it_ended(play, outcome, code, is_tried):
+    run = play(f"await step.job('x', 'x', retries={CODES})")
+    run.start()
+    found = run.job("x", outcome, code=code)
+    if is_tried:
+        assert states(found) == [("x", "retrying", 1)]
+    else:
+        assert states(found) == [("x", str(found.results[0].state), 1)]
+        assert found.end.error.type == "JobFailed"
+
+
+def test_exit_codes_count_whatever_on_says_of_failed(play):
+    run = play("await step.job('x', 'x', retries=Retry(2, delay=0, exit_codes=[75]))")
+    run.start()
+    assert run.job("x", Outcome.FAILED, code=1).end.error.type == "JobFailed"
+
+
+@pytest.mark.parametrize(
+    ("codes", "says"),
+    [
+        ("75", "must be a list of numbers"),
+        ("'75'", "must be a list of numbers"),
+        ("[0]", "has 0; they are 1 to 255"),
+        ("[256]", "has 256; they are 1 to 255"),
+        ("[True]", "has True; they are 1 to 255"),
+        ("['75']", "has '75'; they are 1 to 255"),
+    ],
+)
+def test_exit_codes_that_there_are_not_are_refused_where_they_are_written(play, codes, says):
+    run = play(f"await step.job('x', 'x', retries=Retry(2, exit_codes={codes}))")
+    assert says in run.start().end.error.message
+
+
+def test_a_step_without_an_exit_code_takes_none(play):
+    run = play("await step.do('x', int, '1', retries=Retry(2, exit_codes=[75]))")
+    assert "exit_codes are for step.job" in run.start().end.error.message
