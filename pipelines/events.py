@@ -16,6 +16,7 @@ from pipelines.job import Annotation, Artifact, Outcome, ReportedTests, Source
 from pipelines.priority import Priority
 from pipelines.run import RunState
 from pipelines.service import ServiceReport
+from pipelines.shell import Wait
 
 SIGNAL_BYTES_MAX = 8_388_608
 GIVEN_BYTES_MAX = 1_048_576
@@ -69,7 +70,8 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
     `inputs` is plain data from whoever started it. `shards` is how many there were then, or 0.
     `fault`: what the host found wrong in what the pipeline declares; the Run fails with it.
-    `continues`: this Run goes on where another ended. `priority` unset: it is normal.
+    `continues`: this Run goes on where another ended. `priority` unset: it is normal. `wait`: its
+    Jobs wait for a terminal after a step that failed.
     """
 
     run: str
@@ -90,6 +92,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     continues: Continues | None = None
     fork: Fork | None = None
     priority: Priority | msgspec.UnsetType = msgspec.UNSET
+    wait: Wait | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def level(self) -> Priority:

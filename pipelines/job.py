@@ -78,7 +78,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     needs at most; 0: what its Runner gives. `image`: what its root is, a name that the
     Runner knows; empty: the Runner's own programs. `isolation`:
     `sandbox`, where it must not run without one; empty: as its Runner does. `services`: what runs
-    beside it, in its network.
+    beside it, in its network. `wait_s`: for how long it waits for a terminal after a step that
+    failed; `debuggers`: who may open one, and `@team`.
     """
 
     steps: list[ShellStep]
@@ -101,6 +102,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     image: str = ""
     isolation: str = ""
     services: list[Service] = []
+    wait_s: float = 0.0
+    debuggers: list[str] = []
 
     @property
     def is_confided(self) -> bool:
@@ -119,7 +122,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One Attempt, complete: the message on the JOBS stream and the runner's `spec.json`.
 
     `ref` is the full ref that the Run is of, `base_ref` where a pull request wants to go. What is
-    silent about its tier is not trusted.
+    silent about its tier is not trusted. `wait_s`: for how long it waits after a step that failed,
+    as the plan or a person wants it.
     """
 
     id: str
@@ -135,6 +139,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier = Tier.UNTRUSTED
     ref: str = ""
     base_ref: str = ""
+    wait_s: float = 0.0
 
 
 class Annotation(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ from runners.ports import (
     LogSink,
     Refused,
     SecretSource,
+    ShellLink,
     Unavailable,
 )
 from runners.retrying import until_done
@@ -69,6 +70,7 @@ class Agent:
         blobs: BlobStore | None = None,
         images: ImageStore | None = None,
         secrets: SecretSource | None = None,
+        shells: ShellLink | None = None,
     ) -> None:
         """`lease_s`: for how long this runner may be silent before others give up its jobs."""
         self._data = data
@@ -83,6 +85,7 @@ class Agent:
         self._lease_s = lease_s
         self._blobs = blobs
         self._secrets = secrets
+        self._shells = shells
         self._images = images
         self._preparing: set[str] = set()
         self._attempts: dict[str, Attempt] = {}
@@ -275,6 +278,7 @@ class Agent:
             now=self._now,
             blobs=self._blobs,
             secrets=self._secrets,
+            shells=self._shells,
         )
         self._attempts[attempt.spec.id] = attempt
         return attempt

@@ -28,9 +28,11 @@ from runners.ports import (
     LogSink,
     Refused,
     SecretSource,
+    ShellLink,
     Unavailable,
 )
 from runners.retrying import until_done
+from runners.terminals import Terminals
 
 HOLD_S = 4.0
 WATCH_S = 1.0
@@ -54,12 +56,16 @@ class Attempt:
         now: Callable[[], float],
         blobs: BlobStore | None = None,
         secrets: SecretSource | None = None,
+        shells: ShellLink | None = None,
     ) -> None:
         self.directory = directory
         self.spec: JobSpec = workspace.read_spec(directory)
         self.note = workspace.read_note(directory)
         self._queue = queue
         self._secrets = secrets
+        self._terminals: Terminals | None = None
+        if shells is not None and self.spec.wait_s:
+            self._terminals = Terminals(directory, self.spec, link=shells, runner=runner)
         self._files: KeptFiles | None = None
         if blobs is not None:
             self._files = KeptFiles(directory, self.spec, store=blobs, index=index, now=now)
@@ -78,7 +84,9 @@ class Attempt:
     async def run(self) -> None:
         """Bring the job to its report. Cancelling this leaves the shim running."""
         async with asyncio.TaskGroup() as group:
-            holding = group.create_task(self._hold())
+            beside = [group.create_task(self._hold())]
+            if self._terminals is not None:
+                beside.append(group.create_task(self._terminals.serve()))
             failure = await self._start()
             watching = group.create_task(self._watch())
             beside = [group.create_task(one.run(self._ended)) for one in self._beside]
@@ -89,7 +97,8 @@ class Attempt:
                 report = await self._files.gather(report)
             await until_done(lambda: self._queue.finish(report, self.spec.run))
             await self._keep_logs()
-            holding.cancel()
+            for task in beside:
+                task.cancel()
         log.info("job reported", job=self.spec.id, outcome=report.outcome, message=report.message)
 
     async def settle(self) -> None:

@@ -166,6 +166,7 @@ async def serve(options: Options) -> int:
         blobs=blobs,
         images=images_of(options, data),
         secrets=link.secrets_of(runner, data.root),
+        shells=link.shells_of(runner),
     )
     log.info("agent up", runner=runner, pool=options.pool, slots=options.slots)
     await agent.run(stop, drain=options.drain)

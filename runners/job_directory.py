@@ -12,6 +12,8 @@ with it. Only the light half of the standard library, because every shim pays fo
     shim.json      {pid, starttime, boot_id} of the shim
     log            output, append only
     cancel.json    the wish to end it          written by the agent
+    standby.json   it waits after a failed step, until when
+    shell.sock     meanwhile: where the agent opens a terminal
     findings.json  what a job with secrets handed over, masked     just before
     exit.json      how it ended                written last (temporary file, fsync, rename)
     handed/        what the steps hand over    by the job itself
@@ -46,6 +48,8 @@ SHIM = "shim.json"
 SHIM_ERRORS = "shim.err"
 LOG = "log"
 CANCEL = "cancel.json"
+STANDBY = "standby.json"
+SHELL = "shell.sock"
 FINDINGS = "findings.json"
 EXIT = "exit.json"
 WORKSPACE = "workspace"

@@ -8,7 +8,8 @@ from pipelines.cache import Entry
 from pipelines.events import JobFinished
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from pipelines.priority import LEVELS
-from runners.ports import Conflict, Delivery, Heartbeat, Position, Unavailable
+from pipelines.shell import ShellAsked, ShellTold, Standby
+from runners.ports import Conflict, Delivery, Heartbeat, Position, Unavailable, Visit
 
 
 class MemoryLink:
@@ -151,3 +152,65 @@ class MemoryLink:
     def _check(self) -> None:
         if self.down:
             raise Unavailable("the bus is away")
+
+
+class MemoryShells:
+    """ShellLink in memory: a test plays the host with `visit`."""
+
+    def __init__(self) -> None:
+        self.standing_by: dict[str, Standby] = {}
+        self.down = False
+        self._asks: dict[str, asyncio.Queue[MemoryVisit]] = {}
+
+    def visit(self, asked: ShellAsked) -> "MemoryVisit":
+        """Somebody comes. Nobody hears it of a job that nobody listens for."""
+        made = MemoryVisit(asked)
+        if asked.job in self._asks:
+            self._asks[asked.job].put_nowait(made)
+        return made
+
+    async def stand_by(self, standby: Standby) -> None:
+        """The newest stays."""
+        if self.down:
+            raise Unavailable("the bus is away")
+        self.standing_by[standby.job] = standby
+
+    async def visits(self, job: str) -> AsyncIterator[Visit]:
+        """Every later `visit`."""
+        if self.down:
+            raise Unavailable("the bus is away")
+        return self._visits(self._asks.setdefault(job, asyncio.Queue()))
+
+    async def _visits(self, asks: "asyncio.Queue[MemoryVisit]") -> AsyncIterator[Visit]:
+        while True:
+            yield await asks.get()
+
+
+class MemoryVisit:
+    """Visit in memory: what the runner said is in `told` and `said`."""
+
+    def __init__(self, asked: ShellAsked) -> None:
+        self.asked = asked
+        self.told: ShellTold | None = None
+        self.said: list[bytes] = []
+        self._frames: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def type(self, frame: bytes) -> None:
+        """A frame of the host's."""
+        self._frames.put_nowait(frame)
+
+    async def answer(self, told: ShellTold) -> None:
+        """Noted in `told`."""
+        self.told = told
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """Every `type`."""
+        while True:
+            yield await self._frames.get()
+
+    async def send(self, frame: bytes) -> None:
+        """Noted in `said`."""
+        self.said.append(frame)
+
+    async def leave(self) -> None:
+        """Nothing is left behind."""

@@ -13,6 +13,7 @@ from pipelines.cache import Entry
 from pipelines.events import JobFinished
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from pipelines.manifest import PIECES
+from pipelines.shell import ShellAsked, ShellTold, Standby
 from runners.attendance import UNATTENDED_S_MAX
 
 LOG_CHUNK_BYTES_MAX = 256 * 1024
@@ -81,7 +82,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     The process finds descriptor 3 to write results to, 4 to read orders from, 5 for bubblewrap's
     report, 6 open on `arguments` (its further arguments, kept out of the visible command line), and
     7 on `filter` (hexadecimal: the program of `seccomp`). After `unattended_s_max` without an agent
-    the shim ends the job.
+    the shim ends the job. `wait_s`: for how long it waits after a step that failed, and the words
+    with which somebody then opens a terminal.
     """
 
     argv: list[str]
@@ -103,6 +105,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     egress: "Egress | None" = None
     unattended_s_max: float = UNATTENDED_S_MAX
     image: str = ""
+    wait_s: float = 0.0
+    wait_hint: str = ""
     services: list["LaunchService"] = []
     network: "LaunchNetwork | None" = None
 
@@ -267,6 +271,37 @@ class SecretSource(Protocol):
 
     async def open(self, spec: JobSpec) -> dict[str, str]:
         """The values by variable. Raises Refused with why and what to do, or Unavailable."""
+
+
+class Visit(Protocol):
+    """Somebody whom the host lets open a terminal in a job. All but `frames` may raise Unavailable.
+
+    `asked`: who, and for what. Frames are as in `pipelines.shell`.
+    """
+
+    asked: ShellAsked
+
+    async def answer(self, told: ShellTold) -> None:
+        """Whether there is a terminal; once, and before any frame."""
+
+    def frames(self) -> AsyncIterator[bytes]:
+        """What comes from the host, in order; what came before the answer too."""
+
+    async def send(self, frame: bytes) -> None:
+        """A frame for the host, which has it as soon as can be."""
+
+    async def leave(self) -> None:
+        """Hear no more. May be repeated; never raises."""
+
+
+class ShellLink(Protocol):
+    """How a runner tells of jobs that wait, and hears of people who look into them."""
+
+    async def stand_by(self, standby: Standby) -> None:
+        """Make it known that a job waits; replaces what was said of it. Raises Unavailable."""
+
+    async def visits(self, job: str) -> AsyncIterator[Visit]:
+        """Visits of this job from now on, for ever. Raises Unavailable."""
 
 
 class ImageStore(Protocol):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from runners.egress import Door
     from runners.masking import Forms
     from runners.services import Services
+    from runners.standby import Standby
 
 TICK_S = 1.0
 READ_BYTES = 1_048_576
@@ -67,6 +68,8 @@ class Shim:
         self.is_begun = False
         self.door: Door | None = None
         self.dog: Watchdog | None = None
+        self.standby: Standby | None = None
+        self.poll = select.poll()
         unattended_s = launch.get("unattended_s_max", UNATTENDED_S_MAX)
         self.attendance = Attendance(directory, unattended_s, time.monotonic)
 
@@ -84,20 +87,19 @@ class Shim:
             self._write_exit()
             return
         exited = os.pidfd_open(self.child.pid)
-        poll = select.poll()
         for descriptor in (wake, exited, self.child.output, self.child.answers):
-            poll.register(descriptor, select.POLLIN)
+            self.poll.register(descriptor, select.POLLIN)
         if self.services is not None:
-            poll.register(self.services, select.POLLIN)
+            self.poll.register(self.services, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll(self._wait_ms())}
+            ready = {descriptor for descriptor, _ in self.poll.poll(self._wait_ms())}
             if wake in ready:
                 os.read(wake, 512)
                 self._stop_wanted()
             if self.child.output in ready and not self._copy_output(READ_BYTES):
-                poll.unregister(self.child.output)
+                self.poll.unregister(self.child.output)
             if self.child.answers in ready and not self._read_answers():
-                poll.unregister(self.child.answers)
+                self.poll.unregister(self.child.answers)
             if exited in ready:
                 break
             self._look_after_services()
@@ -137,6 +139,11 @@ class Shim:
                 self._next_step()
                 return
             self._conclude("failed", f"step '{name}' ended with exit code {code}")
+            if self._stand_by(name, code):
+                return
+        elif self.standby is not None:
+            self.standby.shell_ended(code)
+            return
         self.child.close_orders()
 
     def _begin(self) -> None:
@@ -213,10 +220,38 @@ class Shim:
         if self.kill_at is None:
             self.kill_at = time.monotonic() + CLOSING_S
 
+    def _stand_by(self, step: str, code: int) -> bool:
+        """Wait for a terminal, if the job is to. How it ended is decided already."""
+        wait_s = min(self.launch.get("wait_s", 0.0), self.job_deadline - time.monotonic())
+        if wait_s <= 0:
+            return False
+        from runners.standby import Standby
+
+        try:
+            self.standby = Standby(self.directory, self.launch, self.child, self.looked_for)
+        except OSError as error:
+            self.log.header(f"it cannot wait for a terminal: {error}")
+            return False
+        self.kill_at = None
+        self.log.header(self.standby.begin(self.step, step, code, wait_s))
+        self.poll.register(self.standby, select.POLLIN)
+        return True
+
+    def _end_wait(self, why: str) -> None:
+        assert self.standby is not None
+        self.log.header(f"the wait is over: {why}")
+        self.poll.unregister(self.standby)
+        self.standby.close(f"the wait is over: {why}")
+        self.standby = None
+        self.child.close_orders()
+        self.kill_at = time.monotonic() + CLOSING_S
+
     # -- ending early
 
     def _end(self, outcome: str, message: str) -> None:
         """Ask the processes of the job to end; what is left after the grace is killed."""
+        if self.standby is not None:
+            self._end_wait(message)
         if self.outcome:
             return
         self.log.header(message)
@@ -248,7 +283,9 @@ class Shim:
         os.utime(self.lock)
         if self.door is not None:
             self.door.keep()
-        if not self.outcome:
+        if self.standby is not None:
+            self.standby.turn()
+        if not self._is_ending():
             self._check_limits(now)
             if os.path.exists(os.path.join(self.directory, job_directory.CANCEL)):
                 self._stop_wanted()
@@ -262,6 +299,8 @@ class Shim:
         if self.step_deadline is not None and now >= self.step_deadline:
             limit = f"its limit of {step['timeout_s']:g} s"
             self._end("timed_out", f"step '{step['name']}' ran longer than {limit}")
+        elif self.standby is not None and (why := self.standby.over(now)):
+            self._end("failed", why)
         elif now >= self.job_deadline:
             limit = f"the job's limit of {self.launch['timeout_s']:g} s"
             self._end("timed_out", f"step '{step['name']}' was running at {limit}")
@@ -272,12 +311,18 @@ class Shim:
         elif why := self.attendance.missed():
             self._end("lost", why)
 
+    def _is_ending(self) -> bool:
+        return bool(self.outcome) and self.standby is None
+
     def _wait_ms(self) -> float:
-        due = [self.kill_at] if self.outcome else [self.job_deadline, self.step_deadline]
-        if self.dog is not None and not self.outcome:
+        is_ending = self._is_ending()
+        due = [self.kill_at] if is_ending else [self.job_deadline, self.step_deadline]
+        if self.dog is not None and not is_ending:
             due.append(self.dog.due)
         if self.services is not None and not (self.is_begun or self.outcome):
             due.append(self.services.due)
+        if self.standby is not None:
+            due.append(self.standby.due)
         now = time.monotonic()
         waits = [moment - now for moment in due if moment is not None]
         return max(0.0, min([TICK_S, *waits]) * 1000 + 1)
@@ -306,6 +351,8 @@ class Shim:
 
     def _after_exit(self) -> None:
         """The driver is gone: the rest of the tree goes too, and the rest of the output is kept."""
+        if self.standby is not None:
+            self._end_wait("the sandbox ended")
         self.child.kill()
         self._empty_output()
         self.log.end_stream()
@@ -327,7 +374,11 @@ class Shim:
     def _write_exit(self) -> None:
         self.log.sync()
         if self.looked_for is not None:
-            _keep_findings(self.directory, self.looked_for, self.outcome)
+            from pathlib import Path
+
+            from runners import masked_findings
+
+            masked_findings.write(Path(self.directory), self.looked_for, self.outcome)
         record = {
             "services": [] if self.services is None else self.services.told(),
             "denied": self._denied(),
@@ -382,14 +433,6 @@ def _door(launch: dict[str, Any], init: int) -> Door:
     from runners.egress import Door
 
     return Door(launch, init)
-
-
-def _keep_findings(directory: str, looked_for: Forms, outcome: str) -> None:
-    from pathlib import Path
-
-    from runners import masked_findings
-
-    masked_findings.write(Path(directory), looked_for, outcome)
 
 
 if __name__ == "__main__":

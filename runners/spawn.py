@@ -77,6 +77,11 @@ class Child:
         with contextlib.suppress(BrokenPipeError):
             os.write(self._orders, b"%d\n" % step)
 
+    def order_shell(self, step: int, pty: int, term: str) -> None:
+        """Tell the driver to run a shell in a terminal, where and as step `step` ran."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._orders, f"{step} {pty} {term}\n".encode())
+
     def close_orders(self) -> None:
         """No more steps: the driver ends."""
         if self._orders >= 0:

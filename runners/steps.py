@@ -14,8 +14,11 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines.job import STEPS_PER_JOB_MAX, JobSpec, ShellStep
+from pipelines.shell import WAIT_S_MAX
+from pipelines.trust import Tier
 from runners import handed
 from runners.ports import LaunchStep, Refused
 
@@ -30,14 +33,27 @@ COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 # Descriptor 4 brings orders, 3 takes answers; neither is passed on to a step. The trap lets the
 # driver outlive a SIGTERM to the whole group, so that it can report how the step took it. What the
 # driver itself has to say about a killed step would only stand among the step's own output.
+# An order with a pty in it is a terminal, for a session of its own; where there is no setsid, as in
+# an image without tools, a shell in it has no job control.
 DRIVER = """\
 trap : TERM INT HUP
 base=$1
 shell=/bin/sh
 [ -x /bin/bash ] && shell=/bin/bash
+leader=$(command -v setsid) && leader="$leader -c"
 exec 9>&2 2>/dev/null
 echo ready >&3
-while read -r step <&4; do
+while read -r step pty term <&4; do
+  if [ -n "$pty" ]; then
+    (
+      trap - TERM INT HUP
+      . "$base/$step/enter"
+      export TERM="$term"
+      exec $leader "$shell" -i <>"/dev/pts/$pty" >&0 2>&0 3>&- 4<&- 9>&-
+    )
+    echo "$?" >&3
+    continue
+  fi
   (
     trap - TERM INT HUP
     . "$base/$step/enter" && exec "$shell" -e "$base/$step/script" 3>&- 4<&- 9>&- </dev/null
@@ -105,6 +121,14 @@ def check(spec: JobSpec) -> None:
             check_variable(name, value)
         if "\x00" in step.run or "\x00" in step.cwd:
             raise Refused(f"step {name_of(step)!r} holds a NUL byte, which no command can")
+
+
+def wait_of(spec: JobSpec) -> dict[str, Any]:
+    """What a Launch says of the wait for a terminal. Never for those who are not trusted."""
+    if not spec.wait_s or spec.tier is not Tier.TRUSTED:
+        return {}
+    hint = f"staunch shell {spec.run} {shlex.quote(spec.key)}"
+    return {"wait_s": min(spec.wait_s, WAIT_S_MAX), "wait_hint": hint}
 
 
 def wants_checkout(spec: JobSpec) -> bool:

@@ -75,6 +75,8 @@ PARAMETERS = {
         "image",
         "isolation",
         "services",
+        "wait_on_failure",
+        "debuggers",
     ],
     "gate": [
         "name",

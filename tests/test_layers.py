@@ -22,6 +22,8 @@ ALONE = {
         "runners.job_directory",
         "runners.job_log",
         "runners.spawn",
+        # Of a job that waits after a failed step only.
+        "runners.standby",
         # Of a job with secrets only, after it was told where libraries are.
         "runners.masked_findings",
         "runners.masking",
@@ -39,6 +41,13 @@ ALONE = {
     "runners/network.py": set(),
     "runners/job_log.py": {"runners.job_directory", "runners.masking"},
     "runners/watchdog.py": {"runners.spawn"},
+    "runners/standby.py": {
+        "runners.job_directory",
+        "runners.masking",
+        "runners.spawn",
+        "runners.terminal",
+    },
+    "runners/terminal.py": {"runners.masking"},
     "runners/attendance.py": {"runners.job_directory"},
     "runners/confided.py": set(),
     "runners/egress.py": {"runners.network", "runners.proxy"},

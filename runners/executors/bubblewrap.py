@@ -131,6 +131,7 @@ class Bubblewrap:
             limits=_limits(uid),
             memory_bytes=room.memory_bytes,
             disk_bytes=room.disk_bytes,
+            **steps.wait_of(spec),
             egress=reachable,
             image="" if root is None else root.image,
             services=beside,

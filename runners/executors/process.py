@@ -67,6 +67,7 @@ class Process:
             limits={"RLIMIT_CORE": 0},
             memory_bytes=room.memory_bytes,
             disk_bytes=room.disk_bytes,
+            **steps.wait_of(spec),
         )
 
 

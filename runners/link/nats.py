@@ -26,6 +26,7 @@ from pipelines.priority import LEVELS, Priority
 from runners.link.jetstream import JetStream, Refusal
 from runners.link.pulls import Pulls
 from runners.link.secrets import SecretsLink
+from runners.link.shells import ShellLinks
 from runners.ports import Conflict, Delivery, Heartbeat, Position, TooLarge, Unavailable
 
 # Less than a lease: when a runner's silence is long enough, its jobs are before others again.
@@ -86,6 +87,10 @@ class NatsLink:
     def secrets_of(self, runner: str, root: Path) -> SecretsLink:
         """Who opens secrets for the runner whose data is there."""
         return SecretsLink(self._client, runner=runner, root=root)
+
+    def shells_of(self, runner: str) -> ShellLinks:
+        """How this runner hears of terminals in its jobs."""
+        return ShellLinks(self._client, self._stream, runner=runner)
 
     async def close(self) -> None:
         """Send what is buffered, for a moment, and go."""

@@ -25,6 +25,8 @@ from staunch.services import asked as asked_services
 from staunch.shell import Run, commands, environment, text
 from staunch.sizes import Size
 from staunch.sizes import size as bytes_of
+from staunch.standby import check as check_wait
+from staunch.standby import debuggers_of, wait_of
 from staunch.undo import Rollback, Undo
 from staunch.wanted_secrets import Secrets, audience_of, environment_of
 from staunch.wanted_secrets import wanted as wanted_secrets
@@ -79,17 +81,11 @@ def request(
     image: str = "",
     isolation: str = "",
     services: Mapping[str, Service] | None = None,
+    wait_on_failure: Duration = 0,
+    debuggers: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The JobRequest in its wire form. Raises TypeError or ValueError for a wrong option."""
-    _check_place(pool, volumes, checkout)
-    asked: dict[str, Any] = {
-        "steps": [command.wire(text(cwd, "cwd")) for command in commands(run)],
-        "env": environment(env),
-        "timeout_s": seconds(timeout, "timeout"),
-        "pool": pool,
-        "volumes": [text(volume, "a volume") for volume in volumes],
-        "checkout": checkout,
-    }
+    asked = _always(run, env, cwd, timeout, pool, volumes, checkout)
     # Only what is asked for is said: what was recorded before there was such an option still fits.
     optional: dict[str, tuple[Any, Callable[[Any], Any]]] = {
         "reports": (reports, _reports),
@@ -106,8 +102,31 @@ def request(
         "image": (image, image_of),
         "isolation": (isolation, isolation_of),
         "services": (services, asked_services),
+        "wait_s": (wait_on_failure, wait_of),
+        "debuggers": (debuggers, debuggers_of),
     }
     return _checked(asked | {name: form(one) for name, (one, form) in optional.items() if one})
+
+
+def _always(
+    run: Run,
+    env: Mapping[str, str] | None,
+    cwd: str,
+    timeout: Duration,
+    pool: str,
+    volumes: Sequence[str],
+    checkout: bool,
+) -> dict[str, Any]:
+    """What every request says."""
+    _check_place(pool, volumes, checkout)
+    return {
+        "steps": [command.wire(text(cwd, "cwd")) for command in commands(run)],
+        "env": environment(env),
+        "timeout_s": seconds(timeout, "timeout"),
+        "pool": pool,
+        "volumes": [text(volume, "a volume") for volume in volumes],
+        "checkout": checkout,
+    }
 
 
 def _check_place(pool: str, volumes: Sequence[str], checkout: bool) -> None:
@@ -127,6 +146,7 @@ def _checked(asked: dict[str, Any]) -> dict[str, Any]:
     """The same. Raises ValueError for what each option alone does not show."""
     if "egress" in asked and asked.get("network") != "egress":
         raise ValueError('egress=[…] says what a job reaches that has network="egress"')
+    check_wait(asked)
     if (size := _chars(asked)) > REQUEST_CHARS_MAX:
         raise ValueError(
             f"the job's commands and environment have {size:,} characters; {REQUEST_CHARS_MAX:,}"

@@ -139,6 +139,8 @@ class Step:
         image: str = "",
         isolation: str = "",
         services: Mapping[str, Service] | None = None,
+        wait_on_failure: Duration = 0,
+        debuggers: Sequence[str] = (),
     ) -> Coroutine[Any, Any, JobResult]:
         """Have a Runner execute shell commands; the first that fails ends the job.
 
@@ -153,9 +155,12 @@ class Step:
         `id_token`: for whom the token in `$STAUNCH_ID_TOKEN` is, which says whose job this is.
         `memory`, `disk`: at most, `"2g"`. `image`: its root. `isolation="sandbox"`: never without.
         `services`: what runs beside it, by the host names under which it reaches them.
+        `wait_on_failure`: after a command that failed it waits so long for `staunch shell`, which
+        its `debuggers` (names or `@team`) and administrators may use.
         """
         left = (reports, artifacts, files, caches, secrets, environment)
-        wishes = (*left, network, egress, id_token, memory, disk, image, isolation, services)
+        held = (isolation, services, wait_on_failure, debuggers)
+        wishes = (*left, network, egress, id_token, memory, disk, image, *held)
         request = jobs.request(run, env, cwd, timeout, pool, volumes, checkout, *wishes)
         call = jobs.Call(request, checked(retries, of_job=True), _site(2), _rollback(rollback))
         key = self._key("job", name)

@@ -5,7 +5,7 @@ from typing import get_args
 import msgspec
 import pytest
 import staunch
-from staunch import jobs, priority, retry, services, shell
+from staunch import jobs, priority, retry, services, shell, standby
 from staunch.artifacts import Artifact
 from staunch.caches import Cache
 from staunch.durations import seconds
@@ -17,6 +17,7 @@ from pipelines.commands import StepState
 from pipelines.guest import limits
 from pipelines.job import JobRequest, Outcome, ShellStep
 from pipelines.priority import LEVELS
+from pipelines.shell import WAIT_S_MAX
 
 
 def test_limits_that_are_said_twice_are_equal():
@@ -24,6 +25,7 @@ def test_limits_that_are_said_twice_are_equal():
     assert limits.TRACEBACK_CHARS_MAX == failure.TRACEBACK_CHARS_MAX
     assert jobs.TIMEOUT_S_DEFAULT == job.JOB_TIMEOUT_S_DEFAULT
     assert services.READY_S_DEFAULT == service.READY_S_DEFAULT
+    assert standby.WAIT_S_MAX == WAIT_S_MAX
     assert shell.__module__ == "staunch.shell"
 
 
@@ -43,6 +45,7 @@ def test_a_request_has_every_field_and_no_other():
     more = (reports, kept, files, [Cache("a", "x")], ["DEPLOY_KEY"], "production")
     more = (*more, "egress", ["example.org"], "sts.example.org", "2g", "10g", "a", "sandbox")
     more = (*more, {"db": Service(run="true")})
+    more = (*more, "30m", ["@ops"])
     request = jobs.request("true", None, ".", 1, "default", (), True, *more)
     assert set(request) == set(JobRequest.__struct_fields__)
     assert set(request["steps"][0]) == set(ShellStep.__struct_fields__)

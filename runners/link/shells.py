@@ -1,0 +1,95 @@
+"""ShellLinks: terminals over the bus. See ShellLink; subjects: `pipelines.shell` and docs/bus.md.
+
+What is typed and shown goes from host to runner and back, and is stored nowhere. The client hears
+again after a lost connection; what was on its way then is lost, and each side notices by silence.
+"""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error
+
+from pipelines import shell
+from pipelines.shell import ShellAsked, ShellTold, Standby
+from runners.link.jetstream import JetStream
+from runners.ports import Unavailable, Visit
+
+
+class ShellLinks:
+    """Of one runner."""
+
+    def __init__(self, client: Client, stream: JetStream, *, runner: str) -> None:
+        self._client = client
+        self._stream = stream
+        self._runner = runner
+
+    async def stand_by(self, standby: Standby) -> None:
+        """Newest per subject."""
+        await self._stream.publish(shell.state(standby.job), msgspec.json.encode(standby), {})
+
+    async def visits(self, job: str) -> AsyncIterator[Visit]:
+        """A subscription of its own for each job that waits."""
+        try:
+            asks = await self._client.subscribe(shell.asks(self._runner, job))
+        except Error as error:
+            raise Unavailable(str(error)) from error
+        return self._visits(asks)
+
+    async def _visits(self, asks: Subscription) -> AsyncIterator[Visit]:
+        try:
+            async for message in asks.messages:
+                try:
+                    asked = msgspec.json.decode(message.data, type=ShellAsked)
+                    typed = shell.typed(self._runner, asked.job, asked.session)
+                    frames = await self._client.subscribe(typed)
+                except (msgspec.MsgspecError, Error):
+                    continue
+                yield _Visit(self._client, asked, message, frames, self._runner)
+        finally:
+            await _forget(asks)
+
+
+class _Visit:
+    """See Visit."""
+
+    def __init__(
+        self, client: Client, asked: ShellAsked, ask: Msg, frames: Subscription, runner: str
+    ) -> None:
+        self.asked = asked
+        self._client = client
+        self._ask = ask
+        self._frames = frames
+        self._said = shell.said(runner, asked.job, asked.session)
+
+    async def answer(self, told: ShellTold) -> None:
+        """To the inbox of whoever asked."""
+        await self._publish(self._ask.reply, msgspec.json.encode(told))
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """Subscribed to before the visit was known."""
+        async for message in self._frames.messages:
+            yield message.data
+
+    async def send(self, frame: bytes) -> None:
+        """A message each."""
+        await self._publish(self._said, frame)
+
+    async def leave(self) -> None:
+        """End the subscription."""
+        await _forget(self._frames)
+
+    async def _publish(self, subject: str, body: bytes) -> None:
+        try:
+            await self._client.publish(subject, body)
+        except Error as error:
+            raise Unavailable(str(error) or type(error).__name__) from error
+
+
+async def _forget(subscription: Subscription) -> None:
+    try:
+        await subscription.unsubscribe()
+    except Error:
+        return
