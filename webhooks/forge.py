@@ -12,6 +12,7 @@ from pipelines.event import Event
 from pipelines.events import Fork
 from pipelines.priority import Priority
 from pipelines.repo import Connection, ForgeKind
+from pipelines.shell import Wait
 from pipelines.status import Status
 
 
@@ -21,7 +22,8 @@ class ParsedEvent:
 
     `pipeline` names the only one that is asked for; empty: whichever wants the event. `inputs` is
     what a person gave with a manual start; `fork`: what that is to be made from. `priority` None:
-    nobody said another than what the pipeline declares, or than what is forked had.
+    nobody said another than what the pipeline declares, or than what is forked had. `wait`: the
+    Run's Jobs wait for a terminal after a step that failed.
     """
 
     external_id: str
@@ -31,6 +33,7 @@ class ParsedEvent:
     inputs: dict[str, Any] = field(default_factory=dict)
     fork: Fork | None = None
     priority: Priority | None = None
+    wait: Wait | None = None
 
 
 @dataclass(frozen=True, slots=True)

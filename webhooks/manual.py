@@ -11,6 +11,7 @@ from pipelines.event import Event
 from pipelines.events import Fork
 from pipelines.priority import Priority
 from pipelines.repo import Delivery
+from pipelines.shell import Wait
 from webhooks.errors import Malformed
 from webhooks.forge import ParsedEvent
 
@@ -21,7 +22,7 @@ class ManualStart(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be started: the repository as its forge knows it, the event, and the pipeline.
 
     `inputs` as they were given: whether they fit is decided by whoever has the pipeline. `fork`: it
-    is made from a Run that is over. `priority` None: nobody said another.
+    is made from a Run that is over. `priority` None: nobody said another. `wait`: as a RunStarted.
     """
 
     external_id: str
@@ -31,6 +32,7 @@ class ManualStart(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, Any] = {}
     fork: Fork | None = None
     priority: Priority | None = None
+    wait: Wait | None = None
 
 
 def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
@@ -49,5 +51,6 @@ def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
             start.inputs,
             start.fork,
             start.priority,
+            start.wait,
         )
     ]

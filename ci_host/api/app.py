@@ -17,6 +17,7 @@ from ci_host.api import (
     runs,
     schedules,
     secrets,
+    shells,
     well_known,
 )
 from ci_host.api.services import Services
@@ -51,6 +52,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(schedules.router)
     app.include_router(secrets.router)
     app.include_router(queue.router)
+    app.include_router(shells.router)
     app.include_router(well_known.router)
     app.include_router(installation.router)
     return app

@@ -71,4 +71,5 @@ def _anew(started: RunStarted) -> RunStarted:
         inputs=None,
         continues=None,
         priority=msgspec.UNSET,
+        wait=msgspec.UNSET,
     )

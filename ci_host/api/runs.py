@@ -12,10 +12,12 @@ from ci_host.api import news, pools, views
 from ci_host.api.auth import Here, Person
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
+from ci_host.api.standing_by import terminals_of
 from ci_host.api.starting import Start, start
 from ci_host.api.waiting import waiting
 from ci_host.engine.people import Answer
 from ci_host.engine.reruns import Wish
+from pipelines import shell
 from pipelines.ids import JobId, RunId, is_run_id, shard_of, successor_id
 from pipelines.priority import Priority
 from pipelines.run import FINAL, RunState
@@ -46,19 +48,21 @@ class SignalBody(BaseModel):
 class RerunBody(BaseModel):
     """What the new attempt takes over: what succeeded, or only that before a step (its key).
 
-    `priority`: null: that of the attempt before.
+    `priority`: null: that of the attempt before. `wait_s`: for how long its jobs wait for
+    `staunch shell` after a step that failed; 0: they do not.
     """
 
     failed_only: bool = False
     from_step: str = ""
     priority: Priority | None = None
+    wait_s: float = Field(default=0.0, ge=0, le=shell.WAIT_S_MAX)
 
 
 class StartBody(BaseModel):
     """A manual start. `key` makes it repeatable: the same key twice is one run.
 
     `inputs` must be what the pipeline asks for with `on.manual(inputs=…)`. `priority`: null: what
-    it declares with `on.priority`.
+    it declares with `on.priority`. `wait_s`: as of a rerun.
     """
 
     repo: str
@@ -68,6 +72,7 @@ class StartBody(BaseModel):
     key: str = ""
     inputs: dict[str, Any] = Field(default_factory=dict)
     priority: Priority | None = None
+    wait_s: float = Field(default=0.0, ge=0, le=shell.WAIT_S_MAX)
 
 
 async def resolve(here: Services, text: str) -> RunId:
@@ -108,9 +113,8 @@ async def list_runs(
 @router.post("", status_code=201, summary="Start a run by hand")
 async def start_run(here: Here, who: Person, body: StartBody) -> dict[str, Any]:
     """The code is what the repository holds at `commit`; one that ran before starts at once."""
-    wish = Start(
-        body.repo, body.commit, body.ref, body.pipeline, body.key, body.inputs, body.priority
-    )
+    what = (body.repo, body.commit, body.ref, body.pipeline, body.key, body.inputs)
+    wish = Start(*what, body.priority, body.wait_s)
     return {"runs": await start(here, who, wish)}
 
 
@@ -119,7 +123,8 @@ async def show_run(here: Here, _who: Person, run: str) -> dict[str, Any]:
     """What the read model knows: all that was decided before, unless it is seconds behind."""
     found = await resolve(here, run)
     detail = await folded(here, found)
-    return views.detail_view(detail, here.settings.url, await pools_for(here, detail))
+    beside = (await pools_for(here, detail), await terminals_of(here, detail))
+    return views.detail_view(detail, here.settings.url, *beside)
 
 
 async def pools_for(here: Services, detail: queries.RunDetail) -> pools.Pools | None:
@@ -236,6 +241,6 @@ async def retry_step(here: Here, who: Person, run: str, key: str) -> dict[str, A
 async def rerun(here: Here, who: Person, run: str, body: RerunBody) -> dict[str, Any]:
     """Same commit, same pipeline, same event. What it takes over is not done again."""
     found = await resolve(here, run)
-    wish = Wish(body.failed_only, body.from_step, body.priority)
+    wish = Wish(body.failed_only, body.from_step, body.priority, body.wait_s)
     begun = await here.reruns.rerun(found, wish, who)
     return {"run": begun.run, "attempt": begun.attempt, "of": found, "recalled": begun.recalled}

@@ -17,9 +17,11 @@ from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.secrets import Secrets
+from ci_host.engine.shells import Shells
 from ci_host.ports import BlobReader, Bundles
 from ci_host.secret_ports import SigningKeys
 from ci_host.settings import Settings
+from ci_host.shell_ports import ShellLines, ShellStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,5 +47,8 @@ class Services:
     secrets: Secrets
     signing_keys: SigningKeys
     dispatcher: Dispatcher
+    shells: Shells
+    shell_store: ShellStore
+    shell_lines: ShellLines
     now: Callable[[], float]
     new_id: Callable[[], str]

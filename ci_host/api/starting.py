@@ -16,6 +16,7 @@ from ci_host.adapters.nats import subjects
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.engine.people import check_sendable
+from ci_host.engine.reruns import wait_of
 from ci_host.engine.run_inputs import entered
 from pipelines.event import Event, EventKind
 from pipelines.events import unless_normal
@@ -33,6 +34,7 @@ class Start:
     """What is to be started: a pipeline at a commit of a repository, with inputs.
 
     `key`: the same twice is one Run, that of the first. `priority` None: what the pipeline says.
+    `wait_s`: for how long its Jobs wait for a terminal after a step that failed.
     """
 
     repo: str
@@ -42,6 +44,7 @@ class Start:
     key: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     priority: Priority | None = None
+    wait_s: float = 0.0
 
 
 async def start(here: Services, who: Token, wish: Start) -> list[str]:
@@ -59,6 +62,7 @@ async def start(here: Services, who: Token, wish: Start) -> list[str]:
         pipeline=wish.pipeline,
         inputs=wish.inputs,
         priority=wish.priority,
+        wait=wait_of(event, wish.wait_s, who) or None,
     )
     return await start_by_delivery(here, found, asked, delivery_id(here, wish.key))
 
@@ -87,6 +91,7 @@ async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
         event=event,
         inputs=inputs,
         priority=unless_normal(wish.priority or earlier.entry.priority),
+        wait=wait_of(event, wish.wait_s, who),
     )
     await here.history.create(run, first)
     return run

@@ -7,7 +7,9 @@ import msgspec
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, DeliveryRow, RunRow, StepRow
 from ci_host.api.pools import Pools
+from ci_host.api.standing_by import shells, with_standbys
 from ci_host.api.waiting import waiting
+from ci_host.shell_ports import Terminals
 from pipelines.near_limits import near_limits
 from pipelines.note import Note
 from pipelines.repo import Connection, Repo
@@ -97,11 +99,14 @@ def _waited(row: AttemptRow) -> float | None:
     return max(0.0, row.started_at - row.queued_at)
 
 
-def detail_view(detail: RunDetail, url: str, pools: Pools | None) -> dict[str, Any]:
+def detail_view(
+    detail: RunDetail, url: str, pools: Pools | None, terminals: Terminals
+) -> dict[str, Any]:
     """One Run with its Steps, Attempts, Turns, inputs and the restarts that it lived through."""
     return {
         **run_view(detail.run, url),
-        "waiting": waiting(detail, pools),
+        "waiting": with_standbys(detail.run.id, waiting(detail, pools), terminals),
+        "shells": shells(detail.attempts, terminals),
         "steps": [step_view(step) for step in detail.steps],
         "attempts": [attempt_view(attempt) for attempt in detail.attempts],
         "history": [turn.model_dump(exclude={"run"}) for turn in detail.turns],

@@ -30,6 +30,7 @@ from ci_host.adapters.nats.log_trimmer import LogTrimmer
 from ci_host.adapters.nats.marks import mark_start
 from ci_host.adapters.nats.secret_requests import serve_secrets
 from ci_host.adapters.nats.secrets import NatsSecrets
+from ci_host.adapters.nats.shells import NatsShells
 from ci_host.adapters.nats.stores import NatsBundles, NatsCatalog, NatsInbox, NatsStatusOutbox
 from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.sql.read_model import ReadModel
@@ -47,6 +48,7 @@ from ci_host.engine.retention import Retention
 from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.secret_answers import told
 from ci_host.engine.secrets import Secrets
+from ci_host.engine.shells import Shells
 from ci_host.engine.statuses import StatusDelivery, StatusReporter
 from ci_host.ports import TurnNews
 from ci_host.projector import Projector
@@ -75,6 +77,7 @@ async def run_host(process: ProcessSettings) -> None:
     await news.start()
     history, bundles = NatsHistory(bus, name, settings.nats_replicas), NatsBundles(bus)
     timetables, signing = NatsTimetables(bus), SigningKeyFile(settings.data, time.time)
+    shells = NatsShells(bus)
     secret = secrets_of(bus, history, signing, settings)
     services = Services(
         settings=settings,
@@ -96,6 +99,9 @@ async def run_host(process: ProcessSettings) -> None:
         secrets=secret,
         signing_keys=signing,
         dispatcher=Dispatcher(NatsLine(bus), history, now=time.time),
+        shells=Shells(shells, history, now=time.time, new_id=new_id),
+        shell_store=shells,
+        shell_lines=shells,
         now=time.time,
         new_id=new_id,
     )
@@ -221,6 +227,7 @@ async def _serve_http(services: Services) -> None:
         timeout_graceful_shutdown=2,
         loop="none",
         lifespan="off",
+        ws="websockets-sansio",
     )
     server = _Server(config)
     log.info("host_ready", url=settings.url)

@@ -13,12 +13,14 @@ from ci_host.cli import (
     schedules,
     secrets,
     settings,
+    shell,
     up,
     writing,
 )
 from ci_host.cli.client import ClientError
 
-COMMANDS = (up, run, reading, artifacts, writing, schedules, exports, settings, secrets, limits)
+READING = (reading, artifacts)
+COMMANDS = (up, run, *READING, writing, shell, schedules, exports, settings, secrets, limits)
 
 
 def run_cli() -> None:

@@ -94,7 +94,7 @@ class Follower:
         for wait in run["waiting"]:
             if wait["kind"] == "gate" and self._is_new("gate", run["id"], wait["key"]):
                 self.at_gate(run["id"], wait)
-            elif wait["kind"] in WORTH_SAYING and self._is_new("wait", run["id"], *_mark(wait)):
+            elif _is_worth_saying(wait) and self._is_new("wait", run["id"], *_mark(wait)):
                 self._tell_wait(run["id"], wait, whose)
 
     def _say(self, text: str) -> None:
@@ -161,6 +161,10 @@ def _mark(wait: Waiting) -> tuple[str, ...]:
     return wait["kind"], wait["key"], str(wait["since"])
 
 
+def _is_worth_saying(wait: Waiting) -> bool:
+    return wait["kind"] in WORTH_SAYING or wait.get("phase") == "standby"
+
+
 def _hints(run: str, wait: Waiting) -> Iterator[str]:
     """What can be done from another terminal."""
     if wait["kind"] == "signal":
@@ -169,6 +173,8 @@ def _hints(run: str, wait: Waiting) -> Iterator[str]:
         yield f"staunch retry {run} {wait['key']}"
     elif wait["kind"] == "pause":
         yield f"staunch resume {run}"
+    elif wait.get("phase") == "standby":
+        yield f"staunch shell {run} {wait['key']}"
     elif wait["kind"] == "nothing":
         yield f"staunch cancel {run}"
 

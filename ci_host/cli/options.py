@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ci_host.cli.client import ClientError
 from pipelines.priority import Priority
 
 DataOption = Annotated[
@@ -19,11 +20,30 @@ TokenOption = Annotated[
 PriorityOption = Annotated[
     Priority | None, typer.Option("--priority", help="Which of those that wait goes first.")
 ]
+WaitOption = Annotated[
+    str,
+    typer.Option(
+        "--wait-on-failure", help="Jobs wait so long for `staunch shell` after a failure: 30m."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 CacheOption = Annotated[
     Path | None,
     typer.Option("--cache", envvar="STAUNCH_CACHE_DIR", help="Where the guest image is kept."),
 ]
+
+
+def wait_s_of(given: str) -> float:
+    """The seconds of a `--wait-on-failure`; 0 where there is none. Raises ClientError."""
+    # Only here: the authors' package is not needed by any other command.
+    from staunch.standby import wait_of
+
+    if not given:
+        return 0.0
+    try:
+        return wait_of(float(given) if given.replace(".", "", 1).isdigit() else given)
+    except ValueError as error:
+        raise ClientError(str(error), 2) from error
 
 
 def default_cache() -> Path:

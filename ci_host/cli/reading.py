@@ -214,6 +214,11 @@ def timeline_rows(run: dict[str, Any]) -> list[tuple[float, str, str]]:
         if attempt["started_at"]:
             said = f"{attempt['key']} #{attempt['attempt']} on {attempt['runner']}"
             rows.append((attempt["started_at"], "job started", said))
+    for shell in run["shells"]:
+        rows.append((shell["opened_at"], "shell opened", f"{shell['key']} by {shell['by']}"))
+        if shell["closed_at"]:
+            said = f"{shell['key']} by {shell['by']}: {shell['why'] or 'with its job'}"
+            rows.append((shell["closed_at"], "shell closed", said))
     for step in run["steps"]:
         if step["kind"] in ("gate", "wait", "sleep", "do", "call"):
             rows.append((step["started_at"], f"{step['kind']} began", step["key"]))

@@ -22,7 +22,7 @@ from ci_host.cli.client import Client, ClientError
 from ci_host.cli.following import ENDED_WELL, Follower
 from ci_host.cli.local_gates import LocalGates
 from ci_host.cli.local_host import LocalHost, Wish
-from ci_host.cli.options import CacheOption, JsonOption, default_cache
+from ci_host.cli.options import CacheOption, JsonOption, WaitOption, default_cache, wait_s_of
 from ci_host.cli.up import HibernateOption, SlotsOption, build_image
 from ci_host.cli.working_tree import Snapshot, snapshot, top_of
 from ci_host.cli.writing import parsed_inputs
@@ -46,6 +46,7 @@ def run(
     ] = None,
     hibernate: HibernateOption = Hibernate.IDLE,
     slots: SlotsOption = 2,
+    wait_on_failure: WaitOption = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Open gates without asking.")] = False,
     data: Annotated[
         Path | None, typer.Option(help="Keep everything in this directory; else it is removed.")
@@ -56,7 +57,8 @@ def run(
 ) -> None:
     """Run the pipeline of a checkout here, uncommitted changes and all, without a server."""
     console = Console(stderr=True) if as_json else reading.console
-    asked = {"pipeline": pipeline, "inputs": parsed_inputs(input_ or [])}
+    asked: dict[str, Any] = {"pipeline": pipeline, "inputs": parsed_inputs(input_ or [])}
+    asked["wait_s"] = wait_s_of(wait_on_failure)
     values = _values(secret or [])
     top = top_of(path.absolute())
     images = (cache or default_cache()).resolve()

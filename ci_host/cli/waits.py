@@ -38,6 +38,8 @@ def waiting_lines(run: dict[str, Any], now: float) -> Iterator[str]:
         said = f"waiting for: {' '.join(one['words'].split())}"
         if one["since"] is not None:
             said += f", for {duration(now - one['since'])}"
+        if one.get("phase") == "standby":
+            said += f": staunch shell {run['id']} {one['key']}"
         if one["until"] is not None:
             until = datetime.fromtimestamp(one["until"], UTC).astimezone()
             said += f", until {until.strftime('%Y-%m-%d %H:%M:%S')}"

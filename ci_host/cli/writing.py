@@ -9,7 +9,14 @@ from urllib.parse import quote
 import typer
 
 from ci_host.cli.client import ClientError, find, run_path
-from ci_host.cli.options import DataOption, PriorityOption, ServerOption, TokenOption
+from ci_host.cli.options import (
+    DataOption,
+    PriorityOption,
+    ServerOption,
+    TokenOption,
+    WaitOption,
+    wait_s_of,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +40,7 @@ def start(
     key: Annotated[str, typer.Option(help="The same key twice is one run.")] = "",
     input_: Annotated[list[str] | None, typer.Option("--input", help="NAME=VALUE")] = None,
     priority: PriorityOption = None,
+    wait_on_failure: WaitOption = "",
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
@@ -46,6 +54,7 @@ def start(
         "key": key,
         "inputs": parsed_inputs(input_ or []),
         "priority": priority,
+        "wait_s": wait_s_of(wait_on_failure),
     }
     for run in find(server, token, data).post("/runs", body)["runs"]:
         typer.echo(run)
@@ -193,12 +202,18 @@ def rerun(
         str, typer.Option("--from", help="Take over only what was there before this step.")
     ] = "",
     priority: PriorityOption = None,
+    wait_on_failure: WaitOption = "",
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
 ) -> None:
     """Run an ended run again, as its next attempt."""
-    body = {"failed_only": failed_only, "from_step": from_step, "priority": priority}
+    body = {
+        "failed_only": failed_only,
+        "from_step": from_step,
+        "priority": priority,
+        "wait_s": wait_s_of(wait_on_failure),
+    }
     begun = find(server, token, data).post(f"{run_path(run)}/rerun", body)
     kept = f", with {begun['recalled']} results of {begun['of']}" if begun["recalled"] else ""
     typer.echo(f"{begun['run']} is attempt {begun['attempt']}{kept}")

@@ -46,6 +46,7 @@ class Children:
             ),
             shards=parent.shards,
             priority=parent.priority,
+            wait=parent.wait,
         )
         await self._history.create(run, started)
 

@@ -101,6 +101,7 @@ class Forks:
             parent=None,
             shards=self._shards,
             priority=unless_normal(wish.priority or started.level),
+            wait=msgspec.UNSET,
         )
         check_size(first)
         await self._history.create(RunId(first.run), first)

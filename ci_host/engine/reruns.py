@@ -13,11 +13,14 @@ from ci_host.engine.people import PersonRefused
 from ci_host.ports import HistoryStore, StoredHistory
 from pipelines.codec import encode_input
 from pipelines.commands import StepKind
+from pipelines.event import Event
 from pipelines.events import Recalled, Rerun, RunStarted, unless_normal
 from pipelines.ids import RunId
 from pipelines.priority import Priority
 from pipelines.rerun import KINDS, UnknownStep, recalled, rerun_id
 from pipelines.run import FINAL
+from pipelines.shell import WAIT_S_MAX, Wait
+from pipelines.trust import Tier, tier_of
 
 ATTEMPTS_MAX = 1_000
 STARTED_BYTES_MAX = 32_000_000
@@ -27,12 +30,14 @@ STARTED_BYTES_MAX = 32_000_000
 class Wish:
     """What the new attempt takes over: nothing, what succeeded, or that before one Step.
 
-    `priority` None: it is that of the attempt before.
+    `priority` None: it is that of the attempt before. `wait_s`: for how long its Jobs wait for a
+    terminal after a step that failed.
     """
 
     failed_only: bool = False
     from_step: str = ""
     priority: Priority | None = None
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Reruns:
         stored = await self._history.read(run)
         started = ended(run, stored)
         kept = taken_over(stored, wish)
+        wait = wait_of(started.event, wish.wait_s, who)
         origin, attempt = run, 1
         if started.rerun is not None:
             origin, attempt = RunId(started.rerun.origin), started.rerun.attempt
@@ -71,11 +77,25 @@ class Reruns:
                 parent=None,
                 shards=self._shards,
                 priority=unless_normal(wish.priority or started.level),
+                wait=wait,
             )
             check_size(first)
             if await self._history.create(new, first):
                 return Begun(new, number, len(kept))
         raise PersonRefused(409, f"run {origin} was tried {ATTEMPTS_MAX} times; start it anew")
+
+
+def wait_of(event: Event, wait_s: float, who: Token) -> Wait | msgspec.UnsetType:
+    """The wish as a RunStarted keeps it. Raises PersonRefused: never for those not trusted."""
+    if not wait_s:
+        return msgspec.UNSET
+    if tier_of(event) is not Tier.TRUSTED:
+        raise PersonRefused(
+            409,
+            "the jobs of a fork's changes do not wait for a terminal: what runs there is a"
+            " stranger's; have the changes pushed to the repository itself",
+        )
+    return Wait(seconds=min(wait_s, WAIT_S_MAX), by=who.name)
 
 
 def ended(run: RunId, stored: StoredHistory) -> RunStarted:

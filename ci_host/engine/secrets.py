@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from ci_host.engine.id_tokens import VARIABLE, IdTokens
+from ci_host.engine.open_jobs import open_request
 from ci_host.engine.people import PersonRefused
 from ci_host.envelopes import StoredSecret, open_envelope, seal
 from ci_host.ports import Catalog, Conflict, HistoryStore
 from ci_host.secret_ports import KeptSecret, KeyKeeper, SecretStore
-from pipelines.commands import StepKind
 from pipelines.events import RunStarted
-from pipelines.ids import JobId, RunId, StepKey, is_run_id, job_id
+from pipelines.ids import JobId, RunId, is_run_id
 from pipelines.job import JobRequest
 from pipelines.secret import (
     JOB_SECRETS_BYTES_MAX,
@@ -36,7 +36,6 @@ from pipelines.secret import (
     unmaskable,
 )
 from pipelines.trust import Tier, tier_of
-from pipelines.turn import Turn
 
 SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 
@@ -137,7 +136,7 @@ class Secrets:
         await self._check_holder(asked)
         run = RunId(asked.job.partition(".")[0])
         started = await self._history.started(run) if is_run_id(run) else None
-        request = None if started is None else await self._open_request(run, asked.job)
+        request = None if started is None else await open_request(self._history, run, asked.job)
         if started is None or request is None:
             raise AskRefused(f"job {asked.job} is not wanted by any run (any more)")
         values = await self._values(started, request)
@@ -158,21 +157,6 @@ class Secrets:
             raise AskRefused(
                 f"who asks for the secrets of job {asked.job} is not the runner that holds it"
             ) from error
-
-    async def _open_request(self, run: RunId, job: str) -> JobRequest | None:
-        """What the plan asked for, if this Attempt is still wanted."""
-        last = await self._history.last_turn(run)
-        wanted = [] if last is None else last.turn.open.jobs
-        found = (o for o in wanted if job_id(run, StepKey(o.key), o.attempt) == job)
-        one = next(found, None)
-        if last is None or one is None or one.cancelling:
-            return None
-        asked = _request_in(last.turn, one.key, one.attempt)
-        if asked is None:
-            turns = (await self._history.read(run)).turns
-            requests = (_request_in(stored.turn, one.key, one.attempt) for stored in turns)
-            asked = next((request for request in requests if request is not None), None)
-        return asked
 
     async def _values(self, started: RunStarted, request: JobRequest) -> dict[str, str]:
         if tier_of(started.event) is not Tier.TRUSTED:
@@ -207,14 +191,6 @@ class Secrets:
             pool=request.pool,
             event=started.event.kind,
         )
-
-
-def _request_in(turn: Turn, key: str, attempt: int) -> JobRequest | None:
-    """What was asked for in this Turn for the Attempt."""
-    for command in turn.commands:
-        if command.kind is StepKind.JOB and (command.key, command.attempt) == (key, attempt):
-            return command.request
-    return None
 
 
 def _check(named: NamedScope, value: str) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 
+import msgspec
 import structlog
 from staunch.entered import WrongInput
 
@@ -192,6 +193,7 @@ class Triggers:
             shards=self._shards,
             fault=code.faults.get(entry.name),
             priority=unless_normal(parsed.priority or entry.priority),
+            wait=parsed.wait or msgspec.UNSET,
         )
         new = await self._history.create(run, started)
         log.info("run_created" if new else "run_exists", run=run, pipeline=entry.name)

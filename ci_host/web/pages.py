@@ -15,6 +15,8 @@ from ci_host.api.auth import Here, Person
 from ci_host.api.problems import Problem
 from ci_host.api.runs import pools_for, resolve
 from ci_host.api.services import Services
+from ci_host.api.standing_by import PHASE as STANDBY
+from ci_host.api.standing_by import shells, terminals_of, with_standbys
 from ci_host.api.views import services_view
 from ci_host.api.waiting import waiting
 from ci_host.web.drawing import draw
@@ -99,7 +101,9 @@ async def _run(here: Services, who: Token, text: str, choice: LogChoice) -> dict
     view = run_view(detail, who, choice.job, choice.attempt)
     failed = view.failure.job if view.failure is not None else None
     line = timeline(detail, now)
-    waits = waiting(detail, await pools_for(here, detail))
+    terminals = await terminals_of(here, detail)
+    records = waiting(detail, await pools_for(here, detail))
+    waits = with_standbys(detail.run.id, records, terminals)
     beside = [] if view.chosen is None else services_view(view.chosen)
     names = [one["name"] for one in beside]
     return {
@@ -113,6 +117,8 @@ async def _run(here: Services, who: Token, text: str, choice: LogChoice) -> dict
         "drawing": draw(line),
         "lacks": [one for one in waits if one.get("lack")],
         "held": {one["key"]: one["held"] for one in waits if one.get("held")},
+        "standbys": [one for one in waits if one.get("phase") == STANDBY],
+        "shells": shells(detail.attempts, terminals),
         "phase_words": PHASE_WORDS,
         "priorities": LEVELS,
         "failure_tail": [] if failed is None else await log_tail(here, failed, FAILURE_LINES),

@@ -15,6 +15,7 @@ from sqlmodel import Session
 from ci_host.access import Token, digest_of_secret
 from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.line import MemoryLine
+from ci_host.adapters.memory.shells import MemoryShells
 from ci_host.adapters.memory.timetables import MemoryTimetables
 from ci_host.adapters.memory.world import MemoryBundles
 from ci_host.adapters.nats import subjects
@@ -30,6 +31,7 @@ from ci_host.engine.forks import Forks
 from ci_host.engine.people import People
 from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
+from ci_host.engine.shells import Shells
 from ci_host.settings import Settings
 from ci_host.web.site import add_pages
 from pipelines.commands import Command, GateTerms, Open, OpenGate, OpenJob, Result, StepKind
@@ -86,6 +88,7 @@ class World:
         self.bundles = MemoryBundles()
         self.timetables = PagedTimetables(NOW)
         settings = Settings(data=folder, cache=folder)
+        self.shells = MemoryShells()
         self.services = Services(
             settings=settings,
             bus=cast(Any, self.bus),
@@ -102,6 +105,9 @@ class World:
             secrets=cast(Any, None),
             signing_keys=cast(Any, None),
             dispatcher=Dispatcher(MemoryLine(), self.history, now=self.clock),
+            shells=Shells(self.shells, self.history, now=self.clock, new_id=self.new_id),
+            shell_store=self.shells,
+            shell_lines=cast(Any, None),
             news=self.news,
             beginnings=Beginnings(self.model, self.history, self.bundles),
             timetables=cast(Any, self.timetables),

@@ -23,6 +23,7 @@ IMPORTS = "IMPORTS"
 SCHEDULES = "SCHEDULES"
 ALARMS = "ALARMS"
 SECRETS = "SECRETS"
+SHELLS = "SHELLS"
 
 
 def runs_stream(shard: int) -> str:
