@@ -84,9 +84,9 @@ class Attempt:
     async def run(self) -> None:
         """Bring the job to its report. Cancelling this leaves the shim running."""
         async with asyncio.TaskGroup() as group:
-            beside = [group.create_task(self._hold())]
+            meanwhile = [group.create_task(self._hold())]
             if self._terminals is not None:
-                beside.append(group.create_task(self._terminals.serve()))
+                meanwhile.append(group.create_task(self._terminals.serve()))
             failure = await self._start()
             watching = group.create_task(self._watch())
             beside = [group.create_task(one.run(self._ended)) for one in self._beside]
@@ -97,7 +97,7 @@ class Attempt:
                 report = await self._files.gather(report)
             await until_done(lambda: self._queue.finish(report, self.spec.run))
             await self._keep_logs()
-            for task in beside:
+            for task in meanwhile:
                 task.cancel()
         log.info("job reported", job=self.spec.id, outcome=report.outcome, message=report.message)
 

@@ -15,7 +15,7 @@ from runners import confided, job_directory
 # -I and -S: no site, no user files, no environment. So the path to this package is given by hand.
 _START = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
-    "from runners.shim import main; sys.exit(main(sys.argv[1]))"
+    "from runners.keeper import main; sys.exit(main(sys.argv[1]))"
 )
 _ROOT = str(Path(__file__).resolve().parent.parent)
 

@@ -14,13 +14,11 @@ belong. Closing the orders ends the driver, the sandbox, and whatever a step lef
 
 from __future__ import annotations
 
-import errno
 import os
 import select
-import sys
 import time
 
-from runners import confided, job_directory, spawn
+from runners import job_directory, spawn
 from runners.attendance import UNATTENDED_S_MAX, Attendance
 from runners.job_log import JobLog
 from runners.watchdog import Watchdog
@@ -394,46 +392,7 @@ class Shim:
         job_directory.write_record(self.directory, job_directory.EXIT, record)
 
 
-def main(directory: str) -> int:
-    """Take the lock, leave the agent's process tree, and run the job. Exit codes: 75, 76."""
-    lock = job_directory.take_lock(directory)
-    if lock is None:
-        return job_directory.EXIT_LOCKED
-    secrets = confided.take(sys.stdin.buffer.read())
-    looked_for = _looked_for(secrets)
-    launch = job_directory.read_record(directory, job_directory.LAUNCH)
-    if launch is None or not job_directory.mark_started(directory):
-        return job_directory.EXIT_STARTED_BEFORE
-    # The lock goes along with the fork; the agent waits only for the first half.
-    if os.fork():
-        os._exit(0)
-    os.setsid()
-    spawn.become_keeper()
-    me = job_directory.identity_of(os.getpid())
-    assert me is not None
-    job_directory.write_record(directory, job_directory.SHIM, me)
-    try:
-        Shim(directory, confided.launch_with(launch, secrets), looked_for).run(lock)
-    except OSError as error:
-        # A vanished directory takes its log and records with it; there is nobody left to tell.
-        if error.errno != errno.ENOENT or os.path.exists(directory):
-            raise
-    return 0
-
-
-def _looked_for(secrets: dict[str, str]) -> Forms | None:
-    if not secrets:
-        return None
-    from runners.masking import Forms
-
-    return Forms(value.encode() for value in secrets.values())
-
-
 def _door(launch: dict[str, Any], init: int) -> Door:
     from runners.egress import Door
 
     return Door(launch, init)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

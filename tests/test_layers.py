@@ -14,9 +14,16 @@ PACKAGES = ("ci_host", "runners", "webhooks", "pipelines")
 
 # They run where nothing of ours is installed, or where every import costs: what each may import.
 ALONE = {
+    "runners/keeper.py": {
+        "runners.confided",
+        "runners.job_directory",
+        # Of a job with secrets only.
+        "runners.masking",
+        "runners.shim",
+        "runners.spawn",
+    },
     "runners/shim.py": {
         "runners.attendance",
-        "runners.confided",
         # Of a job with a network only.
         "runners.egress",
         "runners.job_directory",
@@ -168,7 +175,7 @@ def is_under(name: str, modules: set[str]) -> bool:
 
 def test_a_shim_imports_nothing_that_every_job_would_wait_for() -> None:
     """Costly to import, and needed only for types, or by a job with secrets or a network."""
-    program = "import sys; sys.path.insert(0, sys.argv[1]); import runners.shim"
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import runners.keeper"
     words = [sys.executable, "-I", "-S", "-c", f"{program}; print(*sys.modules)", str(ROOT)]
     said = subprocess.run(words, check=True, capture_output=True, text=True, env={}).stdout.split()
     assert "runners.shim" in said

@@ -301,7 +301,7 @@ async def test_a_runner_that_is_not_root_has_services_too(root, monkeypatch):
     workspace.create(directory, spec=spec, launch=launch, note=note)
     for path in (directory, *directory.rglob("*")):
         os.chown(path, OTHER, OTHER)
-    start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from runners.shim import main;"
+    start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from runners.keeper import main;"
     words = ["/usr/bin/python3", "-I", "-S", "-c", f"{start} main(sys.argv[1])"]
     await asyncio.to_thread(
         subprocess.run,

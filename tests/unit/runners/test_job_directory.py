@@ -49,7 +49,9 @@ def test_a_process_is_known_by_more_than_its_number():
     assert job_directory.identity_of(2**22 + 1) is None
 
 
-@pytest.mark.parametrize("module", ["runners.shim", "runners.spawn", "runners.job_directory"])
+@pytest.mark.parametrize(
+    "module", ["runners.keeper", "runners.shim", "runners.spawn", "runners.job_directory"]
+)
 def test_the_shim_needs_nothing_but_a_little_standard_library(module):
     import subprocess
     import sys
