@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import msgspec
@@ -66,8 +67,7 @@ log = structlog.get_logger()
 
 async def run_host(process: ProcessSettings) -> None:
     """Serve until cancelled."""
-    settings = process.settings
-    name = incarnation()
+    settings, name = process.settings, incarnation()
     bus = await connect(process.nats_url, name="host")
     model = ReadModel(f"sqlite:///{settings.data / 'read-model.sqlite'}")
     directory = Directory(bus)
@@ -77,7 +77,6 @@ async def run_host(process: ProcessSettings) -> None:
     await news.start()
     history, bundles = NatsHistory(bus, name, settings.nats_replicas), NatsBundles(bus)
     timetables, signing = NatsTimetables(bus), SigningKeyFile(settings.data, time.time)
-    shells = NatsShells(bus)
     secret = secrets_of(bus, history, signing, settings)
     services = Services(
         settings=settings,
@@ -99,9 +98,7 @@ async def run_host(process: ProcessSettings) -> None:
         secrets=secret,
         signing_keys=signing,
         dispatcher=Dispatcher(NatsLine(bus), history, now=time.time),
-        shells=Shells(shells, history, now=time.time, new_id=new_id),
-        shell_store=shells,
-        shell_lines=shells,
+        **_shells_of(bus, history),
         now=time.time,
         new_id=new_id,
     )
@@ -119,6 +116,13 @@ async def run_host(process: ProcessSettings) -> None:
     finally:
         model.close()
         await bus.close()
+
+
+def _shells_of(bus: Bus, history: NatsHistory) -> dict[str, Any]:
+    """What terminals in jobs need."""
+    kept = NatsShells(bus)
+    made = Shells(kept, history, now=time.time, new_id=new_id)
+    return {"shells": made, "shell_store": kept, "shell_lines": kept}
 
 
 def secrets_of(
