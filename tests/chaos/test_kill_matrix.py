@@ -65,7 +65,7 @@ class Stage:
         self.go.touch()
         await self.bus.submit(self.spec)
         pid = await until(self.points.stopped, "an agent that stands still")
-        # Before the keeper is started, and after it has ended, there is none that could be killed.
+        # Before the shim is started, and after it has ended, there is none that could be killed.
         assert pids_with(str(self.bus.job_directory(self.spec))) == []
         return pid
 
@@ -142,7 +142,7 @@ async def test_a_server_that_is_killed_loses_no_job(stage, phase):
     assert [one.name for one in report.artifacts] == ["dist"]
 
 
-async def test_a_keeper_that_is_killed_takes_its_job_along(stage):
+async def test_a_shim_that_is_killed_takes_its_job_along(stage):
     await stage.reach("running")
     kill(stage.shim())
     report = await stage.judge(Outcome.LOST, LINES)
@@ -163,5 +163,5 @@ def test_the_matrix_names_every_phase_and_every_victim() -> None:
     assert head.split(" | ") == PHASES
     assert set(CALLS) == set(PHASES) - {"queued", "running"}
     rows = re.findall(r"^\| \*\*(.+?)\*\* \|(.+)\|$", text, re.M)
-    assert [name for name, _ in rows] == ["agent", "keeper", "step", "nats-server", "host"]
+    assert [name for name, _ in rows] == ["agent", "shim", "step", "nats-server", "host"]
     assert {cells.count("|") for _, cells in rows} == {len(PHASES) - 1}
