@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from pipelines.job import LEASE_S
+from runners import registries
 from runners.agent import Agent
 from runners.allowance import DISK_GB_DEFAULT, allowance_of
 from runners.data_directory import DataDirectory, InUse
@@ -57,6 +58,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     egress_private: list[str] = []
     images: str | None = None
     images_gb: float = 20.0
+    registries: list[str] = []
+    registry_auth: str | None = None
 
 
 class LineLogger(structlog.PrintLogger):
@@ -111,11 +114,17 @@ def executor_of(options: Options) -> Executor:
 
 
 def images_of(options: Options, data: DataDirectory) -> Images | None:
-    """The images that are offered, or none."""
-    if not options.images:
+    """The images that are offered or may be fetched; none, where there are none."""
+    if not options.images and not options.registries:
         return None
-    bytes_max = int(options.images_gb * GB)
-    return Images(data, Path(options.images), uid_base=options.uid_base, bytes_max=bytes_max)
+    return Images(
+        data,
+        Path(options.images) if options.images else None,
+        uid_base=options.uid_base,
+        bytes_max=int(options.images_gb * GB),
+        registries=[registries.parse(one) for one in options.registries],
+        credentials=Path(options.registry_auth) if options.registry_auth else None,
+    )
 
 
 def blobs_of(options: Options) -> BlobStore | None:

@@ -56,6 +56,12 @@ ImagesOption = Annotated[
 ImagesGbOption = Annotated[
     float | None, typer.Option(help="How much of unpacked images is kept, in GB.")
 ]
+RegistryOption = Annotated[
+    list[str] | None, typer.Option(help="A registry that images are fetched from; repeatable.")
+]
+RegistryAuthOption = Annotated[
+    Path | None, typer.Option(help="Their credentials: a file like Docker's config.json.")
+]
 LeaseOption = Annotated[
     float | None,
     typer.Option(help="Seconds of silence after which others give up this runner's jobs."),
@@ -80,6 +86,8 @@ def agent(
     disk_gb: DiskOption = None,
     images: ImagesOption = None,
     images_gb: ImagesGbOption = None,
+    registry: RegistryOption = None,
+    registry_auth: RegistryAuthOption = None,
     lease_s: LeaseOption = None,
 ) -> None:
     """Take jobs and run them until SIGTERM. Each option is also STAUNCH_RUNNER_<NAME>."""
@@ -100,6 +108,8 @@ def agent(
         "disk_gb": disk_gb,
         "images": images,
         "images_gb": images_gb,
+        "registries": registry or None,
+        "registry_auth": registry_auth,
         "lease_s": lease_s,
     }
     settings = _settings(given)

@@ -13,8 +13,8 @@ import contextlib
 import json
 import os
 import shutil
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,16 @@ import structlog
 
 from runners import layouts
 from runners.data_directory import DataDirectory
+from runners.fetching import Fetcher, ask_process
 from runners.layouts import BadImage, Layout
 from runners.ports import ImageRoot, Refused
+from runners.registries import Registry
 
 UNPACK_S = 1_800.0
 UNUSED_S = 14 * 86_400.0
 # One that was used just now may be for a job that is not laid out yet.
 FRESH_S = 3_600.0
-_START = (
-    "import sys, json; sys.path.insert(0, sys.argv.pop(1)); "
-    "from runners.rootfs import main; print(json.dumps(main(json.loads(sys.argv[1]))))"
-)
-_PACKAGES = str(Path(__file__).resolve().parent.parent)
+LATEST = "latest"
 
 log = structlog.get_logger("runners.images")
 
@@ -47,15 +45,25 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     command: list[str] = []
     cwd: str = "/"
     volumes: list[str] = []
+    # Digests of indexes that lead to it.
+    asked: list[str] = []
     bytes: int
     entries: int
 
 
 class Images:
-    """Those that an operator offers in a folder, and what was unpacked of them."""
+    """Those that an operator offers in a folder or lets come from registries, and what was unpacked
+    of them."""
 
     def __init__(
-        self, data: DataDirectory, offered: Path, *, uid_base: int, bytes_max: int
+        self,
+        data: DataDirectory,
+        offered: Path | None,
+        *,
+        uid_base: int,
+        bytes_max: int,
+        registries: Sequence[Registry] = (),
+        credentials: Path | None = None,
     ) -> None:
         """`uid_base`: the group of all slots; the tree belongs to the user below it."""
         self._data = data
@@ -66,28 +74,27 @@ class Images:
         is_root = os.geteuid() == 0
         self._uid = uid_base - 1 if is_root else None
         self._gid = uid_base if is_root else None
+        self._fetcher = Fetcher(self._folder, registries, credentials, self._uid, self._gid)
         self._unpacking: dict[str, asyncio.Task[None]] = {}
+        self._fetching: dict[str, asyncio.Task[str]] = {}
         for left in self._folder.glob(".*"):
             shutil.rmtree(left)
 
     async def ready(self, reference: str) -> ImageRoot:
         """The root of an image, unpacked. Raises Refused."""
         name, tag, digest = split(reference)
-        path = layouts.path_in(self._offered, name)
-        if path is None:
-            known = ", ".join(sorted(one.name for one in self._offered.iterdir())) or "none"
-            raise Refused(
-                f"this runner has no image {name!r} (it has: {known}); put its OCI layout, or a"
-                f" tar of it, into {self._offered}"
-            )
+        path = None if self._offered is None else layouts.path_in(self._offered, name)
         try:
-            found = await asyncio.to_thread(_choose, path, tag, digest)
-            await self._unpacked(path, found)
+            if path is not None:
+                found = await asyncio.to_thread(_choose, path, tag, digest)
+                await self._unpacked(path, found)
+            else:
+                found = await self._fetched(name, tag, digest)
         except BadImage as bad:
             raise Refused(f"image {reference!r} cannot be used: {bad}") from bad
         place = self._place(found)
         os.utime(place)
-        facts = msgspec.json.decode((place / "facts.json").read_bytes(), type=Facts)
+        facts = self._facts(place)
         image = f"{name}@{found}"
         return ImageRoot(
             image=image,
@@ -98,6 +105,68 @@ class Images:
             cwd=facts.cwd,
             volumes=facts.volumes,
         )
+
+    async def _fetched(self, name: str, tag: str, digest: str) -> str:
+        """The digest of the manifest, unpacked. Raises Refused, BadImage."""
+        place = self._fetcher.find(name)
+        if place is None:
+            raise Refused(self._refusal(name))
+        if known := self._known(digest):
+            return known
+        key = f"{name}@{digest or tag or LATEST}"
+        if key not in self._fetching:
+            task = asyncio.create_task(self._fetch(*place, digest or tag or LATEST))
+            task.add_done_callback(lambda _: self._fetching.pop(key))
+            self._fetching[key] = task
+        # A job that is given up must not take it from the others.
+        return await asyncio.shield(self._fetching[key])
+
+    async def _fetch(self, registry: Registry, repository: str, reference: str) -> str:
+        """A tag is asked for each time; what it means may be there already."""
+        have = [f"sha256:{path.name}" for path in self._kept()]
+        async with self._fetcher.fetched(registry, repository, reference, have) as (source, found):
+            await self._unpacked(source, found)
+        self._remember(found, reference)
+        return found
+
+    def _remember(self, digest: str, reference: str) -> None:
+        """That an index leads to it: whoever asks by that digest again needs no registry."""
+        place = self._place(digest)
+        facts = self._facts(place)
+        if not layouts.DIGEST.match(reference) or reference in (digest, *facts.asked):
+            return
+        fresh = place / "facts.json.new"
+        more = msgspec.structs.replace(facts, asked=[*facts.asked, reference])
+        fresh.write_bytes(msgspec.json.encode(more))
+        fresh.rename(place / "facts.json")
+
+    def _known(self, digest: str) -> str:
+        """The manifest that this digest means, where it is unpacked: itself, or one of an index."""
+        if not digest:
+            return ""
+        if self._place(digest).exists():
+            return digest
+        named = (path.name for path in self._kept() if digest in self._facts(path).asked)
+        return next((f"sha256:{name}" for name in named), "")
+
+    def _refusal(self, name: str) -> str:
+        offered = () if self._offered is None else self._offered.iterdir()
+        known = ", ".join(sorted(one.name for one in offered)) or "none"
+        if self._fetcher.names:
+            return (
+                f"this runner has no image {name!r} (it has: {known}), and it fetches images from"
+                f" {', '.join(self._fetcher.names)} only (--registry)"
+            )
+        return (
+            f"this runner has no image {name!r} (it has: {known}); put its OCI layout, or a tar of"
+            f" it, into {self._offered}"
+        )
+
+    def _kept(self) -> list[Path]:
+        return [path for path in self._folder.iterdir() if not path.name.startswith(".")]
+
+    def _facts(self, place: Path) -> Facts:
+        return msgspec.json.decode((place / "facts.json").read_bytes(), type=Facts)
 
     def _place(self, digest: str) -> Path:
         return self._folder / digest.removeprefix("sha256:")
@@ -142,41 +211,18 @@ class Images:
             "gid": self._gid,
             "keeper": os.getpid(),
         }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", _START, _PACKAGES, json.dumps(told)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={},
-        )
-        try:
-            said, errors = await asyncio.wait_for(process.communicate(), UNPACK_S)
-        except TimeoutError:
-            return {"problem": f"unpacking it took more than {UNPACK_S:g} s"}
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode != 0:
-            last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-            return {"problem": f"unpacking it ended with {process.returncode}: {last[0][:500]}"}
-        answer: dict[str, Any] = json.loads(said)
-        return answer
+        return await ask_process("runners.rootfs", told, UNPACK_S, root)
 
     def _give_up_unused(self, now: float) -> None:
         """Those that were not used for long, and as many as it takes to be below the limit."""
         in_use = self._in_use()
-        kept = sorted(
-            (path.stat().st_mtime, path)
-            for path in self._folder.iterdir()
-            if not path.name.startswith(".")
-        )
-        total = sum(_bytes(path) for _, path in kept)
+        kept = sorted((path.stat().st_mtime, path) for path in self._kept())
+        total = sum(self._facts(path).bytes for _, path in kept)
         for used, path in kept:
             is_due = total > self._bytes_max or used < now - UNUSED_S
             if not is_due or used > now - FRESH_S or path.name in in_use:
                 continue
-            total -= _bytes(path)
+            total -= self._facts(path).bytes
             gone = path.with_name(f".{path.name}.gone")
             path.rename(gone)
             shutil.rmtree(gone)
@@ -191,10 +237,6 @@ class Images:
                 used = [launch, *launch.get("services", [])]
                 found |= {str(one.get("image", "")).rpartition("sha256:")[2] for one in used}
         return found
-
-
-def _bytes(place: Path) -> int:
-    return msgspec.json.decode((place / "facts.json").read_bytes(), type=Facts).bytes
 
 
 def _choose(path: Path, tag: str, digest: str) -> str:

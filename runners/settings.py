@@ -7,11 +7,11 @@ imported while a command line is read: the agent's process lives without it.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import DirectoryPath, Field, field_validator
+from pydantic import DirectoryPath, Field, FilePath, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.job import LEASE_S
-from runners import targets
+from runners import registries, targets
 from runners.allowance import DISK_GB_DEFAULT
 
 
@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     disk_gb: float = Field(default=DISK_GB_DEFAULT, gt=0)
     images: DirectoryPath | None = None
     images_gb: float = Field(default=20.0, gt=0)
+    registries: list[str] = []
+    registry_auth: FilePath | None = None
     drain: bool = False
     lease_s: float = Field(default=LEASE_S, ge=LEASE_S, le=3600)
 
@@ -42,6 +44,13 @@ class Settings(BaseSettings):
     @classmethod
     def _are_targets(cls, given: list[str]) -> list[str]:
         targets.parse_all(given)
+        return given
+
+    @field_validator("registries")
+    @classmethod
+    def _are_registries(cls, given: list[str]) -> list[str]:
+        for one in given:
+            registries.parse(one)
         return given
 
     @field_validator("egress_private")
