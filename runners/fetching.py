@@ -25,6 +25,8 @@ FETCH_S = 1_800.0
 # Between tries at a registry that is away.
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 WORK = {"runners.rootfs": "unpacking it", "runners.registry_fetch": "fetching it"}
+# Where the machine has certificates of its own to believe; as OpenSSL names them.
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _START = (
     "import sys, json, importlib; sys.path.insert(0, sys.argv[1]);"
     " main = importlib.import_module(sys.argv[2]).main;"
@@ -111,7 +113,7 @@ async def ask_process(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={},
+        env={name: os.environ[name] for name in CERTIFICATES if name in os.environ},
     )
     try:
         answer = process.communicate(json.dumps(told).encode())

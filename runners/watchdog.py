@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 MEMORY_EVERY_S = 0.25
 DISK_EVERY_S = 3.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-IN_MEMORY = ("tmp", "dev/shm", "home/job")
+# The root itself: of an image, what is written above it.
+IN_MEMORY = ("", "tmp", "dev/shm", "home/job")
 
 
 class Watchdog:

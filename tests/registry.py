@@ -8,10 +8,16 @@ import socket
 import subprocess
 import time
 import urllib.request
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 PROGRAM = shutil.which("docker-registry")
 needs_registry = pytest.mark.skipif(
@@ -96,6 +102,27 @@ class Registry:
         with urllib.request.urlopen(asked, timeout=20) as answer:
             answer.read()
             return answer
+
+
+def certified(root: Path, address: str) -> tuple[Path, Path]:
+    """A certificate for an address, which vouches for itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a registry")])
+    now = datetime.now(UTC)
+    other = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(other, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (root / "certificate.pem").write_bytes(made.public_bytes(pem))
+    (root / "key.pem").write_bytes(plain)
+    return root / "certificate.pem", root / "key.pem"
 
 
 def password_file(root: Path) -> str:

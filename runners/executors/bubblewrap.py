@@ -199,7 +199,7 @@ class Bubblewrap:
             if image:
                 raise Refused(
                     f"this runner has no images, and the job wants {image!r}; start it with"
-                    " --images and a folder of OCI layouts"
+                    " --images and a folder of OCI layouts, or with --registry"
                 )
             program, mounts = staged_program(self._bwrap, is_root=self._is_root)
             return system_root(), program, mounts

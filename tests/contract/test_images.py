@@ -77,6 +77,15 @@ async def test_a_job_runs_in_its_image_with_its_variables_and_may_write_to_it(
         )
 
 
+async def test_what_is_written_above_an_image_counts_as_memory(sandbox, data, offered, system):
+    Maker(offered / "one").image(system)
+    sandbox.images = images_of(data, offered)
+    script = "mkdir /new; head -c 150000000 /dev/zero > /new/a; sleep 60"
+    spec = make_spec(None, script, image="one")
+    record, _ = await sandbox.run(spec, memory_bytes=100 << 20)
+    assert record["message"] == "the job used more than its limit of 100 MiB of memory"
+
+
 async def test_a_tar_of_a_layout_with_zipped_layers_does_as_well(sandbox, data, offered, system):
     made = Maker(offered.parent / "layout")
     digest = made.image(system, layer(entry("told", b"packed\n")), zipped=True)

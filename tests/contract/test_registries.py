@@ -14,7 +14,7 @@ from runners.images import Images
 from runners.ports import Refused
 from tests.executor_bench import UID_BASE
 from tests.oci import MACHINE, Maker, entry, layer, programs
-from tests.registry import Registry, basic, encoded, needs_registry, password_file
+from tests.registry import Registry, basic, certified, encoded, needs_registry, password_file
 from tests.runner_world import make_spec, pids_with
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.bwrap, needs_registry]
@@ -204,3 +204,24 @@ async def test_whoever_fetches_has_no_rights_of_the_machines_root(data, root, re
         await asyncio.sleep(0.005)
     await asked
     assert UID_BASE - 1 in seen
+
+
+async def test_over_tls_it_must_be_who_it_says_it_is(data, root, monkeypatch):
+    certificate, key = certified(root, "127.0.0.1")
+    http = f"http: {{addr: '%s', tls: {{certificate: {certificate}, key: {key}}}}}"
+    made = Registry(root / "registry").start()
+    made.push(layout(root), "app", "1")
+    made.stop()
+    config = root / "registry" / "registry.yml"
+    config.write_text(
+        config.read_text().replace(f"http: {{addr: '{made.name}'}}", http % made.name)
+    )
+    made.start()
+    try:
+        said = await refused(images_of(data, made.name), f"{made.name}/app:1")
+        assert "certificate verify failed" in said
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        images = images_of(data, made.name)
+        assert told(await images.ready(f"{made.name}/app:1")) == "fetched\n"
+    finally:
+        made.close()
