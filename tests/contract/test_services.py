@@ -280,7 +280,7 @@ async def test_secrets_are_masked_in_the_logs_of_services_and_given_to_none(sand
 
 async def test_a_log_that_is_too_long_is_cut_and_says_so(sandbox):
     run_all = "seq 12000000; touch /tmp/done; exec sleep 60"
-    loud = Service(name="db", run=run_all, ready="test -e /tmp/done")
+    loud = Service(name="db", run=run_all, ready="test -e /tmp/done", ready_s=250)
     record, _, directory = await run(sandbox, "true", services=[loud])
     assert record["outcome"] == "succeeded"
     said = (directory / "services/db/log").read_bytes()
