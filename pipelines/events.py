@@ -12,7 +12,7 @@ from pipelines.commands import StepKind
 from pipelines.continuation import Continues
 from pipelines.event import Event
 from pipelines.failure import Failure
-from pipelines.job import Annotation, Artifact, Outcome, ReportedTests, Source
+from pipelines.job import Annotation, Artifact, Coverage, Outcome, ReportedTests, Source
 from pipelines.priority import Priority
 from pipelines.run import RunState
 from pipelines.service import ServiceReport
@@ -111,8 +111,8 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     `message` says in one line why it did not succeed. Times are seconds since the epoch.
     What the steps handed over, unset where that is nothing: `outputs` by name, of a job that
     succeeded; `summary`, in Markdown; `left_out`: what could not be taken, each with why;
-    `tests`: what its reports say. `denied`: what it wanted to reach and was not let, with why.
-    `image`: name and digest of its root. `services`: what became of each.
+    `tests`, `coverage`: what its reports say. `denied`: what it wanted to reach and was not let,
+    with why. `image`: name and digest of its root. `services`: what became of each.
     """
 
     job: str
@@ -130,6 +130,7 @@ class JobFinished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     summary: str | msgspec.UnsetType = msgspec.UNSET
     left_out: list[str] | msgspec.UnsetType = msgspec.UNSET
     tests: ReportedTests | msgspec.UnsetType = msgspec.UNSET
+    coverage: Coverage | msgspec.UnsetType = msgspec.UNSET
     artifacts: list[Artifact] | msgspec.UnsetType = msgspec.UNSET
     denied: list[str] | msgspec.UnsetType = msgspec.UNSET
     image: str | msgspec.UnsetType = msgspec.UNSET

@@ -67,19 +67,19 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `volumes` are names that the runner's operator has bound to directories; each appears, writable,
     under `/volumes/<name>` in the sandbox. A runner that lacks one refuses the job. `reports`: by
-    kind (`junit`), patterns of files in the workspace that are read when the job is over.
-    `artifacts`: names, each with the patterns of the files that are kept under it when the last
-    step is over, however it ended. `files` are there before the first step, and so are `caches`,
-    where there are any; they are kept when the job has succeeded. `secrets`: names of variables,
-    each with that of the Secret whose value it has. `environment`: what the Job works on, such as
-    `production`, which a Secret can be for. `network`: empty, it has none, or `egress`: it reaches
-    what its Runner allows, and of that only `egress`, where there is any. `id_token`: for whom it
-    wants a token that says whose Job it is; empty: none. `memory_bytes` and `disk_bytes`: what it
-    needs at most; 0: what its Runner gives. `image`: what its root is, a name that the
-    Runner knows; empty: the Runner's own programs. `isolation`:
-    `sandbox`, where it must not run without one; empty: as its Runner does. `services`: what runs
-    beside it, in its network. `wait_s`: for how long it waits for a terminal after a step that
-    failed; `debuggers`: who may open one, and `@team`.
+    kind (`junit`, `tap`, `cobertura`, `sarif`), patterns of files in the workspace that are read
+    when the job is over. `artifacts`: names, each with the patterns of the files that are kept
+    under it when the last step is over, however it ended. `files` are there before the first step,
+    and so are `caches`, where there are any; they are kept when the job has succeeded. `secrets`:
+    names of variables, each with that of the Secret whose value it has. `environment`: what the Job
+    works on, such as `production`, which a Secret can be for. `network`: empty, it has none, or
+    `egress`: it reaches what its Runner allows, and of that only `egress`, where there is any.
+    `id_token`: for whom it wants a token that says whose Job it is; empty: none. `memory_bytes` and
+    `disk_bytes`: what it needs at most; 0: what its Runner gives. `image`: what its root is, a name
+    that the Runner knows; empty: the Runner's own programs. `isolation`: `sandbox`, where it must
+    not run without one; empty: as its Runner does. `services`: what runs beside it, in its network.
+    `wait_s`: for how long it waits for a terminal after a step that failed; `debuggers`: who may
+    open one, and `@team`.
     """
 
     steps: list[ShellStep]
@@ -176,6 +176,40 @@ class ReportedTests(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     seconds: float = 0.0
     tests: list[ReportedTest] = []
     left_out: int = 0
+
+
+class CoveredFile(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a file: how many lines could be run, and how many of them were."""
+
+    file: str
+    covered: int
+    lines: int
+
+    @property
+    def percent(self) -> float:
+        """Of the lines that could be run; 100 where there are none."""
+        return _percent(self.covered, self.lines)
+
+
+class Coverage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Of all files of a Job's coverage: lines that could be run, and were; and files that are kept.
+
+    `left_out` is how many of the counted are not in `files`: those with the fewest lines missed.
+    """
+
+    covered: int = 0
+    lines: int = 0
+    files: list[CoveredFile] = []
+    left_out: int = 0
+
+    @property
+    def percent(self) -> float:
+        """Of the lines that could be run; 100 where there are none."""
+        return _percent(self.covered, self.lines)
+
+
+def _percent(covered: int, lines: int) -> float:
+    return round(100 * covered / lines, 2) if lines else 100.0
 
 
 # Three signs of life of a Runner that did not come.

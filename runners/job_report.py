@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pipelines.events import JobFinished
-from pipelines.job import Annotation, JobSpec, Outcome
+from pipelines.job import Annotation, Coverage, JobSpec, Outcome, ReportedTests
 from pipelines.service import ServiceReport
 from runners import findings, job_directory, masked_findings, problems, reports, workspace
 
@@ -47,20 +47,25 @@ class JobReport:
     async def make(self, failure: str, log_bytes: int) -> JobFinished:
         """`failure`: why its shim could not be started, or nothing; `log_bytes` are stored."""
         report = msgspec.structs.replace(self._ended(failure), log_bytes=log_bytes)
-        return await self._with_tests(report)
+        return await self._with_reports(report)
 
-    async def _with_tests(self, report: JobFinished) -> JobFinished:
-        """The report with what the job's files say of its tests, however it ended by itself."""
+    async def _with_reports(self, report: JobFinished) -> JobFinished:
+        """The report with what the job's files say, however it ended by itself."""
         asked = self._spec.request.reports or {}
-        if "junit" not in asked or report.outcome not in (Outcome.SUCCEEDED, Outcome.FAILED):
+        if not asked or report.outcome not in (Outcome.SUCCEEDED, Outcome.FAILED):
             return report
         if self._spec.request.is_confided:
-            # Its shim has read them, masked; what it left out is in the report.
-            masked = masked_findings.read(self._directory).tests
-            return report if masked is None else msgspec.structs.replace(report, tests=masked)
-        tests, left_out = await reports.tests_of(self._workspace, asked["junit"])
-        said = [*(report.left_out or []), *left_out]
-        return msgspec.structs.replace(report, tests=tests, left_out=said or msgspec.UNSET)
+            # Its shim has read them, masked; what else they say is in the report.
+            masked = masked_findings.read(self._directory)
+            return _saying(report, masked.tests, masked.coverage)
+        said = await reports.read(self._workspace, asked)
+        left_out = [*(report.left_out or []), *said.left_out]
+        more = msgspec.structs.replace(
+            report,
+            annotations=[*report.annotations, *said.annotations],
+            left_out=left_out or msgspec.UNSET,
+        )
+        return _saying(more, said.tests, said.coverage)
 
     def _ended(self, failure: str) -> JobFinished:
         record = job_directory.read_record(str(self._directory), job_directory.EXIT)
@@ -133,3 +138,11 @@ class JobReport:
             services=services or msgspec.UNSET,
             image=workspace.read_launch(self._directory).image or msgspec.UNSET,
         )
+
+
+def _saying(
+    report: JobFinished, tests: ReportedTests | None, coverage: Coverage | None
+) -> JobFinished:
+    return msgspec.structs.replace(
+        report, tests=tests or msgspec.UNSET, coverage=coverage or msgspec.UNSET
+    )

@@ -1,22 +1,17 @@
-"""JUnit XML, as test tools write it, to ReportedTests: the process that reads what strangers wrote.
+"""JUnit XML, as test tools write it, to tests, and what is kept of the tests of a job.
 
-Here: `python -m runners.junit` reads files on its input, and answers JSON. It gives itself limits
-first, holds no tree, and refuses a document type: without one there are no entities to expand and
-nothing to fetch. A file that is no XML is left out and named; the others count.
+No tree is held, and a document type refused: without one there are no entities to expand and
+nothing to fetch.
 """
 
 import math
-import resource
-import sys
-from typing import BinaryIO
 from xml.parsers import expat
 
 import msgspec
 
 from pipelines.job import ReportedTest, ReportedTests
+from runners.report_words import NotTaken, clean
 
-MEMORY_BYTES_MAX = 1_073_741_824
-CPU_S_MAX = 20
 TESTS_MAX = 100_000
 # What is kept of each test goes into the Run's history with the job's report.
 KEPT_BYTES_MAX = 262_144
@@ -24,10 +19,6 @@ NAME_CHARS_MAX = 300
 MESSAGE_CHARS_MAX = 500
 
 OUTCOMES = {"failure": "failed", "error": "error", "skipped": "skipped"}
-
-
-class NotJunit(Exception):
-    """The file cannot be taken; the message says why."""
 
 
 class _Reader:
@@ -41,7 +32,7 @@ class _Reader:
         self._seen = False
 
     def read(self, content: bytes) -> None:
-        """Raises NotJunit."""
+        """Raises NotTaken."""
         parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.StartDoctypeDeclHandler = self._doctype
@@ -52,12 +43,12 @@ class _Reader:
             parser.Parse(content, True)
         except (expat.ExpatError, LookupError, ValueError) as error:
             # The latter two: it names an encoding that there is not, or one of another kind.
-            raise NotJunit(f"it is no XML ({error})") from None
+            raise NotTaken(f"it is no XML ({error})") from None
         if not self._seen:
-            raise NotJunit("it holds no <testsuite>")
+            raise NotTaken("it holds no <testsuite>")
 
     def _doctype(self, *_: object) -> None:
-        raise NotJunit("it declares a document type, which no test report needs")
+        raise NotTaken("it declares a document type, which no test report needs")
 
     def _begin(self, tag: str, given: dict[str, str]) -> None:
         if tag in ("testsuite", "testsuites"):
@@ -81,25 +72,20 @@ class _Reader:
             self._message = None
         elif tag == "testcase" and self._case is not None:
             if len(self._tests) == TESTS_MAX:
-                raise NotJunit(f"there are more than {TESTS_MAX:,} tests")
+                raise NotTaken(f"there are more than {TESTS_MAX:,} tests")
             self._tests.append(self._test(self._case))
             self._case = None
 
     def _test(self, given: dict[str, str]) -> ReportedTest:
         file = given.get("file") or next((one for one in reversed(self._files) if one), "")
         return ReportedTest(
-            name=_clean(given.get("name", ""), NAME_CHARS_MAX),
-            suite=_clean(given.get("classname", ""), NAME_CHARS_MAX),
-            file=_clean(file, NAME_CHARS_MAX),
+            name=clean(given.get("name", ""), NAME_CHARS_MAX),
+            suite=clean(given.get("classname", ""), NAME_CHARS_MAX),
+            file=clean(file, NAME_CHARS_MAX),
             seconds=_seconds(given.get("time", "")),
             outcome=self._outcome,
-            message=_clean(given.get("said", "").strip(), MESSAGE_CHARS_MAX),
+            message=clean(given.get("said", "").strip(), MESSAGE_CHARS_MAX),
         )
-
-
-def _clean(text: str, chars_max: int) -> str:
-    short = text[:chars_max]
-    return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in short)
 
 
 def _seconds(text: str) -> float:
@@ -110,18 +96,11 @@ def _seconds(text: str) -> float:
     return round(seconds, 3) if math.isfinite(seconds) and seconds > 0 else 0.0
 
 
-def read(files: dict[str, bytes]) -> tuple[ReportedTests, list[str]]:
-    """All files together, and what was left out, each with why."""
+def tests_in(content: bytes) -> list[ReportedTest]:
+    """The tests of a file. Raises NotTaken."""
     tests: list[ReportedTest] = []
-    left_out: list[str] = []
-    for path, content in files.items():
-        before = len(tests)
-        try:
-            _Reader(tests).read(content)
-        except NotJunit as wrong:
-            del tests[before:]
-            left_out.append(f"the report {path[:200]!r}: {wrong}")
-    return summed(tests), left_out
+    _Reader(tests).read(content)
+    return tests
 
 
 def summed(tests: list[ReportedTest]) -> ReportedTests:
@@ -145,30 +124,3 @@ def summed(tests: list[ReportedTest]) -> ReportedTests:
         tests=[test for _, test in sorted(kept, key=lambda one: one[0])],
         left_out=len(tests) - len(kept),
     )
-
-
-def _received(stream: BinaryIO) -> dict[str, bytes]:
-    files = {}
-    while head := stream.readline():
-        name, size = map(int, head.split())
-        path = stream.read(name).decode("utf-8", "replace")
-        files[path] = stream.read(size)
-    return files
-
-
-def main() -> None:
-    """Limits first, then the files on standard input; JSON on standard output."""
-    for kind, limit in (
-        (resource.RLIMIT_AS, MEMORY_BYTES_MAX),
-        (resource.RLIMIT_CPU, CPU_S_MAX),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(kind, (limit, limit))
-    tests, left_out = read(_received(sys.stdin.buffer))
-    answer = msgspec.json.encode({"tests": tests, "left_out": left_out})
-    sys.stdout.buffer.write(answer)
-
-
-if __name__ == "__main__":
-    main()

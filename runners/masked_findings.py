@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from pipelines.job import Outcome, ReportedTests
+from pipelines.job import Coverage, Outcome, ReportedTests
 from runners import findings, job_directory, reports, workspace
 from runners.findings import Findings
 from runners.masking import Forms
@@ -20,10 +20,11 @@ FAULT = "what the job handed over could not be read, a fault of the runner"
 
 
 class MaskedFindings(msgspec.Struct, kw_only=True):
-    """`findings.json`. `tests` None: there were no reports to read."""
+    """`findings.json`. `tests`, `coverage` None: there were no such reports to read."""
 
     found: Findings
     tests: ReportedTests | None = None
+    coverage: Coverage | None = None
 
 
 def write(directory: Path, forms: Forms, outcome: str) -> None:
@@ -56,13 +57,14 @@ def _read(directory: Path, forms: Forms, outcome: str) -> MaskedFindings:
                 " are kept for ever, so hand over something else"
             )
             break
-    tests = None
+    said = reports.Reported()
     asked = workspace.read_spec(directory).request.reports or {}
-    if "junit" in asked and outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
-        place = directory / job_directory.WORKSPACE
-        tests, left_out = asyncio.run(reports.tests_of(place, asked["junit"]))
-        found.left_out = found.left_out + left_out
-    whole = msgspec.to_builtins(MaskedFindings(found=found, tests=tests))
+    if asked and outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
+        said = asyncio.run(reports.read(directory / job_directory.WORKSPACE, asked))
+        found.annotations = found.annotations + said.annotations
+        found.left_out = found.left_out + said.left_out
+    masked = MaskedFindings(found=found, tests=said.tests, coverage=said.coverage)
+    whole = msgspec.to_builtins(masked)
     return msgspec.convert(_masked(whole, forms), MaskedFindings)
 
 

@@ -1,22 +1,22 @@
-"""Reports: files of test results that a Job left in its workspace, found and read as hostile.
+"""Reports: files of results that a Job left in its workspace, found and read as hostile.
 
 Here: which files a pattern names, and reading them in a process of their own. The job's processes
 are gone, but the tree is its work: no link is followed, and names, depth, count and bytes have
 limits. Every order is sorted, so that a further agent reports the same. What a file says is
-`junit`, which runs in a process that has limits and can be killed.
+`reading`, which runs in a process that has limits and can be killed.
 """
 
 import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
 
-from pipelines.job import ReportedTests
+from pipelines.job import Annotation, Coverage, ReportedTests
 from runners import handed
 
 FILES_MAX = 200
@@ -26,12 +26,23 @@ VISITED_MAX = 20_000
 DEPTH_MAX = 40
 PARSE_S_MAX = 30.0
 LEFT_OUT_MAX = 10
+# The kinds that say of tests how they ended.
+TESTING = {"junit", "tap"}
 
 
 class Found(msgspec.Struct, kw_only=True):
-    """The content of each file by its path, and what was left out, each with why."""
+    """The content of each file by its kind and path, and what was left out, each with why."""
 
-    files: dict[str, bytes] = {}
+    files: dict[tuple[str, str], bytes] = {}
+    left_out: list[str] = []
+
+
+class Reported(msgspec.Struct, kw_only=True):
+    """What the files say. `tests` and `coverage` None: there were no such files to read."""
+
+    tests: ReportedTests | None = None
+    coverage: Coverage | None = None
+    annotations: list[Annotation] = []
     left_out: list[str] = []
 
 
@@ -43,6 +54,7 @@ class _Search:
     def __init__(self, found: Found, owner: int) -> None:
         self._found = found
         self._owner = owner
+        self.kind = ""
         self._visited = 0
         self._bytes = 0
 
@@ -80,7 +92,7 @@ class _Search:
                 os.close(inside)
 
     def _read(self, folder: int, name: str, path: str) -> None:
-        if path in self._found.files:
+        if (self.kind, path) in self._found.files:
             return
         if len(self._found.files) == FILES_MAX:
             raise _TooMuch(f"more than {FILES_MAX} files are reports")
@@ -92,11 +104,11 @@ class _Search:
         self._bytes += len(content)
         if self._bytes > FILES_BYTES_MAX:
             raise _TooMuch(f"together they have more than {FILES_BYTES_MAX:,} bytes")
-        self._found.files[path] = content
+        self._found.files[self.kind, path] = content
 
 
-def find(workspace: Path, patterns: Sequence[str]) -> Found:
-    """The files that the patterns name; what cannot be taken is left out, and named."""
+def find(workspace: Path, asked: Mapping[str, Sequence[str]]) -> Found:
+    """The files that the patterns name, by kind; what cannot be taken is left out, and named."""
     found = Found()
     try:
         top = os.open(workspace, handed.FOLDER_FLAGS)
@@ -106,7 +118,7 @@ def find(workspace: Path, patterns: Sequence[str]) -> Found:
         return found
     try:
         search = _Search(found, os.fstat(top).st_uid)
-        for pattern in patterns:
+        for search.kind, pattern in ((kind, one) for kind, named in asked.items() for one in named):
             before = len(found.files) + len(found.left_out)
             search.walk(top, pattern.removeprefix("./").split("/"), "")
             if len(found.files) + len(found.left_out) == before:
@@ -120,28 +132,33 @@ def find(workspace: Path, patterns: Sequence[str]) -> Found:
     return found
 
 
-async def tests_of(workspace: Path, patterns: Sequence[str]) -> tuple[ReportedTests, list[str]]:
-    """What the job's JUnit files say, and what was left out. Never raises for what a job wrote."""
-    found = await asyncio.to_thread(find, workspace, patterns)
+async def read(workspace: Path, asked: Mapping[str, Sequence[str]]) -> Reported:
+    """What the job's reports say, and what was left out. Never raises for what a job wrote."""
+    none = ReportedTests() if asked.keys() & TESTING else None
+    found = await asyncio.to_thread(find, workspace, asked)
     if not found.files:
-        return ReportedTests(), _short(found.left_out)
+        return Reported(tests=none, left_out=_short(found.left_out))
     sent = b"".join(
-        b"%d %d\n" % (len(name), len(content)) + name + content
-        for name, content in ((os.fsencode(path), text) for path, text in found.files.items())
+        b"%s %d %d\n" % (kind.encode(), len(name), len(content)) + name + content
+        for kind, name, content in (
+            (kind, os.fsencode(path), text) for (kind, path), text in found.files.items()
+        )
     )
     try:
-        read = msgspec.json.decode(await _parsed(sent), type=Read)
+        said = msgspec.json.decode(await _parsed(sent), type=Reported)
     except (TimeoutError, OSError, msgspec.MsgspecError):
-        # The tests are worth less than the end of the job, which must be told.
-        said = "the reports: reading them took too much"
-        return ReportedTests(), [said, *_short(found.left_out)]
-    return read.tests, _short(found.left_out + read.left_out)
+        # The reports are worth less than the end of the job, which must be told.
+        why = "the reports: reading them took too much"
+        return Reported(tests=none, left_out=[why, *_short(found.left_out)])
+    said.tests = said.tests or none
+    said.left_out = _short(found.left_out + said.left_out)
+    return said
 
 
 async def _parsed(sent: bytes) -> bytes:
     """What the reading process answers. Raises TimeoutError or OSError."""
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-B", "-m", "runners.junit"),
+        *(sys.executable, "-I", "-B", "-m", "runners.reading"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
@@ -163,10 +180,3 @@ def _short(left_out: list[str]) -> list[str]:
         return left_out
     rest = len(left_out) - LEFT_OUT_MAX + 1
     return [*left_out[: LEFT_OUT_MAX - 1], f"{rest:,} more reports"]
-
-
-class Read(msgspec.Struct, frozen=True, kw_only=True):
-    """What the reading process answers."""
-
-    tests: ReportedTests
-    left_out: list[str]

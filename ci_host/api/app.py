@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from ci_host.api import (
     acts,
     artifacts,
+    coverage,
     exports,
     forking,
     installation,
@@ -48,6 +49,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(exports.router)
     app.include_router(logs.router)
     app.include_router(reported_tests.router)
+    app.include_router(coverage.router)
     app.include_router(artifacts.router)
     app.include_router(schedules.router)
     app.include_router(secrets.router)

@@ -1,15 +1,18 @@
 """Views: rows of the read model as the JSON that the API promises. Pure."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from ci_host.adapters.sql.coverage import Earlier, coverage_of
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, DeliveryRow, RunRow, StepRow
 from ci_host.api.pools import Pools
 from ci_host.api.standing_by import shells, with_standbys
 from ci_host.api.waiting import waiting
 from ci_host.shell_ports import Terminals
+from pipelines.job import Coverage
 from pipelines.near_limits import near_limits
 from pipelines.note import Note
 from pipelines.repo import Connection, Repo
@@ -61,18 +64,39 @@ def step_view(row: StepRow) -> dict[str, Any]:
     return view
 
 
-def attempt_view(row: AttemptRow) -> dict[str, Any]:
-    """One Attempt of a Job."""
-    stored = {"annotations_json", "left_out_json", "tests_json", "artifacts_json", "denied_json"}
-    view = row.model_dump(exclude={"run", "services_json", *stored})
+def attempt_view(row: AttemptRow, earlier: Mapping[str, Earlier]) -> dict[str, Any]:
+    """One Attempt of a Job. `earlier`: the coverage of the branch before, by job."""
+    stored = {name for name in AttemptRow.model_fields if name.endswith("_json")}
+    view = row.model_dump(exclude={"run", *stored})
     view["waited_s"] = _waited(row)
     view["annotations"] = _json(row.annotations_json)
     view["left_out"] = _json(row.left_out_json)
     view["denied"] = _json(row.denied_json)
     view["services"] = services_view(row)
     view["tests"] = _json(row.tests_json)
+    view["coverage"] = coverage_view(row, earlier)
     view["artifacts"] = _json(row.artifacts_json)
     return view
+
+
+def coverage_view(row: AttemptRow, earlier: Mapping[str, Earlier]) -> dict[str, Any] | None:
+    """The counts of an Attempt, beside those of the Run before; None: it reported none."""
+    coverage = coverage_of(row)
+    if coverage is None:
+        return None
+    before = earlier.get(row.key)
+    return {
+        **_counts(coverage),
+        "before": None if before is None else {"run": before.run, **_counts(before.coverage)},
+    }
+
+
+def _counts(coverage: Coverage) -> dict[str, Any]:
+    return {
+        "covered": coverage.covered,
+        "lines": coverage.lines,
+        "percent": coverage.percent,
+    }
 
 
 def services_view(row: AttemptRow) -> list[dict[str, Any]]:
@@ -108,7 +132,7 @@ def detail_view(
         "waiting": with_standbys(detail.run.id, waiting(detail, pools), terminals),
         "shells": shells(detail.attempts, terminals),
         "steps": [step_view(step) for step in detail.steps],
-        "attempts": [attempt_view(attempt) for attempt in detail.attempts],
+        "attempts": [attempt_view(attempt, detail.earlier) for attempt in detail.attempts],
         "history": [turn.model_dump(exclude={"run"}) for turn in detail.turns],
         "inputs": [given.model_dump(exclude={"run"}) for given in detail.inputs],
         "restarts": [start.model_dump() for start in detail.restarts],

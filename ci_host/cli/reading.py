@@ -14,7 +14,7 @@ from rich.tree import Tree
 
 from ci_host.cli.client import Client, ClientError, find, run_path
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
-from ci_host.cli.waits import duration, inputs_asked, timed_out, waiting_lines
+from ci_host.cli.waits import coverage_words, duration, inputs_asked, timed_out, waiting_lines
 
 if TYPE_CHECKING:
     import httpx2
@@ -196,6 +196,8 @@ def _step_tree(run: dict[str, Any]) -> Tree:
 def _add_facts(branch: Tree, attempt: dict[str, Any]) -> None:
     if attempt["image"]:
         branch.add(f"[dim]image {escape(attempt['image'])}[/]")
+    if attempt["coverage"]:
+        branch.add(f"[dim]{escape(coverage_words(attempt['coverage']))}[/]")
     for one in attempt["services"]:
         said = f"service {one['name']} {one['state']} {one['message']} {one['image']}"
         branch.add(f"[dim]{escape(' '.join(said.split()))}[/]")

@@ -46,6 +46,15 @@ def waiting_lines(run: dict[str, Any], now: float) -> Iterator[str]:
         yield said
 
 
+def coverage_words(found: dict[str, Any]) -> str:
+    """The coverage of a job in a line, beside what the branch had before."""
+    said = f"coverage {found['percent']:g} % of {found['lines']:,} lines"
+    before = found["before"]
+    if before is None:
+        return said
+    return f"{said}, {found['percent'] - before['percent']:+.2f} since {before['run']}"
+
+
 def duration(seconds: float) -> str:
     """A length of time in its two largest units."""
     seconds = max(0, int(seconds))

@@ -13,13 +13,14 @@ from markupsafe import Markup
 from staunch.causes import is_among
 
 from ci_host.access import Token, may_open
+from ci_host.adapters.sql.coverage import Earlier, coverage_of
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, ReportedTestRow, StepRow
 from ci_host.web.markdown import rendered
 from pipelines.commands import SENSITIVE, GateTerms
 from pipelines.failure import Failure
 from pipelines.ids import StepKey, step_token
-from pipelines.job import Annotation
+from pipelines.job import Annotation, Coverage
 
 BROKEN = frozenset({"failed", "timed_out", "lost", "refused"})
 VALUE_CHARS_MAX = 160
@@ -51,7 +52,8 @@ class FailureCard:
 class HandedCard:
     """What an Attempt handed over for people. `html` unset: `summary` is shown as it is.
 
-    `tests` are the counts of its tests; `broken`: some of those that failed.
+    `tests` are the counts of its tests; `broken`: some of those that failed. `coverage`: of its
+    lines, beside `earlier`, the branch's before.
     """
 
     job: AttemptRow
@@ -63,6 +65,8 @@ class HandedCard:
     artifacts: Sequence[Mapping[str, Any]]
     tests: Mapping[str, Any] | None
     broken: Sequence[ReportedTestRow]
+    coverage: Coverage | None
+    earlier: Earlier | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +110,7 @@ def run_view(detail: RunDetail, who: Token, job: str = "", attempt: int = 0) -> 
         gates=[_gate(step, who) for step in detail.steps if _is_open_gate(step)],
         tree=tree(detail.steps, detail.attempts),
         chosen=_chosen(detail.attempts, failure, job, attempt),
-        handed=[
-            _handed(row, shown_above, detail.broken_tests) for row in newest[:HANDED_SHOWN_MAX]
-        ],
+        handed=[_handed(row, shown_above, detail) for row in newest[:HANDED_SHOWN_MAX]],
         more_handed=len(newest[HANDED_SHOWN_MAX:]),
     )
 
@@ -205,6 +207,7 @@ def _newest(attempts: Sequence[AttemptRow]) -> list[AttemptRow]:
         for row in last.values()
         if row.summary
         or row.tests_json
+        or row.coverage_json
         or row.annotations_json != "[]"
         or row.left_out_json != "[]"
         or row.denied_json != "[]"
@@ -212,9 +215,7 @@ def _newest(attempts: Sequence[AttemptRow]) -> list[AttemptRow]:
     ]
 
 
-def _handed(
-    row: AttemptRow, shown_above: AttemptRow | None, broken: Sequence[ReportedTestRow]
-) -> HandedCard:
+def _handed(row: AttemptRow, shown_above: AttemptRow | None, detail: RunDetail) -> HandedCard:
     is_above = shown_above is not None and shown_above.job == row.job
     return HandedCard(
         job=row,
@@ -225,7 +226,9 @@ def _handed(
         denied=_decoded(row.denied_json),
         artifacts=_decoded(row.artifacts_json),
         tests=_decoded(row.tests_json),
-        broken=[one for one in broken if one.job == row.job],
+        broken=[one for one in detail.broken_tests if one.job == row.job],
+        coverage=coverage_of(row),
+        earlier=detail.earlier.get(row.key),
     )
 
 

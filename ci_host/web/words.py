@@ -6,11 +6,14 @@ import msgspec
 
 from ci_host.adapters.sql.tables import RunRow
 from ci_host.api.views import usage_of
+from pipelines.job import Coverage, CoveredFile
 from pipelines.near_limits import NearLimit, near_limits
 from pipelines.note import Note
 
 WAITING = "waiting"
 GIVEN_CHARS_MAX = 160
+# Of the files of a job's coverage.
+FILES_SHOWN_MAX = 20
 
 # What a state is called beside its icon; its colour is never the only sign.
 STATE_WORDS = {
@@ -146,3 +149,9 @@ def amount(size: int) -> str:
             break
         value /= 1000
     return f"{size} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+def least_covered(coverage: Coverage) -> list[CoveredFile]:
+    """The files with the most lines missed, as many as are shown."""
+    missing = [one for one in coverage.files if one.covered < one.lines]
+    return sorted(missing, key=lambda one: one.covered - one.lines)[:FILES_SHOWN_MAX]

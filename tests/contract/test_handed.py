@@ -190,6 +190,30 @@ async def test_the_tests_of_a_job_that_failed_are_in_its_report(bench):
     assert left_out.startswith("the report 'build/b.xml': it cannot be opened")
 
 
+SARIF = (
+    '{"version":"2.1.0","runs":[{"results":[{"ruleId":"E1","message":{"text":"wrong"},"locations":'
+    '[{"physicalLocation":{"artifactLocation":{"uri":"a.py"},"region":{"startLine":3}}}]}]}]}'
+)
+COVERAGE = "<coverage><class filename='a.py'><line number='1' hits='1'/></class></coverage>"
+
+
+async def test_reports_of_other_kinds_are_in_it_too(bench):
+    report = await check(
+        bench,
+        f"echo '{SARIF}' > a.sarif; printf 'ok 1 - fine\\n1..1\\n' > a.tap\n"
+        f'echo "{COVERAGE}" > c.xml',
+        reports={"sarif": ["*.sarif"], "tap": ["*.tap"], "cobertura": ["c.xml"]},
+    )
+    assert report.outcome is Outcome.SUCCEEDED, report.message
+    assert [(one.file, one.line, one.title, one.level) for one in report.annotations] == [
+        ("a.py", 3, "E1", "warning")
+    ]
+    assert [(one.name, one.outcome) for one in report.tests.tests] == [("fine", "passed")]
+    assert (report.coverage.covered, report.coverage.lines) == (1, 1)
+    assert report.left_out is msgspec.UNSET
+
+
 async def test_a_job_that_asks_for_no_reports_has_no_tests(bench):
     report = await check(bench, f"echo '{JUNIT}' > a.xml")
     assert report.tests is msgspec.UNSET
+    assert report.coverage is msgspec.UNSET

@@ -106,17 +106,30 @@ cat > report.xml <<END
 <testsuite><testcase classname="a" name="login"><failure message="denied for $KEY"/></testcase>
 </testsuite>
 END
+echo "not ok 1 - login as $KEY" > report.tap
+cat > coverage.xml <<END
+<coverage><class filename="src/$KEY.py"><line number="1" hits="1"/></class></coverage>
+END
+cat > report.sarif <<END
+{"version":"2.1.0","runs":[{"results":[{"ruleId":"$KEY","message":{"text":"$KEY is in it"},
+"locations":[{"physicalLocation":{"artifactLocation":{"uri":"$KEY.py"}}}]}]}]}
+END
 """
 
 
 async def test_what_is_handed_over_is_masked_also_for_an_agent_that_does_not_know_it(bench):
-    spec = asking(HANDING, reports={"junit": ["*.xml"]})
+    kinds = {"junit": ["report.xml"], "tap": ["*.tap"], "cobertura": ["coverage.xml"]}
+    spec = asking(HANDING, reports={**kinds, "sarif": ["*.sarif"]})
     report = await reported(await bench.start(spec, secrets=SECRETS))
     assert report.outcome is Outcome.SUCCEEDED, report.message
     assert report.summary == "deployed with ***"
     assert report.annotations[0].message == "*** is wrong"
-    assert report.tests.failed == 1
+    assert report.tests.failed == 2
     assert "denied for ***" in report.tests.tests[0].message
+    assert report.tests.tests[1].name == "login as ***"
+    assert report.coverage.files[0].file == "src/***.py"
+    finding = report.annotations[1]
+    assert (finding.file, finding.title, finding.message) == ("***.py", "***", "*** is in it")
     assert KEY.encode() not in msgspec.json.encode(report)
 
 

@@ -67,6 +67,8 @@ def fold_job_finished(rows: Rows, run: str, report: JobFinished) -> None:
     row.runner = report.runner or row.runner
     row.log_bytes = report.log_bytes
     row.artifacts_json = msgspec.json.encode(report.artifacts or []).decode()
+    if report.coverage is not msgspec.UNSET:
+        row.coverage_json = msgspec.json.encode(report.coverage).decode()
     if report.tests is not msgspec.UNSET:
         fold_tests(rows, row, report.tests)
     rows.add(row)

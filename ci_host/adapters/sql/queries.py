@@ -1,11 +1,12 @@
 """Queries: what pages, lists and the command line ask of the read model. Read-only, blocking."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlmodel import Session, col, desc, func, select
 
+from ci_host.adapters.sql.coverage import Earlier, earlier
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.adapters.sql.tables import (
     AttemptRow,
@@ -37,7 +38,8 @@ class RunFilter:
 @dataclass(frozen=True, slots=True)
 class RunDetail:
     """Everything that a Run's page shows. `reruns`: the other attempts of the same, in order;
-    `forks`: what was made from it; `broken_tests`: some of those that failed."""
+    `forks`: what was made from it; `broken_tests`: some of those that failed; `earlier`: the
+    coverage that the branch had before, by job."""
 
     run: RunRow
     steps: Sequence[StepRow]
@@ -48,6 +50,7 @@ class RunDetail:
     reruns: Sequence[RunRow] = ()
     forks: Sequence[RunRow] = ()
     broken_tests: Sequence[ReportedTestRow] = ()
+    earlier: Mapping[str, Earlier] = field(default_factory=dict)
 
 
 def list_runs(model: ReadModel, wish: RunFilter) -> Sequence[RunRow]:
@@ -84,15 +87,16 @@ def run_detail(model: ReadModel, run: str) -> RunDetail | None:
         restarts = select(ProcessStartRow).where(
             ProcessStartRow.at > row.created_at, ProcessStartRow.at < until
         )
-        by_run = AttemptRow.run == run
+        attempts = session.exec(
+            select(AttemptRow).where(AttemptRow.run == run).order_by(col(AttemptRow.queued_at))
+        ).all()
         return RunDetail(
             run=row,
             steps=session.exec(
                 select(StepRow).where(StepRow.run == run).order_by(col(StepRow.position))
             ).all(),
-            attempts=session.exec(
-                select(AttemptRow).where(by_run).order_by(col(AttemptRow.queued_at))
-            ).all(),
+            attempts=attempts,
+            earlier=earlier(session, row, attempts),
             turns=session.exec(
                 select(TurnRow).where(TurnRow.run == run).order_by(col(TurnRow.number))
             ).all(),

@@ -7,7 +7,7 @@ from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 17
+VERSION = 18
 
 
 class RunRow(SQLModel, table=True):
@@ -100,6 +100,7 @@ class AttemptRow(SQLModel, table=True):
     summary: str = ""
     left_out_json: str = "[]"
     tests_json: str | None = None
+    coverage_json: str | None = None
     artifacts_json: str = "[]"
     denied_json: str = "[]"
     image: str = ""

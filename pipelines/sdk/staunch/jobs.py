@@ -34,7 +34,7 @@ from staunch.wanted_secrets import wanted as wanted_secrets
 _POOL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 TIMEOUT_S_DEFAULT = 3600.0
-REPORTS = ("junit",)
+REPORTS = ("junit", "tap", "cobertura", "sarif")
 # What a Runner is told is one message, of at most 8 MB: no character has more than six bytes there.
 REQUEST_CHARS_MAX = 1_048_576
 

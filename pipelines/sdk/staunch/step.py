@@ -148,7 +148,7 @@ class Step:
         `artifacts`: names and the patterns of the files that are kept under them, for the result.
         `files`: artifacts whose files are there before the first command; so are `caches`.
         `rollback(step, result)` is called if the Run fails or is cancelled after it succeeded.
-        `reports`: files that the job writes: `{"junit": "build/*.xml"}`.
+        `reports`: files that the job writes: junit, tap, cobertura, sarif, as `{"junit": "*.xml"}`.
         `secrets`: names, for variables of the same name, or `{"VARIABLE": "NAME"}`; `environment`:
         what the job works on, for secrets that are only for that. The values never come here.
         `network="egress"`: the job reaches what its Runner allows, and only `egress` if given.

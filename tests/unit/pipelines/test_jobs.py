@@ -312,7 +312,7 @@ def test_a_job_names_the_reports_that_it_writes_and_others_ask_as_ever(play, nam
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("{'junt': 'a.xml'}", "reports can be of junit, not of 'junt'"),
+        ("{'junt': 'a.xml'}", "reports can be of junit, tap, cobertura, sarif, not of 'junt'"),
         ("{'junit': '/a.xml'}", "must be a path in the checkout"),
         ("{'junit': '../a.xml'}", "must be a path in the checkout"),
         ("{'junit': ''}", "must be a path in the checkout"),

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from pipelines.job import ReportedTest
-from runners import junit, reports
+from runners import reports
 from runners.junit import KEPT_BYTES_MAX
+from runners.reading import File, read
 
 FILE = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites>
@@ -25,9 +26,18 @@ FILE = """<?xml version="1.0" encoding="utf-8"?>
 
 
 def check(**files: str | bytes):
-    return junit.read(
-        {name: one if isinstance(one, bytes) else one.encode() for name, one in files.items()}
+    given = (
+        File("junit", name, one if isinstance(one, bytes) else one.encode())
+        for name, one in files.items()
     )
+    found = read(given)
+    return found.tests, found.left_out
+
+
+async def said_in(workspace, patterns):
+    """What the JUnit files in a workspace say, and what was left out."""
+    found = await reports.read(workspace, {"junit": patterns})
+    return found.tests, found.left_out
 
 
 def test_every_test_is_read_with_its_outcome_time_place_and_message():
@@ -138,11 +148,11 @@ class TestInAWorkspace:
         ],
     )
     async def test_a_pattern_names_files_under_the_workspace(self, workspace, pattern, files):
-        tests, left_out = await reports.tests_of(workspace, [pattern])
+        tests, left_out = await said_in(workspace, [pattern])
         assert (tests.failed, left_out) == (2 * files, [])
 
     async def test_a_file_that_two_patterns_name_counts_once(self, workspace):
-        tests, _ = await reports.tests_of(workspace, ["*.xml", "a.*"])
+        tests, _ = await said_in(workspace, ["*.xml", "a.*"])
         assert tests.failed == 2
 
     @pytest.mark.parametrize(
@@ -151,7 +161,7 @@ class TestInAWorkspace:
     async def test_a_pattern_that_names_none_is_said_and_never_leads_out(self, workspace, pattern):
         outside = workspace.parent / f"{workspace.name}.xml"
         outside.write_text(FILE)
-        tests, left_out = await reports.tests_of(workspace / "build", [pattern.replace("**", "no")])
+        tests, left_out = await said_in(workspace / "build", [pattern.replace("**", "no")])
         outside.unlink()
         assert tests.failed == 0
         assert "there is no such file" in left_out[0]
@@ -160,7 +170,7 @@ class TestInAWorkspace:
         (workspace / "build/link.xml").symlink_to("/etc/passwd")
         (workspace / "out").symlink_to("/etc")
         os.mkfifo(workspace / "build/pipe.xml")
-        tests, left_out = await reports.tests_of(workspace, ["build/*.xml", "out/*"])
+        tests, left_out = await said_in(workspace, ["build/*.xml", "out/*"])
         assert tests.failed == 2
         assert [one.split(":")[0] for one in left_out] == [
             "the report 'build/link.xml'",
@@ -173,14 +183,14 @@ class TestInAWorkspace:
     ):
         for number in range(3_000):
             (workspace / f"build/{number}.xml").symlink_to("/etc/passwd")
-        _, left_out = await reports.tests_of(workspace, ["build/*.xml"])
+        _, left_out = await said_in(workspace, ["build/*.xml"])
         assert len(left_out) == reports.LEFT_OUT_MAX
         assert left_out[-1] == "2,991 more reports"
 
     async def test_a_workspace_that_cannot_be_opened_is_said(self, workspace):
         (workspace / "link").symlink_to(workspace / "build")
         for gone in ("gone", "link", "a.xml"):
-            tests, left_out = await reports.tests_of(workspace / gone, ["*.xml"])
+            tests, left_out = await said_in(workspace / gone, ["*.xml"])
             assert tests.failed == 0
             assert left_out[0].startswith("the reports: the workspace cannot be opened: ")
 
@@ -188,7 +198,7 @@ class TestInAWorkspace:
         os.truncate(workspace / "a.xml", reports.FILE_BYTES_MAX + 1)
         for number in range(reports.FILES_MAX + 1):
             (workspace / f"build/{number}.xml").write_text("<testsuite/>")
-        _, left_out = await reports.tests_of(workspace, ["a.xml", "build/*.xml"])
+        _, left_out = await said_in(workspace, ["a.xml", "build/*.xml"])
         assert "it has 8,388,609 bytes; 8,388,608 are allowed" in left_out[0]
         assert left_out[1] == "some reports: more than 200 files are reports"
 
@@ -197,6 +207,6 @@ class TestInAWorkspace:
     ):
         monkeypatch.setattr(reports, "PARSE_S_MAX", 0.0)
         began = time.monotonic()
-        tests, left_out = await reports.tests_of(workspace, ["*.xml"])
+        tests, left_out = await said_in(workspace, ["*.xml"])
         assert (tests.failed, left_out) == (0, ["the reports: reading them took too much"])
         assert time.monotonic() - began < 10
