@@ -19,7 +19,7 @@ WORDS = st.sampled_from(
         b"<coverage>", b"</coverage>", b"<class filename='a'>", b"</class>", b"<source>",
         b"</source>", b"<line number='1' hits='1'/>", b"<testsuite>", b"<testcase name='x'>",
         b"<failure>", b"</testsuite>", b"<!DOCTYPE a [", b"<!ENTITY b 'c'>", b"]>", b"&b;",
-        b"ok 1 - a\n", b"not ok 2 # TODO\n", b"1..9\n", b"Bail out! x\n", b"  ---\n", b"  ...\n",
+        b"ok 1 - a\n", b"not ok 2 # Todo\n", b"1..9\n", b"Bail out! x\n", b"  ---\n", b"  ...\n",
         b"# said\n", b"TAP version 13\n", b"\xff\xfe", b"\x00", b"\x1b[2J", b"[", b"{", b'"a":',
         b"1e999", b"\xe2\x80\xae",
     ]

@@ -12,7 +12,7 @@ not ok 2 - it reads
 #   Failed test 'it reads'
 #   at t/basic.t line 7.
 ok 3 - later # SKIP no network
-not ok 4 - soon # TODO not written
+not ok 4 - soon # Todo not written
 ok 5
 # a word in between
 ok 6 - done # time=3ms
