@@ -34,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `base_url` is what people's browsers and forges use; None: the address that the host listens on.
     `blobs`: the blob store of artifacts and caches; empty: a folder of `data`. Artifacts are kept
     for `artifacts_days`, logs for `logs_days`, of caches `cache_bytes` for each Repo.
+    `runners_listen`: host and port at which the embedded server awaits Runners of other machines;
+    empty: it does not. `runners_address`: what these are told, if it is another one.
     """
 
     data: Path
@@ -56,11 +58,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     artifacts_days: float = 90.0
     logs_days: float = 365.0
     cache_bytes: int = 10_737_418_240
+    runners_listen: str = ""
+    runners_address: str = ""
 
     @property
     def blobs_url(self) -> str:
         """Where artifacts are kept, as an address of a folder or a bucket."""
         return self.blobs or (self.data / "blobs").as_uri()
+
+    @property
+    def listens(self) -> tuple[str, int]:
+        """Where the embedded server listens for Runners of other machines."""
+        host, _, port = self.runners_listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def bus_address(self) -> str:
+        """Where these find it; empty: they do not."""
+        found = self.runners_address or self.runners_listen
+        return f"tls://{found}" if found else ""
 
     @property
     def url(self) -> str:

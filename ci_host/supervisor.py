@@ -22,6 +22,7 @@ import structlog
 
 from ci_host.adapters.nats.bus import connect, shown
 from ci_host.adapters.nats.server import (
+    LOOPBACK,
     PAYLOAD_BYTES_MAX,
     EmbeddedServer,
     ServerError,
@@ -134,12 +135,15 @@ class Supervisor:
         else:
             kept = _kept_port(data / "nats-port")
             chosen = self._settings.nats_port
+            if self._settings.runners_listen:
+                chosen = self._settings.listens[1]
             self._start_server(chosen or kept, is_wished=not chosen)
         _refuse_taken_port(self._settings.http_host, self._settings.http_port)
 
     def _start_server(self, port: int, *, is_wished: bool) -> None:
         data, binary = self._settings.data, self._settings.nats_server
-        self._server = EmbeddedServer(ServerSettings(data, port, binary, is_wished))
+        host = self._settings.listens[0] if self._settings.runners_listen else LOOPBACK
+        self._server = EmbeddedServer(ServerSettings(data, port, binary, is_wished, host))
         # On this thread: the server is told to end when the thread that started it does.
         try:
             self._nats_url = self._server.start()

@@ -218,12 +218,26 @@ LEASE_S = 15.0
 HOST = "host"
 
 
+class LeaseScope(msgspec.Struct, frozen=True, kw_only=True):
+    """Of what the Job of a registered Runner is, so of what that Runner may read and write.
+
+    `repo` is an id; the rest as in the JobSpec.
+    """
+
+    pool: str
+    repo: str
+    tier: Tier
+    ref: str
+    source: Source
+
+
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """The claim of one Attempt by one Runner: created once, before any work, never taken over.
 
     Stored create-only under the job's id; it is also how everybody learns that a job started.
     `lease_s`: after so many seconds without a sign of life of the Runner the job counts as lost.
     `verifier`: the public key of the Runner, by which it proves to be the holder (Ed25519).
+    `scope` is written by the host, for a registered Runner.
     """
 
     job: str
@@ -232,6 +246,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float
     lease_s: float = LEASE_S
     verifier: bytes = b""
+    scope: LeaseScope | msgspec.UnsetType = msgspec.UNSET
 
 
 class LogChunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -23,7 +23,7 @@ import structlog
 from pipelines.events import JobFinished
 from pipelines.job import LEASE_S, CancelJob, JobSpec, Lease, Outcome
 from runners import workspace
-from runners.attempt import HOLD_S, Attempt
+from runners.attempt import Attempt
 from runners.data_directory import DataDirectory
 from runners.ports import (
     BlobStore,
@@ -31,15 +31,16 @@ from runners.ports import (
     Delivery,
     Executor,
     Heartbeat,
-    ImageRoot,
     ImageStore,
     JobQueue,
     LogSink,
     Refused,
     SecretSource,
     ShellLink,
+    SourceStore,
     Unavailable,
 )
+from runners.preparation import Preparation
 from runners.retrying import until_done
 from runners.signs_of_life import HEARTBEAT_S, SignsOfLife
 
@@ -71,8 +72,12 @@ class Agent:
         images: ImageStore | None = None,
         secrets: SecretSource | None = None,
         shells: ShellLink | None = None,
+        sources: SourceStore | None = None,
+        is_single: bool = False,
     ) -> None:
-        """`lease_s`: for how long this runner may be silent before others give up its jobs."""
+        """`lease_s`: for how long this runner may be silent before others give up its jobs.
+        `sources`: None where the host's mirrors are on this machine. `is_single`: it ends after
+        one job."""
         self._data = data
         self._queue = queue
         self._sink = sink
@@ -86,9 +91,11 @@ class Agent:
         self._blobs = blobs
         self._secrets = secrets
         self._shells = shells
-        self._images = images
-        self._preparing: set[str] = set()
+        self._preparation = Preparation(queue, images=images, sources=sources, blobs=blobs)
+        self._is_single = is_single
         self._attempts: dict[str, Attempt] = {}
+        # Set by the one job of a runner that is there for one.
+        self._is_over = asyncio.Event()
 
     async def run(self, stop: asyncio.Event, *, drain: bool = False) -> None:
         """Work until `stop`. Jobs that run then go on without an agent, unless `drain` waits."""
@@ -101,7 +108,7 @@ class Agent:
         # Listening comes first: its own sign of life is what tells that it can hear.
         beside = (self._follow_beats(), self._follow_cancels(), self._beat())
         others = [asyncio.create_task(one) for one in beside]
-        await stop.wait()
+        await _first_of(stop, self._is_over)
         log.info("stopping", running=sorted(self._attempts), drain=drain)
         with contextlib.suppress(Unavailable):
             await self._queue.release()
@@ -135,7 +142,7 @@ class Agent:
 
     async def _serve(self, slot: int, found: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
         await asyncio.gather(*found)
-        while not stop.is_set():
+        while not (stop.is_set() or self._is_over.is_set()):
             try:
                 delivery = await self._queue.next()
             except Unavailable as reason:
@@ -164,7 +171,7 @@ class Agent:
         if self._data.is_reported(job):
             await self._queue.done(delivery.token)
             return
-        if job in self._preparing:
+        if self._preparation.is_under_way(job):
             return  # in another slot; not settled, so it comes again
         known = self._attempts.get(job)
         if known is not None:
@@ -218,42 +225,20 @@ class Agent:
             return
         try:
             self._check_blobs(delivery.spec)
-            root, beside = await self._roots_of(delivery)
-            launch = self._executor.plan(delivery.spec, directory, slot, root, beside)
+            ready = await self._preparation.ready(delivery)
+            launch = self._executor.plan(ready.spec, directory, slot, ready.root, ready.beside)
         except Refused as refusal:
             log.warning("job refused", job=job, reason=str(refusal))
             await self._answer(delivery, Outcome.REFUSED, str(refusal))
             return
         workspace.create(
             directory,
-            spec=delivery.spec,
+            spec=ready.spec,
             launch=launch,
             note=workspace.DeliveryNote(slot=slot, token=delivery.token),
         )
         log.info("job taken", job=job, slot=slot)
         await self._keep(self._attempt(directory))
-
-    async def _roots_of(self, delivery: Delivery) -> tuple[ImageRoot | None, dict[str, ImageRoot]]:
-        """The images that the job and its services want, unpacked; none, if there are none here."""
-        request = delivery.spec.request
-        wanted = {one.name: one.image for one in request.services if one.image}
-        if self._images is None or not (request.image or wanted):
-            return None, {}
-        # It may take long, and the job is not to be delivered again meanwhile.
-        holding = asyncio.create_task(self._hold(delivery.token))
-        self._preparing.add(delivery.spec.id)
-        try:
-            root = await self._images.ready(request.image) if request.image else None
-            return root, {name: await self._images.ready(image) for name, image in wanted.items()}
-        finally:
-            self._preparing.discard(delivery.spec.id)
-            holding.cancel()
-
-    async def _hold(self, token: str) -> None:
-        while True:
-            with contextlib.suppress(Unavailable):
-                await self._queue.hold(token)
-            await asyncio.sleep(HOLD_S)
 
     def _check_blobs(self, spec: JobSpec) -> None:
         asked = spec.request
@@ -276,7 +261,7 @@ class Agent:
             index=self._index,
             runner=self._runner,
             now=self._now,
-            blobs=self._blobs,
+            blobs=None if self._blobs is None else self._blobs.of(directory.name),
             secrets=self._secrets,
             shells=self._shells,
         )
@@ -294,11 +279,17 @@ class Agent:
             await asyncio.to_thread(workspace.remove, attempt.directory)
         finally:
             del self._attempts[job]
+        self._end_if_single()
+
+    def _end_if_single(self) -> None:
+        if self._is_single:
+            self._is_over.set()
 
     async def _answer(self, delivery: Delivery, outcome: Outcome, message: str) -> None:
         """Report a job that nothing ran of, and take it off the queue."""
         await self._report_unrun(delivery.spec, outcome, message, self._runner, 0.0)
         await self._take_off(delivery)
+        self._end_if_single()
 
     async def _report_unrun(
         self, spec: JobSpec, outcome: Outcome, message: str, runner: str, started_at: float
@@ -357,6 +348,15 @@ class Agent:
             cancel = await self._queue.cancel_of(attempt.spec.id)
             if cancel is not None:
                 attempt.cancel(cancel.reason)
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waiting = {asyncio.create_task(event.wait()) for event in events}
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 async def _cancel_all(tasks: set[asyncio.Task[None]]) -> None:

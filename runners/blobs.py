@@ -37,6 +37,10 @@ class Blobs:
                 LocalStore.from_url(url, mkdir=True) if url.startswith("file:") else from_url(url)
             )
 
+    def of(self, job: str) -> "Blobs":
+        """This one: nobody stands between it and a runner that has its address."""
+        return self
+
     async def put(self, digest: str, content: bytes, shelf: str = PIECES) -> bool:
         """As the port says. Whoever is second with the same bytes finds them there."""
         path = blob_path(digest, shelf)

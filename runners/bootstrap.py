@@ -12,7 +12,10 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -26,9 +29,13 @@ from runners.executors.bubblewrap import Bubblewrap, find_bwrap
 from runners.executors.process import Process
 from runners.images import Images
 from runners.link.nats import NatsLink
-from runners.ports import BlobStore, Egress, Executor, Heartbeat, Unavailable
+from runners.membership import Membership, NotJoined, membership_of
+from runners.ports import BlobStore, Egress, Executor, Heartbeat, SourceStore, Unavailable
 from runners.probe import Unconfined, blockers
 from runners.signs_of_life import SignsOfLife
+
+if TYPE_CHECKING:
+    from runners.link.desk import DeskLink
 
 OPTIONS = "STAUNCH_RUNNER_OPTIONS"
 VERSION = "0.1.0"
@@ -60,6 +67,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     images_gb: float = 20.0
     registries: list[str] = []
     registry_auth: str | None = None
+    join: str = ""
 
 
 class LineLogger(structlog.PrintLogger):
@@ -139,49 +147,94 @@ def blobs_of(options: Options) -> BlobStore | None:
 
 async def serve(options: Options) -> int:
     """Run one agent until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
+    stop, turned_away = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+
+    def turn_away() -> None:
+        turned_away.set()
+        stop.set()
+
     try:
-        blobs = blobs_of(options)
         data = DataDirectory(options.data)
-    except (InUse, Unavailable) as error:
+        member = membership_of(data, options.join)
+        runner = data.runner_id("" if member is None else member.runner)
+        reaching = _reach(options, runner)
+        if member is not None:
+            reaching = _reach_as_member(member, data, turn_away)
+        reached = await _unless_stopped(asyncio.create_task(reaching), stop)
+    except (InUse, Unavailable, NotJoined) as error:
         log.error("cannot start", cause=str(error))  # noqa: TRY400  a plain mistake, no fault
         return 1
-    runner = data.runner_id()
-    executor = executor_of(options)
-    connecting = asyncio.create_task(
-        NatsLink.connect(options.nats, pool=options.pool, name=f"runner {runner}")
-    )
-    link = await _unless_stopped(connecting, stop)
-    if link is None:
+    if reached is None:
         return 0
-    preparing = asyncio.create_task(_prepare(link))
-    await _unless_stopped(preparing, stop)
-    heartbeat = Heartbeat(
-        runner=runner, pools=[options.pool], at=time.time(), slots=options.slots, version=VERSION
-    )
+    slots = 1 if reached.is_single else options.slots
     agent = Agent(
         data=data,
-        queue=link,
-        sink=link,
-        index=link,
-        executor=executor,
-        heartbeat=heartbeat,
+        queue=reached.link,
+        sink=reached.link,
+        index=reached.link,
+        executor=executor_of(options),
+        heartbeat=Heartbeat(
+            runner=runner, pools=[reached.pool], at=time.time(), slots=slots, version=VERSION
+        ),
         signs=SignsOfLife(runner, time.monotonic),
         now=time.time,
         lease_s=options.lease_s,
-        blobs=blobs,
+        blobs=reached.blobs,
         images=images_of(options, data),
-        secrets=link.secrets_of(runner, data.root),
-        shells=link.shells_of(runner),
+        secrets=reached.link.secrets_of(runner, data.root),
+        sources=reached.sources,
+        is_single=reached.is_single,
+        shells=reached.link.shells_of(runner),
     )
-    log.info("agent up", runner=runner, pool=options.pool, slots=options.slots)
+    log.info("agent up", runner=runner, pool=reached.pool, slots=slots)
     await agent.run(stop, drain=options.drain)
-    await link.close()
+    await reached.link.close()
     log.info("agent down", runner=runner)
-    return 0
+    return 1 if turned_away.is_set() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A host: the bus, and what comes with it."""
+
+    link: "NatsLink | DeskLink"
+    pool: str
+    blobs: BlobStore | None
+    sources: SourceStore | None = None
+    is_single: bool = False
+
+
+async def _reach(options: Options, runner: str) -> Reached:
+    """As a part of the installation, that may do on the bus what it likes."""
+    blobs = blobs_of(options)
+    link = await NatsLink.connect(options.nats, pool=options.pool, name=f"runner {runner}")
+    await _prepare(link)
+    return Reached(link, options.pool, blobs)
+
+
+async def _reach_as_member(
+    member: Membership, data: DataDirectory, turn_away: Callable[[], None]
+) -> Reached:
+    """As a registered runner. Raises NotJoined."""
+    # The others do not carry what it takes.
+    from runners.link.admission import Turned, enrol
+    from runners.link.desk import DeskLink
+    from runners.link.desk_blobs import DeskBlobs
+    from runners.sources import Sources
+
+    try:
+        link = await DeskLink.connect(data.root, await enrol(data.root, member), turn_away)
+    except Turned:
+        raise NotJoined(
+            f"runner {member.runner} is not let in (any more): it was revoked; to begin anew, ask"
+            " for an invitation (`staunch runner add`) and start with an empty --data"
+        ) from None
+    standing = link.standing
+    sources = Sources(data.root, link)
+    return Reached(link, standing.pool, DeskBlobs(link, ""), sources, standing.is_single)
 
 
 async def _prepare(link: NatsLink) -> None:
@@ -195,10 +248,7 @@ async def _prepare(link: NatsLink) -> None:
             return
 
 
-async def _unless_stopped(
-    task: "asyncio.Task[NatsLink | None] | asyncio.Task[NatsLink] | asyncio.Task[None]",
-    stop: asyncio.Event,
-) -> NatsLink | None:
+async def _unless_stopped(task: "asyncio.Task[Reached]", stop: asyncio.Event) -> Reached | None:
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

@@ -107,7 +107,7 @@ class Caches:
         if found is not None and found.is_exact:
             if found.scope == scope and self._now - found.entry.at > USED_AGAIN_S:
                 used = msgspec.structs.replace(found.entry, at=self._now)
-                await self._index.keep(key.subject(scope), used)
+                await self._index.keep(self._spec.id, key.subject(scope), used)
             return ""
         try:
             packed = await pack(self._workspace, wish.paths, self._store)
@@ -122,18 +122,18 @@ class Caches:
         size = packed.manifest.size
         entry = Entry(digest=digest, size=size, files=files, at=self._now, job=self._spec.id)
         # Last: whoever finds it, finds all of it.
-        await self._index.keep(key.subject(scope), entry)
+        await self._index.keep(self._spec.id, key.subject(scope), entry)
         return ""
 
     async def _find(self, wish: Cache, key: Key) -> _Found | None:
         """The very one, else one to begin with; of the nearest scope that has any."""
         scopes = await self._scopes()
         for scope in scopes:
-            entry = await self._index.newest(key.subject(scope))
+            entry = await self._index.newest(self._spec.id, key.subject(scope))
             if entry is not None:
                 return _Found(entry=entry, scope=scope, is_exact=True)
         for scope in () if wish.exact else scopes:
-            entry = await self._index.newest(key.subject_of_any(scope))
+            entry = await self._index.newest(self._spec.id, key.subject_of_any(scope))
             if entry is not None:
                 return _Found(entry=entry, scope=scope, is_exact=False)
         return None

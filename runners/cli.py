@@ -42,6 +42,10 @@ ExecutorOption = Annotated[
 DrainOption = Annotated[
     bool | None, typer.Option(help="On SIGTERM wait for running jobs; else they go on alone.")
 ]
+JoinOption = Annotated[
+    str | None,
+    typer.Option(help="What `staunch runner add` answered: become that runner."),
+]
 BlobsOption = Annotated[
     str | None,
     typer.Option(help="Where artifacts are kept: file:///folder, s3://bucket, gs://, az://."),
@@ -72,6 +76,7 @@ LeaseOption = Annotated[
 def agent(
     nats: Annotated[str | None, typer.Option(help="The bus, e.g. nats://127.0.0.1:4222.")] = None,
     data: Annotated[Path | None, typer.Option(help="Where jobs live; one for each agent.")] = None,
+    join: JoinOption = None,
     pool: Annotated[str | None, typer.Option(help="The pool whose jobs are taken.")] = None,
     slots: Annotated[int | None, typer.Option(help="How many jobs run at once.")] = None,
     volume: VolumeOption = None,
@@ -91,27 +96,9 @@ def agent(
     lease_s: LeaseOption = None,
 ) -> None:
     """Take jobs and run them until SIGTERM. Each option is also STAUNCH_RUNNER_<NAME>."""
-    given: dict[str, Any] = {
-        "nats": nats,
-        "data": data,
-        "pool": pool,
-        "slots": slots,
-        "volumes": _volumes(volume) if volume else None,
-        "read_only": read_only or None,
-        "uid_base": uid_base,
-        "executor": executor,
-        "drain": drain,
-        "blobs": blobs,
-        "egress": egress or None,
-        "egress_private": egress_private or None,
-        "memory_gb": memory_gb,
-        "disk_gb": disk_gb,
-        "images": images,
-        "images_gb": images_gb,
-        "registries": registry or None,
-        "registry_auth": registry_auth,
-        "lease_s": lease_s,
-    }
+    given: dict[str, Any] = {**locals()}
+    given["volumes"] = _volumes(given.pop("volume") or [])
+    given["registries"] = given.pop("registry")
     settings = _settings(given)
     environment = {
         **{name: value for name, value in os.environ.items() if not _is_ours(name)},
@@ -158,7 +145,9 @@ def _settings(given: dict[str, Any]) -> Any:  # noqa: ANN401  imported late, see
     from runners.settings import Settings
 
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(
+            **{name: value for name, value in given.items() if value not in (None, [], {})}
+        )
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise typer.BadParameter("; ".join(lines)) from error

@@ -46,13 +46,18 @@ class DataDirectory:
         """Let go of the lock."""
         os.close(self._lock)
 
-    def runner_id(self) -> str:
-        """This runner's name on the bus: made at the first call, then kept."""
+    @property
+    def is_named(self) -> bool:
+        """Whether it is a runner's already."""
+        return (self.root / "runner-id").exists()
+
+    def runner_id(self, given: str = "") -> str:
+        """This runner's name on the bus: made, or taken, at the first call, then kept."""
         path = self.root / "runner-id"
         with contextlib.suppress(FileNotFoundError):
             return path.read_text(encoding="ascii").strip()
         host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40] or "runner"
-        name = f"{host}-{secrets.token_hex(4)}"
+        name = given or f"{host}-{secrets.token_hex(4)}"
         fresh = path.with_suffix(".new")
         fresh.write_text(name + "\n", encoding="ascii")
         fresh.replace(path)

@@ -135,7 +135,7 @@ class MemoryLink:
             raise Unavailable("the answer was lost")
         return self._sequence
 
-    async def newest(self, subject: str) -> Entry | None:
+    async def newest(self, job: str, subject: str) -> Entry | None:
         """The last that was kept."""
         self._check()
         for name, entry in reversed(self.caches.items()):
@@ -143,7 +143,7 @@ class MemoryLink:
                 return entry
         return None
 
-    async def keep(self, subject: str, entry: Entry) -> None:
+    async def keep(self, job: str, subject: str, entry: Entry) -> None:
         """It becomes the newest."""
         self._check()
         self.caches.pop(subject, None)

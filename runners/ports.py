@@ -11,7 +11,7 @@ import msgspec
 
 from pipelines.cache import Entry
 from pipelines.events import JobFinished
-from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
+from pipelines.job import CancelJob, JobSpec, Lease, LogChunk, Source
 from pipelines.manifest import PIECES
 from pipelines.shell import ShellAsked, ShellTold, Standby
 from runners.attendance import UNATTENDED_S_MAX
@@ -240,6 +240,9 @@ class BlobStore(Protocol):
     Both may raise Unavailable and may then be called again.
     """
 
+    def of(self, job: str) -> "BlobStore":
+        """The same store on behalf of a job, which may not be allowed all of it."""
+
     async def put(self, digest: str, content: bytes, shelf: str = PIECES) -> bool:
         """Keep them; False where they were kept already."""
 
@@ -248,13 +251,13 @@ class BlobStore(Protocol):
 
 
 class CacheIndex(Protocol):
-    """Which caches are kept, by subject (`pipelines.cache`). Both may raise Unavailable, and may
-    then be called again."""
+    """Which caches are kept, by subject (`pipelines.cache`), asked on behalf of a job. Both may
+    raise Unavailable, and may then be called again."""
 
-    async def newest(self, subject: str) -> Entry | None:
+    async def newest(self, job: str, subject: str) -> Entry | None:
         """The newest of all that match the subject, in which a token may be `*`."""
 
-    async def keep(self, subject: str, entry: Entry) -> None:
+    async def keep(self, job: str, subject: str, entry: Entry) -> None:
         """In the place of what was kept under this very subject."""
 
 
@@ -309,6 +312,13 @@ class ImageStore(Protocol):
 
     async def ready(self, reference: str) -> ImageRoot:
         """The root of the image, which may take minutes. Raises Refused."""
+
+
+class SourceStore(Protocol):
+    """The commits of jobs, on a machine that has not the host's mirrors."""
+
+    async def ready(self, spec: JobSpec, blobs: BlobStore) -> Source:
+        """The job's source as it is here, which may take minutes. Raises Refused, Unavailable."""
 
 
 class Executor(Protocol):

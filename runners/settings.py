@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="STAUNCH_RUNNER_", extra="ignore")
 
     nats: str = "nats://127.0.0.1:4222"
+    join: str = ""
     data: Path = Path("/var/lib/staunch/runner")
     pool: str = Field(default="default", pattern=r"^[A-Za-z0-9_-]+$")
     slots: int = Field(default=2, ge=1, le=256)

@@ -15,6 +15,7 @@ from ci_host.api import (
     problems,
     queue,
     reported_tests,
+    runners,
     runs,
     schedules,
     secrets,
@@ -55,6 +56,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(secrets.router)
     app.include_router(queue.router)
     app.include_router(shells.router)
+    app.include_router(runners.router)
     app.include_router(well_known.router)
     app.include_router(installation.router)
     return app

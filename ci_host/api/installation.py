@@ -1,15 +1,13 @@
-"""Routes of the installation: connections, repositories, tokens, deliveries, runners, health."""
+"""Routes of the installation: connections, repositories, tokens, deliveries, health."""
 
 import asyncio
 import secrets
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from ci_host.access import Token, digest_of_secret, new_secret
-from ci_host.adapters.nats import subjects
 from ci_host.adapters.sql import queries
 from ci_host.api import views
 from ci_host.api.auth import Admin, Here, Person
@@ -118,13 +116,6 @@ async def list_deliveries(
     """Newest first; `reason` says why a delivery started nothing."""
     rows = await asyncio.to_thread(queries.list_deliveries, here.model, limit)
     return {"deliveries": [views.delivery_view(row) for row in rows]}
-
-
-@router.get("/runners", summary="List runners that are alive")
-async def list_runners(here: Here, _who: Person) -> dict[str, Any]:
-    """From their heartbeats; one that was silent for 90 s is not listed."""
-    beats = await here.bus.read(subjects.RUNNERS, "runner.*")
-    return {"runners": [msgspec.json.decode(beat.body) for beat in beats]}
 
 
 @router.get("/ready", summary="Whether this host can work", tags=["health"])

@@ -29,8 +29,10 @@ class Pools:
 
     def lack(self, pool: str) -> str:
         """Why nobody will take a job of this pool, and what to do; empty where somebody may."""
-        if pool in self.slots:
+        if self.slots.get(pool):
             return ""
+        if pool in self.slots:
+            return f"all of pool {pool} is being drained; `staunch runner resume` ends that"
         if not self.slots:
             return "no runner is alive; start one: staunch up, or `python -m runners agent`"
         near = get_close_matches(pool, self.slots, n=1)

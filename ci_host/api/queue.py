@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 from ci_host.api.auth import Admin, Here, Person
 from ci_host.api.services import Services
 from ci_host.api.starting import find_repo
+from ci_host.engine.line import Depth
 from ci_host.line_ports import AT_ONCE_MAX, JobLimit
 
 router = APIRouter(prefix="/api/v1", tags=["queue"])
@@ -35,7 +36,8 @@ class LimitBody(LimitedBody):
 @router.get("/queue", summary="What waits in each pool")
 async def show_queue(here: Here, _who: Person) -> dict[str, Any]:
     """`waiting` jobs have to wait for a slot or a limit; `at_runners` are taken, or are next.
-    `slots` are those of runners that are alive."""
+    `slots` are those of runners that are alive and not being drained. `wanted_slots`: so many would
+    do all of it at once, as far as the limit of the pool allows; what an autoscaler asks for."""
     return {
         "pools": [
             {
@@ -44,6 +46,7 @@ async def show_queue(here: Here, _who: Person) -> dict[str, Any]:
                 "at_runners": one.at_runners,
                 "slots": one.slots,
                 "limit": one.limit,
+                "wanted_slots": _wanted(one),
             }
             for one in here.dispatcher.depths()
         ]
@@ -69,6 +72,11 @@ async def remove_limit(
 ) -> dict[str, Any]:
     """No error where there is none."""
     return await _put(here, limited, None)
+
+
+def _wanted(depth: Depth) -> int:
+    jobs = depth.waiting + depth.at_runners
+    return jobs if depth.limit is None else min(jobs, depth.limit)
 
 
 async def _put(here: Services, body: LimitedBody, at_once: int | None) -> dict[str, Any]:

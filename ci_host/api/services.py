@@ -14,6 +14,7 @@ from ci_host.api.news import News
 from ci_host.engine.dispatcher import Dispatcher
 from ci_host.engine.forks import Forks
 from ci_host.engine.people import People
+from ci_host.engine.registrations import Registrations
 from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.secrets import Secrets
@@ -45,6 +46,7 @@ class Services:
     timetables: NatsTimetables
     schedules: ScheduleActs
     secrets: Secrets
+    registrations: Registrations
     signing_keys: SigningKeys
     dispatcher: Dispatcher
     shells: Shells

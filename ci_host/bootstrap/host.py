@@ -16,19 +16,25 @@ import structlog
 import uvicorn
 
 from ci_host.access import Token, digest_of_secret, new_secret
+from ci_host.adapters.blobs.keeping import ObstoreKeeper
 from ci_host.adapters.blobs.reading import ObstoreReader
 from ci_host.adapters.blobs.shelves import ObstoreShelves
 from ci_host.adapters.files.key_ring import KeyRingFile
 from ci_host.adapters.files.signing_key_file import SigningKeyFile
+from ci_host.adapters.git.packs import MirrorPacks
 from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.accounts import NatsAccounts
 from ci_host.adapters.nats.bus import Bus, connect
 from ci_host.adapters.nats.caches import NatsCacheRecords
 from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
+from ci_host.adapters.nats.desk_bus import NatsDeskBus
+from ci_host.adapters.nats.desk_requests import DeskRequests
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.adapters.nats.line import NatsLine
 from ci_host.adapters.nats.log_trimmer import LogTrimmer
 from ci_host.adapters.nats.marks import mark_start
+from ci_host.adapters.nats.registrations import NatsRegistrations
 from ci_host.adapters.nats.secret_requests import serve_secrets
 from ci_host.adapters.nats.secrets import NatsSecrets
 from ci_host.adapters.nats.shells import NatsShells
@@ -40,10 +46,13 @@ from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
 from ci_host.api.services import Services
 from ci_host.bootstrap.incarnation import incarnation
+from ci_host.engine.desk import Desk
+from ci_host.engine.desk_answers import DeskAnswers
 from ci_host.engine.dispatcher import Dispatcher
 from ci_host.engine.forks import Forks
 from ci_host.engine.id_tokens import IdTokens
 from ci_host.engine.people import People
+from ci_host.engine.registrations import Registrations
 from ci_host.engine.reruns import Reruns
 from ci_host.engine.retention import Retention
 from ci_host.engine.schedule_acts import ScheduleActs
@@ -78,6 +87,7 @@ async def run_host(process: ProcessSettings) -> None:
     history, bundles = NatsHistory(bus, name, settings.nats_replicas), NatsBundles(bus)
     timetables, signing = NatsTimetables(bus), SigningKeyFile(settings.data, time.time)
     secret = secrets_of(bus, history, signing, settings)
+    registrations, requests = runners_of(bus, history, settings)
     services = Services(
         settings=settings,
         bus=bus,
@@ -96,6 +106,7 @@ async def run_host(process: ProcessSettings) -> None:
         timetables=timetables,
         schedules=ScheduleActs(timetables, new_id=new_id, shards=settings.shards),
         secrets=secret,
+        registrations=registrations,
         signing_keys=signing,
         dispatcher=Dispatcher(NatsLine(bus), history, now=time.time),
         **_shells_of(bus, history),
@@ -103,19 +114,27 @@ async def run_host(process: ProcessSettings) -> None:
         new_id=new_id,
     )
     await serve_secrets(bus, partial(told, secret))
+    await requests.start()
     await mark_start(bus, "host", name)
     try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(services.dispatcher.serve())
-            group.create_task(Projector(bus, model, settings.shards, news.tell_folded).serve())
-            for shard in range(settings.shards):
-                group.create_task(_reporter(bus, history, shard, settings.url).serve())
-            group.create_task(deliver_statuses(bus, directory))
-            _clean_up(group, bus, settings)
-            group.create_task(_serve_http(services))
+        await _serve(services)
     finally:
         model.close()
         await bus.close()
+
+
+async def _serve(here: Services) -> None:
+    settings, bus = here.settings, here.bus
+    async with asyncio.TaskGroup() as group:
+        group.create_task(here.dispatcher.serve())
+        projector = Projector(bus, here.model, settings.shards, here.news.tell_folded)
+        group.create_task(projector.serve())
+        for shard in range(settings.shards):
+            group.create_task(_reporter(bus, here.history, shard, settings.url).serve())
+        group.create_task(deliver_statuses(bus, here.directory))
+        _clean_up(group, bus, settings)
+        group.create_task(here.registrations.serve())
+        group.create_task(_serve_http(here))
 
 
 def _shells_of(bus: Bus, history: NatsHistory) -> dict[str, Any]:
@@ -132,6 +151,23 @@ def secrets_of(
     keys = KeyRingFile(settings.data, os.environ)
     tokens = IdTokens(signing, issuer=settings.url, now=time.time, new_id=new_id)
     return Secrets(NatsSecrets(bus), keys, history, NatsCatalog(bus), tokens, now=time.time)
+
+
+def runners_of(
+    bus: Bus, history: NatsHistory, settings: Settings
+) -> tuple[Registrations, DeskRequests]:
+    """Who knows the Runners of other machines, and who answers them."""
+    desk_bus = NatsDeskBus(bus, time.time)
+    registrations = Registrations(
+        NatsRegistrations(bus),
+        NatsAccounts(settings.data / "nats", settings.bus_address),
+        desk_bus,
+        now=time.time,
+        new_id=new_id,
+    )
+    blobs = ObstoreKeeper(settings.blobs_url)
+    desk = Desk(desk_bus, registrations, history, blobs, MirrorPacks(), now=time.time)
+    return registrations, DeskRequests(bus, DeskAnswers(desk, registrations))
 
 
 def new_id() -> str:

@@ -10,6 +10,7 @@ from ci_host.cli import (
     limits,
     reading,
     run,
+    runners,
     schedules,
     secrets,
     settings,
@@ -19,8 +20,10 @@ from ci_host.cli import (
 )
 from ci_host.cli.client import ClientError
 
-READING = (reading, artifacts)
-COMMANDS = (up, run, *READING, writing, shell, schedules, exports, settings, secrets, limits)
+COMMANDS = (
+    *(up, run, reading, artifacts, writing, shell, schedules, exports),
+    *(settings, secrets, limits, runners),
+)
 
 
 def run_cli() -> None:

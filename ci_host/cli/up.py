@@ -90,6 +90,19 @@ CacheGbOption = Annotated[
 DoctorPart = Annotated[
     Literal["runner"] | None, typer.Argument(help="runner: only what running jobs needs.")
 ]
+RunnersListenOption = Annotated[
+    str,
+    typer.Option(
+        envvar="STAUNCH_RUNNERS_LISTEN",
+        help="HOST:PORT for runners of other machines, e.g. 0.0.0.0:4222.",
+    ),
+]
+RunnersAddressOption = Annotated[
+    str,
+    typer.Option(
+        envvar="STAUNCH_RUNNERS_ADDRESS", help="HOST:PORT that they are told, if it is another."
+    ),
+]
 GB = 1_073_741_824
 RUNNER_DOCTOR = (sys.executable, "-m", "runners", "doctor")
 MARKS = {
@@ -128,9 +141,11 @@ def up(
     artifacts_days: ArtifactsDaysOption = 90.0,
     logs_days: LogsDaysOption = 365.0,
     cache_gb: CacheGbOption = 10.0,
+    runners_listen: RunnersListenOption = "",
+    runners_address: RunnersAddressOption = "",
 ) -> None:
     """Start everything on this machine, and keep it running until Ctrl-C."""
-    _check_replicas(nats_replicas, nats_url)
+    _check_server(nats_url, nats_replicas, runners_listen, runners_address)
     settings = Settings(
         data=(data or default_data()).resolve(),
         cache=(cache or default_cache()).resolve(),
@@ -152,9 +167,15 @@ def up(
         artifacts_days=artifacts_days,
         logs_days=logs_days,
         cache_bytes=int(cache_gb * GB),
+        runners_listen=runners_listen,
+        runners_address=runners_address,
     )
     build_image(settings.cache)
     _configure_logging()
+    _supervise(settings)
+
+
+def _supervise(settings: Settings) -> None:
     supervisor = Supervisor(settings, _once(lambda state: _say_ready(settings, state)))
     try:
         asyncio.run(supervisor.run())
@@ -169,10 +190,30 @@ def _configure_logging() -> None:
     )
 
 
-def _check_replicas(replicas: int, url: str | None) -> None:
+def _check_server(url: str | None, replicas: int, listen: str, address: str) -> None:
+    _check_runners(listen, address, url)
     if replicas > 1 and not url:
         raise ClientError(
             "--nats-replicas needs a cluster of your own; name its servers with --nats-url", 2
+        )
+
+
+def _check_runners(listen: str, address: str, url: str | None) -> None:
+    if listen and url:
+        raise ClientError(
+            "--runners-listen is for the embedded message server; one of your own (--nats-url)"
+            " decides by itself who may come",
+            2,
+        )
+    for option, text in (("--runners-listen", listen), ("--runners-address", address)):
+        host, _, port = text.rpartition(":")
+        if text and not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+            raise ClientError(f"{option} {text!r}: write HOST:PORT, as in 0.0.0.0:4222", 2)
+    if listen.startswith(("0.0.0.0:", "[::]:")) and not address:
+        raise ClientError(
+            f"--runners-listen {listen} says nowhere to go: name this machine for its runners, as"
+            " in --runners-address ci.example.com:4222",
+            2,
         )
 
 

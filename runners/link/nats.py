@@ -23,6 +23,7 @@ from pipelines.events import JobFinished
 from pipelines.ids import RunId, shard_of
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from pipelines.priority import LEVELS, Priority
+from pipelines.shell import Standby
 from runners.link.jetstream import JetStream, Refusal
 from runners.link.pulls import Pulls
 from runners.link.secrets import SecretsLink
@@ -90,7 +91,12 @@ class NatsLink:
 
     def shells_of(self, runner: str) -> ShellLinks:
         """How this runner hears of terminals in its jobs."""
-        return ShellLinks(self._client, self._stream, runner=runner)
+
+        async def stand_by(standby: Standby) -> None:
+            state = shell.state(standby.job)
+            await self._stream.publish(state, msgspec.json.encode(standby), {})
+
+        return ShellLinks(self._client, stand_by, runner=runner)
 
     async def close(self) -> None:
         """Send what is buffered, for a moment, and go."""
@@ -142,7 +148,7 @@ class NatsLink:
 
     async def _read(self, message: Msg) -> Delivery | None:
         try:
-            spec = _spec_of(message.data)
+            spec = spec_of(message.data)
         except ValueError as error:
             # It can never become readable: kept, it would be delivered for ever.
             log.exception("unreadable job dropped", error=str(error))
@@ -222,12 +228,12 @@ class NatsLink:
 
     # -- CacheIndex
 
-    async def newest(self, subject: str) -> Entry | None:
+    async def newest(self, job: str, subject: str) -> Entry | None:
         """Direct get answers a pattern with the newest that matches it."""
         stored = await self._stream.last(CACHES, subject)
         return None if stored is None else msgspec.json.decode(stored.data, type=Entry)
 
-    async def keep(self, subject: str, entry: Entry) -> None:
+    async def keep(self, job: str, subject: str, entry: Entry) -> None:
         """Newest per subject."""
         await self._stream.publish(subject, msgspec.json.encode(entry), {})
 
@@ -260,8 +266,11 @@ def consumer_of(pool: str, level: Priority) -> str:
     return f"runners-{pool}" if level is Priority.NORMAL else f"{level}-runners-{pool}"
 
 
-def _spec_of(content: bytes) -> JobSpec:
-    """Raises ValueError also where the id could not be a directory's name and a subject."""
+def spec_of(content: bytes) -> JobSpec:
+    """The job of a message.
+
+    Raises ValueError also where its id could not be a directory's name and a subject.
+    """
     spec = msgspec.json.decode(content, type=JobSpec)
     shard_of(RunId(spec.run))
     if not JOB_ID.match(spec.id):

@@ -4,31 +4,32 @@ What is typed and shown goes from host to runner and back, and is stored nowhere
 again after a lost connection; what was on its way then is lost, and each side notices by silence.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error
 
 from pipelines import shell
 from pipelines.shell import ShellAsked, ShellTold, Standby
-from runners.link.jetstream import JetStream
 from runners.ports import Unavailable, Visit
 
 
 class ShellLinks:
     """Of one runner."""
 
-    def __init__(self, client: Client, stream: JetStream, *, runner: str) -> None:
+    def __init__(
+        self, client: Client, stand_by: Callable[[Standby], Awaitable[None]], *, runner: str
+    ) -> None:
+        """`stand_by` makes it known that a job waits; whoever may write to the bus, there."""
         self._client = client
-        self._stream = stream
+        self._stand_by = stand_by
         self._runner = runner
 
     async def stand_by(self, standby: Standby) -> None:
-        """Newest per subject."""
-        await self._stream.publish(shell.state(standby.job), msgspec.json.encode(standby), {})
+        """As the port says."""
+        await self._stand_by(standby)
 
     async def visits(self, job: str) -> AsyncIterator[Visit]:
         """A subscription of its own for each job that waits."""
@@ -47,7 +48,7 @@ class ShellLinks:
                     frames = await self._client.subscribe(typed)
                 except (msgspec.MsgspecError, Error):
                     continue
-                yield _Visit(self._client, asked, message, frames, self._runner)
+                yield _Visit(self._client, asked, frames, self._runner)
         finally:
             await _forget(asks)
 
@@ -56,17 +57,16 @@ class _Visit:
     """See Visit."""
 
     def __init__(
-        self, client: Client, asked: ShellAsked, ask: Msg, frames: Subscription, runner: str
+        self, client: Client, asked: ShellAsked, frames: Subscription, runner: str
     ) -> None:
         self.asked = asked
         self._client = client
-        self._ask = ask
         self._frames = frames
         self._said = shell.said(runner, asked.job, asked.session)
 
     async def answer(self, told: ShellTold) -> None:
-        """To the inbox of whoever asked."""
-        await self._publish(self._ask.reply, msgspec.json.encode(told))
+        """Before any frame, and where these go: a runner may publish to nobody's inbox."""
+        await self._publish(self._said, msgspec.json.encode(told))
 
     async def frames(self) -> AsyncIterator[bytes]:
         """Subscribed to before the visit was known."""

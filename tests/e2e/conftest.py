@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.far import far_machine
 from tests.e2e.installed import installed, unique
 
 
@@ -26,3 +27,18 @@ def here():
 def repo(here, request):
     """A repository of the test's own."""
     return here.repo(unique(request.node.name))
+
+
+@pytest.fixture(scope="session")
+def far():
+    """Another machine, and an installation that listens for its runners; one xdist group too."""
+    with far_machine() as found:
+        yield found
+
+
+@pytest.fixture
+def far_repo(far, request):
+    """A repository of the test's own, of the installation that has another machine; the runners
+    there end with the test."""
+    yield far.here.repo(unique(request.node.name))
+    far.machine.stop()

@@ -13,6 +13,11 @@ from fastapi import FastAPI
 from sqlmodel import Session
 
 from ci_host.access import Token, digest_of_secret
+from ci_host.adapters.memory.desk import (
+    MemoryAccounts,
+    MemoryDeskBus,
+    MemoryRegistrations,
+)
 from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.line import MemoryLine
 from ci_host.adapters.memory.shells import MemoryShells
@@ -29,6 +34,7 @@ from ci_host.api.services import Services
 from ci_host.engine.dispatcher import Dispatcher
 from ci_host.engine.forks import Forks
 from ci_host.engine.people import People
+from ci_host.engine.registrations import Registrations
 from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.shells import Shells
@@ -104,6 +110,13 @@ class World:
             blobs=cast(Any, None),
             secrets=cast(Any, None),
             signing_keys=cast(Any, None),
+            registrations=Registrations(
+                MemoryRegistrations(),
+                MemoryAccounts(),
+                MemoryDeskBus(self.clock),
+                now=self.clock,
+                new_id=self.new_id,
+            ),
             dispatcher=Dispatcher(MemoryLine(), self.history, now=self.clock),
             shells=Shells(self.shells, self.history, now=self.clock, new_id=self.new_id),
             shell_store=self.shells,

@@ -170,10 +170,10 @@ class Bus:
             raise Unavailable(f"{stream}: {told.error.description}")
         return stored_at(told.ts)
 
-    async def hint(self, subject: str) -> None:
+    async def hint(self, subject: str, body: bytes = b"") -> None:
         """Tell whoever listens just now; nobody may depend on it."""
         try:
-            await self.client.publish(subject)
+            await self.client.publish(subject, body)
         except NatsError as error:
             log.debug("hint_lost", subject=subject, error=repr(error))
 

@@ -21,6 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from ci_host.adapters.nats.accounts import CONFIG_FILE, FILE, PID_FILE, USER, write_accounts
+from ci_host.adapters.nats.certificate import ensure_certificate
+
+LOOPBACK = "127.0.0.1"
+EVERYWHERE = (LOOPBACK, "0.0.0.0", "::")  # noqa: S104  compared with, not listened on
 PAYLOAD_BYTES_MAX = 8 * 1024 * 1024
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
@@ -33,19 +38,27 @@ ROOM_BYTES_MIN = 16 * 1024 * 1024
 
 CONFIG = """\
 server_name: staunch
-listen: "127.0.0.1:{port}"
+listen: "{host}:{port}"
 http: "127.0.0.1:-1"
 ports_file_dir: "{ports}"
+pid_file: "{pid_file}"
 max_payload: {payload}
 write_deadline: "30s"
 # Loopback is open to every user of the machine; whoever writes to the bus can open any gate.
-authorization {{ token: "{token}" }}
+include "{accounts}"
+{tls}
 jetstream {{
   store_dir: "{store}"
   # Every acknowledged message is on the disk. Throughput is won by packing, never by lying here.
   sync_interval: always
   limits {{ default_max_consumers: {consumers} }}
 }}
+"""
+
+# Runners of other machines insist on it; the installation's own processes are on this one.
+TLS = """\
+tls {{ cert_file: "{store}/tls.crt", key_file: "{store}/tls.key" }}
+allow_non_tls: true
 """
 
 
@@ -58,12 +71,14 @@ class ServerSettings:
     """`port` 0: any free one. `binary` None: the wheel's, then the PATH's.
 
     `is_port_wished`: nobody chose the port, it is that of the last life; any other will do.
+    `host`: where it listens; not only here, for Runners of other machines, and then with TLS.
     """
 
     data: Path
     port: int = 0
     binary: Path | None = None
     is_port_wished: bool = False
+    host: str = LOOPBACK
 
 
 class EmbeddedServer:
@@ -97,7 +112,11 @@ class EmbeddedServer:
             os.chmod(store, 0o700)
             self._lock = lock_store(store)
             self._token = kept_token(store / "token")
-            config = store / "nats-server.conf"
+            if not (store / FILE).exists():
+                write_accounts(store, self._token, [])
+            if self._settings.host != LOOPBACK:
+                ensure_certificate(store)
+            config = store / CONFIG_FILE
             config.touch(mode=0o600)
             config.write_text(self._config(store, ports, self._free_port()))
         except OSError as error:
@@ -121,12 +140,15 @@ class EmbeddedServer:
 
     def _config(self, store: Path, ports: Path, port: int) -> str:
         return CONFIG.format(
+            host=self._settings.host,
             port=port or -1,
             ports=ports,
+            pid_file=store / PID_FILE,
             store=store / "js",
             payload=PAYLOAD_BYTES_MAX,
             consumers=CONSUMERS_PER_STREAM_MAX,
-            token=self._token,
+            accounts=FILE,
+            tls="" if self._settings.host == LOOPBACK else TLS.format(store=store),
         )
 
     def _free_port(self) -> int:
@@ -136,7 +158,7 @@ class EmbeddedServer:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", self._settings.port))
+                probe.bind((self._settings.host, self._settings.port))
             except OSError as error:
                 if self._settings.is_port_wished:
                     return 0
@@ -161,12 +183,18 @@ class EmbeddedServer:
             found = _ports(ports_file)
             if found is not None and _healthy(found["monitoring"][0]):
                 self._monitoring = found["monitoring"][0]
-                return str(found["nats"][0]).replace("//", f"//{self._token}@", 1)
+                return self._url_of(found["nats"][0].rpartition(":")[2])
             time.sleep(0.01)
         self.stop()
         raise ServerError(
             f"nats-server was not ready after {START_TIMEOUT_S:.0f} s: {_last_lines(log_path)}"
         )
+
+    def _url_of(self, port: str) -> str:
+        """For the installation itself: never over another machine's network if it can be helped."""
+        host = self._settings.host
+        near = LOOPBACK if host in EVERYWHERE else f"[{host}]" if ":" in host else host
+        return f"nats://{USER}:{self._token}@{near}:{port}"
 
     def poll(self) -> int | None:
         """The child's exit code, or None while it runs."""

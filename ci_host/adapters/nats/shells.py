@@ -60,8 +60,8 @@ class NatsShells:
             raise Unavailable(str(error)) from error
         channel = NatsShellChannel(self._bus, runner, asked, frames)
         try:
-            ask = shell.asks(runner, asked.job)
-            answer = await client.request(ask, msgspec.json.encode(asked), timeout=ANSWER_S)
+            await client.publish(shell.asks(runner, asked.job), msgspec.json.encode(asked))
+            answer = await frames.next_msg(timeout=ANSWER_S)
             told = msgspec.json.decode(answer.data, type=ShellTold)
         except (NatsError, TimeoutError, msgspec.MsgspecError) as error:
             await channel.close()

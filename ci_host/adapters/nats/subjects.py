@@ -24,6 +24,7 @@ SCHEDULES = "SCHEDULES"
 ALARMS = "ALARMS"
 SECRETS = "SECRETS"
 SHELLS = "SHELLS"
+REGISTRATIONS = "REGISTRATIONS"
 
 
 def runs_stream(shard: int) -> str:
@@ -74,6 +75,16 @@ def job_queue(pool: str, level: Priority) -> str:
 def offer(job: JobId) -> str:
     """Where a Job waits until it is released to its queue."""
     return f"offer.{job}"
+
+
+def job_consumer(pool: str, level: Priority) -> str:
+    """The consumer of such a queue. A pool may have any name with dashes, so the level is first."""
+    return f"runners-{pool}" if level is Priority.NORMAL else f"{level}-runners-{pool}"
+
+
+def registration(runner: str) -> str:
+    """A Runner of another machine."""
+    return f"registration.{runner}"
 
 
 def lease(job: JobId) -> str:
