@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ci_host.adapters.wasm.instance import WasmImage
 from ci_host.tenant.limits import Limits
+
+# A test says what is right, not how fast: the machine may be busy.
+settings.register_profile("staunch", deadline=None)
+settings.load_profile("staunch")
 
 
 @pytest.fixture(scope="session")

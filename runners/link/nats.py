@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error
 
+from pipelines import shell
 from pipelines.cache import Entry
 from pipelines.codec import encode_input
 from pipelines.events import JobFinished
