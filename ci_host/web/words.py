@@ -36,13 +36,8 @@ STATE_WORDS = {
 }
 
 
-# What is said of a service; of one that nothing is told of yet: nothing.
-SERVICE_WORDS = {
-    "ready": "ready",
-    "ended": "ended",
-    "failed": "not ready",
-    "starting": "was starting",
-}
+# What is said of a service whose state has no message; of one that nothing is told of yet: nothing.
+SERVICE_WORDS = {"ready": "ready", "starting": "was starting"}
 DIGEST_SHOWN = 12
 
 

@@ -45,7 +45,7 @@ async def test_the_page_links_to_the_log_of_each_service_while_the_job_runs_and_
     assert "ready after 2.5s" in page
     assert f'<bdi title="postgres@{DIGEST}">postgres@abababababab</bdi>' in page
     assert f'image <bdi title="python@{DIGEST}">python@abababababab</bdi>' in page
-    assert "ended: <bdi>ended with &lt;exit&gt; code 1</bdi>" in page
+    assert "<bdi>ended with &lt;exit&gt; code 1</bdi>" in page
 
 
 async def test_a_service_that_there_is_not_shows_the_job(world, story):
