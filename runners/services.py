@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from runners.masking import Forms
 
 LOG_BYTES_MAX = 67_108_864
-ASK_EVERY_S = 0.2
+# Between questions: soon at first, since many are there in no time.
+ASK_S_MIN, ASK_S_MAX = 0.02, 0.2
+# For one that nothing is asked of: in that time it may fail to start.
+GRACE_S = 0.1
 READ_BYTES = 1_048_576
 QUOTED_LINES = 20
 QUOTED_BYTES = 16_384
@@ -139,8 +142,8 @@ class _Service:
         self._unready = {"ready"} if own["is_asked"] else set()
         self._unready |= {"port"} if own["port"] else set()
         self._asked: set[str] = set()
-        # One that nothing is asked of is given a moment in which it may fail to start.
-        self._next_at = self._began + (0.0 if self._unready else ASK_EVERY_S)
+        self._next_at = self._began + (0.0 if self._unready else GRACE_S)
+        self._pause_s = ASK_S_MIN
         self._knock: tuple[int, int] | None = None
         self._is_drained = False
         self.child = spawn.spawn({**launch, **own}, net)
@@ -183,7 +186,8 @@ class _Service:
         elif now >= self._began + self._own["ready_s"]:
             self._fail(f"was not ready within {self._own['ready_s']:g} s")
         elif now >= self._next_at:
-            self._next_at = now + ASK_EVERY_S
+            self._next_at = now + self._pause_s
+            self._pause_s = min(ASK_S_MAX, self._pause_s * 2)
             return self._ask_again(net)
         return None
 

@@ -18,6 +18,7 @@ from runners import spawn, workspace
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
 from runners.executors.process import Process
 from runners.ports import Launch
+from tests import service_images
 from tests.bench import report
 from tests.executor_bench import CONFINED, UID_BASE, Bench
 from tests.runner_world import make_spec
@@ -53,11 +54,17 @@ def _measure(folder: Path, loop: asyncio.Runner) -> None:
     bare: list[float] = []
     jobs: dict[str, list[float]] = {name: [] for name in benches}
     alone: dict[str, list[float]] = {name: [] for name in benches}
+    served: list[float] = []
     for turn in range(ROUNDS):
         bare.append(_bare())
         for name, bench in benches.items():
             alone[name].append(_without_shim(bench, make_spec(None, COMMAND, key=f"alone-{turn}")))
             jobs[name].append(_job(loop, bench, make_spec(None, COMMAND, key=f"job-{turn}")))
+        if "bubblewrap" in benches and service_images.IS_THERE:
+            spec = make_spec(None, COMMAND, key=f"served-{turn}", services=[service_images.STORE])
+            served.append(_job(loop, benches["bubblewrap"], spec))
+    if served:
+        report.spread("job.start.services", "ms", served, bubblewrap=_middle(jobs["bubblewrap"]))
     for name in benches:
         beside = {"subprocess": _middle(bare), "without_shim": _middle(alone[name])}
         report.spread(f"job.start.{name}", "ms", jobs[name], **beside)
