@@ -3,11 +3,14 @@
 Here: what is asked for, and what is told of it. What keeps it running is the Runner's.
 """
 
+import re
+
 import msgspec
 
 READY_S_DEFAULT = 60.0
 # Of the id of a Job: see `ids.job_id`.
 JOB_TOKENS = 3
+NAME = re.compile(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

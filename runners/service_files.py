@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.job import JobSpec
-from pipelines.service import Service
+from pipelines.service import NAME, Service
 from runners import job_directory, steps
 from runners.ports import ImageRoot, Launch, Refused
 
@@ -82,7 +82,7 @@ def check(service: Service, root: ImageRoot | None) -> None:
     words = [service.run, service.ready, *service.args]
     if any("\x00" in word for word in words):
         raise Refused(f"service {service.name!r} holds a NUL byte, which no command can")
-    if not service.name.replace("-", "").isalnum() or not 0 <= service.port <= PORT_MAX:
+    if not NAME.fullmatch(service.name) or not 0 <= service.port <= PORT_MAX:
         raise Refused(f"{service.name!r} with port {service.port} can be no service")
     has_words = service.run or service.args or root is None or root.entrypoint or root.command
     if not has_words:

@@ -45,6 +45,7 @@ from pipelines.ids import RunId, StepKey, job_id
 from pipelines.job import CancelJob, Lease, LeaseScope, Outcome, Source
 from pipelines.kept_log import shelf_of_log
 from pipelines.manifest import DIGEST, MANIFEST_BYTES_MAX, PIECES, shelf_of
+from pipelines.service import NAME, owner_of_log
 from pipelines.trust import Tier
 
 LEASE_S_MAX = 3_600.0
@@ -190,14 +191,20 @@ class Desk:
     # -- logs
 
     async def log_end(self, runner: str, asked: JobAsked) -> LogEnd:
-        """Of its own Job."""
-        await self._held(runner, asked.job)
+        """Of its own Job, or of a Service of that."""
+        await self._check_log(runner, asked.job)
         return await self._bus.log_end(asked.job)
 
     async def log_append(self, runner: str, asked: AppendAsked) -> int:
-        """To the log of its own Job. Raises Conflict."""
-        await self._held(runner, asked.job)
+        """To such a log. Raises Conflict."""
+        await self._check_log(runner, asked.job)
         return await self._bus.append(asked.job, asked.chunk, asked.after)
+
+    async def _check_log(self, runner: str, log_id: str) -> None:
+        job, service = owner_of_log(log_id)
+        if service and not NAME.fullmatch(service):
+            raise DeskRefused(f"{service[:100]!r} can be no service of job {job}")
+        await self._held(runner, job)
 
     # -- caches and blobs
 

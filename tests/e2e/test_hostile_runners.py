@@ -104,6 +104,8 @@ def questions_of(job: str, repo: str) -> list[tuple[Verb, msgspec.Struct]]:
     return [
         (Verb.LOG_END, desk.JobAsked(job=job)),
         (Verb.LOG_APPEND, desk.AppendAsked(job=job, chunk=chunk, after=0)),
+        (Verb.LOG_END, desk.JobAsked(job=f"{job}.db")),
+        (Verb.LOG_APPEND, desk.AppendAsked(job=f"{job}.db", chunk=chunk, after=0)),
         (Verb.CACHE_NEWEST, desk.CacheAsked(job=job, subject=subject)),
         (Verb.CACHE_KEEP, desk.CacheKept(job=job, subject=subject, entry=entry)),
         (Verb.BLOB_GET, desk.BlobAsked(job=job, digest=digest, shelf=PIECES)),

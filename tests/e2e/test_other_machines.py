@@ -48,6 +48,24 @@ def test_a_runner_that_joined_does_all_that_one_of_the_host_does(
     assert "9000000" in used and "cache deps: restored 1 files" in used
 
 
+SERVED = """
+from staunch import Service
+web = Service(run="echo serving; exec python3 -m http.server 8000", port=8000)
+ask = "python3 -c 'import urllib.request as u; print(u.urlopen(\\"http://web:8000\\").status)'"
+await step.job("ask", run=ask, pool="serving", services={"web": web}, checkout=False)
+"""
+
+
+def test_its_jobs_have_services_whose_logs_are_read_as_any(far: Far, far_repo: Registered) -> None:
+    far.joined("serving")
+    run = far_repo.plan(SERVED)
+    shown = far.here.ended(run)
+    assert shown["state"] == "succeeded", shown["error"]
+    assert "\n200\n" in far.here.staunch("logs", run, "ask")
+    said = far.here.staunch("logs", run, "ask", "--service", "web")
+    assert said.startswith("serving\n") and "GET / HTTP" in said
+
+
 def test_its_jobs_get_secrets_and_show_none_of_them(far: Far, far_repo: Registered) -> None:
     far.joined("secretive")
     body = {"name": "KEY", "repo": far_repo.name, "value": "a canary of thirty characters."}

@@ -25,6 +25,7 @@ def test_limits_that_are_said_twice_are_equal():
     assert limits.TRACEBACK_CHARS_MAX == failure.TRACEBACK_CHARS_MAX
     assert jobs.TIMEOUT_S_DEFAULT == job.JOB_TIMEOUT_S_DEFAULT
     assert services.READY_S_DEFAULT == service.READY_S_DEFAULT
+    assert services._NAME.pattern == service.NAME.pattern
     assert standby.WAIT_S_MAX == WAIT_S_MAX
     assert shell.__module__ == "staunch.shell"
 
