@@ -25,6 +25,7 @@ from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from pipelines.priority import LEVELS
 from pipelines.shell import Standby
 from runners.link.admission import admitted_soon, seed_of
+from runners.link.errors import Errors
 from runners.link.nats import CHUNK_OVERHEAD_BYTES, JOBS, consumer_of, spec_of
 from runners.link.pulls import Pulls
 from runners.link.secrets import SecretsLink
@@ -68,11 +69,13 @@ class DeskLink:
 
         `turn_away` is called when the server has refused this runner for a while, later on.
         """
+        errors = Errors()
         refused_at: list[float] = []
         made: list[DeskLink] = []
 
         async def on_error(error: Exception) -> None:
-            log.warning("link error", error=str(error) or type(error).__name__)
+            if said := errors.news_of(error):
+                log.warning("link error", error=said)
             if "authorization violation" in str(error).lower() and made:
                 refused_at.append(time.monotonic())
                 if refused_at[-1] - refused_at[0] > REFUSED_S:

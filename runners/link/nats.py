@@ -25,6 +25,7 @@ from pipelines.ids import RunId, shard_of
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from pipelines.priority import LEVELS, Priority
 from pipelines.shell import Standby
+from runners.link.errors import Errors
 from runners.link.jetstream import JetStream, Refusal
 from runners.link.pulls import Pulls
 from runners.link.secrets import SecretsLink
@@ -59,8 +60,11 @@ class NatsLink:
     async def connect(cls, url: str, *, pool: str, name: str) -> "NatsLink":
         """Connect, waiting for a server that is not up yet, and see that the consumer exists."""
 
+        errors = Errors()
+
         async def on_error(error: Exception) -> None:
-            log.warning("link error", error=str(error) or type(error).__name__)
+            if said := errors.news_of(error):
+                log.warning("link error", error=said)
 
         async def on_disconnect() -> None:
             log.warning("link down, reconnecting")
