@@ -1,4 +1,4 @@
-"""Errors of a connection, for the log: a server that is away is told now and then, not all the time.
+"""Errors of a connection, for the log: a server that is away is told of now and then.
 
 The client tries to connect ten times a second, and reports every failure.
 """
