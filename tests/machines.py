@@ -108,6 +108,20 @@ def _ip(words: str) -> None:
     subprocess.run(["ip", *words.split()], check=True)
 
 
+def why_none() -> str:
+    """Why there can be no other machine here, or nothing."""
+    if os.geteuid() != 0:
+        return "another machine is a network namespace, which only root can wire to this one"
+    if shutil.which("ip") is None:
+        return "another machine is made with `ip`, of Debian's iproute2"
+    name = f"st{os.getpid() % 100_000}x"
+    tried = subprocess.run(
+        ["ip", "netns", "add", name], capture_output=True, text=True, check=False
+    )
+    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+    return tried.stderr.strip()
+
+
 @contextmanager
 def machine(number: int) -> Iterator[Machine]:
     """One on a wire of its own; `number` tells it from others of this test run."""

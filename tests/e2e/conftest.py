@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.far import far_machine
 from tests.e2e.installed import installed, unique
+from tests.machines import why_none
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +33,8 @@ def repo(here, request):
 @pytest.fixture(scope="session")
 def far():
     """Another machine, and an installation that listens for its runners; one xdist group too."""
+    if why := why_none():
+        pytest.skip(why)
     with far_machine() as found:
         yield found
 
