@@ -258,6 +258,8 @@ class Shim:
         self.exit_code = None
         self.kill_at = time.monotonic() + self.launch["grace_s"]
         self.child.terminate()
+        if self.step < 0:
+            self.child.close_orders()
 
     def _stop_wanted(self) -> None:
         cancel = job_directory.read_record(self.directory, job_directory.CANCEL)
@@ -362,7 +364,7 @@ class Shim:
         if not self.ready:
             self._conclude("refused", f"the sandbox did not start: {self.log.first_words()}")
             return
-        name = self.steps[self.step]["name"]
+        name = self.steps[self.step]["name"] if self.step >= 0 else "start"
         self._conclude("failed", f"the sandbox ended during step '{name}' (status {status})")
 
     def _denied(self) -> list[str]:

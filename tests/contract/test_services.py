@@ -5,10 +5,12 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
+from pipelines.job import CANCEL_GRACE_S_DEFAULT
 from pipelines.service import Service
 from runners import job_directory, launcher, workspace
 from runners.data_directory import DataDirectory
@@ -159,7 +161,7 @@ async def test_one_that_is_not_ready_in_time_fails_the_job_and_is_quoted(sandbox
     assert record["message"] == "service 'db' was not ready within 0.6 s"
     assert log.endswith(f"=== {record['message']}; it said last:\n=== db | cannot think\n")
     assert record["services"][0]["state"] == "failed"
-    await until(lambda: not pids_with(HANGS), "its end")
+    await until(lambda: not pids_with(HANGS.split()[1]), "its end")
 
 
 @pytest.mark.parametrize(
@@ -236,6 +238,19 @@ async def test_a_job_whose_directory_vanishes_takes_its_services_along(sandbox):
     directory = await begun(sandbox, marker)
     directory.rename(directory.with_name("gone"))
     await until(lambda: not pids_with(marker), "the end of all of them", 15)
+
+
+async def test_a_job_that_waits_for_its_services_is_cancelled_at_once(sandbox):
+    service = Service(name="db", run=HANGS, ready="false")
+    directory = await sandbox.start(make_spec(None, "true", services=[service]))
+    await until(lambda: pids_with(HANGS.split()[1]), "the service")
+    began = time.monotonic()
+    cancel(directory)
+    record = await sandbox.end(directory)
+    assert record["outcome"] == "cancelled"
+    assert record["services"][0]["state"] == "starting"
+    assert time.monotonic() - began < CANCEL_GRACE_S_DEFAULT
+    await until(lambda: not pids_with(HANGS.split()[1]), "its end")
 
 
 async def test_a_cancelled_job_may_still_use_its_services_to_clean_up(sandbox):
