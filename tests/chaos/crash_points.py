@@ -10,7 +10,7 @@ from pathlib import Path
 
 # Where each phase begins: a call of the agent's. Between are those in which it only waits.
 CALLS = {
-    "claimed": ("runners.agent", "Agent", "_roots_of"),
+    "claimed": ("runners.preparation", "Preparation", "ready"),
     "placing files": ("runners.kept_files", "KeptFiles", "place"),
     "starting": ("runners.attempt", "Attempt", "_open_secrets"),
     "keeping files": ("runners.kept_files", "KeptFiles", "gather"),

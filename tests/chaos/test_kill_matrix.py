@@ -77,7 +77,9 @@ class Stage:
         """The process of the running step, as the machine numbers it."""
         (daemon,) = [pid for pid in pids_with(f"sleep\0{DAEMON}")]
         shells = [pid for pid in pids_with("/run/staunch/0/script") if _user(pid) == _user(daemon)]
-        (found,) = [pid for pid in shells if b"/bin/bash" in _words(pid)]
+        bashes = [pid for pid in shells if b"/bin/bash" in _words(pid)]
+        # One that it has just forked has the same words, until it becomes another program.
+        (found,) = [pid for pid in bashes if _parent(pid) not in bashes]
         return found
 
     def shim(self) -> int:
@@ -104,6 +106,11 @@ class Stage:
 
 def _user(pid: int) -> int:
     return os.stat(f"/proc/{pid}").st_uid
+
+
+def _parent(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^PPid:\t(\d+)$", status, re.M)[1])
 
 
 def _words(pid: int) -> bytes:
