@@ -25,6 +25,7 @@ from pipelines.job import LEASE_S, CancelJob, JobSpec, Lease, Outcome
 from runners import workspace
 from runners.attempt import Attempt
 from runners.data_directory import DataDirectory
+from runners.launcher import Zygote
 from runners.ports import (
     BlobStore,
     CacheIndex,
@@ -74,6 +75,7 @@ class Agent:
         shells: ShellLink | None = None,
         sources: SourceStore | None = None,
         is_single: bool = False,
+        zygote: Zygote | None = None,
     ) -> None:
         """`lease_s`: for how long this runner may be silent before others give up its jobs.
         `sources`: None where the host's mirrors are on this machine. `is_single`: it ends after
@@ -93,6 +95,7 @@ class Agent:
         self._shells = shells
         self._preparation = Preparation(queue, images=images, sources=sources, blobs=blobs)
         self._is_single = is_single
+        self._zygote = zygote
         self._attempts: dict[str, Attempt] = {}
         # Set by the one job of a runner that is there for one.
         self._is_over = asyncio.Event()
@@ -264,6 +267,7 @@ class Agent:
             blobs=None if self._blobs is None else self._blobs.of(directory.name),
             secrets=self._secrets,
             shells=self._shells,
+            zygote=self._zygote,
         )
         self._attempts[attempt.spec.id] = attempt
         return attempt

@@ -57,12 +57,14 @@ class Attempt:
         blobs: BlobStore | None = None,
         secrets: SecretSource | None = None,
         shells: ShellLink | None = None,
+        zygote: launcher.Zygote | None = None,
     ) -> None:
         self.directory = directory
         self.spec: JobSpec = workspace.read_spec(directory)
         self.note = workspace.read_note(directory)
         self._queue = queue
         self._secrets = secrets
+        self._zygote = zygote
         self._terminals: Terminals | None = None
         if shells is not None and self.spec.wait_s:
             self._terminals = Terminals(directory, self.spec, link=shells, runner=runner)
@@ -138,7 +140,8 @@ class Attempt:
             if self._files is not None:
                 await self._files.place()
             # As late as can be, and into memory only: an agent that takes over asks again.
-            await launcher.start_shim(self.directory, await self._open_secrets())
+            told = await self._open_secrets()
+            await launcher.start_shim(self.directory, told, self._zygote)
         except Refused as refusal:
             log.warning("job refused", job=self.spec.id, reason=str(refusal))
             return str(refusal)

@@ -28,6 +28,7 @@ from runners.data_directory import DataDirectory, InUse
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
 from runners.executors.process import Process
 from runners.images import Images
+from runners.launcher import Zygote
 from runners.link.nats import NatsLink
 from runners.membership import Membership, NotJoined, membership_of
 from runners.ports import BlobStore, Egress, Executor, Heartbeat, SourceStore, Unavailable
@@ -169,6 +170,8 @@ async def serve(options: Options) -> int:
         return 1
     if reached is None:
         return 0
+    zygote = Zygote()
+    zygote.start()
     slots = 1 if reached.is_single else options.slots
     agent = Agent(
         data=data,
@@ -188,9 +191,11 @@ async def serve(options: Options) -> int:
         sources=reached.sources,
         is_single=reached.is_single,
         shells=reached.link.shells_of(runner),
+        zygote=zygote,
     )
     log.info("agent up", runner=runner, pool=reached.pool, slots=slots)
     await agent.run(stop, drain=options.drain)
+    zygote.close()
     await reached.link.close()
     log.info("agent down", runner=runner)
     return 1 if turned_away.is_set() else 0

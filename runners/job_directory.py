@@ -117,17 +117,22 @@ def state_of(directory: str) -> str:
     return LOST if _exists(directory, STARTED) else STARTING
 
 
-def write_record(directory: str, name: str, record: dict[str, Any]) -> None:
-    """Replace a record in one piece: readers see the old or the new, also after a power cut."""
+def write_record(
+    directory: str, name: str, record: dict[str, Any], *, is_durable: bool = True
+) -> None:
+    """Replace a record in one piece: readers see the old or the new; if it is durable, also after
+    a power cut."""
     temporary = os.path.join(directory, f".{name}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         os.write(descriptor, json.dumps(record).encode())
-        os.fsync(descriptor)
+        if is_durable:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
     os.replace(temporary, os.path.join(directory, name))
-    sync_directory(directory)
+    if is_durable:
+        sync_directory(directory)
 
 
 def read_record(directory: str, name: str) -> dict[str, Any] | None:

@@ -15,34 +15,54 @@ from runners.shim import Shim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from runners.masking import Forms
 
 
 def main(directory: str) -> int:
-    """Take the lock, leave the agent's process tree, and run the job. Exit codes: 75, 76."""
+    """Keep the job in this process. Exit codes of its first half: 0, 75, 76."""
+    keep(directory)
+    return 0
+
+
+def keep(directory: str, reply: int = -1) -> None:
+    """Take the lock, leave whoever started this, and run the job; returns when it is over.
+
+    Only the second half of the process returns. The first ends with its exit code, and says it to
+    `reply`, a descriptor, if there is one.
+    """
     lock = job_directory.take_lock(directory)
     if lock is None:
-        return job_directory.EXIT_LOCKED
+        _leave(job_directory.EXIT_LOCKED, reply)
     secrets = confided.take(sys.stdin.buffer.read())
     looked_for = _looked_for(secrets)
     launch = job_directory.read_record(directory, job_directory.LAUNCH)
     if launch is None or not job_directory.mark_started(directory):
-        return job_directory.EXIT_STARTED_BEFORE
+        _leave(job_directory.EXIT_STARTED_BEFORE, reply)
     # The lock goes along with the fork; the agent waits only for the first half.
     if os.fork():
-        os._exit(0)
+        _leave(0, reply)
+    if reply >= 0:
+        os.close(reply)
     os.setsid()
     spawn.become_keeper()
     me = job_directory.identity_of(os.getpid())
     assert me is not None
-    job_directory.write_record(directory, job_directory.SHIM, me)
+    # Of no use after a power cut, so not worth the wait for a disk.
+    job_directory.write_record(directory, job_directory.SHIM, me, is_durable=False)
     try:
         Shim(directory, confided.launch_with(launch, secrets), looked_for).run(lock)
     except OSError as error:
         # A vanished directory takes its log and records with it; there is nobody left to tell.
         if error.errno != errno.ENOENT or os.path.exists(directory):
             raise
-    return 0
+
+
+def _leave(code: int, reply: int) -> NoReturn:
+    if reply >= 0:
+        os.write(reply, b"%d\n" % code)
+    os._exit(code)
 
 
 def _looked_for(secrets: dict[str, str]) -> Forms | None:

@@ -20,8 +20,9 @@ needs_bwrap = pytest.mark.skipif(not CONFINED, reason="no bubblewrap or no user 
 class Bench:
     """Runs specs through one executor and a real shim."""
 
-    def __init__(self, root: Path, executor, images=None, image: str = "") -> None:
+    def __init__(self, root: Path, executor, images=None, image: str = "", zygote=None) -> None:
         """`images`: those of the runner; `image`: that of jobs which ask for none."""
+        self.zygote = zygote
         self.images = images
         self.image = image
         self.root = root
@@ -47,7 +48,7 @@ class Bench:
             launch=launch,
             note=workspace.DeliveryNote(slot=0, token=""),
         )
-        await launcher.start_shim(directory, secrets)
+        await launcher.start_shim(directory, secrets, self.zygote)
         return directory
 
     async def end(self, directory: Path) -> dict:

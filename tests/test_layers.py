@@ -14,6 +14,13 @@ PACKAGES = ("ci_host", "runners", "webhooks", "pipelines")
 
 # They run where nothing of ours is installed, or where every import costs: what each may import.
 ALONE = {
+    "runners/zygote.py": {
+        "runners.egress",
+        "runners.job_directory",
+        "runners.keeper",
+        "runners.services",
+        "runners.standby",
+    },
     "runners/keeper.py": {
         "runners.confided",
         "runners.job_directory",
