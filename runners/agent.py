@@ -102,6 +102,8 @@ class Agent:
 
     async def run(self, stop: asyncio.Event, *, drain: bool = False) -> None:
         """Work until `stop`. Jobs that run then go on without an agent, unless `drain` waits."""
+        if self._zygote is not None:
+            self._zygote.start()
         recovered = self._recover()
         found = [task for _, task in recovered]
         slots = [
@@ -118,6 +120,8 @@ class Agent:
         if drain:
             await asyncio.gather(*slots, *found)
         await _cancel_all({*slots, *others, *found})
+        if self._zygote is not None:
+            self._zygote.close()
 
     # -- slots
 

@@ -170,8 +170,6 @@ async def serve(options: Options) -> int:
         return 1
     if reached is None:
         return 0
-    zygote = Zygote()
-    zygote.start()
     slots = 1 if reached.is_single else options.slots
     agent = Agent(
         data=data,
@@ -191,11 +189,10 @@ async def serve(options: Options) -> int:
         sources=reached.sources,
         is_single=reached.is_single,
         shells=reached.link.shells_of(runner),
-        zygote=zygote,
+        zygote=Zygote(),
     )
     log.info("agent up", runner=runner, pool=reached.pool, slots=slots)
     await agent.run(stop, drain=options.drain)
-    zygote.close()
     await reached.link.close()
     log.info("agent down", runner=runner)
     return 1 if turned_away.is_set() else 0

@@ -17,6 +17,7 @@ from pipelines.job import JobSpec
 from runners import spawn, workspace
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
 from runners.executors.process import Process
+from runners.launcher import Zygote
 from runners.ports import Launch
 from tests import service_images
 from tests.bench import report
@@ -47,6 +48,8 @@ def _measure(folder: Path, loop: asyncio.Runner) -> None:
         print("job.start.bubblewrap: no sandbox can be made here", file=sys.stderr)
     else:
         executors["bubblewrap"] = Bubblewrap(bwrap, uid_base=UID_BASE, volumes={})
+    zygote = Zygote()
+    zygote.start()
     benches = {}
     for name, executor in executors.items():
         (folder / name).mkdir(mode=0o755)
@@ -55,18 +58,24 @@ def _measure(folder: Path, loop: asyncio.Runner) -> None:
     jobs: dict[str, list[float]] = {name: [] for name in benches}
     alone: dict[str, list[float]] = {name: [] for name in benches}
     served: list[float] = []
+    cold: dict[str, list[float]] = {name: [] for name in benches}
     for turn in range(ROUNDS):
         bare.append(_bare())
         for name, bench in benches.items():
             alone[name].append(_without_shim(bench, make_spec(None, COMMAND, key=f"alone-{turn}")))
+            bench.zygote = None
+            cold[name].append(_job(loop, bench, make_spec(None, COMMAND, key=f"cold-{turn}")))
+            bench.zygote = zygote
             jobs[name].append(_job(loop, bench, make_spec(None, COMMAND, key=f"job-{turn}")))
         if "bubblewrap" in benches and service_images.IS_THERE:
             spec = make_spec(None, COMMAND, key=f"served-{turn}", services=[service_images.STORE])
             served.append(_job(loop, benches["bubblewrap"], spec))
+    zygote.close()
     if served:
         report.spread("job.start.services", "ms", served, bubblewrap=_middle(jobs["bubblewrap"]))
     for name in benches:
         beside = {"subprocess": _middle(bare), "without_shim": _middle(alone[name])}
+        beside["without_zygote"] = _middle(cold[name])
         report.spread(f"job.start.{name}", "ms", jobs[name], **beside)
 
 

@@ -1,5 +1,6 @@
 """Who is killed, in which phase of a job: each cell of docs/kill-matrix.md, at a crash point."""
 
+import importlib
 import os
 import re
 from pathlib import Path
@@ -162,6 +163,40 @@ async def test_a_step_that_is_killed_has_failed_and_its_files_are_kept(stage):
     report = await stage.judge(Outcome.FAILED, LINES)
     assert report.exit_code == 137
     assert [one.name for one in report.artifacts] == ["dist"]
+
+
+def zygotes_of(agent) -> list[int]:
+    """The agent's own, of all on this machine."""
+    mark = f"PPid:\t{agent.pid}\n"
+    found = pids_with("from runners.zygote import main")
+    return [pid for pid in found if mark in Path(f"/proc/{pid}/status").read_text()]
+
+
+async def test_a_zygote_that_is_killed_is_missed_by_no_job(stage):
+    pid = await stage.reach("starting")
+    (zygote,) = zygotes_of(stage.agent)
+    kill(zygote)
+    go_on(pid)
+    await stage.judge()
+    assert zygotes_of(stage.agent) not in ([], [zygote])
+
+
+async def test_a_zygote_ends_with_its_agent_and_the_shim_that_it_forked_does_not(stage):
+    await stage.reach("running")
+    (zygote,) = zygotes_of(stage.agent)
+    stage.agent.kill()
+    stage.agent.wait()
+    await until(lambda: not Path(f"/proc/{zygote}/exe").exists(), "the end of the zygote")
+    assert job_directory.state_of(str(stage.bus.job_directory(stage.spec))) == job_directory.RUNNING
+    stage.started()
+    stage.go.touch()
+    await stage.judge()
+
+
+@pytest.mark.parametrize("phase", CALLS)
+def test_a_phase_begins_with_a_call_that_exists(phase) -> None:
+    module, name, method = CALLS[phase]
+    assert callable(getattr(getattr(importlib.import_module(module), name), method))
 
 
 def test_the_matrix_names_every_phase_and_every_victim() -> None:

@@ -10,6 +10,7 @@ from runners.data_directory import DataDirectory
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
 from runners.executors.process import Process
 from runners.images import Images
+from runners.launcher import Zygote
 from tests.executor_bench import CONFINED, UID_BASE, Bench, needs_bwrap
 from tests.oci import Maker, programs
 
@@ -35,6 +36,15 @@ def image():
     shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def zygote():
+    """From which most shims are forked, as an agent's are."""
+    made = Zygote()
+    made.start()
+    yield made
+    made.close()
+
+
 @pytest.fixture(params=[pytest.param("bubblewrap", marks=needs_bwrap), "process"])
 def bench(request, root):
     """A sandbox with an image is one like another: that, the executors' own suite shows."""
@@ -46,16 +56,19 @@ def bench_of(request, root):
     volume = root / "volume"
     volume.mkdir()
     volume.chmod(0o777)
+    zygote = request.getfixturevalue("zygote")
     if request.param == "process":
-        return Bench(root, Process(uid_base=UID_BASE, volumes={"shared": volume}))
+        executor = Process(uid_base=UID_BASE, volumes={"shared": volume})
+        return Bench(root, executor, zygote=zygote)
     executor = Bubblewrap(find_bwrap(), uid_base=UID_BASE, volumes={"shared": volume})
     if request.param == "oci":
         return Bench(root, executor, *request.getfixturevalue("image"))
-    return Bench(root, executor)
+    return Bench(root, executor, zygote=zygote)
 
 
 @pytest.fixture
 def sandbox(root):
+    """One whose shims start by a command line, as where there is no zygote."""
     if not CONFINED:
         pytest.skip("no bubblewrap or no user namespaces")
     return Bench(root, Bubblewrap(find_bwrap(), uid_base=UID_BASE, volumes={}))
