@@ -73,7 +73,8 @@ async def test_it_has_the_descriptors_of_one_that_was_started_by_itself(bench, o
     cold = await going(bench, None, spec={"key": "cold"})
     forked = await going(bench, own, spec={"key": "fork"})
     second = await going(bench, own, spec={"key": "next"})
-    assert kinds(forked) == kinds(cold) == kinds(second)
+    # A shim that just now measures its job's disk has a pipe more, for a moment.
+    await until(lambda: kinds(forked) == kinds(cold) == kinds(second), "the same in all")
     for directory in (cold, forked, second):
         await let_go(bench, directory)
 
