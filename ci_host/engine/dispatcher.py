@@ -29,6 +29,7 @@ from pipelines.job import Outcome
 AGAIN_S = 0.2
 # Somebody else releases jobs: it is left to them, unless they stop.
 CONFLICT_S = 1.0
+EARLY_MAX = 1_000
 
 log = structlog.get_logger()
 
@@ -41,6 +42,8 @@ class Dispatcher:
         self._history = history
         self._now = now
         self._line = Line()
+        # A wish can be heard before the offer that it is about.
+        self._early: dict[JobId, Unwanted] = {}
 
     async def serve(self, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Release jobs until cancelled."""
@@ -86,6 +89,8 @@ class Dispatcher:
             case Offered(ticket):
                 if not self._line.offer(ticket):
                     await opened.remove(ticket)
+                elif (wish := self._early.pop(ticket.job, None)) is not None:
+                    await self._end(opened, wish)
             case Left(place):
                 self._line.left(place)
             case Unwanted():
@@ -110,10 +115,18 @@ class Dispatcher:
             await opened.remove(offer)
             return
         released = self._line.find_released(wish.job)
-        if released is not None and await opened.withdraw(released):
+        if released is None:
+            self._remember(wish)
+        elif await opened.withdraw(released):
             await self._report(released, wish.reason)
             await opened.take_off(released)
             self._line.left(released.place)
+
+    def _remember(self, wish: Unwanted) -> None:
+        """Most are about jobs that are over."""
+        self._early[wish.job] = wish
+        if len(self._early) > EARLY_MAX:
+            del self._early[next(iter(self._early))]
 
     async def _report(self, ticket: Ticket, reason: str) -> None:
         run, _, attempt = ticket.job.split(".")

@@ -9,7 +9,7 @@ import pytest
 
 from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.line import MemoryLine, MemoryOpenLine
-from ci_host.engine.dispatcher import Dispatcher
+from ci_host.engine.dispatcher import EARLY_MAX, Dispatcher
 from ci_host.line_ports import JobLimit, OpenLine, Ticket
 from pipelines.events import JobFinished
 from pipelines.ids import JobId, StepKey, job_id, run_id
@@ -183,6 +183,20 @@ async def test_a_job_that_waits_is_cancelled_without_a_runner() -> None:
         Outcome.CANCELLED,
         "cancelled before it began: the wrong branch",
     )
+
+
+async def test_a_cancel_that_is_heard_before_its_offer_counts() -> None:
+    world = World(slots=0)
+    dispatching = world.dispatch()
+    await _moments()
+    for number in range(EARLY_MAX + 1):
+        world.line.cancel(ticket(f"gone{number}").job, "enough")
+    world.line.cancel(ticket("job").job, "enough")
+    await _moments()
+    world.line.offer(ticket("job"))
+    await until(lambda: not world.line.offers)
+    await _end(dispatching)
+    assert await world.reports() == {ticket("job").job: [Outcome.CANCELLED]}
 
 
 async def test_a_released_job_that_nobody_has_claimed_is_cancelled_in_the_hosts_name() -> None:
