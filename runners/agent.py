@@ -41,7 +41,7 @@ from runners.ports import (
     SourceStore,
     Unavailable,
 )
-from runners.preparation import Preparation
+from runners.preparation import Preparation, Unwanted
 from runners.retrying import until_done
 from runners.signs_of_life import HEARTBEAT_S, SignsOfLife
 
@@ -227,13 +227,15 @@ class Agent:
             return
         cancel = await self._queue.cancel_of(job)
         if cancel is not None:
-            reason = cancel.reason or "no reason given"
-            await self._answer(delivery, Outcome.CANCELLED, f"cancelled before it began: {reason}")
+            await self._answer_cancelled(delivery, cancel.reason)
             return
         try:
             self._check_blobs(delivery.spec)
             ready = await self._preparation.ready(delivery)
             launch = self._executor.plan(ready.spec, directory, slot, ready.root, ready.beside)
+        except Unwanted as wish:
+            await self._answer_cancelled(delivery, str(wish))
+            return
         except Refused as refusal:
             log.warning("job refused", job=job, reason=str(refusal))
             await self._answer(delivery, Outcome.REFUSED, str(refusal))
@@ -293,6 +295,10 @@ class Agent:
         if self._is_single:
             self._is_over.set()
 
+    async def _answer_cancelled(self, delivery: Delivery, reason: str) -> None:
+        said = f"cancelled before it began: {reason or 'no reason given'}"
+        await self._answer(delivery, Outcome.CANCELLED, said)
+
     async def _answer(self, delivery: Delivery, outcome: Outcome, message: str) -> None:
         """Report a job that nothing ran of, and take it off the queue."""
         await self._report_unrun(delivery.spec, outcome, message, self._runner, 0.0)
@@ -348,6 +354,7 @@ class Agent:
             attempt = self._attempts.get(cancel.job)
             if attempt is not None:
                 attempt.cancel(cancel.reason)
+            self._preparation.cancel(cancel.job, cancel.reason)
 
     async def _look_for_cancel(self, attempt: Attempt) -> None:
         if not attempt.wants_cancel_news:

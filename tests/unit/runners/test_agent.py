@@ -43,7 +43,7 @@ async def agent(root, link, **more):
 
 
 @asynccontextmanager
-async def listening(root, link, *, executor=None, drain=False, clock=time.monotonic):
+async def listening(root, link, *, executor=None, drain=False, clock=time.monotonic, images=None):
     data = DataDirectory(root / "data")
     sign = Heartbeat(runner=data.runner_id(), pools=["default"], at=0, slots=2, version="0")
     signs = SignsOfLife(data.runner_id(), clock)
@@ -56,6 +56,7 @@ async def listening(root, link, *, executor=None, drain=False, clock=time.monoto
         heartbeat=sign,
         signs=signs,
         now=lambda: NOW,
+        images=images,
     )
     stop = asyncio.Event()
     running = asyncio.create_task(made.run(stop, drain=drain))
@@ -304,3 +305,39 @@ async def test_marks_of_reported_jobs_are_forgotten_after_a_day(root):
     data.forget_old(marked_at + 86_401)
     assert not data.is_reported("0-x.y.1")
     data.close()
+
+
+class LateImages:
+    """An image that comes when the test says so."""
+
+    def __init__(self):
+        self.asked = asyncio.Event()
+        self.there = asyncio.Event()
+
+    async def ready(self, _reference):
+        self.asked.set()
+        await self.there.wait()
+        raise Refused("it is none")
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+async def test_a_job_that_waits_for_its_image_is_cancelled_at_once(root, link, is_heard):
+    images = LateImages()
+    spec = make_spec(None, "true", image="large")
+    wish = CancelJob(job=spec.id, reason="enough")
+    async with agent(root, link, images=images):
+        link.offer(spec)
+        await images.asked.wait()
+        if is_heard:
+            await link.cancel(wish)
+        else:
+            link.wishes[spec.id] = wish
+        report = await reported(link)
+        assert (report.outcome, report.message) == (
+            Outcome.CANCELLED,
+            "cancelled before it began: enough",
+        )
+        # What comes later is nobody's any more, and the slot is free.
+        images.there.set()
+        link.offer(make_spec(None, "true", key="next"))
+        assert (await reported(link, 2)).outcome is Outcome.SUCCEEDED
