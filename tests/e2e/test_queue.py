@@ -121,13 +121,8 @@ def test_limits_hold_jobs_back_and_say_so(held: Held) -> None:
     assert (waits["before"], waits["lack"], waits["phase"]) == (0, "", "queued")
     assert "held by the limit of pool default" in " ".join(here.staunch("show", run).split())
     assert "held by the limit of pool default" in here.page(f"/runs/{run}")
-    assert held.depth() == {
-        "pool": "default",
-        "waiting": 4,
-        "at_runners": 0,
-        "slots": 1,
-        "limit": 0,
-    }
+    facts = {"pool": "default", "waiting": 4, "at_runners": 0, "slots": 1, "limit": 0}
+    assert held.depth().items() >= facts.items()
     assert here.staunch("limits", "set", "--repo", repo.name, "0").strip() == (
         f"repo {repo.name}: 0 at once"
     )
