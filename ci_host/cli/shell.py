@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sys
 import termios
@@ -72,7 +71,8 @@ async def _session(client: Client, job: str) -> str:
     from websockets.asyncio.client import connect
     from websockets.exceptions import InvalidStatus, WebSocketException
 
-    columns, rows = shutil.get_terminal_size()
+    # That of the terminal itself: COLUMNS and LINES may be what somebody wants of a table.
+    columns, rows = os.get_terminal_size(sys.stdout.fileno())
     size = {"columns": columns, "rows": rows, "term": os.environ.get("TERM", "dumb")}
     url = f"ws{client.url.removeprefix('http')}/api/v1/jobs/{job}/shell?{urlencode(size)}"
     try:

@@ -178,7 +178,8 @@ async def test_a_zygote_that_is_killed_is_missed_by_no_job(stage):
     kill(zygote)
     go_on(pid)
     await stage.judge()
-    assert zygotes_of(stage.agent) not in ([], [zygote])
+    # Another one is there now, or will be with the next job.
+    assert zygotes_of(stage.agent) != [zygote]
 
 
 async def test_a_zygote_ends_with_its_agent_and_the_shim_that_it_forked_does_not(stage):

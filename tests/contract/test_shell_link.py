@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import structs
-from nats.errors import NoRespondersError
 
 from pipelines import shell
 from pipelines.shell import (
@@ -38,6 +37,7 @@ from tests.runner_world import make_spec, until, world
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 RUNNER = "runner-1"
+ANSWER_S = 8.0
 
 
 @dataclass
@@ -104,12 +104,15 @@ async def on_the_bus():
             out = shell.said(RUNNER, asked.job, asked.session)
             await bus.client.subscribe(out, cb=heard)
             ask = shell.asks(RUNNER, asked.job)
-            answer = await bus.client.request(ask, msgspec.json.encode(asked), timeout=20)
+            await bus.client.publish(ask, msgspec.json.encode(asked))
+            # The answer goes where the frames go, before any.
+            await until(lambda: said, "an answer", ANSWER_S)
+            told = msgspec.json.decode(said.pop(0), type=ShellTold)
 
             async def type_(frame: bytes) -> None:
                 await bus.client.publish(shell.typed(RUNNER, asked.job, asked.session), frame)
 
-            return Host(msgspec.json.decode(answer.data, type=ShellTold), said, type_, None)
+            return Host(told, said, type_, None)
 
         async def standby(job: str) -> Standby | None:
             found = await bus.messages("SHELLS", shell.state(job))
@@ -179,8 +182,8 @@ async def test_a_second_one_is_refused_with_who_is_there(way, job):
 async def _opened(way: Way, wish: ShellAsked) -> Host | None:
     try:
         host = await way.dial(wish)
-    except NoRespondersError:
-        return None
+    except AssertionError:
+        return None  # nobody listened yet
     return host if not host.told.refused else None
 
 
