@@ -102,6 +102,8 @@ def _walk(root: Path) -> Iterator[_Found]:
         below = folder[len(top) :].strip(b"/")
         if below.count(b"/") > DEPTH_MAX:
             raise BadManifest(f"{below[:80].decode(errors='replace')!r}… has too many levels")
+        # The walk goes on in this order: the same tree makes the same pieces, on any file system.
+        names.sort()
         for name in sorted([*names, *others]):
             path = os.path.join(below, name)
             try:

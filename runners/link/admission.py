@@ -29,6 +29,7 @@ from pipelines.desk import (
 )
 from runners import membership
 from runners.identity import identity_of
+from runners.link.asking import may_be_cut
 from runners.membership import Membership, NotJoined
 
 ANSWER_S = 10.0
@@ -60,7 +61,8 @@ async def enrol(root: Path, member: Membership) -> Membership:
     asked = EnrolAsked(key=key, signature=own.sign(EnrolAsked.signed(member.runner, key)))
     while True:
         try:
-            await _ask_once(member, asked)
+            with may_be_cut():
+                await _ask_once(member, asked)
             break
         except Turned:
             # The answer may have been lost, and the invitation used up by ourselves.
@@ -108,8 +110,9 @@ async def admitted_soon(member: Membership, seed: bytes, **more: Any) -> Client:
     deadline = time.monotonic() + LET_IN_S
     while True:
         try:
-            return await admitted(member, seed, "at work", **more)
-        except Turned:
+            with may_be_cut():
+                return await admitted(member, seed, "at work", **more)
+        except (Turned, TimeoutError):
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(LET_IN_AGAIN_S)

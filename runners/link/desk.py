@@ -25,6 +25,7 @@ from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from pipelines.priority import LEVELS
 from pipelines.shell import Standby
 from runners.link.admission import admitted_soon, seed_of
+from runners.link.asking import may_be_cut
 from runners.link.errors import Errors
 from runners.link.nats import CHUNK_OVERHEAD_BYTES, JOBS, consumer_of, spec_of
 from runners.link.pulls import Pulls
@@ -268,7 +269,9 @@ async def ask(
     """One question at the desk. Raises Refused, Conflict, Missing, Unavailable."""
     subject = desk.asking(runner, verb)
     try:
-        answer = await client.request(subject, msgspec.msgpack.encode(asked), timeout=timeout_s)
+        with may_be_cut():
+            content = msgspec.msgpack.encode(asked)
+            answer = await client.request(subject, content, timeout=timeout_s)
         told = msgspec.msgpack.decode(answer.data, type=Told)
     except (Error, TimeoutError, msgspec.MsgspecError) as error:
         raise Unavailable(f"{verb}: {error or type(error).__name__}") from error

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.manifest import (
@@ -84,6 +84,7 @@ def build(root: Path, tree: object) -> None:
 
 
 @given(st.dictionaries(NAMES, TREES, max_size=5))
+@example({"aa": {"a": b"\x01"}, "a": {"a": b"\x00"}})
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
