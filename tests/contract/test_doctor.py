@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from runners import probe
+from runners.confinement import PROCESSES_MAX
 from runners.diagnosis import State
-from runners.executors.bubblewrap import PROCESSES_MAX
 from tests.executor_bench import UID_BASE, needs_bwrap
 from tests.runner_world import ROOT
 
