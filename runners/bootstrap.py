@@ -26,13 +26,14 @@ from runners.agent import Agent
 from runners.allowance import DISK_GB_DEFAULT, allowance_of
 from runners.data_directory import DataDirectory, InUse
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
+from runners.executors.podman import Podman, find_podman
 from runners.executors.process import Process
 from runners.images import Images
 from runners.launcher import Zygote
 from runners.link.nats import NatsLink
 from runners.membership import Membership, NotJoined, membership_of
 from runners.ports import BlobStore, Egress, Executor, Heartbeat, SourceStore, Unavailable
-from runners.probe import Unconfined, blockers
+from runners.probe import Unconfined, blockers, podman_problem
 from runners.signs_of_life import SignsOfLife
 
 if TYPE_CHECKING:
@@ -106,20 +107,32 @@ def executor_of(options: Options) -> Executor:
     if options.executor == "process":
         log.warning("jobs are NOT confined", executor="process")
         return Process(uid_base=options.uid_base, volumes=volumes, allowance=allowance)
-    bwrap = find_bwrap()
-    problems = blockers(bwrap, options.uid_base)
-    if bwrap is None or problems:
+    find = find_podman if options.executor == "podman" else find_bwrap
+    program = find()
+    problems = _problems(options, program)
+    if program is None or problems:
         for problem in problems:
             log.error("jobs will be refused", cause=problem)
         return Unconfined("; ".join(problems))
-    return Bubblewrap(
-        bwrap,
+    made = Podman if options.executor == "podman" else Bubblewrap
+    return made(
+        program,
         uid_base=options.uid_base,
         volumes=volumes,
         read_only=tuple(Path(path) for path in options.read_only),
         reachable=Egress(allowed=options.egress, private=options.egress_private),
         allowance=allowance,
     )
+
+
+def _problems(options: Options, program: str | None) -> list[str]:
+    """Why the chosen program cannot confine jobs here; empty where it can."""
+    if options.executor != "podman":
+        return blockers(program, options.uid_base)
+    if program is None:
+        return ["podman was not found; install it (apt install podman crun)"]
+    problem = podman_problem(program, options.uid_base)
+    return [f"podman cannot run a job: {problem}"] if problem else []
 
 
 def images_of(options: Options, data: DataDirectory) -> Images | None:

@@ -37,7 +37,8 @@ UidBaseOption = Annotated[
     int | None, typer.Option(help="Jobs of slot n run as this user + n, if started by root.")
 ]
 ExecutorOption = Annotated[
-    str | None, typer.Option(help="bubblewrap, or process: not confined, trusted code only.")
+    str | None,
+    typer.Option(help="bubblewrap, podman, or process: not confined, trusted code only."),
 ]
 DrainOption = Annotated[
     bool | None, typer.Option(help="On SIGTERM wait for running jobs; else they go on alone.")

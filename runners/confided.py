@@ -8,6 +8,7 @@ processes. Standard library only: every shim reads its input.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 
@@ -39,10 +40,13 @@ def take(content: bytes) -> dict[str, str]:
 def launch_with(launch: dict[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
     """The launch whose steps have the values as variables.
 
-    Bubblewrap is told by its further arguments, which are memory: what is in its own environment
-    a job could read, and what is in its command line everybody.
+    Sandboxes are told by further arguments, which are memory: what is in bubblewrap's environment
+    a job could read, and what is in a command line everybody.
     """
     if not launch["namespaced"]:
         return {**launch, "env": {**launch["env"], **secrets}}
+    if launch.get("by_podman"):
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in secrets.items()]
+        return {**launch, "arguments": [*launch["arguments"], *lines]}
     words = [word for name, value in secrets.items() for word in ("--setenv", name, value)]
     return {**launch, "arguments": [*launch["arguments"], *words]}

@@ -75,6 +75,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     disk_job_bytes: int = 0
     overlay_problem: str | None = None
     egress_problem: str | None = None
+    podman_problem: str | None = None
     programs: dict[str, str | None] = {}
 
     @property
@@ -282,6 +283,14 @@ def _rest(facts: Facts) -> Iterator[Finding]:
             well="the network of a job can be entered, to leave a proxy there",
             why='a job with network="egress" reaches what --egress allows; else it is refused',
             fix="use Linux 5.6 or later; in a container allow setns, or start the agent as root",
+        )
+    if facts.podman_problem is not None:
+        yield _optional(
+            "podman",
+            facts.podman_problem,
+            well="a job with nothing to do was run by podman too",
+            why="--executor podman confines jobs where nobody may make user namespaces",
+            fix="start the agent as root, with podman 4.3 and crun 1.8 or later; or leave it",
         )
     for name, path in facts.programs.items():
         yield _program(name, path)

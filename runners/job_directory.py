@@ -66,7 +66,7 @@ LOST = "lost"
 STARTING = "starting"
 
 # Descriptors that the started process finds open, as `ports.Launch` describes them.
-ANSWERS, ORDERS, INFO, ARGUMENTS, FILTER = 3, 4, 5, 6, 7
+ANSWERS, ORDERS, INFO, ARGUMENTS, FILTER, OUTPUT = 3, 4, 5, 6, 7, 8
 # Covered by a private tmpfs in the started process's own mount namespace; the host's is untouched.
 STAGE = "/tmp"  # noqa: S108
 

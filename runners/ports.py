@@ -83,7 +83,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     report, 6 open on `arguments` (its further arguments, kept out of the visible command line), and
     7 on `filter` (hexadecimal: the program of `seccomp`). After `unattended_s_max` without an agent
     the shim ends the job. `wait_s`: for how long it waits after a step that failed, and the words
-    with which somebody then opens a terminal.
+    with which somebody then opens a terminal. `by_podman`: podman makes the sandbox, and gives up
+    root by itself; `arguments` are lines of the shell, and `filter` is a `seccomp_profile`.
     """
 
     argv: list[str]
@@ -98,6 +99,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     gid: int | None = None
     mounts: list[Mount] = []
     namespaced: bool = False
+    by_podman: bool = False
     log_bytes_max: int = LOG_BYTES_MAX
     limits: dict[str, int] = {}
     memory_bytes: int = 0

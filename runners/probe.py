@@ -22,8 +22,9 @@ from runners import handed, job_directory, launcher, spawn, workspace
 from runners.diagnosis import GIB, Facts, Finding, Trial, judge
 from runners.diagnosis import blockers as blockers_of
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap, with_overlays
+from runners.executors.podman import Podman, find_podman
 from runners.job_directory import STAGE
-from runners.ports import Egress, ImageRoot, Launch, Mount, Refused
+from runners.ports import Egress, Executor, ImageRoot, Launch, Mount, Refused
 
 PROBE_S = 10.0
 LOOK_S = 0.002
@@ -71,6 +72,9 @@ def findings(data: Path | None, *, uid_base: int, slots: int, disk_gb: float) ->
         if not more["data_problem"]:
             facts_of_disk = os.statvfs(data)
             more["disk_free_bytes"] = facts_of_disk.f_bavail * facts_of_disk.f_frsize
+    podman = find_podman()
+    if podman is not None:
+        more["podman_problem"] = podman_problem(podman, uid_base)
     if facts.bwrap is not None and facts.trial is not None and not facts.trial.said:
         more["overlay_problem"] = _overlay_problem(facts.bwrap)
         more["egress_problem"] = _try(facts.bwrap, uid_base, network="egress").said
@@ -97,10 +101,19 @@ def _confining(bwrap: str | None, uid_base: int) -> Facts:
     )
 
 
+def podman_problem(podman: str, uid_base: int) -> str:
+    """Why podman cannot confine a job here; empty where it can."""
+    return _tried(Podman(podman, uid_base=uid_base, volumes={})).said
+
+
 def _try(bwrap: str, uid_base: int, network: str = "") -> Trial:
-    """Run a job that says what it sees of itself."""
+    """Confined by bubblewrap."""
     reachable = Egress(allowed=[NOWHERE])
-    executor = Bubblewrap(bwrap, uid_base=uid_base, volumes={}, reachable=reachable)
+    return _tried(Bubblewrap(bwrap, uid_base=uid_base, volumes={}, reachable=reachable), network)
+
+
+def _tried(executor: Executor, network: str = "") -> Trial:
+    """Run a job that says what it sees of itself."""
     request = JobRequest(
         steps=[ShellStep(run=QUESTION)], timeout_s=PROBE_S, checkout=False, network=network
     )

@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     volumes: dict[str, Path] = {}
     read_only: list[Path] = []
     uid_base: int = Field(default=64_000, ge=1_000)
-    executor: Literal["bubblewrap", "process"] = "bubblewrap"
+    executor: Literal["bubblewrap", "podman", "process"] = "bubblewrap"
     blobs: str = ""
     egress: list[str] = []
     egress_private: list[str] = []

@@ -21,7 +21,8 @@ import select
 import signal
 
 from runners import network
-from runners.job_directory import ANSWERS, ARGUMENTS, FILTER, INFO, ORDERS, STAGE
+from runners.job_directory import ANSWERS, ARGUMENTS, FILTER, INFO, ORDERS, OUTPUT, STAGE
+from runners.processes import children_of, first_of_inner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,8 +63,18 @@ def wake_on_signals() -> int:
 class Child:
     """The started process, and the shim's ends of its pipes."""
 
-    def __init__(self, pid: int, *, output: int, answers: int, orders: int, info: int) -> None:
+    def __init__(
+        self,
+        pid: int,
+        *,
+        output: int,
+        answers: int,
+        orders: int,
+        info: int,
+        by_podman: bool = False,
+    ) -> None:
         self.pid = pid
+        self._by_podman = by_podman
         self.output = output
         self.answers = answers
         self._orders = orders
@@ -90,12 +101,13 @@ class Child:
 
     def find_init(self) -> None:
         """Learn the namespace's init, while the process that made it is surely alive."""
-        if self._info < 0:
-            return
-        self._init = _read_init(self._info)
-        os.close(self._info)
-        self._info = -1
-        if self._init is not None:
+        if self._by_podman and self._init is None:
+            self._init = first_of_inner(self.pid)
+        elif self._info >= 0:
+            self._init = _read_init(self._info)
+            os.close(self._info)
+            self._info = -1
+        if self._init is not None and self._init_handle is None:
             # A handle, because a number may belong to somebody else by the time it is killed.
             with contextlib.suppress(ProcessLookupError):
                 self._init_handle = os.pidfd_open(self._init)
@@ -104,6 +116,13 @@ class Child:
     def init(self) -> int | None:
         """The namespace's init, once `find_init` has found it."""
         return self._init
+
+    @property
+    def driver(self) -> int:
+        """What runs the steps: the first child of a sandbox's init. 0: it is gone."""
+        if self._init is None:
+            return self.pid
+        return next(iter(children_of(self._init)), 0)
 
     def terminate(self) -> None:
         """SIGTERM to the job's process group; processes that left it meet `kill`."""
@@ -124,7 +143,7 @@ class Child:
         if self._exit_status is None:
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         while True:
-            children = [pid for pid in _children_of(os.getpid()) if pid != self.pid]
+            children = [pid for pid in children_of(os.getpid()) if pid != self.pid]
             if not children:
                 return
             for pid in children:
@@ -159,6 +178,8 @@ def spawn(launch: dict[str, Any], net: int | None = None) -> Child:
     if pid == 0:
         ends = {ANSWERS: answers_end, ORDERS: orders_end, INFO: info_end}
         ends |= {ARGUMENTS: arguments, FILTER: rules}
+        if launch.get("by_podman"):
+            ends[OUTPUT] = output_end
         _become_job(launch, net, output_end, failed_end, ends)
     for descriptor in (output_end, answers_end, orders_end, info_end, failed_end, arguments, rules):
         os.close(descriptor)
@@ -169,10 +190,11 @@ def spawn(launch: dict[str, Any], net: int | None = None) -> Child:
         os.waitpid(pid, 0)
         raise OSError(reason.decode())
     os.set_blocking(output, False)
-    if not launch["namespaced"]:
+    by_podman = launch.get("by_podman", False)
+    if by_podman or not launch["namespaced"]:
         os.close(info)
         info = -1
-    return Child(pid, output=output, answers=answers, orders=orders, info=info)
+    return Child(pid, output=output, answers=answers, orders=orders, info=info, by_podman=by_podman)
 
 
 def _become_job(
@@ -252,8 +274,9 @@ def _place_descriptors(output: int, ends: dict[int, int]) -> None:
 
 def give_up_rights(launch: dict[str, Any]) -> None:
     """Become the slot's user, within the job's limits, for good."""
+    # Podman does so with what it starts, within the limits that it has itself.
     uid, gid = launch["uid"], launch["gid"]
-    if uid is not None:
+    if uid is not None and not launch.get("by_podman"):
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
@@ -291,14 +314,6 @@ def _read_init(info: int) -> int | None:
             return None
         text += data
     return int(json.loads(text)["child-pid"])
-
-
-def _children_of(pid: int) -> list[int]:
-    try:
-        with open(f"/proc/self/task/{pid}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
-    except FileNotFoundError:
-        return []
 
 
 def _mount(

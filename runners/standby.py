@@ -17,6 +17,7 @@ import socket
 import time
 
 from runners import job_directory
+from runners.processes import children_of
 from runners.terminal import Line, Pty, Terminal, asked_in
 
 TYPE_CHECKING = False
@@ -44,7 +45,7 @@ class Standby:
         uid, gid = launch["uid"], launch["gid"]
         self._owner = None if uid is None else (uid, gid)
         self._root = f"/proc/{child.init}/root" if child.init is not None else ""
-        self._driver = _first_child(child.init) if child.init is not None else child.pid
+        self._driver = child.driver
         self._step = 0
         self._listener = _listen(directory)
         self._poll = select.epoll()
@@ -224,26 +225,13 @@ def _listen(directory: str) -> socket.socket:
     return listener
 
 
-def _children_of(pid: int) -> list[int]:
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
-    except OSError:
-        return []
-
-
-def _first_child(pid: int) -> int:
-    """The oldest: those that lost their parents come behind it. 0: there is none."""
-    return next(iter(_children_of(pid)), 0)
-
-
 def _kill_children(parent: int) -> None:
     """A handle first, and a look whether it is still a child: a number may have another owner."""
-    for pid in _children_of(parent) if parent else []:
+    for pid in children_of(parent) if parent else []:
         with contextlib.suppress(OSError):
             handle = os.pidfd_open(pid)
             try:
-                if pid in _children_of(parent):
+                if pid in children_of(parent):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
             finally:
                 os.close(handle)

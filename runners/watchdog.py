@@ -12,8 +12,8 @@ import contextlib
 import os
 import select
 import signal
-from collections.abc import Iterator
 
+from runners.processes import tree_of
 from runners.spawn import die_with
 
 TYPE_CHECKING = False
@@ -59,7 +59,7 @@ class Watchdog:
         return ""
 
     def _memory(self) -> int:
-        return sum(map(_own_bytes, _tree(self._roots))) + sum(map(_filled, self._in_memory))
+        return sum(map(_own_bytes, tree_of(self._roots))) + sum(map(_filled, self._in_memory))
 
     def _disk(self, now: float) -> int:
         """What was measured since the last look: a large tree takes longer than a shim may wait."""
@@ -103,18 +103,6 @@ class _Meter:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
         return int(said or b"0")
-
-
-def _tree(roots: list[int]) -> Iterator[int]:
-    """Processes and all below them; orphans of a namespace are below its first process."""
-    waiting = list(roots)
-    while waiting:
-        pid = waiting.pop()
-        yield pid
-        with contextlib.suppress(OSError):
-            for thread in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
-                    waiting += map(int, file.read().split())
 
 
 def _own_bytes(pid: int) -> int:

@@ -9,11 +9,15 @@ from msgspec import structs
 
 from runners import job_directory, launcher, workspace
 from runners.executors.bubblewrap import find_bwrap
-from runners.probe import blockers
+from runners.executors.podman import find_podman
+from runners.probe import blockers, podman_problem
 from tests.runner_world import make_mirror, until
 
 UID_BASE = 64_000
 CONFINED = not blockers(find_bwrap(), UID_BASE)
+PODMAN = find_podman()
+PODMAN_WORKS = PODMAN is not None and not podman_problem(PODMAN, UID_BASE)
+needs_podman = pytest.mark.skipif(not PODMAN_WORKS, reason="no podman that runs a job")
 needs_bwrap = pytest.mark.skipif(not CONFINED, reason="no bubblewrap or no user namespaces")
 
 

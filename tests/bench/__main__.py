@@ -32,6 +32,7 @@ ALONE: dict[str, Callable[[], None]] = {
     "artifact.down": bench_jobs.artifacts,
     "job.start.process": bench_job_start.started,
     "job.start.bubblewrap": bench_job_start.started,
+    "job.start.podman": bench_job_start.started,
     "job.start.services": bench_job_start.started,
     "log.masked.0": bench_masking.masked,
     "log.masked.5": bench_masking.masked,

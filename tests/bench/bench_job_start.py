@@ -16,12 +16,13 @@ import msgspec
 from pipelines.job import JobSpec
 from runners import spawn, workspace
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
+from runners.executors.podman import Podman, find_podman
 from runners.executors.process import Process
 from runners.launcher import Zygote
 from runners.ports import Launch
 from tests import service_images
 from tests.bench import report
-from tests.executor_bench import CONFINED, UID_BASE, Bench
+from tests.executor_bench import CONFINED, PODMAN_WORKS, UID_BASE, Bench
 from tests.runner_world import make_spec
 
 ROUNDS = 100
@@ -48,6 +49,8 @@ def _measure(folder: Path, loop: asyncio.Runner) -> None:
         print("job.start.bubblewrap: no sandbox can be made here", file=sys.stderr)
     else:
         executors["bubblewrap"] = Bubblewrap(bwrap, uid_base=UID_BASE, volumes={})
+    if PODMAN_WORKS:
+        executors["podman"] = Podman(find_podman() or "", uid_base=UID_BASE, volumes={})
     zygote = Zygote()
     zygote.start()
     benches = {}

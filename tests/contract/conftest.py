@@ -8,10 +8,11 @@ import pytest
 
 from runners.data_directory import DataDirectory
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
+from runners.executors.podman import Podman, find_podman
 from runners.executors.process import Process
 from runners.images import Images
 from runners.launcher import Zygote
-from tests.executor_bench import CONFINED, UID_BASE, Bench, needs_bwrap
+from tests.executor_bench import UID_BASE, Bench, needs_bwrap, needs_podman
 from tests.oci import Maker, programs
 
 
@@ -45,7 +46,13 @@ def zygote():
     made.close()
 
 
-@pytest.fixture(params=[pytest.param("bubblewrap", marks=needs_bwrap), "process"])
+@pytest.fixture(
+    params=[
+        pytest.param("bubblewrap", marks=needs_bwrap),
+        pytest.param("podman", marks=needs_podman),
+        "process",
+    ]
+)
 def bench(request, root):
     """A sandbox with an image is one like another: that, the executors' own suite shows."""
     return bench_of(request, root)
@@ -60,15 +67,22 @@ def bench_of(request, root):
     if request.param == "process":
         executor = Process(uid_base=UID_BASE, volumes={"shared": volume})
         return Bench(root, executor, zygote=zygote)
+    if request.param == "podman":
+        return Bench(root, Podman(find_podman(), uid_base=UID_BASE, volumes={"shared": volume}))
     executor = Bubblewrap(find_bwrap(), uid_base=UID_BASE, volumes={"shared": volume})
     if request.param == "oci":
         return Bench(root, executor, *request.getfixturevalue("image"))
     return Bench(root, executor, zygote=zygote)
 
 
-@pytest.fixture
-def sandbox(root):
+@pytest.fixture(
+    params=[
+        pytest.param("bubblewrap", marks=needs_bwrap),
+        pytest.param("podman", marks=needs_podman),
+    ]
+)
+def sandbox(request, root):
     """One whose shims start by a command line, as where there is no zygote."""
-    if not CONFINED:
-        pytest.skip("no bubblewrap or no user namespaces")
-    return Bench(root, Bubblewrap(find_bwrap(), uid_base=UID_BASE, volumes={}))
+    made = Podman if request.param == "podman" else Bubblewrap
+    program = find_podman() if request.param == "podman" else find_bwrap()
+    return Bench(root, made(program, uid_base=UID_BASE, volumes={}))

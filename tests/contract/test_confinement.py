@@ -32,7 +32,7 @@ ESCAPES = {
     "gain rights": "grep NoNewPrivs /proc/self/status | grep 0",
     "see interfaces other than its own loopback": "tail -n +3 /proc/net/dev | grep -v lo:",
     "have routes": "tail -n +2 /proc/net/route | grep .",
-    "see an environment of the agent": "tr '\\0' '\\n' < /proc/1/environ | grep .",
+    "see an environment of the agent": "cat /proc/*/environ | tr '\\0' '\\n' | grep agents-own",
     "see its own context on a command line": "tr '\\0' ' ' < /proc/1/cmdline | grep hidden-context",
     "dump core": "test $(ulimit -c) != 0",
     "see devices of the machine": "ls /dev | grep -E '^(vd|sd|nvme|kvm|mem|fuse)'",
@@ -42,7 +42,8 @@ ESCAPES = {
 
 
 @pytest.mark.bwrap
-async def test_no_escape_of_the_battery_works(sandbox):
+async def test_no_escape_of_the_battery_works(sandbox, monkeypatch):
+    monkeypatch.setenv("STAUNCH_OF_THE_AGENT", "agents-own")
     # A tool that is not there would hold off every attack that needs it.
     tools = ("cat", "ls", "grep", "touch", "mount", "unshare", "tr", "tail", "sh")
     missing = [f"command -v {tool} >/dev/null || echo 'MISSING: {tool}'" for tool in tools]

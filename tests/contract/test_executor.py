@@ -11,11 +11,10 @@ import pytest
 
 from pipelines.job import ShellStep
 from runners import job_directory, launcher, workspace
-from runners.executors.bubblewrap import Bubblewrap
 from runners.executors.process import Process
 from runners.ports import Refused
 from tests.contract.conftest import bench_of
-from tests.executor_bench import cancel, log_of, needs_bwrap
+from tests.executor_bench import cancel, log_of, needs_bwrap, needs_podman
 from tests.runner_world import make_spec, pids_with, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -25,6 +24,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
     params=[
         pytest.param("bubblewrap", marks=needs_bwrap),
         pytest.param("oci", marks=needs_bwrap),
+        pytest.param("podman", marks=needs_podman),
         "process",
     ]
 )
@@ -163,7 +163,7 @@ async def test_a_killed_shim_takes_its_job_along_and_the_job_is_lost(bench):
     shim = job_directory.read_record(str(directory), job_directory.SHIM)
     os.kill(shim["pid"], signal.SIGKILL)
     await until(lambda: job_directory.state_of(str(directory)) == job_directory.LOST, "the state")
-    if isinstance(bench.executor, Bubblewrap):
+    if not isinstance(bench.executor, Process):
         await until(lambda: not pids_with(marker), "the end of the sandbox", 5)
     for pid in pids_with(marker):
         os.kill(pid, signal.SIGKILL)
@@ -219,7 +219,7 @@ async def test_a_log_is_kept_to_its_limit_and_says_where_it_was_cut(bench, over)
 
 
 async def test_volumes_are_written_and_unknown_ones_are_refused_by_name(bench):
-    confined = isinstance(bench.executor, Bubblewrap)
+    confined = not isinstance(bench.executor, Process)
     place = "/volumes/shared" if confined else '"$STAUNCH_VOLUME_SHARED"'
     spec = make_spec(None, f"echo kept > {place}/file", volumes=["shared"])
     record, log = await bench.run(spec)
@@ -230,7 +230,7 @@ async def test_volumes_are_written_and_unknown_ones_are_refused_by_name(bench):
 
 
 async def test_what_one_slot_leaves_on_a_volume_another_may_change(bench):
-    confined = isinstance(bench.executor, Bubblewrap)
+    confined = not isinstance(bench.executor, Process)
     place = "/volumes/shared" if confined else '"$STAUNCH_VOLUME_SHARED"'
     for slot in (0, 1):
         script = f"mkdir -p {place}/folder && echo {slot} >> {place}/folder/file"

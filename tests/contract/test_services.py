@@ -14,11 +14,11 @@ from pipelines.job import CANCEL_GRACE_S_DEFAULT
 from pipelines.service import Service
 from runners import job_directory, launcher, workspace
 from runners.data_directory import DataDirectory
-from runners.executors.bubblewrap import Bubblewrap
+from runners.executors.bubblewrap import Bubblewrap, find_bwrap
 from runners.executors.process import Process
 from runners.images import Images
 from runners.ports import Refused
-from tests.executor_bench import UID_BASE, cancel, log_of
+from tests.executor_bench import CONFINED, UID_BASE, Bench, cancel, log_of
 from tests.runner_world import make_spec, pids_with, until
 from tests.service_images import DATABASE, POSTGRES, STORE, needs_servers, offer_servers
 
@@ -33,6 +33,14 @@ GET = "python3 -c \"import urllib.request as u; print(u.urlopen('{}').status)\""
 
 def said_by(directory: Path, name: str) -> str:
     return (directory / job_directory.SERVICES / name / "log").read_text()
+
+
+@pytest.fixture
+def sandbox(root):
+    """Bubblewrap's: podman gives no network to share."""
+    if not CONFINED:
+        pytest.skip("no bubblewrap or no user namespaces")
+    return Bench(root, Bubblewrap(find_bwrap(), uid_base=UID_BASE, volumes={}))
 
 
 async def run(sandbox, *steps, services, **more):

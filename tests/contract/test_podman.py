@@ -1,0 +1,87 @@
+"""What is podman's own: what it refuses, and that nothing of it is left or believed."""
+
+import contextlib
+import os
+import subprocess
+
+import pytest
+
+from runners.executors.podman import Podman, find_podman
+from runners.ports import Refused
+from tests.executor_bench import UID_BASE, Bench, cancel, log_of, needs_podman
+from tests.runner_world import make_spec, until
+from tests.service_images import STORE
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, needs_podman]
+
+
+@pytest.fixture
+def bench(root):
+    return Bench(root, Podman(find_podman(), uid_base=UID_BASE, volumes={}))
+
+
+def mounts() -> list[str]:
+    with open("/proc/mounts", encoding="ascii") as file:
+        return file.read().splitlines()
+
+
+def containers() -> str:
+    words = [find_podman(), "ps", "--all", "--quiet"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+def command_lines() -> list[bytes]:
+    found = []
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+            found.append(file.read())
+    return found
+
+
+async def test_a_job_leaves_no_container_no_mount_and_no_process(bench):
+    before = mounts()
+    record, log = await bench.run(make_spec(None, "echo done; sleep 54321 & sleep 0.1"))
+    assert record["outcome"] == "succeeded", log
+    assert mounts() == before
+    assert containers() == ""
+
+
+async def test_variables_of_a_job_choose_nothing_of_podmans_own(bench):
+    # A library that does not exist is complained of by whoever would load it.
+    hostile = {"LD_PRELOAD": "/workspace/evil.so", "CONTAINERS_CONF": "/workspace/evil.conf"}
+    record, log = await bench.run(make_spec(None, 'echo "$CONTAINERS_CONF"', env=hostile))
+    assert record["outcome"] == "succeeded", log
+    assert "/workspace/evil.conf\n" in log
+    complaints = [line for line in log.splitlines() if "evil.so" in line and "podman" in line]
+    assert complaints == []
+
+
+async def test_no_command_line_shows_a_variable_while_the_job_runs(bench):
+    spec = make_spec(None, "echo begun; sleep 43211", context={"STAUNCH_X": "hidden-context"})
+    directory = await bench.start(spec)
+    await until(lambda: "begun" in log_of(directory), "the step")
+    shown = command_lines()
+    assert any(b"43211" in words for words in shown)
+    assert not [words for words in shown if b"hidden-context" in words]
+    cancel(directory)
+    assert (await bench.end(directory))["outcome"] == "cancelled"
+
+
+async def test_a_job_with_services_is_refused_with_what_to_do(bench, root):
+    with pytest.raises(Refused, match="no network to share with services; run it on one with"):
+        bench.executor.plan(make_spec(None, "true", services=[STORE]), root, 0)
+
+
+async def test_an_agent_that_is_not_root_refuses_jobs(bench, root, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    executor = Podman(find_podman(), uid_base=UID_BASE, volumes={})
+    with pytest.raises(Refused, match="needs root for it, and the agent is not"):
+        executor.plan(make_spec(None, "true"), root, 0)
+
+
+async def test_a_podman_that_cannot_start_refuses_the_job_and_says_why(root):
+    # Another program, which complains of podman's words.
+    bench = Bench(root, Podman("/usr/bin/git", uid_base=UID_BASE, volumes={}))
+    record, _ = await bench.run(make_spec(None, "echo not run"))
+    assert record["outcome"] == "refused"
+    assert "unknown option: --root" in record["message"]
