@@ -12,8 +12,11 @@ import msgspec
 
 from pipelines.ids import JobId
 from pipelines.priority import Priority
+from pipelines.trust import Tier
 
 AT_ONCE_MAX = 100_000
+# Why the host has claimed a Job, where whoever claimed it died before it said more.
+TAKEN_BACK = "the host took it back before a runner began it"
 
 
 class JobLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,9 +30,23 @@ class JobLimit(msgspec.Struct, frozen=True, kw_only=True):
     at_once: int | None = None
 
 
+class PoolRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose Jobs a Pool takes: of that tier, or of both (None, as if there were no rule).
+
+    `untrusted_to`: the Pool to which a trusted one sends those that it does not take.
+    """
+
+    pool: str
+    tier: Tier | None = None
+    untrusted_to: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """What counts of a Job for its turn. `place`: where it is kept, as offer or as released."""
+    """What counts of a Job for its turn. `place`: where it is kept, as offer or as released.
+
+    `pool`: where it runs; `asked`: the Pool that it asked for, where it was sent on from there.
+    """
 
     job: JobId
     key: str
@@ -38,6 +55,8 @@ class Ticket:
     repo: str
     repo_name: str
     place: int
+    tier: Tier = Tier.UNTRUSTED
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +95,14 @@ class Limited:
     limit: JobLimit
 
 
-News = Offered | Left | Unwanted | Slots | Limited
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """A rule of a Pool was set or removed."""
+
+    rule: PoolRule
+
+
+News = Offered | Left | Unwanted | Slots | Limited | Ruled
 
 
 class OpenLine(Protocol):
@@ -96,7 +122,8 @@ class OpenLine(Protocol):
 
     @property
     def unwanted(self) -> Sequence[Unwanted]:
-        """Of both, those that somebody wishes the end of."""
+        """Of both, those that somebody wishes the end of, and those that the host has claimed: it
+        was about to report their end."""
 
     @property
     def slots(self) -> Mapping[str, int]:
@@ -106,11 +133,16 @@ class OpenLine(Protocol):
     def limits(self) -> Sequence[JobLimit]:
         """Those that there are."""
 
+    @property
+    def rules(self) -> Sequence[PoolRule]:
+        """Those that there are."""
+
     def __aiter__(self) -> AsyncIterator[News]:
         """What happens, for ever. An offer, and what has left, are told for sure."""
 
     async def release(self, offer: Ticket) -> Ticket:
-        """Give it to the Runners, durably. The offer is still there, and to be removed."""
+        """Give it to the Runners of `offer.pool`, durably; they see it as one that asks for that.
+        The offer is still there, and to be removed."""
 
     async def remove(self, offer: Ticket) -> None:
         """Have it offered no longer; no error where it is not."""

@@ -12,6 +12,7 @@ from ci_host.api import (
     forking,
     installation,
     logs,
+    pool_rules,
     problems,
     queue,
     reported_tests,
@@ -55,6 +56,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(schedules.router)
     app.include_router(secrets.router)
     app.include_router(queue.router)
+    app.include_router(pool_rules.router)
     app.include_router(shells.router)
     app.include_router(runners.router)
     app.include_router(well_known.router)

@@ -37,7 +37,9 @@ class LimitBody(LimitedBody):
 async def show_queue(here: Here, _who: Person) -> dict[str, Any]:
     """`waiting` jobs have to wait for a slot or a limit; `at_runners` are taken, or are next.
     `slots` are those of runners that are alive and not being drained. `wanted_slots`: so many would
-    do all of it at once, as far as the limit of the pool allows; what an autoscaler asks for."""
+    do all of it at once, as far as the limit of the pool allows; what an autoscaler asks for.
+    `tier`: whose jobs the pool takes, `trusted` or `untrusted`; null: everybody's."""
+    rules = {rule.pool: rule for rule in await here.catalog.pool_rules()}
     return {
         "pools": [
             {
@@ -47,6 +49,7 @@ async def show_queue(here: Here, _who: Person) -> dict[str, Any]:
                 "slots": one.slots,
                 "limit": one.limit,
                 "wanted_slots": _wanted(one),
+                "tier": rules[one.pool].tier if one.pool in rules else None,
             }
             for one in here.dispatcher.depths()
         ]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from ci_host.adapters.nats import subjects
 from ci_host.api.auth import Admin, Here, Person
 from ci_host.registration import INVITED_S, INVITED_S_MAX, Registration
+from pipelines.trust import Tier
 
 router = APIRouter(prefix="/api/v1", tags=["runners"])
 
@@ -16,11 +17,12 @@ RunnerId = Annotated[str, Path(max_length=200)]
 
 
 class InvitationBody(BaseModel):
-    """A runner to come. `single`: it takes one job and ends, as an autoscaler wants it."""
+    """A runner to come. `single`: it takes one job and ends, as an autoscaler wants it. Left out,
+    it does where its pool is for jobs of changes that are not trusted."""
 
     pool: str = Field(default="default", max_length=64)
     name: str = Field(default="", max_length=40)
-    single: bool = False
+    single: bool | None = None
     minutes: float = Field(default=INVITED_S / 60, gt=0, le=INVITED_S_MAX / 60)
 
 
@@ -44,11 +46,15 @@ async def list_registered(here: Here, _who: Person) -> dict[str, Any]:
 async def invite(here: Here, who: Admin, body: InvitationBody) -> dict[str, Any]:
     """`join` is the word that the machine joins with: it is answered once, and good for one runner.
     Its pool is decided here: the runner cannot change it."""
+    is_single = body.single
+    if is_single is None:
+        rules = {rule.pool: rule for rule in await here.catalog.pool_rules()}
+        is_single = body.pool in rules and rules[body.pool].tier is Tier.UNTRUSTED
     made, word = await here.registrations.invite(
         body.pool,
         who.name,
         name=body.name,
-        is_single=body.single,
+        is_single=is_single,
         good_for_s=body.minutes * 60,
     )
     return {**_view(made, here.now(), None), "join": word}

@@ -95,8 +95,9 @@ def _job(
         "ending": f"the end of {name}, which is cancelled",
         "reported": f"the engine, which has yet to hear how {name} ended",
     }[phase]
-    lack = pools.lack(pool or "default") if pools is not None and phase == "queued" else ""
     held = pools.held.get(attempt.job) if pools is not None and attempt is not None else None
+    runs_on = (held.pool if held is not None else "") or pool or "default"
+    lack = pools.lack(runs_on) if pools is not None and phase == "queued" else ""
     why = lack or (held.words if held is not None and phase == "queued" else "")
     if why:
         said += f" ({why})"

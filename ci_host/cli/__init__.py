@@ -8,6 +8,7 @@ from ci_host.cli import (
     artifacts,
     exports,
     limits,
+    pools,
     reading,
     run,
     runners,
@@ -22,7 +23,7 @@ from ci_host.cli.client import ClientError
 
 COMMANDS = (
     *(up, run, reading, artifacts, writing, shell, schedules, exports),
-    *(settings, secrets, limits, runners),
+    *(settings, secrets, limits, pools, runners),
 )
 
 

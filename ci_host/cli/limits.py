@@ -38,11 +38,12 @@ def show_queue(
     if as_json:
         typer.echo(json.dumps(found))
         return
-    table = Table("pool", "waiting", "at runners", "slots", "limit", box=None)
+    table = Table("pool", "waiting", "at runners", "slots", "limit", "takes jobs of", box=None)
     for one in found:
         limit = "" if one["limit"] is None else str(one["limit"])
         counts = [str(one[name]) for name in ("waiting", "at_runners", "slots")]
-        table.add_row(escape(one["pool"]), *counts, limit)
+        takes = {"trusted": "trusted changes", "untrusted": "other changes"}.get(one["tier"], "all")
+        table.add_row(escape(one["pool"]), *counts, limit, takes)
     console.print(table if found else "Nothing waits, and no runner is alive.")
 
 

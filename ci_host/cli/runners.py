@@ -14,7 +14,11 @@ from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOptio
 PoolOption = Annotated[str, typer.Option("--pool", help="Whose jobs it will take.")]
 NameOption = Annotated[str, typer.Option("--name", help="The beginning of its name.")]
 SingleOption = Annotated[
-    bool, typer.Option("--single", help="It takes one job and ends, as on a fresh machine.")
+    bool | None,
+    typer.Option(
+        "--single/--lasting",
+        help="It takes one job and ends, as on a fresh machine. Default: so for an untrusted pool.",
+    ),
 ]
 MinutesOption = Annotated[
     float, typer.Option("--minutes", min=0.1, max=1440, help="For how long the word is good.")
@@ -37,7 +41,7 @@ def register(app: typer.Typer) -> None:
 def add_runner(
     pool: PoolOption = "default",
     name: NameOption = "",
-    single: SingleOption = False,
+    single: SingleOption = None,
     minutes: MinutesOption = 10.0,
     data: DataOption = None,
     server: ServerOption = None,
@@ -50,7 +54,7 @@ def add_runner(
     if as_json:
         typer.echo(json.dumps(made))
         return
-    until = f"for {minutes:g} minutes, and once"
+    until = f"for {minutes:g} minutes, and once{'; it takes one job' if made['single'] else ''}"
     Console(stderr=True).print(f"[dim]Runner {made['runner']}: on its machine, {until}:[/]")
     typer.echo(f"staunch-runner agent --data /var/lib/staunch/runner --join {made['join']}")
 

@@ -6,10 +6,12 @@ release fail, and then it reads everything again. So it may die at any line, and
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import structlog
 
 from ci_host.engine.line import Depth, Held, Line
+from ci_host.engine.pool_rules import PoolRules
 from ci_host.line_ports import (
     JobLine,
     Left,
@@ -17,6 +19,7 @@ from ci_host.line_ports import (
     News,
     Offered,
     OpenLine,
+    Ruled,
     Slots,
     Ticket,
     Unwanted,
@@ -42,6 +45,7 @@ class Dispatcher:
         self._history = history
         self._now = now
         self._line = Line()
+        self._rules = PoolRules()
         # A wish can be heard before the offer that it is about.
         self._early: dict[JobId, Unwanted] = {}
 
@@ -71,25 +75,28 @@ class Dispatcher:
 
     async def _serve(self, opened: OpenLine) -> None:
         self._line = line = Line(opened.slots, opened.limits)
+        self._rules = PoolRules(opened.rules)
         for released in opened.released:
             line.release(released)
         for offer in opened.offers:
-            if not line.offer(offer):
-                # It died between release and removal.
-                await opened.remove(offer)
+            await self._admit(opened, offer)
+        # Before the wishes: what it has claimed and not reported yet is among them too.
+        await self._recall(opened)
         for wish in opened.unwanted:
             await self._end(opened, wish)
         await self._release_all(opened)
         async for news in opened:
+            if isinstance(news, Ruled):
+                log.info("pool_rule_changed", pool=news.rule.pool, tier=news.rule.tier)
+                return  # everything that waits is looked at anew
             await self._take(opened, news)
             await self._release_all(opened)
 
     async def _take(self, opened: OpenLine, news: News) -> None:
         match news:
             case Offered(ticket):
-                if not self._line.offer(ticket):
-                    await opened.remove(ticket)
-                elif (wish := self._early.pop(ticket.job, None)) is not None:
+                await self._admit(opened, ticket)
+                if (wish := self._early.pop(ticket.job, None)) is not None:
                     await self._end(opened, wish)
             case Left(place):
                 self._line.left(place)
@@ -99,6 +106,31 @@ class Dispatcher:
                 self._line.slots = pools
             case Limited(limit):
                 self._line.limit(limit)
+
+    async def _admit(self, opened: OpenLine, offer: Ticket) -> None:
+        """Have it wait for the pool where it will run, or report that there is none."""
+        route = self._rules.route(offer.pool, offer.tier)
+        if self._line.find_released(offer.job) is not None:
+            # It died between release and removal.
+            await opened.remove(offer)
+        elif not route.pool:
+            await self._report(offer, Outcome.REFUSED, route.why)
+            await opened.remove(offer)
+        else:
+            asked = "" if route.pool == offer.pool else offer.pool
+            if not self._line.offer(replace(offer, pool=route.pool, asked=asked)):
+                await opened.remove(offer)
+
+    async def _recall(self, opened: OpenLine) -> None:
+        """Take back what no Runner has begun, and its pool takes no longer. It is not sent on: its
+        place in the queue of Runners is given."""
+        for released in opened.released:
+            route = self._rules.route(released.pool, released.tier)
+            if route.pool != released.pool and await opened.withdraw(released):
+                why = route.why or f"pool {released.pool} takes only jobs of trusted changes now"
+                await self._report(released, Outcome.REFUSED, why)
+                await opened.take_off(released)
+                self._line.left(released.place)
 
     async def _release_all(self, opened: OpenLine) -> None:
         while (offer := self._line.next()) is not None:
@@ -110,7 +142,7 @@ class Dispatcher:
         after it finds the wish again."""
         offer = self._line.find(wish.job)
         if offer is not None:
-            await self._report(offer, wish.reason)
+            await self._report(offer, Outcome.CANCELLED, _cancelled(wish))
             self._line.drop(wish.job)
             await opened.remove(offer)
             return
@@ -118,7 +150,7 @@ class Dispatcher:
         if released is None:
             self._remember(wish)
         elif await opened.withdraw(released):
-            await self._report(released, wish.reason)
+            await self._report(released, Outcome.CANCELLED, _cancelled(wish))
             await opened.take_off(released)
             self._line.left(released.place)
 
@@ -128,15 +160,19 @@ class Dispatcher:
         if len(self._early) > EARLY_MAX:
             del self._early[next(iter(self._early))]
 
-    async def _report(self, ticket: Ticket, reason: str) -> None:
+    async def _report(self, ticket: Ticket, outcome: Outcome, message: str) -> None:
         run, _, attempt = ticket.job.split(".")
         report = JobFinished(
             job=ticket.job,
             key=ticket.key,
             attempt=int(attempt),
-            outcome=Outcome.CANCELLED,
-            message=f"cancelled before it began: {reason or 'no reason given'}",
+            outcome=outcome,
+            message=message,
             finished_at=self._now(),
         )
-        log.info("job_cancelled_in_line", job=ticket.job, reason=reason)
+        log.info("job_ended_in_line", job=ticket.job, outcome=outcome, reason=message)
         await self._history.append_input(RunId(run), report)
+
+
+def _cancelled(wish: Unwanted) -> str:
+    return f"cancelled before it began: {wish.reason or 'no reason given'}"

@@ -9,7 +9,7 @@ important counts for that, so an urgent job never waits behind others.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 
@@ -26,11 +26,13 @@ class Held:
     """Why a job waits: `before` others go first, as far as is known; `words` say it all.
 
     `by`: the limit that holds it, `pool` or `repo`, or nothing but the slots that there are.
+    `pool`: where it will run.
     """
 
     words: str
     before: int
     by: str = ""
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,20 +185,27 @@ class Line:
     def why(self, job: JobId) -> Held | None:
         """Why it is not at work; None: it is not known here, so it is over or not offered yet."""
         if (ticket := self.find_released(job)) is not None:
-            return Held("it is next", 0)
+            return Held("it is next", 0, pool=ticket.pool)
         ticket = self._offers.get(job)
         if ticket is None:
             return None
+        held = self._why(ticket)
+        if not ticket.asked:
+            return held
+        sent = f"sent on to pool {ticket.pool}, since {ticket.asked} takes only trusted changes"
+        return replace(held, words=f"{sent}; {held.words}")
+
+    def _why(self, ticket: Ticket) -> Held:
         before = self._before(ticket)
         if self._is_full(ticket.repo):
             count = self._repo_limits[ticket.repo].at_once
             said = f"held by the limit of repo {ticket.repo_name}, {count} at once"
-            return Held(said, before, "repo")
+            return Held(said, before, "repo", ticket.pool)
         if self._is_full_pool(ticket.pool):
             count = self._pool_limits[ticket.pool].at_once
             said = f"held by the limit of pool {ticket.pool}, {count} at once; {before} before it"
-            return Held(said, before, "pool")
-        return Held(f"{before} before it", before)
+            return Held(said, before, "pool", ticket.pool)
+        return Held(f"{before} before it", before, pool=ticket.pool)
 
     def _has_room(self, pool: str, level: Priority) -> bool:
         if self._is_full_pool(pool):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from ci_host.adapters.nats.jobs import NatsJobs
 from ci_host.adapters.nats.line import NatsLine
 from ci_host.adapters.nats.stores import NatsCatalog
 from ci_host.line_ports import (
+    TAKEN_BACK,
     JobLimit,
     JobLine,
     Left,
@@ -23,6 +24,8 @@ from ci_host.line_ports import (
     News,
     Offered,
     OpenLine,
+    PoolRule,
+    Ruled,
     Slots,
     Ticket,
     Unwanted,
@@ -31,6 +34,7 @@ from ci_host.ports import Conflict, Unavailable
 from pipelines.ids import JobId
 from pipelines.job import JobRequest, JobSpec, Lease, ShellStep, Source
 from pipelines.priority import Priority
+from pipelines.trust import Tier
 from runners.link.nats import NatsLink
 from runners.ports import Heartbeat
 from tests.engine.world import until
@@ -40,6 +44,7 @@ pytestmark = pytest.mark.anyio
 
 RUN = "0-0123456789abcdef0123"
 LIMIT = JobLimit(pool="gpu", at_once=2)
+RULE = PoolRule(pool="default", tier=Tier.TRUSTED, untrusted_to="strangers")
 N = TypeVar("N")
 
 
@@ -72,6 +77,7 @@ class Place:
     cancel: Callable[[str], Awaitable[None]]
     beat: Callable[[], Awaitable[None]]
     limit: Callable[[JobLimit], Awaitable[None]]
+    rule: Callable[[PoolRule], Awaitable[None]]
     bus: Bus | None = None
 
 
@@ -103,6 +109,7 @@ def in_memory() -> Place:
                 repo=spec.repo_id,
                 repo_name=spec.repo,
                 place=0,
+                tier=spec.tier,
             )
         )
 
@@ -126,7 +133,10 @@ def in_memory() -> Place:
     async def limit(value: JobLimit) -> None:
         line.limit(value)
 
-    return Place(line, offer, take, claim, cancel, beat, limit)
+    async def rule(value: PoolRule) -> None:
+        line.rule(value)
+
+    return Place(line, offer, take, claim, cancel, beat, limit, rule)
 
 
 async def on_nats(stack: AsyncExitStack, folder: Path) -> Place:
@@ -160,6 +170,7 @@ async def on_nats(stack: AsyncExitStack, folder: Path) -> Place:
         lambda name: jobs.cancel(job_of(name), "enough"),
         beat,
         limit,
+        NatsCatalog(bus).put_pool_rule,
         bus,
     )
 
@@ -279,6 +290,57 @@ async def test_slots_and_limits_are_found_and_told(place: Place) -> None:
         assert list(opened.limits) == [LIMIT]
 
 
+async def test_rules_of_pools_are_found_and_told(place: Place) -> None:
+    async with place.line.open() as opened:
+        assert list(opened.rules) == []
+        await place.rule(RULE)
+        assert (await heard(opened, Ruled)).rule == RULE
+    removed = PoolRule(pool="default")
+    await place.rule(removed)
+    async with place.line.open() as opened:
+        assert list(opened.rules) == [removed]
+
+
+async def test_of_each_it_is_known_whether_it_is_trusted(place: Place) -> None:
+    await place.offer(spec_of("stranger"))
+    await place.offer(msgspec.structs.replace(spec_of("ours"), tier=Tier.TRUSTED))
+    async with place.line.open() as opened:
+        assert [one.tier for one in opened.offers] == [Tier.UNTRUSTED, Tier.TRUSTED]
+        for offer in opened.offers:
+            await opened.release(offer)
+    async with place.line.open() as opened:
+        assert [one.tier for one in opened.released] == [Tier.UNTRUSTED, Tier.TRUSTED]
+
+
+async def test_a_job_that_is_sent_on_is_one_of_its_new_pool(place: Place) -> None:
+    asked = spec_of("job")
+    elsewhere = msgspec.structs.replace(asked.request, pool="elsewhere")
+    await place.offer(msgspec.structs.replace(asked, request=elsewhere))
+    async with place.line.open() as opened:
+        [offer] = opened.offers
+        await opened.release(replace(offer, pool="default", asked=offer.pool))
+        await opened.remove(offer)
+        # The runner takes from pool default.
+        await place.take()
+    async with place.line.open() as opened:
+        assert [one.pool for one in opened.released] == ["default"]
+
+
+async def test_what_the_host_has_claimed_and_nobody_wished_for_is_to_be_ended(
+    place: Place,
+) -> None:
+    await place.offer(spec_of("job"))
+    await place.offer(spec_of("other"))
+    async with place.line.open() as opened:
+        released = [await opened.release(offer) for offer in opened.offers]
+        for offer in opened.offers:
+            await opened.remove(offer)
+        assert await opened.withdraw(released[0])
+        await place.claim("other")
+    async with place.line.open() as opened:
+        assert list(opened.unwanted) == [Unwanted(job_of("job"), TAKEN_BACK)]
+
+
 @pytest.mark.nats
 async def test_what_left_unheard_is_found_by_looking(real: Place) -> None:
     assert real.bus is not None
@@ -329,4 +391,4 @@ async def test_nothing_that_cannot_be_read_is_in_the_way(real: Place) -> None:
 
 
 def test_every_kind_of_news_is_tried_here() -> None:
-    assert set(News.__args__) == {Offered, Left, Unwanted, Slots, Limited}
+    assert set(News.__args__) == {Offered, Left, Unwanted, Slots, Limited, Ruled}

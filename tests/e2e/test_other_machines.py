@@ -150,6 +150,16 @@ def test_a_runner_for_one_job_ends_with_it_and_is_let_in_no_more(
     assert far.machine.code_of(runner) == 0
 
 
+def test_a_runner_of_a_pool_for_strangers_is_for_one_job_unless_it_is_said_otherwise(
+    far: Far,
+) -> None:
+    far.here.staunch("pool", "set", "strangers", "--tier", "untrusted")
+    assert far.invited("strangers")["single"]
+    assert not far.invited("strangers", "--lasting")["single"]
+    assert not far.invited("others")["single"]
+    far.here.staunch("pool", "remove", "strangers")
+
+
 def test_a_drained_runner_takes_nothing_until_it_is_resumed(far: Far, far_repo: Registered) -> None:
     runner = far.joined("drained")
     far.here.staunch("runner", "drain", runner)

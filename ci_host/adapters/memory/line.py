@@ -5,7 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from ci_host.line_ports import JobLimit, Left, Limited, News, Offered, Slots, Ticket, Unwanted
+from ci_host.line_ports import (
+    TAKEN_BACK,
+    JobLimit,
+    Left,
+    Limited,
+    News,
+    Offered,
+    PoolRule,
+    Ruled,
+    Slots,
+    Ticket,
+    Unwanted,
+)
 from ci_host.ports import Conflict
 from pipelines.ids import JobId
 from pipelines.job import HOST
@@ -21,6 +33,7 @@ class MemoryLine:
         self.cancels: dict[JobId, str] = {}
         self.slots: dict[str, int] = {}
         self.limits: dict[tuple[str, str], JobLimit] = {}
+        self.rules: dict[str, PoolRule] = {}
         # The last place on the queue of jobs: the fence of each release.
         self.last = 0
         self._next_offer = 0
@@ -70,6 +83,11 @@ class MemoryLine:
         self.limits[limit.pool, limit.repo] = limit
         self._tell(Limited(limit))
 
+    def rule(self, rule: PoolRule) -> None:
+        """As an administrator does."""
+        self.rules[rule.pool] = rule
+        self._tell(Ruled(rule))
+
     def _tell(self, news: News) -> None:
         for opened in self._opened:
             opened.news.put_nowait(news)
@@ -89,7 +107,11 @@ class MemoryOpenLine:
         self.released = list(line.jobs.values())
         known = {one.job for one in (*self.offers, *self.released)}
         self.unwanted = [Unwanted(job, why) for job, why in line.cancels.items() if job in known]
+        held = [one.job for one in self.released if line.leases.get(one.job) == HOST]
+        wished = {one.job for one in self.unwanted}
+        self.unwanted += [Unwanted(job, TAKEN_BACK) for job in held if job not in wished]
         self.slots = dict(line.slots)
+        self.rules = list(line.rules.values())
         self.limits = list(line.limits.values())
 
     async def __aiter__(self) -> AsyncIterator[News]:

@@ -21,11 +21,24 @@ from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import LASTS_MAX, MESSAGE_ID, ApiError, Bus, Refused
 from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, Delivered
 from ci_host.adapters.nats.sweep import sweep
-from ci_host.line_ports import JobLimit, Left, Limited, News, Offered, Slots, Ticket, Unwanted
+from ci_host.line_ports import (
+    TAKEN_BACK,
+    JobLimit,
+    Left,
+    Limited,
+    News,
+    Offered,
+    PoolRule,
+    Ruled,
+    Slots,
+    Ticket,
+    Unwanted,
+)
 from ci_host.ports import Conflict, Unavailable
 from pipelines.ids import JobId
 from pipelines.job import HOST, CancelJob, Lease
 from pipelines.priority import Priority
+from pipelines.trust import Tier
 
 # Where an acknowledgement is sent to, in both forms (see `delivered_of`).
 ACKS = (f"$JS.ACK.{subjects.JOBS}.>", f"$JS.ACK.*.*.{subjects.JOBS}.>")
@@ -52,6 +65,7 @@ class _Spec(msgspec.Struct, frozen=True):
     repo: str = ""
     repo_id: str = ""
     priority: Priority = Priority.NORMAL
+    tier: Tier = Tier.UNTRUSTED
 
 
 class _Beat(msgspec.Struct, frozen=True):
@@ -99,6 +113,7 @@ class NatsOpenLine:
         self.released: list[Ticket] = []
         self.unwanted: list[Unwanted] = []
         self.limits: list[JobLimit] = []
+        self.rules: list[PoolRule] = []
         self._beats: dict[str, tuple[float, _Beat]] = {}
         # JOBS as it is known: its last sequence, and what is there.
         self._last = 0
@@ -116,6 +131,8 @@ class NatsOpenLine:
             self._take_beat(stored.body)
         found = await self._bus.read(subjects.CONFIG, "config.limit.*")
         self.limits = [msgspec.json.decode(one.body, type=JobLimit) for one in found]
+        found = await self._bus.read(subjects.CONFIG, "config.pool.*")
+        self.rules = [msgspec.json.decode(one.body, type=PoolRule) for one in found]
         for task in (self._follow_offers(through), self._look()):
             running = asyncio.create_task(self._told(task))
             stack.push_async_callback(_ended, running)
@@ -145,7 +162,7 @@ class NatsOpenLine:
         async with self._releasing:
             headers = {MESSAGE_ID: offer.job, EXPECTED_LAST: str(self._last)}
             try:
-                ack = await self._bus.publish(subject, stored.body, headers)
+                ack = await self._bus.publish(subject, _for_pool(stored.body, offer), headers)
             except Refused as error:
                 raise Unavailable(str(error)) from error
             if not ack.duplicate:
@@ -179,6 +196,7 @@ class NatsOpenLine:
             "cancel.>": self._on_cancel,
             "runner.*": self._on_beat,
             "config.limit.*": self._on_limit,
+            "config.pool.*": self._on_rule,
             **dict.fromkeys(ACKS, self._on_ack),
         }
         for subject, call in heard.items():
@@ -210,6 +228,9 @@ class NatsOpenLine:
 
     def _on_limit(self, message: Msg) -> None:
         self._news.put_nowait(Limited(msgspec.json.decode(message.data, type=JobLimit)))
+
+    def _on_rule(self, message: Msg) -> None:
+        self._news.put_nowait(Ruled(msgspec.json.decode(message.data, type=PoolRule)))
 
     def _on_beat(self, message: Msg) -> None:
         before = self.slots
@@ -266,6 +287,13 @@ class NatsOpenLine:
             if subject in found:
                 wish = msgspec.json.decode(found[subject], type=CancelJob)
                 self.unwanted.append(Unwanted(job, wish.reason))
+        known = {one.job for one in self.unwanted}
+        names = [subjects.lease(one.job) for one in self.released if one.job not in known]
+        leases = await self._lasts(subjects.LEASES, names)
+        for body in leases.values():
+            lease = msgspec.json.decode(body, type=Lease)
+            if lease.runner == HOST:
+                self.unwanted.append(Unwanted(JobId(lease.job), TAKEN_BACK))
 
     async def _lasts(self, stream: str, names: list[str]) -> dict[str, bytes]:
         """The newest message of each of these subjects, where there is one."""
@@ -340,7 +368,17 @@ def _ticket(body: bytes, place: int) -> Ticket | None:
         repo=spec.repo_id or spec.repo,
         repo_name=spec.repo,
         place=place,
+        tier=spec.tier,
     )
+
+
+def _for_pool(body: bytes, offer: Ticket) -> bytes:
+    """The job as the Runners of its pool see it, also where it was sent on to them."""
+    if not offer.asked:
+        return body
+    spec = msgspec.json.decode(body)
+    spec["request"]["pool"] = offer.pool
+    return msgspec.json.encode(spec)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -4,17 +4,19 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.line import MemoryLine, MemoryOpenLine
 from ci_host.engine.dispatcher import EARLY_MAX, Dispatcher
-from ci_host.line_ports import JobLimit, OpenLine, Ticket
+from ci_host.line_ports import JobLimit, OpenLine, PoolRule, Ticket
 from pipelines.events import JobFinished
 from pipelines.ids import JobId, StepKey, job_id, run_id
 from pipelines.job import HOST, Outcome
 from pipelines.priority import Priority
+from pipelines.trust import Tier
 from tests.engine.crashes import Life
 from tests.engine.world import finished, until
 
@@ -24,7 +26,7 @@ RUN = run_id("test", "dispatcher", shards=1)
 REPO = JobLimit(repo="git/a", at_once=2)
 
 
-def ticket(name: str, repo: str = "a") -> Ticket:
+def ticket(name: str, repo: str = "a", tier: Tier = Tier.TRUSTED) -> Ticket:
     return Ticket(
         job=job_id(RUN, StepKey(name), 1),
         key=name,
@@ -33,6 +35,7 @@ def ticket(name: str, repo: str = "a") -> Ticket:
         repo=f"git/{repo}",
         repo_name=repo,
         place=0,
+        tier=tier,
     )
 
 
@@ -152,6 +155,66 @@ async def test_a_dispatcher_that_dies_at_any_line_loses_nothing_and_passes_no_li
                     Outcome.SUCCEEDED if by == "runner" else Outcome.CANCELLED
                 }, (at, after, job)
             assert world.most["git/a"] <= 2
+
+
+async def _sort(world: World, ends_at: int | None, *, after: bool) -> Life:
+    """Jobs of both tiers, a rule that changes while they wait, and a dispatcher that dies once."""
+    world.line.serve({"default": 1, "strangers": 1})
+    world.line.rule(PoolRule(pool="strangers", tier=Tier.UNTRUSTED))
+    life = Life(ends_at, after=after)
+    first = world.dispatch(life)
+    for number in range(4):
+        world.line.offer(ticket(f"ours{number}"))
+        world.line.offer(ticket(f"theirs{number}", tier=Tier.UNTRUSTED))
+    world.line.offer(replace(ticket("misled"), pool="strangers"))
+    await _moments()
+    world.line.rule(PoolRule(pool="default", tier=Tier.TRUSTED, untrusted_to="strangers"))
+    await _moments()
+    working = asyncio.create_task(world.work())
+    if ends_at is not None:
+        await until(lambda: life.over.is_set() or not (world.line.offers or world.line.jobs))
+    else:
+        await world.drained()
+    await _end(first)
+    second = world.dispatch()
+    await world.drained()
+    await _end(second, working)
+    return life
+
+
+async def test_by_the_rules_of_pools_jobs_are_sent_on_or_refused_whenever_it_dies() -> None:
+    life = await _sort(World(), None, after=False)
+    assert life.count >= 15
+    for at in range(1, life.count + 1):
+        for after in (False, True):
+            world = World()
+            await _sort(world, at, after=after)
+            reports = await world.reports()
+            names = {"misled", *(f"{who}{n}" for who in ("ours", "theirs") for n in range(4))}
+            assert reports.keys() == {ticket(name).job for name in names}, (at, after)
+            assert set(reports[ticket("misled").job]) == {Outcome.REFUSED}
+            assert len(world.worked) == len(set(world.worked)), "each is worked once"
+            for name in names - {"misled"}:
+                by = world.line.leases.get(ticket(name).job)
+                wanted = Outcome.SUCCEEDED if by == "runner" else Outcome.REFUSED
+                assert set(reports[ticket(name).job]) == {wanted}, (at, after, name)
+                # Only what was with the runners of the pool when the rule came is taken back.
+                assert by == "runner" or name in ("theirs0", "theirs1"), (at, after, name)
+
+
+async def test_a_job_that_is_sent_on_says_so_while_it_waits() -> None:
+    world = World(slots=0)
+    world.line.rule(PoolRule(pool="default", tier=Tier.TRUSTED, untrusted_to="strangers"))
+    dispatcher = Dispatcher(world.line, world.history, now=lambda: 1.0)
+    serving = asyncio.create_task(dispatcher.serve(lambda _: asyncio.sleep(0)))
+    stranger = ticket("job", tier=Tier.UNTRUSTED)
+    world.line.offer(stranger)
+    held = await until(lambda: dispatcher.why(stranger.job))
+    await _end(serving)
+    assert held.pool == "strangers"
+    assert held.words == (
+        "sent on to pool strangers, since default takes only trusted changes; 0 before it"
+    )
 
 
 async def test_two_dispatchers_release_each_job_once_and_pass_no_limit() -> None:

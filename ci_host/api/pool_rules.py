@@ -1,0 +1,55 @@
+"""Routes of pools: whose jobs each of them takes. How much they have to do is in `queue`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field, model_validator
+
+from ci_host.api.auth import Admin, Here, Person
+from ci_host.line_ports import PoolRule
+from pipelines.trust import Tier
+
+router = APIRouter(prefix="/api/v1", tags=["pools"])
+
+POOL = r"^[A-Za-z0-9_-]+$"
+PoolName = Annotated[str, Path(pattern=POOL, max_length=64)]
+
+
+class RuleBody(BaseModel):
+    """Whose jobs a pool takes. `untrusted_to`: where a trusted pool sends those of others."""
+
+    tier: Tier
+    untrusted_to: str = Field(default="", pattern=r"^[A-Za-z0-9_-]*$", max_length=64)
+
+    @model_validator(mode="after")
+    def _sends_what_it_does_not_take(self) -> "RuleBody":
+        if self.untrusted_to and self.tier is not Tier.TRUSTED:
+            raise ValueError("only a pool for trusted jobs sends others on: leave untrusted_to out")
+        return self
+
+
+@router.get("/pools", summary="List pools that take only some jobs")
+async def list_rules(here: Here, _who: Person) -> dict[str, Any]:
+    """A pool that is not listed takes everybody's."""
+    found = await here.catalog.pool_rules()
+    return {"pools": [_view(one) for one in found if one.tier is not None]}
+
+
+@router.put("/pools/{pool}", summary="Say whose jobs a pool takes")
+async def put_rule(here: Here, _who: Admin, pool: PoolName, body: RuleBody) -> dict[str, Any]:
+    """It holds for jobs that no runner has begun, from now on. What is at work stays so."""
+    rule = PoolRule(pool=pool, tier=body.tier, untrusted_to=body.untrusted_to)
+    await here.catalog.put_pool_rule(rule)
+    return _view(rule)
+
+
+@router.delete("/pools/{pool}", summary="Have a pool take everybody's jobs")
+async def remove_rule(here: Here, _who: Admin, pool: PoolName) -> dict[str, Any]:
+    """No error where it does already."""
+    rule = PoolRule(pool=pool)
+    await here.catalog.put_pool_rule(rule)
+    return _view(rule)
+
+
+def _view(rule: PoolRule) -> dict[str, Any]:
+    return {"pool": rule.pool, "tier": rule.tier, "untrusted_to": rule.untrusted_to}
