@@ -6,7 +6,7 @@ from typing import Protocol
 from ci_host.envelopes import KeyRing, StoredSecret
 from ci_host.signing_keys import SigningKey
 from pipelines.ids import JobId
-from pipelines.job import Lease
+from pipelines.job import Lease, Source
 from pipelines.secret import NamedScope
 
 
@@ -16,6 +16,10 @@ class KeptSecret:
 
     revision: int
     secret: StoredSecret
+
+
+class FileRefused(Exception):
+    """What a commit has there is too large to be read, or no file; the message says which."""
 
 
 class SecretStore(Protocol):
@@ -35,6 +39,16 @@ class SecretStore(Protocol):
 
     async def holder(self, job: JobId) -> Lease | None:
         """Who holds an Attempt."""
+
+
+class CommitFiles(Protocol):
+    """Files of commits that Runs are of. Blocking: call it in a thread; many threads may."""
+
+    def read(self, source: Source, path: str, bytes_max: int) -> bytes | None:
+        """Its bytes, or None where the commit has no such file.
+
+        Raises FileRefused, Missing (the commit is gone), Unavailable.
+        """
 
 
 class KeyKeeper(Protocol):

@@ -20,6 +20,16 @@ ASK = "secrets.ask"
 SEALED_FOR = b"staunch secrets 1"
 
 
+def unkeepable(value: str) -> str:
+    """Why this can be no Secret's value, never what it is; or nothing."""
+    size = len(value.encode())
+    if size > SECRET_BYTES_MAX:
+        return f"the value has {size:,} bytes; {SECRET_BYTES_MAX:,} are allowed"
+    if "\0" in value:
+        return "the value holds a NUL byte, which no environment can; encode it, as with base64"
+    return unmaskable(value)
+
+
 def unmaskable(value: str) -> str:
     """Why a value could not be masked in a log, never what it is; or nothing."""
     if not any(len(line.strip().encode()) >= MASKED_BYTES_MIN for line in value.splitlines()):

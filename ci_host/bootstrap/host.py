@@ -21,6 +21,7 @@ from ci_host.adapters.blobs.reading import ObstoreReader
 from ci_host.adapters.blobs.shelves import ObstoreShelves
 from ci_host.adapters.files.key_ring import KeyRingFile
 from ci_host.adapters.files.signing_key_file import SigningKeyFile
+from ci_host.adapters.git.commit_files import MirrorFiles
 from ci_host.adapters.git.packs import MirrorPacks
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.accounts import NatsAccounts
@@ -150,7 +151,8 @@ def secrets_of(
     """Who keeps secrets here, and tells them."""
     keys = KeyRingFile(settings.data, os.environ)
     tokens = IdTokens(signing, issuer=settings.url, now=time.time, new_id=new_id)
-    return Secrets(NatsSecrets(bus), keys, history, NatsCatalog(bus), tokens, now=time.time)
+    store, catalog, files = NatsSecrets(bus), NatsCatalog(bus), MirrorFiles()
+    return Secrets(store, keys, history, catalog, tokens, files, now=time.time)
 
 
 def runners_of(

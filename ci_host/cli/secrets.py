@@ -1,14 +1,15 @@
 """`staunch secret …`: names and scopes on the command line, a value only by standard input."""
 
 import json
-import sys
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from ci_host.cli import sealed_secrets
 from ci_host.cli.client import Client, ClientError, find
+from ci_host.cli.entering import value_given
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 from pipelines.event import EventKind
 
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_secrets)
     group.command("remove")(remove_secret)
     group.command("rotate-key")(rotate_key)
+    sealed_secrets.register(group)
     app.add_typer(group, name="secret")
 
 
@@ -125,15 +127,4 @@ def _named(
 
 
 def _put(client: Client, named: dict[str, Any]) -> Any:  # noqa: ANN401  the API's JSON
-    return client.put("/secrets", {**named, "value": _value(named["name"])})
-
-
-def _value(name: str) -> str:
-    """As it is, but for the line's end after a value of one line, which `echo` adds."""
-    if sys.stdin.isatty():
-        return str(typer.prompt(f"Value of {name}", hide_input=True, err=True))
-    try:
-        value = sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError:
-        raise ClientError("the value is no UTF-8; encode it, as with base64", 2) from None
-    return value.rstrip("\r\n") if value.count("\n") <= 1 else value
+    return client.put("/secrets", {**named, "value": value_given(named["name"])})

@@ -18,9 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from ci_host.engine.id_tokens import VARIABLE, IdTokens
 from ci_host.engine.open_jobs import open_request
 from ci_host.engine.people import PersonRefused
+from ci_host.engine.sealed_secrets import SealedSecrets
 from ci_host.envelopes import StoredSecret, open_envelope, seal
 from ci_host.ports import Catalog, Conflict, HistoryStore
-from ci_host.secret_ports import KeptSecret, KeyKeeper, SecretStore
+from ci_host.sealed_file import PATH, SealedFileRefused
+from ci_host.secret_ports import CommitFiles, FileRefused, KeptSecret, KeyKeeper, SecretStore
 from pipelines.events import RunStarted
 from pipelines.ids import JobId, RunId, is_run_id
 from pipelines.job import JobRequest
@@ -28,12 +30,11 @@ from pipelines.secret import (
     JOB_SECRETS_BYTES_MAX,
     NAME,
     SEALED_FOR,
-    SECRET_BYTES_MAX,
     NamedScope,
     Scope,
     SecretsAsked,
     best,
-    unmaskable,
+    unkeepable,
 )
 from pipelines.trust import Tier, tier_of
 
@@ -56,6 +57,7 @@ class Secrets:
         history: HistoryStore,
         catalog: Catalog,
         tokens: IdTokens,
+        files: CommitFiles,
         *,
         now: Callable[[], float],
     ) -> None:
@@ -67,6 +69,7 @@ class Secrets:
         self._now = now
         # A key is forgotten when no envelope is under it: none may come to be meanwhile.
         self._changing = asyncio.Lock()
+        self.sealed = SealedSecrets(store, keys, files, self._changing, now=now)
 
     # -- people
 
@@ -93,15 +96,15 @@ class Secrets:
 
     async def remove(self, named: NamedScope, by: str) -> None:
         """No Job gets it from now on. Raises PersonRefused."""
-        if await self._store.find(named) is None:
+        if not NAME.match(named.name) or await self._store.find(named) is None:
             raise PersonRefused(404, f"{_absent(named)}; `staunch secret list` has all there are")
         await self._store.remove(named)
         log.info("secret_removed", secret=named.name, scope=named.scope.words(), by=by)
 
     async def all(self) -> list[StoredSecret]:
         """Every Secret, in the order of names, without its value."""
-        kept = await self._store.all()
-        return [one.secret for one in sorted(kept, key=lambda k: (k.secret.name, k.secret.at))]
+        found = (one.secret for one in await self._store.all() if NAME.match(one.secret.name))
+        return sorted(found, key=lambda secret: (secret.name, secret.at))
 
     async def rotate_key(self) -> int:
         """Keep every Secret under a new key, then forget the old ones; answers how many there are.
@@ -115,8 +118,9 @@ class Secrets:
                 await self._renew(one)
             left = await self._store.all()
             self._keys.keep_only({one.secret.key for one in left})
-        log.info("secrets_key_rotated", secrets=len(kept), key=ring.current.id)
-        return len(kept)
+        count = sum(1 for one in kept if NAME.match(one.secret.name))
+        log.info("secrets_key_rotated", secrets=count, key=ring.current.id)
+        return count
 
     async def _renew(self, kept: KeptSecret) -> None:
         ring, old = self._keys.read(), kept.secret
@@ -166,19 +170,32 @@ class Secrets:
                 " there could read it; have the changes pushed to the repository itself"
             )
         place = await self._place(started, request)
-        kept = {one.secret.named: one.secret for one in await self._store.all()}
+        kept = {secret.named: secret for secret in await self.all()}
+        chosen = {name: best(kept, name, place) for name in set(request.secrets.values())}
+        # A secret that is kept for the repository goes before its file, one of the owner after it.
+        open_to_file = [name for name, named in chosen.items() if not (named and named.scope.repo)]
+        found = await self._sealed(started, sorted(open_to_file))
         ring = self._keys.read()
-        values = {}
-        for variable, name in request.secrets.items():
-            named = best(kept, name, place)
-            if named is None:
+        for name, named in chosen.items():
+            if name not in found and named is None:
                 raise AskRefused(_nowhere(name, place, started.repo_name))
-            values[variable] = open_envelope(ring, kept[named])
+            if name not in found and named is not None:
+                found[name] = open_envelope(ring, kept[named])
+        values = {variable: found[name] for variable, name in request.secrets.items()}
         if (size := sum(map(len, values.values()))) > JOB_SECRETS_BYTES_MAX:
             raise AskRefused(
                 f"the secrets of the job have {size:,} bytes; {JOB_SECRETS_BYTES_MAX:,} are allowed"
             )
         return values
+
+    async def _sealed(self, started: RunStarted, names: list[str]) -> dict[str, str]:
+        """Those that the repository's own file has. Raises AskRefused."""
+        if not names:
+            return {}
+        try:
+            return await self.sealed.find(started.repo, started.source, names)
+        except (SealedFileRefused, FileRefused) as refused:
+            raise AskRefused(str(refused)) from refused
 
     async def _place(self, started: RunStarted, request: JobRequest) -> Scope:
         repo = await self._catalog.repo(started.repo)
@@ -201,14 +218,7 @@ def _check(named: NamedScope, value: str) -> None:
         )
     if not (named.scope.org or named.scope.repo):
         raise PersonRefused(422, "say for whom the secret is: --repo NAME, or --org OWNER")
-    size = len(value.encode())
-    if size > SECRET_BYTES_MAX:
-        raise PersonRefused(422, f"the value has {size:,} bytes; {SECRET_BYTES_MAX:,} are allowed")
-    if "\0" in value:
-        raise PersonRefused(
-            422, "the value holds a NUL byte, which no environment can; encode it, as with base64"
-        )
-    if why := unmaskable(value):
+    if why := unkeepable(value):
         raise PersonRefused(422, why)
 
 
@@ -217,7 +227,7 @@ def _absent(named: NamedScope) -> str:
 
 
 def _nowhere(name: str, place: Scope, repo: str) -> str:
-    looked = f"{place.words()}".replace(place.repo, repo)
+    looked = f"{place.words()}, {PATH}".replace(place.repo, repo)
     return (
         f"secret {name} is not set for this job (looked in: {looked}); an administrator sets it"
         f" with `staunch secret set {name} --repo {repo}`"

@@ -34,6 +34,14 @@ def given(here: Installed, verb: str, *words: str, value: str, code: int = 0) ->
     return done.stdout if code == 0 else done.stderr
 
 
+def encrypted(here: Installed, repo: Registered, name: str, value: str) -> None:
+    """Have the repository's next commit hold this value, encrypted."""
+    key = here.staunch("secret", "public-key", "--repo", repo.name).strip()
+    file = repo.work / ".staunch" / "secrets.age"
+    said = given(here, "encrypt", name, "-r", key, "--file", str(file), value=value)
+    assert said == f"{name} is encrypted in {file}; commit it\n"
+
+
 def log_of(here: Installed, run: str, job: str = "use") -> str:
     return here.staunch("logs", run, job)
 
@@ -94,6 +102,46 @@ def test_a_job_whose_secret_is_not_there_for_it_is_refused_with_what_to_do(
     message = shown["error"]["message"]
     assert "secret TAGGED is not set for this job" in message
     assert f"staunch secret set TAGGED --repo {repo.name}" in message
+
+
+def test_a_job_has_what_its_repositorys_own_file_holds_also_after_the_death_of_everything(
+    here: Installed, repo: Registered
+) -> None:
+    scope = ("--repo", repo.name)
+    encrypted(here, repo, "E2E_SEALED", CANARY + "\n")
+    run = repo.plan(USE % '{"KEY": "E2E_SEALED"}')
+    assert here.ended(run)["state"] == "succeeded", here.show(run)["error"]
+    assert "it is ***." in log_of(here, run)
+    old = here.staunch("secret", "public-key", *scope).strip()
+    new = here.staunch("secret", "rotate-public-key", *scope).strip()
+    here.staunch("secret", "rotate-key")
+    here.installation.kill()
+    here.installation.start()
+    told = json.loads(here.staunch("secret", "public-key", *scope, "--json"))
+    assert told == {"recipient": new, "older": [old]}
+    run = repo.plan(USE % '{"KEY": "E2E_SEALED"}' + "\n# again")
+    assert here.ended(run)["state"] == "succeeded", here.show(run)["error"]
+    assert "1 older public keys" in here.staunch("secret", "drop-public-keys", *scope)
+    shown = here.ended(repo.plan(USE % '{"KEY": "E2E_SEALED"}' + "\n# once more"))
+    assert f"another public key than this repository has here ({new})" in shown["error"]["message"]
+    assert (
+        here.call("POST", "/secrets/public-key/rotate", {"repo": repo.name}, who="mallory").status
+        == 403
+    )
+    assert here.call("PUT", "/secrets/public-key", {"repo": "no/such"}).status == 404
+    assert not [one for one in here.get("/secrets")["secrets"] if "age" in one["name"]]
+
+
+def test_a_file_that_was_copied_from_another_repository_opens_nothing(
+    here: Installed, repo: Registered
+) -> None:
+    other = here.repo(f"{repo.connection}-other")
+    encrypted(here, other, "E2E_SEALED", CANARY)
+    copied = (other.work / ".staunch" / "secrets.age").read_text()
+    here.staunch("secret", "public-key", "--repo", repo.name)
+    repo.write({".staunch/secrets.age": copied})
+    shown = here.ended(repo.plan(USE % '{"KEY": "E2E_SEALED"}'))
+    assert "is encrypted for another public key" in shown["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -217,10 +265,14 @@ def holders(here: Installed, run: str, looked_for: list[bytes]) -> list[tuple[st
     ]
 
 
+@pytest.mark.parametrize("is_sealed", [False, True], ids=["kept", "in the repository"])
 def test_a_canary_is_nowhere_after_a_run_that_shows_it_in_every_way(
-    here: Installed, repo: Registered
+    here: Installed, repo: Registered, is_sealed: bool
 ) -> None:
-    given(here, "set", "CANARY", "--repo", repo.name, value=CANARY)
+    if is_sealed:
+        encrypted(here, repo, "CANARY", CANARY)
+    else:
+        given(here, "set", "CANARY", "--repo", repo.name, value=CANARY)
     run = repo.plan(LEAKY)
     shown = here.ended(run)
     assert shown["state"] == "succeeded", shown["error"]

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ci_host.adapters.files.key_ring import KeyRingFile
 from ci_host.adapters.files.signing_key_file import SigningKeyFile
+from ci_host.adapters.memory.commit_files import MemoryFiles
 from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.secrets import MemorySecrets
 from ci_host.engine.id_tokens import IdTokens
@@ -98,6 +99,8 @@ class World:
         self.now = time.time()
         self.store = MemorySecrets()
         self.history = MemoryHistory()
+        self.files = MemoryFiles()
+        self.at_commit = self.files.files.setdefault(PUSH.commit, {})
         self.runner = Ed25519PrivateKey.generate()
         self.fresh = X25519PrivateKey.generate()
         verifier = self.runner.public_key().public_bytes_raw()
@@ -111,7 +114,8 @@ class World:
             keys, store = Mortal(keys, life), Mortal(store, life)
         signing = SigningKeyFile(self.folder, time.time)
         tokens = IdTokens(signing, issuer=ISSUER, now=lambda: self.now, new_id=lambda: "1")
-        return Secrets(store, keys, self.history, Catalog(), tokens, now=time.time)
+        catalog = Catalog()
+        return Secrets(store, keys, self.history, catalog, tokens, self.files, now=time.time)
 
     async def set(self, value: str = VALUE, name: str = "KEY", **scope: str) -> None:
         named = NamedScope(name=name, scope=Scope(**(scope or {"repo": REPO.id})))
