@@ -68,3 +68,28 @@ async def test_what_was_removed_is_gone_and_can_be_set_anew(store: SecretStore) 
 
 async def test_nobody_holds_a_job_that_was_not_claimed(store: SecretStore) -> None:
     assert await store.holder(JobId("0-0123456789abcdef0123.0123456789abcdef.1")) is None
+
+
+@pytest.mark.nats
+@pytest.mark.slow
+async def test_a_secret_that_was_removed_stays_away_when_the_server_is_killed(
+    tmp_path: Path,
+) -> None:
+    with nats_server(tmp_path) as server:
+        async with bus_of(server) as bus:
+            store = NatsSecrets(bus)
+            await store.write(sealed(WIDE), after=0)
+            kept = await store.find(WIDE)
+            assert kept is not None
+            await store.write(sealed(WIDE, 2), after=kept.revision)
+            await store.write(sealed(NARROW), after=0)
+            await store.remove(WIDE)
+            server.kill()
+    with nats_server(tmp_path) as server:
+        async with bus_of(server) as bus:
+            store = NatsSecrets(bus)
+            assert [one.secret.named for one in await store.all()] == [NARROW]
+            await store.write(sealed(WIDE, 3), after=0)
+            kept = await store.find(WIDE)
+            assert kept is not None
+            assert kept.secret.version == 3

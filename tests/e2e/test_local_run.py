@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ci_host.sealed_file import new_identity, recipient_of, sealed_value, written
 from tests.demo.installation import until
 from tests.e2e.installed import FILE, parsed, plan
 from tests.repos import Repo
@@ -304,6 +305,9 @@ def test_a_secret_is_the_value_of_a_variable_here(local, monkeypatch):
     local.repo.write({FILE: plan(USES_SECRET)})
     assert "LOCAL_KEY, which is not set" in local.run("--secret", "LOCAL_KEY", code=2)
     assert "secret LOCAL_KEY is not set for this job" in local.run(code=1)
+    sealed = sealed_value("LOCAL_KEY", "of-the-installation", [recipient_of(new_identity())])
+    local.repo.write({".staunch/secrets.age": written(b"", "LOCAL_KEY", sealed).decode()})
+    assert "staunch run --secret LOCAL_KEY" in local.run(code=1).replace("\n", " ")
     monkeypatch.setenv("LOCAL_KEY", "of-my-own-shell")
     said = local.run("--secret", "LOCAL_KEY", code=1)
     assert "it is ***." in said

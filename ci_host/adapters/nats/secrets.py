@@ -14,25 +14,33 @@ from pipelines.secret import NamedScope
 
 
 class NatsSecrets:
-    """One message for each Secret, its newest; what is here is never a value."""
+    """One message for each Secret, its newest; what is here is never a value.
+
+    One that was removed is an empty message, for ever: of a subject that is purged the server may,
+    after it was killed, have a message again that a newer one had replaced.
+    """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
     async def all(self) -> list[KeptSecret]:
         found = await self._bus.read(subjects.SECRETS, "secret.*")
-        return [_kept(stored) for stored in found]
+        return [_kept(stored) for stored in found if stored.body]
 
     async def find(self, named: NamedScope) -> KeptSecret | None:
         stored = await self._bus.newest(subjects.SECRETS, _subject(named))
-        return None if stored is None else _kept(stored)
+        return _kept(stored) if stored is not None and stored.body else None
 
     async def write(self, secret: StoredSecret, *, after: int) -> None:
         subject = _subject(secret.named)
+        if not after:
+            removed = await self._bus.newest(subjects.SECRETS, subject)
+            after = removed.sequence if removed is not None and not removed.body else 0
         await self._bus.publish(subject, msgspec.json.encode(secret), expected(after))
 
     async def remove(self, named: NamedScope) -> None:
-        await self._bus.purge(subjects.SECRETS, _subject(named))
+        if await self.find(named) is not None:
+            await self._bus.publish(_subject(named), b"")
 
     async def holder(self, job: JobId) -> Lease | None:
         stored = await self._bus.newest(subjects.LEASES, subjects.lease(job))
