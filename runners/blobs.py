@@ -63,13 +63,19 @@ class Blobs:
         with _told(path):
             try:
                 answer = await obstore.get_async(self._store, path)
-                content = bytes(await answer.bytes_async())
+                content = await answer.bytes_async()
             except (NotFoundError, FileNotFoundError) as error:
                 raise Missing(f"{path} is not in {self._url}") from error
-        found = (await asyncio.to_thread(hashlib.sha256, content)).hexdigest()
+        whole, found = await asyncio.to_thread(_copied, content)
         if found != digest:
             raise Missing(f"{path} in {self._url} is damaged: its bytes have the digest {found}")
-        return content
+        return whole
+
+
+def _copied(content: obstore.Bytes) -> tuple[bytes, str]:
+    """The bytes and their digest: both take a while, of a large piece."""
+    whole = bytes(content)
+    return whole, hashlib.sha256(whole).hexdigest()
 
 
 @contextmanager

@@ -62,7 +62,14 @@ async def pack(root: Path, patterns: Sequence[str], store: BlobStore) -> Packed:
     Unavailable.
     """
     pieces = _Pieces(store)
-    wanted = patterns_of(patterns)
+    try:
+        await _add_all(root, patterns_of(patterns), pieces)
+        return await pieces.finish()
+    finally:
+        pieces.drop()
+
+
+async def _add_all(root: Path, wanted: PathSpec[Any], pieces: "_Pieces") -> None:
     folders: set[str] = set()
     for number, found in enumerate(_walk(root)):
         if number % OFTEN == 0:
@@ -82,7 +89,6 @@ async def pack(root: Path, patterns: Sequence[str], store: BlobStore) -> Packed:
             pieces.add(Link(path=found.path, target=target))
         elif stat.S_ISREG(found.mode):
             await pieces.add_file(found)
-    return await pieces.finish()
 
 
 def patterns_of(lines: Sequence[str]) -> PathSpec[Any]:
@@ -113,18 +119,22 @@ def _walk(root: Path) -> Iterator[_Found]:
             yield _Found(path=text, name=os.fsdecode(name), parent=descriptor, mode=mode)
 
 
+Digest = asyncio.Task[str]
+
+
 class _Pieces:
     """Makes entries of files, one after another, and pieces on their way to the store."""
 
     def __init__(self, store: BlobStore) -> None:
         self._uploads = _Uploads(store)
-        self._entries: list[Entry] = []
+        # What their pieces are called is known when all are read.
+        self._entries: list[tuple[Entry, list[Digest]]] = []
         self._shared = bytearray()
         self._sharing: list[File] = []
 
     def add(self, entry: Entry) -> None:
         """What has no bytes."""
-        self._entries.append(entry)
+        self._entries.append((entry, []))
 
     async def add_file(self, found: _Found) -> None:
         """Read it, as far as it is then."""
@@ -141,8 +151,8 @@ class _Pieces:
             while piece := await asyncio.to_thread(_read_whole, descriptor):
                 chunks.append(await self._uploads.add(piece))
                 size += len(piece)
-            file = File(path=found.path, size=size, chunks=chunks, executable=executable)
-            self._entries.append(file)
+            file = File(path=found.path, size=size, chunks=[], executable=executable)
+            self._entries.append((file, chunks))
         finally:
             os.close(descriptor)
 
@@ -159,8 +169,7 @@ class _Pieces:
 
     async def _end_of_sharing(self) -> None:
         chunks = [await self._uploads.add(bytes(self._shared))] if self._shared else []
-        for file in self._sharing:
-            self._entries.append(msgspec.structs.replace(file, chunks=chunks if file.size else []))
+        self._entries += [(file, chunks if file.size else []) for file in self._sharing]
         self._shared.clear()
         self._sharing.clear()
 
@@ -168,7 +177,18 @@ class _Pieces:
         """Once all is stored. Raises BadManifest, Unavailable."""
         await self._end_of_sharing()
         await self._uploads.finish()
-        return Packed(manifest=manifest_of(self._entries), stored=self._uploads.stored)
+        entries = [_named(entry, chunks) for entry, chunks in self._entries]
+        return Packed(manifest=manifest_of(entries), stored=self._uploads.stored)
+
+    def drop(self) -> None:
+        """What is on its way is not needed."""
+        self._uploads.drop()
+
+
+def _named(entry: Entry, chunks: list[Digest]) -> Entry:
+    if not isinstance(entry, File):
+        return entry
+    return msgspec.structs.replace(entry, chunks=[chunk.result() for chunk in chunks])
 
 
 def _read_whole(descriptor: int) -> bytes:
@@ -181,36 +201,40 @@ def _read_whole(descriptor: int) -> bytes:
 
 
 class _Uploads:
-    """Pieces on their way; each digest once, a few at a time."""
+    """Pieces on their way, a few at a time, so that one is hashed while others are read and stored;
+    each digest is stored once."""
 
     def __init__(self, store: BlobStore) -> None:
         self._store = store
         self._known: set[str] = set()
         self._slots = asyncio.Semaphore(PIECES_AT_ONCE)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: list[Digest] = []
         self.stored = 0
 
-    async def add(self, piece: bytes) -> str:
-        """Its digest; it is stored by `finish` at the latest."""
-        digest = (await asyncio.to_thread(hashlib.sha256, piece)).hexdigest()
-        if digest not in self._known:
-            self._known.add(digest)
-            await self._slots.acquire()
-            task = asyncio.create_task(self._put(digest, piece))
-            self._tasks.add(task)
-        return digest
+    async def add(self, piece: bytes) -> Digest:
+        """What its digest will be; it is stored by `finish` at the latest."""
+        await self._slots.acquire()
+        task = asyncio.create_task(self._put(piece))
+        self._tasks.append(task)
+        return task
 
-    async def _put(self, digest: str, piece: bytes) -> None:
+    async def _put(self, piece: bytes) -> str:
         try:
-            if await self._store.put(digest, piece):
-                self.stored += len(piece)
+            digest = (await asyncio.to_thread(hashlib.sha256, piece)).hexdigest()
+            if digest not in self._known:
+                self._known.add(digest)
+                if await self._store.put(digest, piece):
+                    self.stored += len(piece)
+            return digest
         finally:
             self._slots.release()
 
     async def finish(self) -> None:
         """Until all are stored. Raises what stopped one of them."""
-        try:
-            await asyncio.gather(*self._tasks)
-        finally:
-            for task in self._tasks:
-                task.cancel()
+        await asyncio.gather(*self._tasks)
+
+    def drop(self) -> None:
+        """Stop what is on its way; what is over already is not asked how it ended."""
+        for task in self._tasks:
+            if not task.cancel() and not task.cancelled():
+                task.exception()

@@ -10,14 +10,17 @@ import itertools
 import os
 import stat
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ParamSpec
 
 import msgspec
 
 from pipelines.manifest import (
+    CHUNK_BYTES,
     SMALL_BYTES,
     BadManifest,
+    Entry,
     File,
     Folder,
     Link,
@@ -27,8 +30,10 @@ from pipelines.manifest import (
 )
 from runners.ports import BlobStore
 
+P = ParamSpec("P")
+
 PIECES_AHEAD = 4
-# Entries between two moments in which the agent can do something else.
+# Entries that are made in one go.
 OFTEN = 256
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -53,49 +58,103 @@ async def unpack(
     files = (entry for entry in manifest.entries if isinstance(entry, File))
     pieces = _Ahead(store, (digest for file in files for digest in file.chunks))
     place = _Place(root, owner)
+    made = _Made(place)
     try:
-        for number, entry in enumerate(manifest.entries):
-            if number % OFTEN == 0:
-                await asyncio.sleep(0)
-            place.enter(entry.path)
-            match entry:
-                case Folder():
-                    place.make_folder()
-                case Link():
-                    place.make_link(entry.target)
-                case File():
-                    await _write(place.make_file(executable=entry.executable), entry, pieces)
+        for entry in manifest.entries:
+            if isinstance(entry, File) and entry.size > SMALL_BYTES:
+                await made.finish()
+                await _write_large(place, entry, pieces)
+            else:
+                shared = entry.chunks[:1] if isinstance(entry, File) else []
+                await made.add(entry, await pieces.next(shared[0]) if shared else b"")
+        await made.finish()
     finally:
         place.close()
         await pieces.close()
 
 
-async def _write(descriptor: int, file: File, pieces: "_Ahead") -> None:
+async def _write_large(place: "_Place", file: File, pieces: "_Ahead") -> None:
+    place.enter(file.path)
+    descriptor = place.make_file(executable=file.executable)
     try:
         for digest, size in zip(file.chunks, chunk_sizes(file.size), strict=True):
-            piece = memoryview(await pieces.next(digest))[file.offset : file.offset + size]
-            if len(piece) != size:
-                raise BadManifest(f"{file.path!r} has a piece of another size than it says")
-            if size <= SMALL_BYTES:
-                _append(descriptor, piece)
-            else:
-                await _append_aside(descriptor, piece)
+            piece = _part(file, await pieces.next(digest), 0, size)
+            await _aside(_append, descriptor, piece)
     finally:
         os.close(descriptor)
 
 
-async def _append_aside(descriptor: int, piece: memoryview) -> None:
-    """In a thread, which is waited for even by a cancelled caller: it then closes the file."""
-    writing = asyncio.ensure_future(asyncio.to_thread(_append, descriptor, piece))
+def _part(file: File, piece: bytes, offset: int, size: int) -> memoryview:
+    part = memoryview(piece)[offset : offset + size]
+    if len(part) != size:
+        raise BadManifest(f"{file.path!r} has a piece of another size than it says")
+    return part
+
+
+class _Made:
+    """Folders, links and small files, many at a time in a thread: meanwhile pieces are fetched."""
+
+    def __init__(self, place: "_Place") -> None:
+        self._place = place
+        self._waiting: list[tuple[Entry, bytes]] = []
+        self._bytes = 0
+        self._last = b""
+
+    async def add(self, entry: Entry, piece: bytes) -> None:
+        """`piece` has the bytes of a file. It is made by `finish` at the latest."""
+        if piece is not self._last:
+            self._last = piece
+            self._bytes += len(piece)
+        self._waiting.append((entry, piece))
+        if len(self._waiting) >= OFTEN or self._bytes >= CHUNK_BYTES:
+            await self.finish()
+
+    async def finish(self) -> None:
+        """Until all are made."""
+        some, self._waiting = self._waiting, []
+        self._bytes, self._last = 0, b""
+        if some:
+            await _aside(self._make, some)
+
+    def _make(self, some: list[tuple[Entry, bytes]]) -> None:
+        for entry, piece in some:
+            self._place.enter(entry.path)
+            match entry:
+                case Folder():
+                    self._place.make_folder()
+                case Link():
+                    self._place.make_link(entry.target)
+                case File():
+                    self._make_file(entry, piece)
+
+    def _make_file(self, file: File, piece: bytes) -> None:
+        part = _part(file, piece, file.offset, file.size)
+        descriptor = self._place.make_file(executable=file.executable)
+        try:
+            _append(descriptor, part)
+        finally:
+            os.close(descriptor)
+
+
+async def _aside(call: Callable[P, None], *arguments: P.args, **more: P.kwargs) -> None:
+    """In a thread, which is waited for even by a cancelled caller: it then closes the files."""
+    working = asyncio.ensure_future(asyncio.to_thread(call, *arguments, **more))
     try:
-        await asyncio.shield(writing)
+        await asyncio.shield(working)
     finally:
-        await asyncio.wait({writing})
+        await asyncio.wait({working})
 
 
 def _append(descriptor: int, piece: memoryview) -> None:
     while piece:
         piece = piece[os.write(descriptor, piece) :]
+
+
+def _umask() -> int:
+    """This process's, which cannot be asked for in another way without changing it."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        said = next((line for line in status if line.startswith("Umask:")), "Umask: 0777")
+    return int(said.split()[1], 8)
 
 
 class _Ahead:
@@ -127,6 +186,7 @@ class _Place:
 
     def __init__(self, root: Path, owner: Owner | None) -> None:
         self._owner = owner
+        self._umask = _umask()
         self._path = ""
         self._open: list[tuple[str, int]] = []
         self._top = os.open(root, DIRECTORY)
@@ -162,9 +222,14 @@ class _Place:
 
     def make_file(self, *, executable: bool) -> int:
         """A new and empty one, open."""
-        self._clear()
-        descriptor = os.open(self._name, NEW_FILE, 0o600, dir_fd=self._here)
-        os.fchmod(descriptor, 0o755 if executable else 0o644)
+        mode = 0o755 if executable else 0o644
+        try:
+            descriptor = os.open(self._name, NEW_FILE, mode, dir_fd=self._here)
+        except FileExistsError:
+            self._clear()
+            descriptor = os.open(self._name, NEW_FILE, mode, dir_fd=self._here)
+        if mode & self._umask:
+            os.fchmod(descriptor, mode)
         if self._owner is not None:
             os.fchown(descriptor, self._owner.uid, self._owner.gid)
         return descriptor
