@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ci_host.registration import Grant, Registration
 from pipelines.cache import Entry
-from pipelines.desk import LogEnd, Settling
+from pipelines.desk import BeatAsked, LogEnd, Settling
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk, Source
 from pipelines.shell import Standby
 
@@ -72,7 +72,7 @@ class DeskBus(Protocol):
     async def claim(self, lease: Lease) -> Lease:
         """Create it, or answer the one that exists."""
 
-    async def beat(self, runner: str, pool: str, slots: int, version: str) -> None:
+    async def beat(self, runner: str, pool: str, asked: BeatAsked) -> None:
         """Store a Runner's sign of life."""
 
     async def forget(self, runner: str) -> None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from pipelines.job import CancelJob, Lease, LogChunk
+from pipelines.job import CancelJob, Lease, LogChunk, Moving
 from pipelines.manifest import CHUNK_BYTES
 from pipelines.shell import Standby
 
@@ -79,6 +79,7 @@ class BeatAsked(msgspec.Struct, frozen=True, kw_only=True):
 
     slots: int
     version: str
+    moving: dict[str, Moving] = {}
 
 
 class ClaimAsked(msgspec.Struct, frozen=True, kw_only=True):

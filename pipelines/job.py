@@ -62,6 +62,14 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     into: str = "."
 
 
+class Moving(msgspec.Struct, frozen=True, kw_only=True):
+    """Files of a Job on their way: `done` bytes `of` so many, which are 0 while nobody knows."""
+
+    doing: str
+    done: int
+    of: int = 0
+
+
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the plan asks for; a Run adds its identity and source to make a JobSpec.
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import structlog
 
 from pipelines.events import JobFinished
-from pipelines.job import LEASE_S, CancelJob, JobSpec, Lease, Outcome
+from pipelines.job import LEASE_S, CancelJob, JobSpec, Lease, Moving, Outcome
 from runners import workspace
 from runners.attempt import Attempt
 from runners.data_directory import DataDirectory
@@ -336,6 +336,7 @@ class Agent:
                         at=self._now(),
                         slots=self._heartbeat.slots,
                         version=self._heartbeat.version,
+                        moving=self._moving(),
                     )
                 )
                 for attempt in list(self._attempts.values()):
@@ -343,6 +344,10 @@ class Agent:
             except Unavailable as reason:
                 log.warning("no sign of life sent", reason=str(reason))
             await asyncio.sleep(HEARTBEAT_S)
+
+    def _moving(self) -> dict[str, Moving]:
+        told = {job: attempt.moving for job, attempt in self._attempts.items()}
+        return {job: one for job, one in told.items() if one is not None}
 
     async def _follow_beats(self) -> None:
         async for heartbeat in self._queue.beats():

@@ -14,6 +14,7 @@ from pipelines import manifest
 from pipelines.job import Artifact, JobSpec, Placed
 from runners.packing import pack
 from runners.ports import BlobStore, Missing
+from runners.progress import Progress
 from runners.unpacking import Owner, unpack
 
 
@@ -62,7 +63,9 @@ async def _keep(
     return Artifact(name=name, digest=digest, size=packed.manifest.size, files=files)
 
 
-async def place(spec: JobSpec, workspace: Path, store: BlobStore, owner: Owner | None) -> None:
+async def place(
+    spec: JobSpec, workspace: Path, store: BlobStore, owner: Owner | None, progress: Progress
+) -> None:
     """The request's files, where nothing of the job runs yet. Repeatable.
 
     Raises NotKept and Unavailable.
@@ -71,6 +74,7 @@ async def place(spec: JobSpec, workspace: Path, store: BlobStore, owner: Owner |
         try:
             content = await store.get(placed.digest, shelf_of_spec(spec))
             tree = _moved(manifest.decode(content), placed)
+            progress.expect(tree.size)
             await unpack(tree, workspace, store, owner)
         except (manifest.BadManifest, Missing) as error:
             name = placed.name or placed.digest[:12]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from pipelines.job import JobSpec
+from pipelines.job import JobSpec, Moving
 from pipelines.service import log_of_service
 from runners import artifacts, job_directory, launcher, service_files, workspace
 from runners.attendance import attend
@@ -102,6 +102,11 @@ class Attempt:
             for task in meanwhile:
                 task.cancel()
         log.info("job reported", job=self.spec.id, outcome=report.outcome, message=report.message)
+
+    @property
+    def moving(self) -> Moving | None:
+        """How far its files are; None where none are on their way."""
+        return None if self._files is None else self._files.progress.told()
 
     async def settle(self) -> None:
         """Take the job off the queue, after its report."""

@@ -19,6 +19,7 @@ from pipelines.cache import Cache, Entry, Key, Scope, key_of, scope_written, sco
 from pipelines.job import JobSpec
 from runners.packing import pack, patterns_of
 from runners.ports import BlobStore, CacheIndex, Missing
+from runners.progress import Progress
 from runners.unpacking import Owner, unpack
 
 GIT_S = 60.0
@@ -36,13 +37,21 @@ class Caches:
     """The caches of one Attempt. What it does may be repeated after a crash."""
 
     def __init__(
-        self, spec: JobSpec, workspace: Path, *, store: BlobStore, index: CacheIndex, now: float
+        self,
+        spec: JobSpec,
+        workspace: Path,
+        *,
+        store: BlobStore,
+        index: CacheIndex,
+        now: float,
+        progress: Progress,
     ) -> None:
         self._spec = spec
         self._workspace = workspace
         self._store = store
         self._index = index
         self._now = now
+        self._progress = progress
         self._commit: _Commit | None = None
 
     async def restore(self, owner: Owner | None) -> list[str]:
@@ -80,6 +89,7 @@ class Caches:
             return f"cache {wish.name}: nothing is kept yet", False
         try:
             content = await self._store.get(found.entry.digest, found.scope.shelf)
+            self._progress.expect(found.entry.size)
             await unpack(manifest.decode(content), self._workspace, self._store, owner)
         except (manifest.BadManifest, Missing):
             return "", True

@@ -19,6 +19,7 @@ from runners import artifacts, job_directory, workspace
 from runners.caches import Caches
 from runners.kept_logs import keep_log
 from runners.ports import BlobStore, CacheIndex
+from runners.progress import CountedStore, Progress
 from runners.retrying import until_done
 from runners.unpacking import Owner
 
@@ -45,7 +46,8 @@ class KeptFiles:
         self._directory = directory
         self._workspace = directory / job_directory.WORKSPACE
         self._spec = spec
-        self._store = store
+        self.progress = Progress()
+        self._store = CountedStore(store, self.progress)
         self._index = index
         self._now = now
         self._patience_s = patience_s
@@ -55,6 +57,13 @@ class KeptFiles:
         asked = self._spec.request
         if not (asked.files or asked.caches):
             return
+        self.progress.begin("gets its files")
+        try:
+            await self._place()
+        finally:
+            self.progress.end()
+
+    async def _place(self) -> None:
         launch = workspace.read_launch(self._directory)
         owner = None
         if launch.uid is not None and launch.gid is not None:
@@ -64,12 +73,16 @@ class KeptFiles:
             said = {"lines": lines}
             job_directory.write_record(str(self._directory), job_directory.PREFACE, said)
         await self._with_patience(
-            partial(artifacts.place, self._spec, self._workspace, self._store, owner)
+            partial(artifacts.place, self._spec, self._workspace, self._store, owner, self.progress)
         )
 
     async def gather(self, report: JobFinished) -> JobFinished:
         """The report with what the job left, kept."""
-        return await self._with_caches(await self._with_artifacts(report))
+        self.progress.begin("keeps its files")
+        try:
+            return await self._with_caches(await self._with_artifacts(report))
+        finally:
+            self.progress.end()
 
     async def keep_log(self, path: Path) -> str | None:
         """The digest of the kept log's index; None where it stays on the bus."""
@@ -122,15 +135,27 @@ class KeptFiles:
         return structs.replace(report, left_out=[*told, *kept.problems])
 
     async def _with_patience(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Raises NotKept where the blob store stays away for too long."""
+        """Raises NotKept where for so long nothing moves. What moves slowly may take its time."""
+        working = asyncio.ensure_future(until_done(call))
         try:
-            async with asyncio.timeout(self._patience_s):
-                return await until_done(call)
-        except TimeoutError as error:
-            said = f"the blob store could not be reached for {self._patience_s:g} s"
-            raise artifacts.NotKept(said) from error
+            while not working.done():
+                before = self.progress.moved
+                await asyncio.wait({working}, timeout=self._patience_s)
+                if not working.done() and self.progress.moved == before:
+                    raise artifacts.NotKept(
+                        f"the blob store could not be reached for {self._patience_s:g} s"
+                    )
+            return working.result()
+        finally:
+            working.cancel()
+            await asyncio.wait({working})
 
     def _caches(self) -> Caches:
         return Caches(
-            self._spec, self._workspace, store=self._store, index=self._index, now=self._now()
+            self._spec,
+            self._workspace,
+            store=self._store,
+            index=self._index,
+            now=self._now(),
+            progress=self.progress,
         )

@@ -11,7 +11,7 @@ import msgspec
 
 from pipelines.cache import Entry
 from pipelines.events import JobFinished
-from pipelines.job import CancelJob, JobSpec, Lease, LogChunk, Source
+from pipelines.job import CancelJob, JobSpec, Lease, LogChunk, Moving, Source
 from pipelines.manifest import PIECES
 from pipelines.shell import ShellAsked, ShellTold, Standby
 from runners.attendance import UNATTENDED_S_MAX
@@ -55,13 +55,17 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """The sign of life of one runner; how it is told that a leased job is lost."""
+    """The sign of life of one runner; how it is told that a leased job is lost.
+
+    `moving`: of which of its jobs files are on their way.
+    """
 
     runner: str
     pools: list[str]
     at: float
     slots: int
     version: str
+    moving: dict[str, Moving] = {}
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):

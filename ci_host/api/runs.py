@@ -128,8 +128,8 @@ async def show_run(here: Here, _who: Person, run: str) -> dict[str, Any]:
 
 
 async def pools_for(here: Services, detail: queries.RunDetail) -> pools.Pools | None:
-    """The pools, where a job of the Run waits for a runner: nobody else asks."""
-    if not any(one.get("phase") == "queued" for one in waiting(detail)):
+    """The pools, where a job of the Run waits for a runner or is with one: nobody else asks."""
+    if not any(one.get("phase") in ("queued", "running") for one in waiting(detail)):
         return None
     queued = [one.job for one in detail.attempts if one.started_at is None]
     found = {job: held for job in queued if (held := here.dispatcher.why(JobId(job)))}

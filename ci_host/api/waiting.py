@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from rich.filesize import decimal
 
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, StepRow
 from ci_host.api.pools import Pools
 from pipelines.commands import Open, OpenGate, OpenJob, OpenPause, OpenWait
+from pipelines.job import Moving
 from pipelines.turn import Paused
 
 Record = dict[str, Any]
@@ -99,6 +101,11 @@ def _job(
     runs_on = (held.pool if held is not None else "") or pool or "default"
     lack = pools.lack(runs_on) if pools is not None and phase == "queued" else ""
     why = lack or (held.words if held is not None and phase == "queued" else "")
+    moving = None
+    if pools is not None and attempt is not None and phase == "running":
+        moving = pools.moving.get((runner, attempt.job))
+    if moving is not None:
+        why = moving_words(moving)
     if why:
         said += f" ({why})"
     more = {
@@ -107,10 +114,20 @@ def _job(
         "runner": runner,
         "pool": pool,
         "lack": lack,
-        "held": why,
+        "held": why if phase == "queued" else "",
+        "moving": None if moving is None else {**msgspec.to_builtins(moving), "words": why},
         "before": held.before if held is not None and phase == "queued" else None,
     }
     return _record("job", job.key, said, since, None, more)
+
+
+def moving_words(moving: Moving) -> str:
+    """How far the files of a job are, for people."""
+    done = decimal(moving.done)
+    if not moving.of:
+        return f"{moving.doing}, {done} so far"
+    part = min(100, 100 * moving.done // moving.of)
+    return f"{moving.doing}, {done} of {decimal(moving.of)}, {part} %"
 
 
 def _gate(gate: OpenGate, step: StepRow | None) -> Record:

@@ -39,7 +39,9 @@ def artifacts(
     if name:
         chosen = _choose(found, name, job)
         path = to or Path(f"{name}.tar")
-        client.save(f"/jobs/{quote(chosen['job'])}/artifacts/{quote(name)}/tar", path)
+        client.save(
+            f"/jobs/{quote(chosen['job'])}/artifacts/{quote(name)}/tar", path, chosen["size"]
+        )
         typer.echo(f"{path}: {chosen['files']} files, {decimal(chosen['size'])}")
     elif as_json:
         typer.echo(json.dumps(found))

@@ -1,7 +1,10 @@
 """Client: how a command finds its host and talks to it. Errors become sentences and exit codes."""
 
+import contextlib
 import json
 import os
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,8 +73,9 @@ class Client:
         """GET, as text."""
         return str(self._answer("GET", path).text)
 
-    def save(self, path: str, target: Path) -> None:
-        """GET into a file, which gets its name when it is whole."""
+    def save(self, path: str, target: Path, size: int) -> None:
+        """GET into a file, which gets its name when it is whole. `size`: about how many bytes come,
+        for whoever looks on at a terminal."""
         import httpx2
 
         partial = target.with_name(f".{target.name}.part")
@@ -84,9 +88,10 @@ class Client:
                 if not answer.is_success:
                     answer.read()
                     raise self._refused(answer)
-                with partial.open("wb") as file:
+                with partial.open("wb") as file, _shown(target.name, size) as move:
                     for piece in answer.iter_bytes():
                         file.write(piece)
+                        move(len(piece))
             partial.replace(target)
         except httpx2.TransportError as error:
             raise ClientError(f"{target} did not come whole from {self.url}: {error}", 3) from error
@@ -179,3 +184,18 @@ def find(server: str | None, token: str | None, data: Path | None) -> Client:
             "the token of --token or STAUNCH_TOKEN is empty, or no token of Staunch's"
         )
     return Client(server.rstrip("/"), token)
+
+
+@contextlib.contextmanager
+def _shown(name: str, size: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's standard error; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(name, total=size)
+        yield lambda count: progress.advance(task, count)

@@ -42,13 +42,15 @@ from pipelines.desk import (
 )
 from pipelines.events import JobFinished
 from pipelines.ids import RunId, StepKey, job_id
-from pipelines.job import CancelJob, Lease, LeaseScope, Outcome, Source
+from pipelines.job import CancelJob, Lease, LeaseScope, Moving, Outcome, Source
 from pipelines.kept_log import shelf_of_log
 from pipelines.manifest import DIGEST, MANIFEST_BYTES_MAX, PIECES, shelf_of
 from pipelines.service import NAME, owner_of_log
 from pipelines.trust import Tier
 
 LEASE_S_MAX = 3_600.0
+# Of a sign of life: as many jobs as a runner has slots, and a few words of each.
+MOVING_MAX, DOING_CHARS_MAX = 256, 80
 PACK_WAIT_S = 5.0
 PIECES_MAX = MANIFEST_BYTES_MAX // PART_BYTES_MAX + 1
 
@@ -89,8 +91,12 @@ class Desk:
     async def beat(self, runner: str, asked: BeatAsked) -> Standing:
         """Of its pool it is by its registration, whatever it says."""
         known = await self._registrations.known(runner)
-        slots = 0 if known.is_draining else asked.slots
-        await self._bus.beat(runner, known.pool, slots, asked.version[:100])
+        told = BeatAsked(
+            slots=0 if known.is_draining else asked.slots,
+            version=asked.version[:100],
+            moving={job: _in_short(one) for job, one in list(asked.moving.items())[:MOVING_MAX]},
+        )
+        await self._bus.beat(runner, known.pool, told)
         return known.standing
 
     # -- jobs
@@ -331,3 +337,7 @@ def _may_read(scope: LeaseScope, shelf: str) -> bool:
 def _check_digest(digest: str) -> None:
     if not DIGEST.match(digest):
         raise DeskRefused(f"{digest[:80]!r} is no SHA-256")
+
+
+def _in_short(one: Moving) -> Moving:
+    return Moving(doing=one.doing[:DOING_CHARS_MAX], done=one.done, of=one.of)

@@ -117,6 +117,7 @@ async def _run(here: Services, who: Token, text: str, choice: LogChoice) -> dict
         "drawing": draw(line),
         "lacks": [one for one in waits if one.get("lack")],
         "held": {one["key"]: one["held"] for one in waits if one.get("held")},
+        "moving": {one["key"]: one["moving"]["words"] for one in waits if one.get("moving")},
         "standbys": [one for one in waits if one.get("phase") == STANDBY],
         "shells": shells(detail.attempts, terminals),
         "phase_words": PHASE_WORDS,

@@ -207,7 +207,9 @@ class DeskLink:
 
     async def beat(self, heartbeat: Heartbeat) -> None:
         """Answered with what the host knows of us, by which we learn that we are drained."""
-        asked = desk.BeatAsked(slots=heartbeat.slots, version=heartbeat.version)
+        asked = desk.BeatAsked(
+            slots=heartbeat.slots, version=heartbeat.version, moving=heartbeat.moving
+        )
         with _as_unavailable():
             self.standing = await self.ask(Verb.BEAT, asked, Standing)
 

@@ -16,7 +16,7 @@ from ci_host.desk_ports import DeskBus, RegistrationStore
 from ci_host.ports import Conflict
 from ci_host.registration import Registration
 from pipelines.cache import Entry
-from pipelines.desk import LogEnd, Settling
+from pipelines.desk import BeatAsked, LogEnd, Settling
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from tests.contract.test_job_queue import spec_of
 from tests.engine.world import until
@@ -142,7 +142,7 @@ async def test_the_first_lease_stays(world: DeskWorld) -> None:
 
 async def test_a_sign_of_life_is_heard(world: DeskWorld) -> None:
     assert await world.bus.heard_at("r1") is None
-    await world.bus.beat("r1", "far", 2, "1")
+    await world.bus.beat("r1", "far", BeatAsked(slots=2, version="1"))
     assert await world.bus.heard_at("r1") is not None
     await world.bus.forget("r1")
     assert await world.bus.heard_at("r1") is None

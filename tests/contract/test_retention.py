@@ -20,6 +20,7 @@ from runners import artifacts
 from runners.blobs import Blobs
 from runners.caches import Caches
 from runners.link.nats import NatsLink
+from runners.progress import Progress
 from tests.servers import bus_of, nats_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.nats]
@@ -71,14 +72,18 @@ class Keeping:
 
     async def cache(self, name: str, content: bytes, at: float) -> None:
         spec, workspace = self.job(name, content, caches=[Cache(name=name, paths=["x"])])
-        caches = Caches(spec, workspace, store=self.store, index=self.link, now=at)
+        caches = Caches(
+            spec, workspace, store=self.store, index=self.link, now=at, progress=Progress()
+        )
         assert await caches.save() == []
 
     async def found(self, name: str) -> bytes | None:
         """What a job with this cache begins with."""
         spec, workspace = self.job(f"{name}-later", b"", caches=[Cache(name=name, paths=["x"])])
         (workspace / "x").unlink()
-        caches = Caches(spec, workspace, store=self.store, index=self.link, now=0.0)
+        caches = Caches(
+            spec, workspace, store=self.store, index=self.link, now=0.0, progress=Progress()
+        )
         await caches.restore(None)
         return (workspace / "x").read_bytes() if (workspace / "x").exists() else None
 

@@ -8,7 +8,7 @@ from ci_host.desk_ports import KeptRegistration
 from ci_host.ports import Conflict
 from ci_host.registration import Grant, Registration
 from pipelines.cache import Entry
-from pipelines.desk import LogEnd, Settling
+from pipelines.desk import BeatAsked, LogEnd, Settling
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from pipelines.shell import Standby
 
@@ -84,7 +84,7 @@ class MemoryDeskBus:
     async def claim(self, lease: Lease) -> Lease:
         return self.leases.setdefault(lease.job, lease)
 
-    async def beat(self, runner: str, pool: str, slots: int, version: str) -> None:
+    async def beat(self, runner: str, pool: str, asked: BeatAsked) -> None:
         self.heard[runner] = self._now()
 
     async def forget(self, runner: str) -> None:

@@ -18,7 +18,7 @@ from ci_host.adapters.nats.bus import Bus, expected
 from ci_host.ports import Unavailable
 from pipelines import shell
 from pipelines.cache import Entry
-from pipelines.desk import LogEnd, Settling
+from pipelines.desk import BeatAsked, LogEnd, Settling
 from pipelines.job import CancelJob, JobSpec, Lease, LogChunk
 from pipelines.priority import LEVELS
 from pipelines.shell import Standby
@@ -97,13 +97,14 @@ class NatsDeskBus:
             raise Unavailable(f"the lease of {lease.job} was refused and is not there")
         return msgspec.json.decode(stored.body, type=Lease)
 
-    async def beat(self, runner: str, pool: str, slots: int, version: str) -> None:
+    async def beat(self, runner: str, pool: str, asked: BeatAsked) -> None:
         beat = {
             "runner": runner,
             "pools": [pool],
             "at": self._now(),
-            "slots": slots,
-            "version": version,
+            "slots": asked.slots,
+            "version": asked.version,
+            "moving": asked.moving,
         }
         await self._bus.publish(f"runner.{runner}", msgspec.json.encode(beat))
 

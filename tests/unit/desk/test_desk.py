@@ -5,7 +5,7 @@ import pytest
 
 from ci_host.desk_ports import DeskRefused
 from ci_host.ports import Unavailable
-from pipelines.desk import ClaimAsked, FinishAsked, JobAsked, SettleAsked, Settling
+from pipelines.desk import BeatAsked, ClaimAsked, FinishAsked, JobAsked, SettleAsked, Settling
 from pipelines.events import JobFinished
 from pipelines.ids import RunId, StepKey, job_id
 from pipelines.job import JobRequest, JobSpec, Lease, LeaseScope, Outcome, ShellStep, Source
@@ -123,7 +123,7 @@ async def test_a_silent_holder_is_given_up_by_the_hosts_own_measure(
     gone, other, spec = await world.joined(), await world.joined(), spec_of()
     token, _ = await world.claimed(gone, spec)
     world.now += 100.0
-    await world.bus.beat(gone, "far", 1, "1")
+    await world.bus.beat(gone, "far", BeatAsked(slots=1, version="1"))
     world.now += silent_s
     await world.desk().settle(other, SettleAsked(token=token, job=spec.id, how=Settling.DONE))
     ends = [(one.outcome, one.runner) for one in await ends_of(world)]

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.job import LEASE_S, CancelJob, Lease, Outcome
+from pipelines.job import LEASE_S, CancelJob, Lease, Moving, Outcome
+from pipelines.manifest import CHUNK_BYTES
 from runners.agent import Agent
+from runners.blobs import Blobs
 from runners.data_directory import DataDirectory, InUse
 from runners.executors.process import Process
 from runners.memory import MemoryLink
@@ -43,7 +45,7 @@ async def agent(root, link, **more):
 
 
 @asynccontextmanager
-async def listening(root, link, *, executor=None, drain=False, clock=time.monotonic, images=None):
+async def listening(root, link, *, executor=None, drain=False, clock=time.monotonic, **more):
     data = DataDirectory(root / "data")
     sign = Heartbeat(runner=data.runner_id(), pools=["default"], at=0, slots=2, version="0")
     signs = SignsOfLife(data.runner_id(), clock)
@@ -56,7 +58,7 @@ async def listening(root, link, *, executor=None, drain=False, clock=time.monoto
         heartbeat=sign,
         signs=signs,
         now=lambda: NOW,
-        images=images,
+        **more,
     )
     stop = asyncio.Event()
     running = asyncio.create_task(made.run(stop, drain=drain))
@@ -84,6 +86,44 @@ async def test_a_job_is_leased_run_reported_and_only_then_acknowledged(root, lin
         assert link.settled == [f"token-of-{spec.id}"]
         assert link.held
         assert data.is_reported(spec.id)
+
+
+class Stalled(Blobs):
+    """A store that takes the second piece of a file and then nothing, until it is let."""
+
+    def __init__(self):
+        super().__init__("memory:///")
+        self.go = asyncio.Event()
+        self.left = 1
+
+    async def put(self, digest, content, shelf="pieces"):
+        self.left -= 1
+        if self.left < 0:
+            await self.go.wait()
+        return await super().put(digest, content, shelf)
+
+
+async def test_signs_of_life_tell_how_far_the_files_of_a_job_are(root, link):
+    store = Stalled()
+    make = "head -c 9000000 /dev/urandom > big"
+    spec = make_spec(None, make, artifacts={"big": ["big"]})
+    told = []
+
+    async def listen():
+        async for sign in link.beats():
+            told.append(sign.moving)
+
+    async with agent(root, link, blobs=store):
+        listening = asyncio.create_task(listen())
+        link.offer(spec)
+        moving = await until(lambda: next((one for one in told if one), None), "a sign", 15)
+        assert moving == {spec.id: Moving(doing="keeps its files", done=CHUNK_BYTES)}
+        store.go.set()
+        report = await reported(link)
+        assert [one.size for one in report.artifacts] == [9_000_000]
+        told.clear()
+        assert await until(lambda: told, "the next sign", 15) == [{}]
+        listening.cancel()
 
 
 class Clock:

@@ -1,5 +1,7 @@
 """A job whose blob store is away as it starts: what it begins without, and what it needs."""
 
+import asyncio
+import contextlib
 import json
 from pathlib import Path
 
@@ -15,10 +17,12 @@ from runners.executors.process import Process
 from runners.kept_files import KeptFiles
 from runners.memory import MemoryLink
 from runners.ports import Unavailable
+from runners.progress import Progress
 from tests.runner_world import make_mirror, make_spec
 
 pytestmark = pytest.mark.anyio
 
+PATIENCE_S = 0.3
 PIP = Cache(name="pip", paths=[".pip"])
 
 
@@ -46,7 +50,7 @@ def kept_files(folder: Path, spec, store, link) -> KeptFiles:
     launch = Process(uid_base=64_000, volumes={}).plan(spec, folder, 0)
     note = workspace.DeliveryNote(slot=0, token="t")
     workspace.create(folder, spec=spec, launch=launch, note=note)
-    return KeptFiles(folder, spec, store=store, index=link, now=lambda: 1.0, patience_s=0.3)
+    return KeptFiles(folder, spec, store=store, index=link, now=lambda: 1.0, patience_s=PATIENCE_S)
 
 
 async def kept_before(tmp_path, spec, store, link):
@@ -55,7 +59,7 @@ async def kept_before(tmp_path, spec, store, link):
     files.mkdir(parents=True)
     for number in range(3):
         (files / str(number)).write_text(f"{number}\n" * 300_000)
-    caches = Caches(spec, files.parent, store=store, index=link, now=0.0)
+    caches = Caches(spec, files.parent, store=store, index=link, now=0.0, progress=Progress())
     assert await caches.save() == []
 
 
@@ -84,3 +88,24 @@ async def test_a_job_that_needs_files_does_not_begin_without_them(tmp_path, sour
     job = kept_files(tmp_path / "job", spec, Away(gives=0), MemoryLink())
     with pytest.raises(NotKept, match="the blob store could not be reached"):
         await job.place()
+
+
+class Slow(Blobs):
+    """A store that takes most of a job's patience for each piece."""
+
+    async def get(self, digest, shelf="pieces"):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), PATIENCE_S * 0.6)
+        return await Blobs.get(self, digest, shelf)
+
+
+async def test_a_store_that_is_slow_and_goes_on_is_waited_for(tmp_path, source):
+    store, link = Slow("memory:///"), MemoryLink()
+    spec = make_spec(source, "true", caches=[PIP])
+    await kept_before(tmp_path, spec, store, link)
+    job = kept_files(tmp_path / "job", spec, store, link)
+    await job.place()
+    made = tmp_path / "job" / job_directory.WORKSPACE / ".pip"
+    assert sorted(one.name for one in made.iterdir()) == ["0", "1", "2"]
+    assert job.progress.moved > 3 * 300_000
+    assert job.progress.told() is None

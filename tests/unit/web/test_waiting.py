@@ -23,7 +23,7 @@ from pipelines.commands import (
 )
 from pipelines.failure import Failure
 from pipelines.group import GroupPolicy
-from pipelines.job import JobRequest, Outcome, ShellStep
+from pipelines.job import JobRequest, Moving, Outcome, ShellStep
 from pipelines.run import RunState
 from pipelines.turn import End, Paused
 from runners.ports import Heartbeat
@@ -182,9 +182,11 @@ def test_the_command_line_says_for_how_long_and_until_when():
     assert lines[1] == "waiting for: a timer"
 
 
-def beat(world, runner, pools, slots=2):
+def beat(world, runner, pools, slots=2, moving=None):
     """A runner that is alive."""
-    sign = Heartbeat(runner=runner, pools=pools, at=0, slots=slots, version="0")
+    sign = Heartbeat(
+        runner=runner, pools=pools, at=0, slots=slots, version="0", moving=moving or {}
+    )
     world.bus.put("runner.*", msgspec.json.encode(sign))
 
 
@@ -219,3 +221,33 @@ async def test_a_job_that_runs_lacks_nothing_whoever_is_alive(world):
     await story.turn(job("unit"), wanted=Open(jobs=[OpenJob(key="unit", attempt=1)]))
     story.later().claim("unit")
     assert await lack_of(world, story) == ""
+
+
+@pytest.mark.parametrize(
+    ("moving", "said"),
+    [
+        (Moving(doing="gets its files", done=0, of=0), "gets its files, 0 bytes so far"),
+        (Moving(doing="keeps its files", done=2_500_000), "keeps its files, 2.5 MB so far"),
+        (
+            Moving(doing="gets its files", done=1_500_000_000, of=2_000_000_000),
+            "gets its files, 1.5 GB of 2.0 GB, 75 %",
+        ),
+        (Moving(doing="gets its files", done=9, of=5), "gets its files, 9 bytes of 5 bytes, 100 %"),
+    ],
+)
+async def test_a_job_whose_files_are_on_their_way_says_how_far_they_are(world, moving, said):
+    story = await Story(world, 1).begin()
+    await story.turn(job("unit"), wanted=Open(jobs=[OpenJob(key="unit", attempt=1)]))
+    story.later().claim("unit")
+    of = {story.job_id("unit", 1): moving}
+    # What another runner says of it counts for nothing.
+    beat(world, "runner-b", ["default"], moving=of)
+    shown = (await visitor.check(world, f"/api/v1/runs/{story.run}")).json()["waiting"]
+    assert [(one["words"], one["moving"]) for one in shown] == [
+        ("job unit, which runs on runner-a", None)
+    ]
+    beat(world, "runner-a", ["default"], moving=of)
+    shown = (await visitor.check(world, f"/api/v1/runs/{story.run}")).json()["waiting"]
+    assert [one["words"] for one in shown] == [f"job unit, which runs on runner-a ({said})"]
+    assert shown[0]["moving"] == {**msgspec.to_builtins(moving), "words": said}
+    assert said in (await visitor.check(world, f"/runs/{story.run}")).text
