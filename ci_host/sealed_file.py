@@ -4,11 +4,13 @@ Pure but for age's dice. Names are readable and values are not, so that a change
 of its lines alone. Where identities are kept, and who is told a value, is the engine's.
 """
 
+import base64
+import binascii
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
 import pyrage
-import yaml
 
 from pipelines.secret import NAME, SECRET_BYTES_MAX, unkeepable
 
@@ -16,8 +18,14 @@ PATH = ".staunch/secrets.age"
 FILE_BYTES_MAX = 1_048_576
 ENTRY_BYTES_MAX = 2 * SECRET_BYTES_MAX
 """What age makes of the longest value, in its armour, for a few recipients."""
+RECIPIENTS_MAX = 10
+"""Each is tried with each identity, at a millisecond of nothing else: an entry must not hold up
+the host."""
 
+# The few words of YAML that are needed: its parser takes seconds for what may be in such a file.
+_HEAD = re.compile(r"(\w+): \|-?\s*\Z", re.ASCII)
 _FIRST, _LAST = "-----BEGIN AGE ENCRYPTED FILE-----", "-----END AGE ENCRYPTED FILE-----"
+_STANZA, _HEADER_END = b"\n-> X25519 ", b"\n--- "
 _ABOUT = (
     "# Secrets of this repository, for age; `staunch secret encrypt NAME` writes them.\n"
     "# Names can be read by everybody, values by the installation alone.\n"
@@ -46,29 +54,27 @@ def entries_of(content: bytes) -> dict[str, str]:
             " job asks for"
         )
     try:
-        root = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        raise SealedFileRefused(
-            f"{PATH} is no YAML that could be read ({type(error).__name__}); each entry is"
-            " `NAME: |` and the lines of an age file below it"
-        ) from error
-    if root is None:
-        return {}
-    if not isinstance(root, yaml.MappingNode):
-        raise SealedFileRefused(f"{PATH} must be a list of `NAME: |` with an age file below each")
-    found: dict[str, str] = {}
-    for key, value in root.value:
-        line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode) or not NAME.match(key.value):
+        lines = content.decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise SealedFileRefused(f"{PATH} is no text in UTF-8 (byte {error.start})") from error
+    blocks: dict[str, list[str]] = {}
+    name = ""
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        if name and line.startswith(" "):
+            blocks[name].append(line.strip())
+            continue
+        head = _HEAD.match(line)
+        if head is None or not NAME.match(name := head.group(1)):
             raise SealedFileRefused(
-                f"{PATH}, line {line}: a name is of letters, digits and _, as in DEPLOY_KEY"
+                f"{PATH}, line {number}: this must be `NAME: |`, as in `DEPLOY_KEY: |`, or a line"
+                " of an age file, with spaces before it"
             )
-        if key.value in found:
-            raise SealedFileRefused(f"{PATH}, line {line}: {key.value} is there twice; keep one")
-        if not isinstance(value, yaml.ScalarNode):
-            raise SealedFileRefused(f"{PATH}, line {line}: {key.value} must be an age file, a text")
-        found[key.value] = value.value
-    return found
+        if name in blocks:
+            raise SealedFileRefused(f"{PATH}, line {number}: {name} is there twice; keep one")
+        blocks[name] = []
+    return {name: "\n".join(block) for name, block in blocks.items()}
 
 
 def written(content: bytes, name: str, sealed: str) -> bytes:
@@ -95,6 +101,8 @@ def sealed_value(name: str, value: str, recipients: Sequence[str]) -> str:
         )
     if why := unkeepable(value):
         raise SealedFileRefused(why)
+    if len(recipients) > RECIPIENTS_MAX:
+        raise SealedFileRefused(_too_many(len(recipients)))
     keys = [_recipient(text) for text in recipients]
     # The name is inside too: an entry under another's name opens for nobody.
     sealed: bytes = pyrage.encrypt(f"{name}={value}".encode(), keys, armored=True)
@@ -114,8 +122,12 @@ def opened_value(entries: Mapping[str, str], name: str, identities: Sequence[str
         )
     keys = [pyrage.x25519.Identity.from_str(text) for text in identities]
     try:
-        plain: str = pyrage.decrypt(sealed.encode(), keys).decode()
-    except (pyrage.DecryptError, UnicodeDecodeError) as error:
+        content = base64.b64decode("".join(sealed.splitlines()[1:-1]), validate=True)
+        count = content.partition(_HEADER_END)[0].count(_STANZA)
+        if count > RECIPIENTS_MAX:
+            raise SealedFileRefused(f"{PATH}: {name}: {_too_many(count)}")
+        plain: str = pyrage.decrypt(content, keys).decode()
+    except (pyrage.DecryptError, binascii.Error, ValueError) as error:
         if "No matching keys" in str(error):
             raise SealedFileRefused(
                 f"{PATH}: {name} is encrypted for another public key than this repository has here"
@@ -131,6 +143,10 @@ def opened_value(entries: Mapping[str, str], name: str, identities: Sequence[str
     if why := unkeepable(value):
         raise SealedFileRefused(f"{PATH}: {name}: {why}")
     return value
+
+
+def _too_many(count: int) -> str:
+    return f"it is encrypted for {count} public keys; {RECIPIENTS_MAX} are allowed"
 
 
 def _recipient(text: str) -> pyrage.x25519.Recipient:

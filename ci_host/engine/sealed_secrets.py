@@ -26,7 +26,7 @@ from pipelines.job import Source
 from pipelines.secret import NamedScope, Scope
 
 IDENTITY = "age-identity"
-IDENTITIES_MAX = 10
+IDENTITIES_MAX = 5
 
 log = structlog.get_logger()
 

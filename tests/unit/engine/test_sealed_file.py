@@ -1,6 +1,8 @@
 """The file of encrypted secrets: what is written is read, and whatever else comes is refused."""
 
+import pyrage
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,18 +64,30 @@ SEALED = sealed_value("KEY", "a value of it", [recipient_of(IDENTITY)])
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"- a\n- b\n", "must be a list of"),
-        (b"KEY: a\nKEY: b\n", "line 2: KEY is there twice"),
-        (b"A KEY: a\n", "line 1: a name is of letters"),
-        (b"KEY:\n  deeper: a\n", "line 1: KEY must be an age file"),
-        (b"[" * 100_000, "no YAML that could be read"),
-        (b"\xff\xfe\xfd", "no YAML that could be read"),
-        (b"a: &a x\nb: [*a, *a]\n", "line 2: b must be an age file"),
+        (b"- a\n- b\n", "line 1: this must be `NAME: |`"),
+        (b"A: |\n  a\nA: |\n  b\n", "line 3: A is there twice"),
+        (b"A KEY: |\n", "line 1: this must be"),
+        (b"1KEY: |\n", "line 1: this must be"),
+        (b"# ours\n\nKEY: |\n  a\nOTHER: plain\n", "line 5: this must be"),
+        (b"  KEY: |\n", "line 1: this must be"),
+        (b"[" * 100_000, "line 1: this must be"),
+        (b"A: &a |\n  x\nB: *a\n", "line 1: this must be"),
+        (b"\xff\xfe\xfd", "no text in UTF-8"),
     ],
 )
 def test_a_file_of_another_form_is_refused_with_its_line(content: bytes, why: str) -> None:
     with pytest.raises(SealedFileRefused, match=why):
         entries_of(content)
+
+
+def test_what_people_do_to_a_file_by_hand_is_read_too() -> None:
+    file = "# ours\r\nONE: |-  \r\n\r\n    a\r\n    b\r\n# between\nTWO: |\n c"
+    assert entries_of(file.encode()) == {"ONE": "a\nb", "TWO": "c"}
+
+
+def test_what_is_written_is_yaml() -> None:
+    file = written(written(b"", "ONE", SEALED), "TWO", SEALED)
+    assert yaml.safe_load(file) == {"ONE": SEALED, "TWO": SEALED}
 
 
 def test_a_change_of_one_value_changes_its_lines_alone_and_comments_at_the_top_stay() -> None:
@@ -102,8 +116,18 @@ def test_what_no_host_could_use_is_not_encrypted(
         sealed_value(name, value, [recipient])
 
 
+def test_an_entry_for_very_many_keys_holds_up_nobody() -> None:
+    keys = [recipient_of(new_identity())] * 200
+    with pytest.raises(SealedFileRefused, match="200 public keys; 10 are allowed"):
+        sealed_value("KEY", "a value of it", keys)
+    many = [pyrage.x25519.Recipient.from_str(one) for one in keys]
+    sealed = pyrage.encrypt(b"KEY=a value of it", many, armored=True).decode()
+    with pytest.raises(SealedFileRefused, match="KEY: it is encrypted for 200 public keys"):
+        opened_value({"KEY": sealed}, "KEY", [IDENTITY])
+
+
 def test_the_longest_value_opens_again() -> None:
     value = "\N{GRINNING FACE}" * 16_384
-    keys = [recipient_of(new_identity()) for _ in range(50)] + [recipient_of(IDENTITY)]
+    keys = [recipient_of(new_identity()) for _ in range(9)] + [recipient_of(IDENTITY)]
     entries = {"KEY": sealed_value("KEY", value, keys)}
     assert opened_value(entries, "KEY", [IDENTITY]) == value
