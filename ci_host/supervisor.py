@@ -47,6 +47,7 @@ HEALTH_S_MAX = 60.0
 STEADY_S = 5.0
 # What a supervisor that was killed has left behind is ending, and still holds its ports.
 PORT_WAIT_S = 5.0
+ANSWERS_S = 0.05
 STOP_TIMEOUT_S = 10.0
 
 log = structlog.get_logger()
@@ -82,6 +83,7 @@ class Supervisor:
         self._nats_url = settings.nats_url or ""
         self._children: list[Child] = []
         self._stopping = asyncio.Event()
+        self._answering: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Start everything, keep it alive, stop it in order. Raises ServerError, Unavailable."""
@@ -100,6 +102,7 @@ class Supervisor:
                 tasks.append(asyncio.create_task(self._keep_storing()))
             await self._until_told(tasks)
         finally:
+            tasks += [] if self._answering is None else [self._answering]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -292,8 +295,19 @@ class Supervisor:
             temporary.replace(path)
         except OSError as error:
             log.error("state_not_written", path=str(path), reason=str(error))  # noqa: TRY400
-        if len(pids) > len(self._children) - (self._server is None):
-            self._on_ready(state)
+        if len(pids) > len(self._children) - (self._server is None) and self._answering is None:
+            self._answering = asyncio.create_task(self._tell_ready(state))
+
+    async def _tell_ready(self, state: RunningState) -> None:
+        """Once the host answers: by then its first token is there, too."""
+        while True:
+            with suppress(OSError):
+                place = (self._settings.http_host, self._settings.http_port)
+                _, writer = await asyncio.open_connection(*place)
+                writer.close()
+                break
+            await asyncio.sleep(ANSWERS_S)
+        self._on_ready(state)
 
     async def _stop_children(self) -> None:
         living = [c.process for c in self._children if c.process and c.process.returncode is None]

@@ -6,7 +6,6 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -176,7 +175,7 @@ def up(
 
 
 def _supervise(settings: Settings) -> None:
-    supervisor = Supervisor(settings, _once(lambda state: _say_ready(settings, state)))
+    supervisor = Supervisor(settings, lambda state: _say_ready(settings, state))
     try:
         asyncio.run(supervisor.run())
     except (ServerError, Unavailable) as error:
@@ -225,17 +224,6 @@ def _volumes(given: list[str]) -> dict[str, Path]:
             raise ClientError(f"--volume {text!r}: write NAME=/absolute/path", 2)
         found[name] = Path(path)
     return found
-
-
-def _once(tell: Callable[[RunningState], None]) -> Callable[[RunningState], None]:
-    told: list[RunningState] = []
-
-    def first(state: RunningState) -> None:
-        if not told:
-            told.append(state)
-            tell(state)
-
-    return first
 
 
 def _say_ready(settings: Settings, state: RunningState) -> None:
