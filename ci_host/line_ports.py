@@ -41,6 +41,21 @@ class PoolRule(msgspec.Struct, frozen=True, kw_only=True):
     untrusted_to: str = ""
 
 
+class EnvironmentRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Of which refs a Run must be whose Jobs may name an environment of a Repo (its id).
+
+    `refs` are globs of full names, or of branches; None: there is no rule (any more). `by_hand`:
+    whether Runs may name it that a person started at a commit. `by` set it, `at` then.
+    """
+
+    repo: str
+    environment: str
+    refs: list[str] | None = None
+    by_hand: bool = False
+    by: str = ""
+    at: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
     """What counts of a Job for its turn. `place`: where it is kept, as offer or as released.
@@ -57,6 +72,7 @@ class Ticket:
     place: int
     tier: Tier = Tier.UNTRUSTED
     asked: str = ""
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +113,9 @@ class Limited:
 
 @dataclass(frozen=True, slots=True)
 class Ruled:
-    """A rule of a Pool was set or removed."""
+    """A rule of a Pool or an environment was set or removed."""
 
-    rule: PoolRule
+    rule: PoolRule | EnvironmentRule
 
 
 News = Offered | Left | Unwanted | Slots | Limited | Ruled
@@ -136,6 +152,10 @@ class OpenLine(Protocol):
     @property
     def rules(self) -> Sequence[PoolRule]:
         """Those that there are."""
+
+    @property
+    def environments(self) -> Sequence[EnvironmentRule]:
+        """The rules of environments that there are."""
 
     def __aiter__(self) -> AsyncIterator[News]:
         """What happens, for ever. An offer, and what has left, are told for sure."""

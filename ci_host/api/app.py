@@ -8,6 +8,7 @@ from ci_host.api import (
     acts,
     artifacts,
     coverage,
+    environments,
     exports,
     forking,
     installation,
@@ -57,6 +58,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(secrets.router)
     app.include_router(queue.router)
     app.include_router(pool_rules.router)
+    app.include_router(environments.router)
     app.include_router(shells.router)
     app.include_router(runners.router)
     app.include_router(well_known.router)

@@ -6,6 +6,7 @@ import typer
 
 from ci_host.cli import (
     artifacts,
+    environments,
     exports,
     limits,
     pools,
@@ -23,7 +24,7 @@ from ci_host.cli.client import ClientError
 
 COMMANDS = (
     *(up, run, reading, artifacts, writing, shell, schedules, exports),
-    *(settings, secrets, limits, pools, runners),
+    *(settings, secrets, environments, limits, pools, runners),
 )
 
 

@@ -8,10 +8,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+import msgspec
 import structlog
 
+from ci_host.engine.environment_rules import EnvironmentRules, why_not
 from ci_host.engine.line import Depth, Held, Line
-from ci_host.engine.pool_rules import PoolRules
+from ci_host.engine.pool_rules import PoolRules, Route
 from ci_host.line_ports import (
     JobLine,
     Left,
@@ -25,7 +27,7 @@ from ci_host.line_ports import (
     Unwanted,
 )
 from ci_host.ports import Conflict, HistoryStore, Unavailable
-from pipelines.events import JobFinished
+from pipelines.events import JobFinished, RunStarted
 from pipelines.ids import JobId, RunId
 from pipelines.job import Outcome
 
@@ -46,6 +48,7 @@ class Dispatcher:
         self._now = now
         self._line = Line()
         self._rules = PoolRules()
+        self._environments = EnvironmentRules()
         # A wish can be heard before the offer that it is about.
         self._early: dict[JobId, Unwanted] = {}
 
@@ -76,6 +79,7 @@ class Dispatcher:
     async def _serve(self, opened: OpenLine) -> None:
         self._line = line = Line(opened.slots, opened.limits)
         self._rules = PoolRules(opened.rules)
+        self._environments = EnvironmentRules(opened.environments)
         for released in opened.released:
             line.release(released)
         for offer in opened.offers:
@@ -87,7 +91,7 @@ class Dispatcher:
         await self._release_all(opened)
         async for news in opened:
             if isinstance(news, Ruled):
-                log.info("pool_rule_changed", pool=news.rule.pool, tier=news.rule.tier)
+                log.info("rule_changed", rule=msgspec.to_builtins(news.rule))
                 return  # everything that waits is looked at anew
             await self._take(opened, news)
             await self._release_all(opened)
@@ -109,7 +113,7 @@ class Dispatcher:
 
     async def _admit(self, opened: OpenLine, offer: Ticket) -> None:
         """Have it wait for the pool where it will run, or report that there is none."""
-        route = self._rules.route(offer.pool, offer.tier)
+        route = await self._route(offer)
         if self._line.find_released(offer.job) is not None:
             # It died between release and removal.
             await opened.remove(offer)
@@ -121,11 +125,33 @@ class Dispatcher:
             if not self._line.offer(replace(offer, pool=route.pool, asked=asked)):
                 await opened.remove(offer)
 
+    async def _route(self, ticket: Ticket) -> Route:
+        rule = self._environments.find(ticket.repo, ticket.environment)
+        if rule is not None:
+            run = RunId(ticket.job.partition(".")[0])
+            started = await self._history.started(run)
+            if started is None:
+                return Route("", f"run {run} is not there any more")
+            is_forked = await self._is_forked(started)
+            if why := why_not(rule, started.event, is_forked=is_forked):
+                return Route("", why)
+        return self._rules.route(ticket.pool, ticket.tier)
+
+    async def _is_forked(self, started: RunStarted) -> bool:
+        """Whether it, or who called it, is the fork of a Run: then somebody may have chosen its
+        code."""
+        while started.fork is None and started.parent is not None:
+            above = await self._history.started(RunId(started.parent.run))
+            if above is None:
+                return True
+            started = above
+        return started.fork is not None
+
     async def _recall(self, opened: OpenLine) -> None:
         """Take back what no Runner has begun, and its pool takes no longer. It is not sent on: its
         place in the queue of Runners is given."""
         for released in opened.released:
-            route = self._rules.route(released.pool, released.tier)
+            route = await self._route(released)
             if route.pool != released.pool and await opened.withdraw(released):
                 why = route.why or f"pool {released.pool} takes only jobs of trusted changes now"
                 await self._report(released, Outcome.REFUSED, why)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ci_host.line_ports import (
     TAKEN_BACK,
+    EnvironmentRule,
     JobLimit,
     Left,
     Limited,
@@ -34,6 +35,7 @@ class MemoryLine:
         self.slots: dict[str, int] = {}
         self.limits: dict[tuple[str, str], JobLimit] = {}
         self.rules: dict[str, PoolRule] = {}
+        self.environments: dict[tuple[str, str], EnvironmentRule] = {}
         # The last place on the queue of jobs: the fence of each release.
         self.last = 0
         self._next_offer = 0
@@ -83,9 +85,12 @@ class MemoryLine:
         self.limits[limit.pool, limit.repo] = limit
         self._tell(Limited(limit))
 
-    def rule(self, rule: PoolRule) -> None:
+    def rule(self, rule: PoolRule | EnvironmentRule) -> None:
         """As an administrator does."""
-        self.rules[rule.pool] = rule
+        if isinstance(rule, EnvironmentRule):
+            self.environments[rule.repo, rule.environment] = rule
+        else:
+            self.rules[rule.pool] = rule
         self._tell(Ruled(rule))
 
     def _tell(self, news: News) -> None:
@@ -112,6 +117,7 @@ class MemoryOpenLine:
         self.unwanted += [Unwanted(job, TAKEN_BACK) for job in held if job not in wished]
         self.slots = dict(line.slots)
         self.rules = list(line.rules.values())
+        self.environments = list(line.environments.values())
         self.limits = list(line.limits.values())
 
     async def __aiter__(self) -> AsyncIterator[News]:

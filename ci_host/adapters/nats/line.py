@@ -21,8 +21,10 @@ from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import LASTS_MAX, MESSAGE_ID, ApiError, Bus, Refused
 from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, Delivered
 from ci_host.adapters.nats.sweep import sweep
+from ci_host.adapters.nats.tickets import for_pool, ticket_of
 from ci_host.line_ports import (
     TAKEN_BACK,
+    EnvironmentRule,
     JobLimit,
     Left,
     Limited,
@@ -37,8 +39,6 @@ from ci_host.line_ports import (
 from ci_host.ports import Conflict, Unavailable
 from pipelines.ids import JobId
 from pipelines.job import HOST, CancelJob, Lease
-from pipelines.priority import Priority
-from pipelines.trust import Tier
 
 # Where an acknowledgement is sent to, in both forms (see `delivered_of`).
 ACKS = (f"$JS.ACK.{subjects.JOBS}.>", f"$JS.ACK.*.*.{subjects.JOBS}.>")
@@ -50,22 +50,6 @@ READER_KEPT_S = 30.0
 CANCEL_AGAIN_S = 0.1
 
 log = structlog.get_logger()
-
-
-class _Request(msgspec.Struct, frozen=True):
-    pool: str = "default"
-
-
-class _Spec(msgspec.Struct, frozen=True):
-    """What is needed here of a JobSpec."""
-
-    id: str
-    key: str
-    request: _Request
-    repo: str = ""
-    repo_id: str = ""
-    priority: Priority = Priority.NORMAL
-    tier: Tier = Tier.UNTRUSTED
 
 
 class _Beat(msgspec.Struct, frozen=True):
@@ -114,6 +98,7 @@ class NatsOpenLine:
         self.unwanted: list[Unwanted] = []
         self.limits: list[JobLimit] = []
         self.rules: list[PoolRule] = []
+        self.environments: list[EnvironmentRule] = []
         self._beats: dict[str, tuple[float, _Beat]] = {}
         # JOBS as it is known: its last sequence, and what is there.
         self._last = 0
@@ -133,6 +118,8 @@ class NatsOpenLine:
         self.limits = [msgspec.json.decode(one.body, type=JobLimit) for one in found]
         found = await self._bus.read(subjects.CONFIG, "config.pool.*")
         self.rules = [msgspec.json.decode(one.body, type=PoolRule) for one in found]
+        found = await self._bus.read(subjects.CONFIG, "config.environment.*")
+        self.environments = [msgspec.json.decode(one.body, type=EnvironmentRule) for one in found]
         for task in (self._follow_offers(through), self._look()):
             running = asyncio.create_task(self._told(task))
             stack.push_async_callback(_ended, running)
@@ -162,7 +149,7 @@ class NatsOpenLine:
         async with self._releasing:
             headers = {MESSAGE_ID: offer.job, EXPECTED_LAST: str(self._last)}
             try:
-                ack = await self._bus.publish(subject, _for_pool(stored.body, offer), headers)
+                ack = await self._bus.publish(subject, for_pool(stored.body, offer), headers)
             except Refused as error:
                 raise Unavailable(str(error)) from error
             if not ack.duplicate:
@@ -197,6 +184,7 @@ class NatsOpenLine:
             "runner.*": self._on_beat,
             "config.limit.*": self._on_limit,
             "config.pool.*": self._on_rule,
+            "config.environment.*": self._on_environment,
             **dict.fromkeys(ACKS, self._on_ack),
         }
         for subject, call in heard.items():
@@ -232,6 +220,9 @@ class NatsOpenLine:
     def _on_rule(self, message: Msg) -> None:
         self._news.put_nowait(Ruled(msgspec.json.decode(message.data, type=PoolRule)))
 
+    def _on_environment(self, message: Msg) -> None:
+        self._news.put_nowait(Ruled(msgspec.json.decode(message.data, type=EnvironmentRule)))
+
     def _on_beat(self, message: Msg) -> None:
         before = self.slots
         self._take_beat(message.data)
@@ -252,7 +243,7 @@ class NatsOpenLine:
         self._last = (await self._state()).last_seq
         for stored in await self._bus.read(subjects.JOBS, "jobs.>"):
             self._there.add(stored.sequence)
-            ticket = _ticket(stored.body, stored.sequence)
+            ticket = ticket_of(stored.body, stored.sequence)
             if ticket is not None:
                 self.released.append(ticket)
 
@@ -266,7 +257,7 @@ class NatsOpenLine:
         return through
 
     async def _offer_of(self, one: Delivered) -> Ticket | None:
-        ticket = _ticket(one.body, one.sequence)
+        ticket = ticket_of(one.body, one.sequence)
         if ticket is None:
             # It can never become readable.
             await self._delete(subjects.OFFERS, one.sequence)
@@ -352,33 +343,6 @@ class NatsOpenLine:
         if info.error is not None:
             raise Unavailable(f"{subjects.JOBS}: {info.error.description}")
         return info.state
-
-
-def _ticket(body: bytes, place: int) -> Ticket | None:
-    try:
-        spec = msgspec.json.decode(body, type=_Spec)
-    except msgspec.MsgspecError as error:
-        log.error("undecodable", stream=subjects.OFFERS, reason=str(error))  # noqa: TRY400
-        return None
-    return Ticket(
-        job=JobId(spec.id),
-        key=spec.key,
-        pool=spec.request.pool,
-        level=spec.priority,
-        repo=spec.repo_id or spec.repo,
-        repo_name=spec.repo,
-        place=place,
-        tier=spec.tier,
-    )
-
-
-def _for_pool(body: bytes, offer: Ticket) -> bytes:
-    """The job as the Runners of its pool see it, also where it was sent on to them."""
-    if not offer.asked:
-        return body
-    spec = msgspec.json.decode(body)
-    spec["request"]["pool"] = offer.pool
-    return msgspec.json.encode(spec)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -9,7 +9,7 @@ from ci_host.access import Token
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.blobs import NatsBlobs
 from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, Refused, expected
-from ci_host.line_ports import JobLimit, PoolRule
+from ci_host.line_ports import EnvironmentRule, JobLimit, PoolRule
 from ci_host.ports import Missing, Unavailable
 from pipelines.bundle import Bundle
 from pipelines.group import Group
@@ -121,6 +121,14 @@ class NatsCatalog:
     async def put_pool_rule(self, rule: PoolRule) -> None:
         """Add, replace or remove; durable when it returns."""
         await self._put("pool", rule.pool, rule)
+
+    async def environment_rules(self) -> list[EnvironmentRule]:
+        """Every rule, also those that were removed."""
+        return await self._all("environment", EnvironmentRule)
+
+    async def put_environment_rule(self, rule: EnvironmentRule) -> None:
+        """Add, replace or remove; durable when it returns."""
+        await self._put("environment", f"{rule.repo} {rule.environment}", rule)
 
     async def _put(self, kind: str, name: str, value: msgspec.Struct) -> None:
         await self._bus.publish(subjects.config(kind, name), msgspec.json.encode(value))
