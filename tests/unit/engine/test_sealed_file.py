@@ -108,6 +108,7 @@ def test_a_change_of_one_value_changes_its_lines_alone_and_comments_at_the_top_s
         ("KEY", "x" * 70_000, recipient_of(IDENTITY), "65,536 are allowed"),
         ("KEY", "a value of it", "age1nothing", "no public key of age"),
     ],
+    ids=["a name", "a short value", "a long value", "a recipient"],
 )
 def test_what_no_host_could_use_is_not_encrypted(
     name: str, value: str, recipient: str, why: str
