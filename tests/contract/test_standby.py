@@ -17,6 +17,8 @@ from runners.terminal import HEADER
 from tests.executor_bench import Bench, cancel, log_of
 from tests.runner_world import kill, make_spec, pids_with, until
 
+# Of this test process alone: others run the same tests beside it.
+ME = os.getpid()
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SIZE = {"by": "ada", "columns": 100, "rows": 40, "term": "xterm"}
@@ -137,9 +139,9 @@ async def test_a_terminal_is_one_where_and_as_the_failed_step_ran(bench, dial):
 async def test_keys_reach_programs_as_signals(bench, dial):
     directory = await waiting(bench, "false")
     caller = dial(directory).open()
-    caller.type("sleep 600; echo after:$?\r")
+    caller.type(f"sleep 600.{ME}; echo after:$?\r")
     caller.until("sleep 600")
-    await until(lambda: pids_with("sleep\x00600"), "the program")
+    await until(lambda: pids_with(f"sleep\x00600.{ME}"), "the program")
     caller.type("\x03")
     caller.until("\\^C")
     caller.type("echo on:$((40+2))\r")
@@ -150,12 +152,12 @@ async def test_keys_reach_programs_as_signals(bench, dial):
 async def test_one_at_a_time_and_another_after_a_hang_up_even_of_a_deaf_program(bench, dial):
     directory = await waiting(bench, "false")
     first = dial(directory).open()
-    first.type("trap '' HUP TERM; echo de''af; exec sleep 700\r")
+    first.type(f"trap '' HUP TERM; echo de''af; exec sleep 700.{ME}\r")
     first.until("deaf")
     assert dial(directory).open(by="eve").end() == (
         "ada has a terminal in this job; one at a time can"
     )
-    await until(lambda: pids_with("sleep\x00700"), "the program")
+    await until(lambda: pids_with(f"sleep\x00700.{ME}"), "the program")
     first.hang_up()
 
     def again() -> Caller | None:
@@ -167,20 +169,20 @@ async def test_one_at_a_time_and_another_after_a_hang_up_even_of_a_deaf_program(
         return None
 
     await until(again, "another terminal")
-    assert pids_with("sleep\x00700") == []
+    assert pids_with(f"sleep\x00700.{ME}") == []
     await ended(bench, directory, dial)
 
 
 async def test_what_ran_in_a_terminal_ends_with_the_time_of_the_wait(bench, dial):
     directory = await waiting(bench, "false", wait_s=1.5)
     caller = dial(directory).open()
-    caller.type("nohup sleep 800 & echo beg''un\r")
+    caller.type(f"nohup sleep 800.{ME} & echo beg''un\r")
     caller.until("begun")
     assert caller.end() == "the wait is over: its time is up"
     record = await bench.end(directory)
     assert (record["outcome"], record["exit_code"]) == ("failed", 1)
     assert "=== the wait is over: its time is up" in log_of(directory)
-    assert pids_with("sleep\x00800") == []
+    assert pids_with(f"sleep\x00800.{ME}") == []
 
 
 async def test_a_cancel_ends_the_wait_at_once_and_changes_nothing_of_the_result(bench, dial):
@@ -257,10 +259,10 @@ async def test_who_kills_the_driver_from_a_terminal_ends_the_job(bench, dial):
 async def test_a_killed_shim_takes_the_terminal_along(bench, dial):
     directory = await waiting(bench, "false")
     caller = dial(directory).open()
-    caller.type("sleep 900\r")
-    await until(lambda: pids_with("sleep\x00900"), "the program")
+    caller.type(f"sleep 900.{ME}\r")
+    await until(lambda: pids_with(f"sleep\x00900.{ME}"), "the program")
     kill(job_directory.read_record(str(directory), job_directory.SHIM)["pid"])
-    await until(lambda: not pids_with("sleep\x00900"), "its end")
+    await until(lambda: not pids_with(f"sleep\x00900.{ME}"), "its end")
     assert job_directory.state_of(str(directory)) == job_directory.LOST
 
 
