@@ -33,12 +33,14 @@ class JobLimit(msgspec.Struct, frozen=True, kw_only=True):
 class PoolRule(msgspec.Struct, frozen=True, kw_only=True):
     """Whose Jobs a Pool takes: of that tier, or of both (None, as if there were no rule).
 
-    `untrusted_to`: the Pool to which a trusted one sends those that it does not take.
+    `untrusted_to`: the Pool to which a trusted one sends those that it does not take. `labels`:
+    what its Runners are or have; a Job that asks for some runs in a Pool that has them all.
     """
 
     pool: str
     tier: Tier | None = None
     untrusted_to: str = ""
+    labels: list[str] = []
 
 
 class EnvironmentRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +62,7 @@ class EnvironmentRule(msgspec.Struct, frozen=True, kw_only=True):
 class Ticket:
     """What counts of a Job for its turn. `place`: where it is kept, as offer or as released.
 
-    `pool`: where it runs; `asked`: the Pool that it asked for, where it was sent on from there.
+    `pool`: where it runs; `sent`: why there, for people, where that is not the Pool that it names.
     """
 
     job: JobId
@@ -71,8 +73,9 @@ class Ticket:
     repo_name: str
     place: int
     tier: Tier = Tier.UNTRUSTED
-    asked: str = ""
+    sent: str = ""
     environment: str = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

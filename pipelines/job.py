@@ -87,7 +87,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     that the Runner knows; empty: the Runner's own programs. `isolation`: `sandbox`, where it must
     not run without one; empty: as its Runner does. `services`: what runs beside it, in its network.
     `wait_s`: for how long it waits for a terminal after a step that failed; `debuggers`: who may
-    open one, and `@team`.
+    open one, and `@team`. `labels`: those that its Pool must have; `pool` says nothing then.
     """
 
     steps: list[ShellStep]
@@ -112,6 +112,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     services: list[Service] = []
     wait_s: float = 0.0
     debuggers: list[str] = []
+    labels: list[str] = []
 
     @property
     def is_confided(self) -> bool:

@@ -88,6 +88,8 @@ def _wrong_command(command: Command) -> Iterator[str]:
 def _wrong_request(what: str, request: JobRequest) -> Iterator[str]:
     if not POOL.fullmatch(request.pool):
         yield f"{what} is for pool {request.pool[:80]!r}, which cannot be"
+    if wrong := [one for one in request.labels if not POOL.fullmatch(one)]:
+        yield f"{what} asks for the label {wrong[0][:80]!r}, which cannot be"
     if (size := len(msgspec.json.encode(request))) > REQUEST_BYTES_MAX:
         yield f"{what} asks a runner for {size:,} bytes"
 

@@ -77,6 +77,7 @@ PARAMETERS = {
         "services",
         "wait_on_failure",
         "debuggers",
+        "labels",
     ],
     "gate": [
         "name",

@@ -91,14 +91,14 @@ def _job(
             since, phase = attempt.finished_at, "reported"
     if job.cancelling and phase != "reported":
         phase = "ending"
+    held = pools.held.get(attempt.job) if pools is not None and attempt is not None else None
+    runs_on = (held.pool if held is not None else "") or pool or "default"
     said = {
-        "queued": f"a runner of pool {pool or 'default'} for {name}",
+        "queued": f"a runner of pool {runs_on} for {name}",
         "running": f"{name}, which runs on {runner or 'a runner'}",
         "ending": f"the end of {name}, which is cancelled",
         "reported": f"the engine, which has yet to hear how {name} ended",
     }[phase]
-    held = pools.held.get(attempt.job) if pools is not None and attempt is not None else None
-    runs_on = (held.pool if held is not None else "") or pool or "default"
     lack = pools.lack(runs_on) if pools is not None and phase == "queued" else ""
     why = lack or (held.words if held is not None and phase == "queued" else "")
     moving = None

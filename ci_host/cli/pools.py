@@ -10,7 +10,11 @@ from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOptio
 from pipelines.trust import Tier
 
 TierOption = Annotated[
-    Tier, typer.Option("--tier", help="Of whose changes: of trusted ones, or of all others.")
+    Tier | None,
+    typer.Option("--tier", help="Of whose changes: of trusted ones, or of all others."),
+]
+LabelOption = Annotated[
+    list[str] | None, typer.Option("--label", help="What its runners are or have; repeatable.")
 ]
 UntrustedToOption = Annotated[
     str, typer.Option("--untrusted-to", help="The pool to which a trusted one sends the others.")
@@ -28,14 +32,22 @@ def register(app: typer.Typer) -> None:
 
 def set_rule(
     pool: str,
-    tier: TierOption,
+    tier: TierOption = None,
     untrusted_to: UntrustedToOption = "",
+    label: LabelOption = None,
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
 ) -> None:
-    """Have a pool take jobs of trusted changes only, or only those of others."""
-    body = {"tier": tier.value, "untrusted_to": untrusted_to}
+    """Have a pool take jobs of trusted changes only, or only those of others; give it labels.
+
+    What was said of it before counts no longer.
+    """
+    body = {
+        "tier": None if tier is None else tier.value,
+        "untrusted_to": untrusted_to,
+        "labels": label or [],
+    }
     typer.echo(_said(find(server, token, data).put(f"/pools/{pool}", body)))
 
 
@@ -45,7 +57,7 @@ def list_rules(
     token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the pools that take only some jobs."""
+    """List the pools that take only some jobs, or have labels."""
     found = find(server, token, data).get("/pools")["pools"]
     if as_json:
         typer.echo(json.dumps(found))
@@ -64,6 +76,11 @@ def remove_rule(
 
 
 def _said(one: dict[str, Any]) -> str:
+    labels = f"; it has the labels {', '.join(one['labels'])}" if one["labels"] else ""
+    return _takes(one) + labels
+
+
+def _takes(one: dict[str, Any]) -> str:
     if one["tier"] is None:
         return f"pool {one['pool']} takes everybody's jobs"
     if one["tier"] == Tier.UNTRUSTED:

@@ -5,7 +5,7 @@ release fail, and then it reads everything again. So it may die at any line, and
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -93,8 +93,14 @@ class Dispatcher:
             if isinstance(news, Ruled):
                 log.info("rule_changed", rule=msgspec.to_builtins(news.rule))
                 return  # everything that waits is looked at anew
+            if isinstance(news, Slots) and self._line.has_labels and self._is_other(news):
+                return
             await self._take(opened, news)
             await self._release_all(opened)
+
+    def _is_other(self, news: Slots) -> bool:
+        """Whether another pool has come alive, or one is gone: by labels others are chosen then."""
+        return _alive(news.pools) != _alive(self._line.slots)
 
     async def _take(self, opened: OpenLine, news: News) -> None:
         match news:
@@ -121,8 +127,7 @@ class Dispatcher:
             await self._report(offer, Outcome.REFUSED, route.why)
             await opened.remove(offer)
         else:
-            asked = "" if route.pool == offer.pool else offer.pool
-            if not self._line.offer(replace(offer, pool=route.pool, asked=asked)):
+            if not self._line.offer(replace(offer, pool=route.pool, sent=route.words)):
                 await opened.remove(offer)
 
     async def _route(self, ticket: Ticket) -> Route:
@@ -135,6 +140,8 @@ class Dispatcher:
             is_forked = await self._is_forked(started)
             if why := why_not(rule, started.event, is_forked=is_forked):
                 return Route("", why)
+        if ticket.labels:
+            return self._rules.find(ticket.labels, ticket.tier, _alive(self._line.slots))
         return self._rules.route(ticket.pool, ticket.tier)
 
     async def _is_forked(self, started: RunStarted) -> bool:
@@ -198,6 +205,10 @@ class Dispatcher:
         )
         log.info("job_ended_in_line", job=ticket.job, outcome=outcome, reason=message)
         await self._history.append_input(RunId(run), report)
+
+
+def _alive(slots: Mapping[str, int]) -> set[str]:
+    return {pool for pool, count in slots.items() if count}
 
 
 def _cancelled(wish: Unwanted) -> str:

@@ -52,7 +52,7 @@ def claims_of(started: RunStarted, request: JobRequest, job: str) -> dict[str, A
         "sha": event.commit,
         "event": str(event.kind),
         "environment": request.environment,
-        "pool": request.pool,
+        "pool": "" if request.labels else request.pool,
         "pipeline": started.pipeline,
         "run": started.run,
         "job": job,

@@ -145,6 +145,11 @@ class Line:
 
     # -- what follows
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether any that waits asked for labels, and so might wait for another pool."""
+        return any(ticket.labels for ticket in self._offers.values())
+
     def find(self, job: JobId) -> Ticket | None:
         """The offer of a job that waits."""
         return self._offers.get(job)
@@ -190,10 +195,7 @@ class Line:
         if ticket is None:
             return None
         held = self._why(ticket)
-        if not ticket.asked:
-            return held
-        sent = f"sent on to pool {ticket.pool}, since {ticket.asked} takes only trusted changes"
-        return replace(held, words=f"{sent}; {held.words}")
+        return replace(held, words=f"{ticket.sent}; {held.words}") if ticket.sent else held
 
     def _why(self, ticket: Ticket) -> Held:
         before = self._before(ticket)

@@ -5,7 +5,7 @@ catalog, who acts on them the dispatcher. Only jobs of the untrusted are ever se
 than they ask for: the secrets of a pool are for jobs that ask for it, and they get none.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ci_host.line_ports import PoolRule
@@ -14,10 +14,12 @@ from pipelines.trust import Tier
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`pool`: where a job runs. Empty: nowhere, and `why` says what to do."""
+    """`pool`: where a job runs. Empty: nowhere, and `why` says what to do. `words`: why it is not
+    the one that it names."""
 
     pool: str
     why: str = ""
+    words: str = ""
 
 
 class PoolRules:
@@ -51,4 +53,31 @@ class PoolRules:
                 f"pool {pool} sends jobs of changes that are not trusted to pool {further.pool},"
                 " which takes only trusted ones; an administrator mends it with staunch pool set",
             )
-        return Route(rule.untrusted_to)
+        further_on = rule.untrusted_to
+        sent = f"sent on to pool {further_on}, since {pool} takes only trusted changes"
+        return Route(further_on, words=sent)
+
+    def find(self, labels: Collection[str], tier: Tier, alive: Collection[str]) -> Route:
+        """Of a job of such a tier that asks for a pool with all these labels. Of several the first
+        by name; before all others one with a Runner that is alive."""
+        wanted = ", ".join(labels)
+        able = [one for one in self._rules.values() if set(labels) <= set(one.labels)]
+        fitting = [one.pool for one in able if one.tier in (None, tier)]
+        if fitting:
+            pool = min(fitting, key=lambda name: (name not in alive, name))
+            return Route(pool, words=f"in pool {pool}, which has the labels it asks for: {wanted}")
+        if able:
+            names = ", ".join(sorted(one.pool for one in able))
+            said = "trusted" if tier is Tier.UNTRUSTED else "untrusted"
+            return Route("", f"only pools for {said} changes have the labels {wanted}: {names}")
+        return Route("", f"no pool has the labels {wanted}; {self._nearest(labels)}")
+
+    def _nearest(self, labels: Collection[str]) -> str:
+        """Which pool has most of them, and what an administrator may do."""
+        some = [one for one in self._rules.values() if set(labels) & set(one.labels)]
+        advice = "an administrator gives a pool labels with staunch pool set POOL --label LABEL"
+        if not some:
+            return advice
+        best = min(some, key=lambda one: (-len(set(labels) & set(one.labels)), one.pool))
+        lacking = ", ".join(one for one in labels if one not in best.labels)
+        return f"pool {best.pool} has all but {lacking}; {advice}"

@@ -205,7 +205,8 @@ class Secrets:
             org=f"{repo.connection}/{repo.name.rpartition('/')[0]}",
             repo=repo.id,
             environment=request.environment,
-            pool=request.pool,
+            # Which of the pools with its labels that is, is nothing that it asked for.
+            pool="" if request.labels else request.pool,
             event=started.event.kind,
         )
 

@@ -181,12 +181,27 @@ async def test_a_job_that_is_sent_on_is_one_of_its_new_pool(place: Place) -> Non
     await place.offer(msgspec.structs.replace(asked, request=elsewhere))
     async with place.line.open() as opened:
         [offer] = opened.offers
-        await opened.release(replace(offer, pool="default", asked=offer.pool))
+        await opened.release(replace(offer, pool="default", sent="sent on"))
         await opened.remove(offer)
         # The runner takes from pool default.
         await place.take()
     async with place.line.open() as opened:
         assert [one.pool for one in opened.released] == ["default"]
+
+
+async def test_labels_that_a_job_asks_for_are_known_until_its_pool_is_chosen(
+    place: Place,
+) -> None:
+    asked = spec_of("job")
+    labelled = msgspec.structs.replace(asked.request, labels=["arm64", "linux"])
+    await place.offer(msgspec.structs.replace(asked, request=labelled))
+    async with place.line.open() as opened:
+        [offer] = opened.offers
+        assert offer.labels == ("arm64", "linux")
+        await opened.release(replace(offer, pool="default", sent="in pool default"))
+        await opened.remove(offer)
+    async with place.line.open() as opened:
+        assert [(one.pool, one.labels) for one in opened.released] == [("default", ())]
 
 
 async def test_what_the_host_has_claimed_and_nobody_wished_for_is_to_be_ended(

@@ -131,12 +131,28 @@ def test_our_job_is_refused_where_strangers_run(here: Installed, shop: Shop) -> 
     assert "its machines may be theirs by now; name another pool" in attempt["message"]
 
 
+def test_a_job_that_asks_for_labels_runs_where_they_are(here: Installed, shop: Shop) -> None:
+    asks = 'await step.job("build", run="true", labels=["linux", "x86"])'
+    refused = attempt_of(here, shop.repo.plan(asks))
+    assert refused["state"] == "refused"
+    assert "no pool has the labels linux, x86" in refused["message"]
+    said = here.staunch("pool", "set", "default", "--label", "x86", "--label", "linux")
+    assert said == "pool default takes everybody's jobs; it has the labels linux, x86\n"
+    assert attempt_of(here, shop.repo.plan(asks))["state"] == "succeeded"
+    strange = shop.repo.plan(asks.replace("x86", "arm64"))
+    message = attempt_of(here, strange)["message"]
+    assert "no pool has the labels arm64, linux; pool default has all but arm64" in message
+    here.staunch("pool", "remove", "default")
+
+
 def test_what_is_no_rule_is_refused_with_the_reason(here: Installed) -> None:
     wrong = {"tier": "untrusted", "untrusted_to": "default"}
     assert "only a pool for trusted jobs sends others on" in str(
         here.call("PUT", "/pools/default", wrong).body
     )
     assert here.call("PUT", "/pools/default", {"tier": "some"}).status == 422
+    assert here.call("PUT", "/pools/default", {}).status == 422
+    assert here.call("PUT", "/pools/default", {"labels": ["a b"]}).status == 422
     assert here.call("PUT", "/pools/a.b", {"tier": "trusted"}).status == 422
     assert here.call("PUT", "/pools/default", {"tier": "trusted"}, who="grace").status == 403
     assert here.call("DELETE", "/pools/default", who="grace").status == 403

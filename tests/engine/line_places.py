@@ -81,6 +81,7 @@ def in_memory() -> Place:
                 place=0,
                 tier=spec.tier,
                 environment=spec.request.environment,
+                labels=tuple(spec.request.labels),
             )
         )
 

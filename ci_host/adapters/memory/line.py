@@ -128,7 +128,8 @@ class MemoryOpenLine:
         if self._line.last != self._last:
             raise Conflict(f"the queue is at {self._line.last}, not {self._last}")
         self._last = self._line.last = self._last + 1
-        released = replace(offer, place=self._last)
+        labels = () if offer.sent else offer.labels
+        released = replace(offer, place=self._last, labels=labels)
         self._line.jobs[released.place] = released
         return released
 

@@ -15,6 +15,7 @@ log = structlog.get_logger()
 class _Request(msgspec.Struct, frozen=True):
     pool: str = "default"
     environment: str = ""
+    labels: tuple[str, ...] = ()
 
 
 class _Spec(msgspec.Struct, frozen=True):
@@ -46,13 +47,15 @@ def ticket_of(body: bytes, place: int) -> Ticket | None:
         place=place,
         tier=spec.tier,
         environment=spec.request.environment,
+        labels=spec.request.labels,
     )
 
 
 def for_pool(body: bytes, offer: Ticket) -> bytes:
     """The job as the Runners of its pool see it, also where it was sent on to them."""
-    if not offer.asked:
+    if not offer.sent:
         return body
     spec = msgspec.json.decode(body)
     spec["request"]["pool"] = offer.pool
+    spec["request"].pop("labels", None)
     return msgspec.json.encode(spec)

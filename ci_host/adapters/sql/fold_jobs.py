@@ -20,7 +20,7 @@ def fold_queued(rows: Rows, run: str, now: float, command: Command) -> None:
     attempt = _attempt(rows, run, command.key, command.attempt)
     attempt.queued_at = now
     if command.request is not None:
-        attempt.pool = command.request.pool
+        attempt.pool = "" if command.request.labels else command.request.pool
         attempt.services_json = _services(command.request)
     rows.add(attempt)
 

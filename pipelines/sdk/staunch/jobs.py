@@ -36,6 +36,8 @@ _POOL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TIMEOUT_S_DEFAULT = 3600.0
 REPORTS = ("junit", "tap", "cobertura", "sarif")
 # What a Runner is told is one message, of at most 8 MB: no character has more than six bytes there.
+LABELS_MAX = 20
+POOL_DEFAULT = "default"
 REQUEST_CHARS_MAX = 1_048_576
 
 # What an outcome means for the step, and whose failure it is.
@@ -83,6 +85,7 @@ def request(
     services: Mapping[str, Service] | None = None,
     wait_on_failure: Duration = 0,
     debuggers: Sequence[str] = (),
+    labels: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The JobRequest in its wire form. Raises TypeError or ValueError for a wrong option."""
     asked = _always(run, env, cwd, timeout, pool, volumes, checkout)
@@ -104,6 +107,7 @@ def request(
         "services": (services, asked_services),
         "wait_s": (wait_on_failure, wait_of),
         "debuggers": (debuggers, debuggers_of),
+        "labels": (labels, _labels),
     }
     return _checked(asked | {name: form(one) for name, (one, form) in optional.items() if one})
 
@@ -142,10 +146,24 @@ def _check_place(pool: str, volumes: Sequence[str], checkout: bool) -> None:
         )
 
 
+def _labels(given: Sequence[str]) -> list[str]:
+    """Sorted, each once. Raises TypeError or ValueError."""
+    if isinstance(given, str):
+        raise TypeError(f"labels must be a list: labels=[{given!r}]")
+    for one in given:
+        if not _POOL.fullmatch(text(one, "a label")):
+            raise ValueError(f"a label has letters, digits, _ and -, at most 64, not {one!r}")
+    if len(set(given)) > LABELS_MAX:
+        raise ValueError(f"a job asks for {len(set(given))} labels; {LABELS_MAX} are allowed")
+    return sorted(set(given))
+
+
 def _checked(asked: dict[str, Any]) -> dict[str, Any]:
     """The same. Raises ValueError for what each option alone does not show."""
     if "egress" in asked and asked.get("network") != "egress":
         raise ValueError('egress=[…] says what a job reaches that has network="egress"')
+    if "labels" in asked and asked["pool"] != POOL_DEFAULT:
+        raise ValueError("name a pool, or the labels that it must have, and not both")
     check_wait(asked)
     if (size := _chars(asked)) > REQUEST_CHARS_MAX:
         raise ValueError(

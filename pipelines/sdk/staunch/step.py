@@ -141,6 +141,7 @@ class Step:
         services: Mapping[str, Service] | None = None,
         wait_on_failure: Duration = 0,
         debuggers: Sequence[str] = (),
+        labels: Sequence[str] = (),
     ) -> Coroutine[Any, Any, JobResult]:
         """Have a Runner execute shell commands; the first that fails ends the job.
 
@@ -156,10 +157,11 @@ class Step:
         `memory`, `disk`: at most, `"2g"`. `image`: its root. `isolation="sandbox"`: never without.
         `services`: what runs beside it, by the host names under which it reaches them.
         `wait_on_failure`: after a command that failed it waits so long for `staunch shell`, which
-        its `debuggers` (names or `@team`) and administrators may use.
+        its `debuggers` (names or `@team`) and administrators may use. `labels`: those that a pool
+        must have, in place of its name.
         """
         left = (reports, artifacts, files, caches, secrets, environment)
-        held = (isolation, services, wait_on_failure, debuggers)
+        held = (isolation, services, wait_on_failure, debuggers, labels)
         wishes = (*left, network, egress, id_token, memory, disk, image, *held)
         request = jobs.request(run, env, cwd, timeout, pool, volumes, checkout, *wishes)
         call = jobs.Call(request, checked(retries, of_job=True), _site(2), _rollback(rollback))

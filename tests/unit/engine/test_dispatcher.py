@@ -217,6 +217,34 @@ async def test_a_job_that_is_sent_on_says_so_while_it_waits() -> None:
     )
 
 
+async def test_a_job_with_labels_waits_for_the_pool_that_has_them_and_goes_where_one_lives() -> (
+    None
+):
+    world = World(slots=0)
+    for pool in ("arm-a", "arm-b"):
+        world.line.rule(PoolRule(pool=pool, labels=["arm64"]))
+    dispatcher = Dispatcher(world.line, world.history, now=lambda: 1.0)
+    serving = asyncio.create_task(dispatcher.serve(lambda _: asyncio.sleep(0)))
+    await _moments()
+    labelled = replace(ticket("job"), labels=("arm64",))
+    world.line.offer(labelled)
+    held = await until(lambda: dispatcher.why(labelled.job))
+    assert (held.pool, held.words) == (
+        "arm-a",
+        "in pool arm-a, which has the labels it asks for: arm64; 0 before it",
+    )
+    world.line.serve({"default": 0, "arm-b": 1})
+    await until(lambda: world.line.jobs)
+    assert [one.pool for one in world.line.jobs.values()] == ["arm-b"]
+    world.line.offer(replace(ticket("other"), labels=("arm64", "gpu")))
+    await until(lambda: not world.line.offers)
+    await _end(serving)
+    [stored] = await world.history.inputs_after(RUN, 0)
+    assert isinstance(stored.input, JobFinished)
+    assert stored.input.outcome is Outcome.REFUSED
+    assert "no pool has the labels arm64, gpu; pool arm-a has all but gpu" in stored.input.message
+
+
 async def test_two_dispatchers_release_each_job_once_and_pass_no_limit() -> None:
     world = World(slots=50)
     world.line.limit(REPO)

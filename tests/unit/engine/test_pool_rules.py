@@ -65,3 +65,57 @@ def test_no_rules_bring_a_job_where_it_is_not_taken_or_a_trusted_one_elsewhere(r
     assert last is None or last.tier in (None, tier)
     if tier is TRUSTED:
         assert runs_in in ("", pool)
+
+
+LABELLED = PoolRules(
+    [
+        PoolRule(pool="a", labels=["linux", "x86"]),
+        PoolRule(pool="b", labels=["arm64", "linux"]),
+        PoolRule(pool="c", labels=["arm64", "gpu", "linux"], tier=TRUSTED),
+        PoolRule(pool="d"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("labels", "tier", "alive", "runs_in"),
+    [
+        (["linux"], TRUSTED, {"a", "b", "c"}, "a"),
+        (["linux"], TRUSTED, {"b", "c"}, "b"),
+        (["linux"], TRUSTED, set(), "a"),
+        (["arm64", "linux"], UNTRUSTED, {"c"}, "b"),
+        (["arm64"], TRUSTED, {"c"}, "c"),
+        (["gpu"], TRUSTED, {"a"}, "c"),
+    ],
+)
+def test_by_labels_a_job_runs_in_a_pool_that_has_them_all_and_is_alive(
+    labels, tier, alive, runs_in
+):
+    route = LABELLED.find(labels, tier, alive)
+    assert route.pool == runs_in
+    wanted = ", ".join(labels)
+    assert route.words == f"in pool {runs_in}, which has the labels it asks for: {wanted}"
+
+
+@pytest.mark.parametrize(
+    ("labels", "tier", "why"),
+    [
+        (["gpu"], UNTRUSTED, "only pools for trusted changes have the labels gpu: c"),
+        (["mac"], TRUSTED, "no pool has the labels mac; an administrator gives a pool labels"),
+        (["arm64", "x86"], TRUSTED, "arm64, x86; pool a has all but arm64; an administrator"),
+        (["gpu", "linux", "mac"], TRUSTED, "pool c has all but mac; an administrator gives"),
+    ],
+)
+def test_labels_that_no_pool_has_are_told_with_the_nearest(labels, tier, why):
+    route = LABELLED.find(labels, tier, {"a"})
+    assert route.pool == ""
+    assert why in route.why
+
+
+@given(st.lists(st.sampled_from(["linux", "arm64", "gpu", "mac"]), min_size=1, unique=True))
+def test_a_pool_that_is_found_has_the_labels_and_takes_the_tier(labels):
+    rules = {"a": {"linux", "x86"}, "b": {"arm64", "linux"}, "c": {"arm64", "gpu", "linux"}}
+    for tier in Tier:
+        pool = LABELLED.find(labels, tier, {"c"}).pool
+        assert not pool or set(labels) <= rules[pool]
+        assert pool != "c" or tier is TRUSTED

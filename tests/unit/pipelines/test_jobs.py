@@ -57,6 +57,12 @@ def test_a_job_says_what_it_wants_to_reach(play):
     assert (request.network, request.egress) == ("egress", ["pypi.org", "*.b.org:81"])
 
 
+def test_a_job_asks_for_labels_in_place_of_a_pool(play):
+    asked = "labels=['linux', 'arm64', 'linux']"
+    request = play(f"await step.job('a', run='x', {asked})").start().commands[0].request
+    assert (request.labels, request.pool) == (["arm64", "linux"], "default")
+
+
 @pytest.mark.parametrize(
     ("outcome", "state", "kind"),
     [

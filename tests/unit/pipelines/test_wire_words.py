@@ -46,7 +46,7 @@ def test_a_request_has_every_field_and_no_other():
     more = (reports, kept, files, [Cache("a", "x")], ["DEPLOY_KEY"], "production")
     more = (*more, "egress", ["example.org"], "sts.example.org", "2g", "10g", "a", "sandbox")
     more = (*more, {"db": Service(run="true")})
-    more = (*more, "30m", ["@ops"])
+    more = (*more, "30m", ["@ops"], ["arm64"])
     request = jobs.request("true", None, ".", 1, "default", (), True, *more)
     assert set(request) == set(JobRequest.__struct_fields__)
     assert set(request["steps"][0]) == set(ShellStep.__struct_fields__)
