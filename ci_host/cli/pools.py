@@ -41,14 +41,16 @@ def set_rule(
 ) -> None:
     """Have a pool take jobs of trusted changes only, or only those of others; give it labels.
 
-    What was said of it before counts no longer.
+    What is not named stays as it is: `staunch pool remove` takes all of it away.
     """
+    client = find(server, token, data)
+    there = {one["pool"]: one for one in client.get("/pools")["pools"]}.get(pool, {})
     body = {
-        "tier": None if tier is None else tier.value,
-        "untrusted_to": untrusted_to,
-        "labels": label or [],
+        "tier": there.get("tier") if tier is None else tier.value,
+        "untrusted_to": untrusted_to or ("" if tier else there.get("untrusted_to", "")),
+        "labels": there.get("labels", []) if label is None else label,
     }
-    typer.echo(_said(find(server, token, data).put(f"/pools/{pool}", body)))
+    typer.echo(_said(client.put(f"/pools/{pool}", body)))
 
 
 def list_rules(

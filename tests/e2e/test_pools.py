@@ -96,7 +96,7 @@ def test_a_strangers_job_is_refused_where_only_trusted_ones_run(
     [attempt] = ended["attempts"]
     assert attempt["state"] == "refused"
     assert "staunch pool set deploy --tier trusted --untrusted-to POOL" in attempt["message"]
-    # Neither a rerun by somebody of the house nor a fork of the run makes it a trusted one.
+    # A rerun by somebody of the house does not make it a trusted one.
     again = here.staunch("rerun", run).split()[0]
     assert attempt_of(here, again)["state"] == "refused"
 
@@ -143,6 +143,21 @@ def test_a_job_that_asks_for_labels_runs_where_they_are(here: Installed, shop: S
     message = attempt_of(here, strange)["message"]
     assert "no pool has the labels arm64, linux; pool default has all but arm64" in message
     here.staunch("pool", "remove", "default")
+
+
+def test_a_label_takes_no_rule_away_and_a_rule_no_label(here: Installed) -> None:
+    here.staunch("pool", "set", "vault", "--tier", "trusted", "--untrusted-to", "strangers")
+    said = here.staunch("pool", "set", "vault", "--label", "gpu")
+    assert said == (
+        "pool vault takes only jobs of trusted changes; others run in pool strangers;"
+        " it has the labels gpu\n"
+    )
+    said = here.staunch("pool", "set", "vault", "--tier", "trusted")
+    assert said == (
+        "pool vault takes only jobs of trusted changes; others are refused; it has the labels gpu\n"
+    )
+    here.staunch("pool", "remove", "vault")
+    assert "vault" not in here.staunch("pool", "list")
 
 
 def test_what_is_no_rule_is_refused_with_the_reason(here: Installed) -> None:
