@@ -12,6 +12,7 @@ import msgspec
 class ForgeKind(StrEnum):
     GITHUB = "github"
     GITEA = "gitea"
+    GITLAB = "gitlab"
     GIT = "git"
 
 

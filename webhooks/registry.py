@@ -10,11 +10,13 @@ from webhooks.forge import Forge, Ignored, ParsedEvent
 from webhooks.git.parse import PlainGit
 from webhooks.gitea.parse import Gitea
 from webhooks.github.parse import GitHub
+from webhooks.gitlab.parse import GitLab
 
 FORGES: Mapping[ForgeKind, Forge] = MappingProxyType(
     {
         ForgeKind.GITHUB: GitHub(),
         ForgeKind.GITEA: Gitea(),
+        ForgeKind.GITLAB: GitLab(),
         ForgeKind.GIT: PlainGit(),
     }
 )

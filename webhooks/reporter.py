@@ -13,6 +13,7 @@ from pipelines.status import Status
 from webhooks.forge import Connections, Later, Refused, SendLater, Sent, StatusClient, Told
 from webhooks.gitea.client import GiteaStatuses
 from webhooks.github.client import GitHubStatuses
+from webhooks.gitlab.client import GitLabStatuses
 
 BACKOFF_S_FIRST = 1.0
 BACKOFF_S_MAX = 60.0
@@ -74,6 +75,8 @@ class StatusSender:
                 return GitHubStatuses(connection, self._client, self._now)
             case ForgeKind.GITEA:
                 return GiteaStatuses(connection, self._client, self._now)
+            case ForgeKind.GITLAB:
+                return GitLabStatuses(connection, self._client, self._now)
             case ForgeKind.GIT:
                 # Plain git has no statuses; an api_url beside it is one that speaks Gitea's.
                 return GiteaStatuses(connection, self._client, self._now)

@@ -1,4 +1,4 @@
-"""Signatures over raw webhook bodies: HMAC-SHA256 in the three forms that forges use.
+"""Signatures over raw webhook bodies: HMAC-SHA256 in the three forms that forges use, and tokens.
 
 Every comparison takes constant time, every configured secret is tried (rotation), and an empty
 signature or an empty secret never matches. Parsing the body is not done here, or before this.
@@ -55,6 +55,13 @@ def verify_standard(
     given = [part[3:] for part in signatures.split(" ") if part.startswith("v1,")]
     keys = [standard_key(secret) for secret in secrets if secret]
     _match(given, [sign_standard(message_id, timestamp, body, key) for key in keys])
+
+
+def verify_plain(token: str, secrets: Sequence[str]) -> None:
+    """GitLab's older form: the secret itself, in a header. Covers no body. Raises Unverified."""
+    if not token:
+        raise Unverified("the token is missing or empty")
+    _match([token], [secret for secret in secrets if secret])
 
 
 def sign_standard(message_id: str, timestamp: str, body: bytes, key: bytes) -> str:

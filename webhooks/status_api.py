@@ -1,4 +1,4 @@
-"""Status API: what GitHub's and Gitea's status calls share. One POST, and what its answer means.
+"""Status API: what the forges' status calls share. One POST, and what its answer means.
 
 Retrying is the caller's (`reporter.py` says when). A token is sent to the connection's own API and
 nowhere else.
@@ -30,8 +30,6 @@ async def post(
     """Tell one Status. Never raises for what network or forge do."""
     if not _NAME.match(status.repo_name) or not is_commit(status.commit):
         return Refused(f"{status.repo_name!r} at {status.commit!r} cannot be put into an API URL")
-    if (problem := _problem_of(url)) is not None:
-        return Refused(f"{url} is no URL: {problem}. Correct the connection's api_url.")
     body = {
         "state": str(status.state),
         "description": shorten(status.description),
@@ -39,16 +37,25 @@ async def post(
         # GitHub answers 422 to an empty URL, and takes a missing one.
         **({"target_url": status.target_url} if status.target_url else {}),
     }
+    answer = await request(client, url, headers, body)
+    return classify(answer, now) if isinstance(answer, httpx2.Response) else answer
+
+
+async def request(
+    client: httpx2.AsyncClient, url: str, headers: Mapping[str, str], body: Mapping[str, str]
+) -> httpx2.Response | Later | Refused:
+    """The answer to one POST, or why there is none. Never raises for what network or forge do."""
+    if (problem := _problem_of(url)) is not None:
+        return Refused(f"{url} is no URL: {problem}. Correct the connection's api_url.")
     try:
-        answer = await client.post(
-            url, json=body, headers=dict(headers), timeout=TIMEOUT_S, follow_redirects=False
+        return await client.post(
+            url, json=dict(body), headers=dict(headers), timeout=TIMEOUT_S, follow_redirects=False
         )
     except UnicodeEncodeError:
         # A header is ASCII. The error itself would show the token.
         return Refused("the connection's token has characters that no token has; set a new one")
     except httpx2.HTTPError as error:
         return Later(f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX])
-    return classify(answer, now)
 
 
 def classify(answer: httpx2.Response, now: float) -> Told:
@@ -56,7 +63,7 @@ def classify(answer: httpx2.Response, now: float) -> Told:
     code = answer.status_code
     if 200 <= code < 300:
         return Sent()
-    reason = f"the forge answered {code}: {_message(answer)}"
+    reason = f"the forge answered {code}: {message_in(answer)}"
     if code in (408, 425, 429) or code >= 500:
         return Later(reason, _retry_after(answer.headers, now))
     # GitHub's secondary limit looks like a refusal, but for these headers.
@@ -86,7 +93,7 @@ _ADVICE = {
 }
 
 
-def _message(answer: httpx2.Response) -> str:
+def message_in(answer: httpx2.Response) -> str:
     """The forge's own words, if it has any."""
     try:
         body: Any = msgspec.json.decode(answer.content)
@@ -99,7 +106,9 @@ def _message(answer: httpx2.Response) -> str:
 def _retry_after(headers: httpx2.Headers, now: float) -> float | None:
     """Seconds until another try is welcome, or None; a date in Retry-After is not read."""
     wait = _number(headers.get("retry-after"))
-    if wait is None and (reset := _number(headers.get("x-ratelimit-reset"))) is not None:
+    # GitLab's has no x-.
+    reset = _number(headers.get("x-ratelimit-reset") or headers.get("ratelimit-reset"))
+    if wait is None and reset is not None:
         wait = max(0.0, reset - now)
     return None if wait is None else min(wait, RETRY_AFTER_S_MAX)
 

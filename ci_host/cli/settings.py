@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def add_repo(
     where: Annotated[str, typer.Argument(help="A bare repository's path, or a clone URL.")],
     name: Annotated[str, typer.Option(help="owner/name on its forge.")] = "",
-    forge: Annotated[str, typer.Option(help="git, gitea or github.")] = "git",
+    forge: Annotated[str, typer.Option(help="git, gitea, github or gitlab.")] = "git",
     external_id: Annotated[str, typer.Option("--id", help="The forge's own id of it.")] = "",
     connection: Annotated[str, typer.Option(help="Its connection's id.")] = "",
     api_url: Annotated[str, typer.Option(help="Where statuses are told.")] = "",

@@ -12,7 +12,9 @@ from pipelines.refs import is_commit
 from pipelines.repo import ForgeKind, Repo
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+\Z|\[[0-9a-fA-F:]+\]\Z")
-_FILES = {ForgeKind.GITHUB: "blob", ForgeKind.GITEA: "src/commit"}
+_FILES = {ForgeKind.GITHUB: "blob", ForgeKind.GITEA: "src/commit", ForgeKind.GITLAB: "-/blob"}
+_COMMITS = {ForgeKind.GITLAB: "-/commit"}
+_PULLS = {ForgeKind.GITHUB: "pull", ForgeKind.GITLAB: "-/merge_requests"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class ForgeLinks:
 
     def commit(self) -> str:
         """The commit's page."""
-        return f"{self.base}/commit/{self.commit_id}" if self.base else ""
+        folder = _COMMITS.get(self.kind, "commit")
+        return f"{self.base}/{folder}/{self.commit_id}" if self.base else ""
 
     def line(self, file: str | None, line: int | None) -> str:
         """The file's page, at the line."""
@@ -38,7 +41,7 @@ class ForgeLinks:
         """The pull request's page."""
         if not self.base or number is None:
             return ""
-        return f"{self.base}/{'pull' if self.kind is ForgeKind.GITHUB else 'pulls'}/{number}"
+        return f"{self.base}/{_PULLS.get(self.kind, 'pulls')}/{number}"
 
 
 def links_of(repo: Repo | None, kind: ForgeKind | None, commit: str) -> ForgeLinks:

@@ -1,5 +1,6 @@
 """What every Forge must do, whatever it calls its headers; and every client of its status API."""
 
+import base64
 import hashlib
 import hmac
 import json
@@ -16,6 +17,7 @@ from webhooks.errors import Malformed, Unverified
 from webhooks.forge import Ignored, Later, Refused, Sent
 from webhooks.gitea.client import GiteaStatuses
 from webhooks.github.client import GitHubStatuses
+from webhooks.gitlab.client import GitLabStatuses
 from webhooks.memory import MemoryStatusClient
 from webhooks.registry import FORGES
 from webhooks.signature import sign_standard, standard_key
@@ -28,6 +30,7 @@ PUSHES = {
 NAMES = {
     ForgeKind.GITHUB: ("x-github-delivery", "x-github-event", "x-hub-signature-256"),
     ForgeKind.GITEA: ("x-gitea-delivery", "x-gitea-event", "x-gitea-signature"),
+    ForgeKind.GITLAB: ("webhook-id", "x-gitlab-event", "webhook-signature"),
     ForgeKind.GIT: ("webhook-id", "", "webhook-signature"),
 }
 
@@ -39,11 +42,19 @@ def headers_of(kind: ForgeKind, body: bytes, secret: str) -> dict[str, str]:
     signature = {
         ForgeKind.GITHUB: f"sha256={digest}",
         ForgeKind.GITEA: digest,
+        ForgeKind.GITLAB: f"v1,{standard}",
         ForgeKind.GIT: f"v1,{standard}",
     }
     delivery, event, sign = NAMES[kind]
     headers = {delivery: "d-1", event: "push", sign: signature[kind]}
     return {**headers, "webhook-timestamp": str(int(NOW))}
+
+
+def secret_of(kind: ForgeKind, text: str) -> str:
+    """The secret in the form in which this forge signs with it."""
+    if kind is ForgeKind.GITLAB and text:
+        return f"whsec_{base64.b64encode(text.encode()).decode()}"
+    return text
 
 
 every_forge = pytest.mark.parametrize("kind", list(ForgeKind))
@@ -56,10 +67,11 @@ def test_there_is_an_adapter_for_every_kind():
 @every_forge
 def test_a_call_is_accepted_under_any_current_secret_and_no_other(kind):
     forge, body = FORGES[kind], PUSHES[kind]
-    headers = headers_of(kind, body, "old secret!")
-    for secrets in (["old secret!"], ["new secret!", "old secret!"]):
+    old, new = secret_of(kind, "old secret!"), secret_of(kind, "new secret!")
+    headers = headers_of(kind, body, old)
+    for secrets in ([old], [new, old]):
         forge.verify(headers, body, secrets, NOW)
-    for secrets in ([], [""], ["new secret!"], ["old secret"]):
+    for secrets in ([], [""], [new], [secret_of(kind, "old secret")]):
         with pytest.raises(Unverified):
             forge.verify(headers, body, secrets, NOW)
 
@@ -67,14 +79,15 @@ def test_a_call_is_accepted_under_any_current_secret_and_no_other(kind):
 @every_forge
 def test_each_part_of_a_signed_call_counts(kind):
     forge, body = FORGES[kind], PUSHES[kind]
-    headers = headers_of(kind, body, "old secret!")
+    secret = secret_of(kind, "old secret!")
+    headers = headers_of(kind, body, secret)
     with pytest.raises(Unverified):
-        forge.verify(headers, body + b" ", ["old secret!"], NOW)
+        forge.verify(headers, body + b" ", [secret], NOW)
     for value in ("", "x", headers[NAMES[kind][2]][:-1]):
         with pytest.raises(Unverified):
-            forge.verify({**headers, NAMES[kind][2]: value}, body, ["old secret!"], NOW)
+            forge.verify({**headers, NAMES[kind][2]: value}, body, [secret], NOW)
     with pytest.raises(Unverified):
-        forge.verify({}, body, ["old secret!"], NOW)
+        forge.verify({}, body, [secret], NOW)
 
 
 @every_forge
@@ -116,7 +129,11 @@ def test_parsing_is_pure_and_takes_text_and_bytes(kind):
 @every_forge
 def test_any_required_field_that_is_missing_is_malformed_and_nothing_else(kind):
     payload = json.loads(PUSHES[kind])
-    for field in {"changes", "repo"} if kind is ForgeKind.GIT else {"ref", "after", "repository"}:
+    needed = {
+        ForgeKind.GIT: {"changes", "repo"},
+        ForgeKind.GITLAB: {"ref", "after", "project"},
+    }
+    for field in needed.get(kind, {"ref", "after", "repository"}):
         rest = {key: value for key, value in payload.items() if key != field}
         with pytest.raises(Malformed, match=field):
             FORGES[kind].parse("push", json.dumps(rest))
@@ -147,7 +164,7 @@ def client_of(name, told):
     if name == "memory":
         return MemoryStatusClient(told)
     http = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: answered(told)))
-    made = {"github": GitHubStatuses, "gitea": GiteaStatuses}[name]
+    made = {"github": GitHubStatuses, "gitea": GiteaStatuses, "gitlab": GitLabStatuses}[name]
     kind = ForgeKind(name)
     return made(
         Connection(id="c", kind=kind, api_url="https://forge.example", token="t"), http, lambda: NOW
@@ -155,7 +172,7 @@ def client_of(name, told):
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", ["memory", "github", "gitea"])
+@pytest.mark.parametrize("name", ["memory", "github", "gitea", "gitlab"])
 @pytest.mark.parametrize("told", [Sent(), Later("busy", 7.0), Refused("no")], ids=str)
 async def test_every_outcome_of_telling_a_status_is_a_record(name, told):
     client = client_of(name, told)

@@ -21,13 +21,14 @@ PAYLOADS = {
 }
 COMMIT = "1f0c3a5be2d94c7786ab01c2d3e4f5061728394a"
 BEFORE = "9b8a7c6d5e4f30211203f4e5d6c7b8a99a8b7c6d"
+EVENTS = ("push", "pull_request", "delete", "ping", "tag_push", "merge_request")
 DEEP = '{"deep": ' + "[" * 50_000
 TAG_OBJECT = "77777777aaaabbbbccccddddeeeeffff00001111"
 
 
 def event_name(payload_name: str) -> str:
     stem = payload_name.partition("/")[2]
-    return next(e for e in ("push", "pull_request", "delete", "ping") if stem.startswith(e))
+    return next(e for e in EVENTS if stem.startswith(e))
 
 
 def check(payload_name: str, changes=None):
@@ -260,7 +261,7 @@ def test_a_mutated_payload_is_parsed_ignored_or_malformed_and_nothing_else(data)
 
 @given(
     kind=st.sampled_from(list(ForgeKind)),
-    event=st.sampled_from(["push", "pull_request", "delete", "create", ""]),
+    event=st.sampled_from([*EVENTS, "create", ""]),
     body=st.binary(max_size=200) | json_values.map(lambda v: json.dumps(v).encode()),
 )
 def test_bytes_from_anywhere_are_parsed_ignored_or_malformed_and_nothing_else(kind, event, body):

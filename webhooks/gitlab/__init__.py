@@ -1,0 +1,1 @@
+"""GitLab: its webhooks (`parse`) and its commit statuses (`client`)."""
