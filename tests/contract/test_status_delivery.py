@@ -22,6 +22,7 @@ from ci_host.engine.statuses import BROKEN_RETRY_S, StatusDelivery
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import Status, StatusState
 from tests.contract.ill_forge import Heard, IllForge
+from tests.contract.strict_gitlab import StrictGitLab
 from tests.engine.world import until
 from tests.servers import bus_of, nats_server
 from webhooks.forge import Sent
@@ -321,6 +322,49 @@ async def test_a_forge_that_is_down_for_an_hour_gets_everything_when_it_is_back(
         await StatusDelivery(queue, sender).serve()
     assert told == expected
     assert queue.now <= HOUR_S + max(BACKOFF_S_MAX, 900.0)
+
+
+async def told_to_gitlab(gitlab: StrictGitLab, *statuses: Status) -> HourQueue:
+    """The queue afterwards, all of it told to that GitLab."""
+    queue = HourQueue(list(statuses))
+    lab = connection("https://lab.example", kind=ForgeKind.GITLAB)
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(gitlab)) as client:
+        known = MemoryConnections(lab)
+        sender = StatusSender(known, client, now=lambda: queue.now, dice=lambda: 0.0)
+        await StatusDelivery(queue, sender).serve()
+    return queue
+
+
+async def test_gitlab_has_every_last_state_though_each_was_told_twice(said):
+    gitlab = StrictGitLab("t0ken", {"62"})
+    statuses = [
+        status(4 * n, repo="tea/62", context="c", state=state, description="d" * 999)
+        for n, state in enumerate(
+            [StatusState.PENDING, StatusState.FAILURE, StatusState.PENDING, StatusState.SUCCESS]
+        )
+    ]
+    await told_to_gitlab(gitlab, *[one for one in statuses for _ in range(2)])
+    (states,) = gitlab.states.values()
+    # Of a final state that is told again GitLab makes a new status; it says the same.
+    assert [state for state, _ in groupby(states)] == ["pending", "failed", "pending", "success"]
+    assert 400 in gitlab.codes
+    assert not events(said, "status_refused")
+
+
+async def test_gitlabs_limits_and_races_are_waited_for_and_its_refusals_let_go(said):
+    gitlab = StrictGitLab("t0ken", {"62"})
+    limited = httpx2.Response(429, headers={"retry-after": "90", "ratelimit-remaining": "0"})
+    gitlab.answers = [limited, httpx2.Response(409), httpx2.Response(502)]
+    queue = await told_to_gitlab(
+        gitlab,
+        status(0, repo="tea/62"),
+        status(2, repo="tea/63"),
+        status(4, repo="tea/62", state=StatusState.SUCCESS),
+    )
+    assert gitlab.codes == [429, 409, 502, 201, 404, 201]
+    assert queue.left == [] and queue.now >= 90.0
+    (refused,) = events(said, "status_refused")
+    assert "404" in str(refused["reason"])
 
 
 async def test_an_error_of_our_own_in_telling_is_shown_and_tried_again(said):
