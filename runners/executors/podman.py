@@ -28,13 +28,15 @@ ROOT, KEPT = f"{STAGE}/root", f"{STAGE}/podman"
 NAMESPACES = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 PREPARED = (
     f"mkdir -p {ROOT} {KEPT} && mount -t tmpfs -o size=64m podman {KEPT}"
+    " && mount -t tmpfs -o size=1m locks /dev/shm"
     ' && mount -t cgroup2 none /sys/fs/cgroup && exec "$@"'
 )
 # Variables lie in memory: in a command line everybody could read them, and in podman's own
 # environment a job could choose the libraries of a process that is root.
 FIRST = (
     f"eval \"$(tr '\\0' '\\n' <&{ARGUMENTS})\";"
-    f" exec >&{OUTPUT} 2>&{OUTPUT} {INFO}>&- {ARGUMENTS}<&- {FILTER}<&- {OUTPUT}>&-;"
+    ' [ -n "$_TOLD" ] || { echo "the image has no tr, so it has no variables"; exit 1; };'
+    f" unset _TOLD; exec >&{OUTPUT} 2>&{OUTPUT} {INFO}>&- {ARGUMENTS}<&- {FILTER}<&- {OUTPUT}>&-;"
     " /bin/sh /run/staunch/driver /run/staunch; exit $?"
 )
 IN_MEMORY = ("/tmp", "/var/tmp", HOME)  # noqa: S108  the sandbox's own
@@ -96,7 +98,9 @@ class Podman:
                 *("/usr/bin/unshare", *NAMESPACES, "/bin/sh", "-c", PREPARED, "podman"),
                 *(self._podman, *_kept(), *_run(uid, self._slots.gid, bound, root is not None)),
             ],
-            arguments=[export(name, value) for name, value in _before(env).items()],
+            arguments=[
+                export(name, value) for name, value in {**_before(env), "_TOLD": "1"}.items()
+            ],
             filter=rules.hex(),
             steps=steps.launch_steps(spec),
             timeout_s=spec.request.timeout_s,
