@@ -170,8 +170,9 @@ class OpenLine(Protocol):
     async def remove(self, offer: Ticket) -> None:
         """Have it offered no longer; no error where it is not."""
 
-    async def withdraw(self, released: Ticket) -> bool:
-        """Claim what no Runner has claimed: none will begin it. False: one has."""
+    async def withdraw(self, ticket: Ticket) -> bool:
+        """Claim an offered or released Job in the host's name, unless a Runner has: none will
+        begin it. False: one has."""
 
     async def take_off(self, released: Ticket) -> None:
         """Have Runners see no more of it."""

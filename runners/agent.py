@@ -21,7 +21,7 @@ from pathlib import Path
 import structlog
 
 from pipelines.events import JobFinished
-from pipelines.job import LEASE_S, CancelJob, JobSpec, Lease, Moving, Outcome
+from pipelines.job import HOST, LEASE_S, CancelJob, JobSpec, Lease, Moving, Outcome
 from runners import workspace
 from runners.attempt import Attempt
 from runners.data_directory import DataDirectory
@@ -200,6 +200,10 @@ class Agent:
 
     async def _meet_foreign(self, delivery: Delivery, lease: Lease) -> None:
         """Somebody else has the job: wait for them, or say that they are gone."""
+        if lease.runner == HOST:
+            # It gives no signs of life, and reports what it has taken back when it is there again.
+            await self._queue.later(delivery.token, FOREIGN_DELAY_S)
+            return
         self._signs.meet(lease.runner)
         left_s = lease.lease_s - self._signs.silence_s(lease.runner)
         if left_s > 0:

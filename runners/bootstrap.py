@@ -132,7 +132,13 @@ def _problems(options: Options, program: str | None) -> list[str]:
     if program is None:
         return ["podman was not found; install it (apt install podman crun)"]
     problem = podman_problem(program, options.uid_base)
-    return [f"podman cannot run a job: {problem}"] if problem else []
+    problems = [f"podman cannot run a job: {problem}"] if problem else []
+    return problems + [
+        f"podman cannot bind {path}, since there is a colon in it; rename it, or use --executor"
+        " bubblewrap"
+        for path in options.read_only
+        if ":" in path
+    ]
 
 
 def images_of(options: Options, data: DataDirectory) -> Images | None:

@@ -78,6 +78,8 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     # What is written there goes to a layer above it in memory, and the directory stays as it is.
     is_overlaid: bool = False
+    # Nothing is written there, nor to what is mounted below it.
+    is_read_only: bool = False
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):

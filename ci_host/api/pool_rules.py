@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from ci_host.api.auth import Admin, Here, Person
+from ci_host.api.problems import Problem
 from ci_host.line_ports import PoolRule
 from pipelines.trust import Tier
 
@@ -44,10 +45,26 @@ async def list_rules(here: Here, _who: Person) -> dict[str, Any]:
 @router.put("/pools/{pool}", summary="Say whose jobs a pool takes, and its labels")
 async def put_rule(here: Here, _who: Admin, pool: PoolName, body: RuleBody) -> dict[str, Any]:
     """It holds for jobs that no runner has begun, from now on. What is at work stays so."""
+    if body.untrusted_to:
+        await _check_where_to(here, pool, body.untrusted_to)
     labels = sorted(set(body.labels))
     rule = PoolRule(pool=pool, tier=body.tier, untrusted_to=body.untrusted_to, labels=labels)
     await here.catalog.put_pool_rule(rule)
     return _view(rule)
+
+
+async def _check_where_to(here: Here, pool: str, further: str) -> None:
+    """Raises Problem where jobs of others would be sent to a pool that refuses them."""
+    trusted = {one.pool for one in await here.catalog.pool_rules() if one.tier is Tier.TRUSTED} | {
+        pool
+    }
+    if further in trusted:
+        raise Problem(
+            422,
+            "No pool for jobs of others",
+            f"Pool {further} takes only trusted ones itself. Name one that takes them, and make it"
+            f" one: staunch pool set {further} --tier untrusted",
+        )
 
 
 @router.delete("/pools/{pool}", summary="Have a pool take everybody's jobs, without labels")

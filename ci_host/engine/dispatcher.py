@@ -15,6 +15,7 @@ from ci_host.engine.environment_rules import EnvironmentRules, why_not
 from ci_host.engine.line import Depth, Held, Line
 from ci_host.engine.pool_rules import PoolRules, Route
 from ci_host.line_ports import (
+    TAKEN_BACK,
     JobLine,
     Left,
     Limited,
@@ -124,7 +125,9 @@ class Dispatcher:
             # It died between release and removal.
             await opened.remove(offer)
         elif not route.pool:
-            await self._report(offer, Outcome.REFUSED, route.why)
+            # Not where it is at work: another host may have released it, by rules from before.
+            if await opened.withdraw(offer):
+                await self._report(offer, Outcome.REFUSED, route.why)
             await opened.remove(offer)
         else:
             if not self._line.offer(replace(offer, pool=route.pool, sent=route.words)):
@@ -160,7 +163,10 @@ class Dispatcher:
         for released in opened.released:
             route = await self._route(released)
             if route.pool != released.pool and await opened.withdraw(released):
-                why = route.why or f"pool {released.pool} takes only jobs of trusted changes now"
+                why = route.why or (
+                    f"pool {released.pool} takes such jobs no longer, and no runner had begun this"
+                    f" one; rerun it, and it runs in pool {route.pool}"
+                )
                 await self._report(released, Outcome.REFUSED, why)
                 await opened.take_off(released)
                 self._line.left(released.place)
@@ -175,7 +181,7 @@ class Dispatcher:
         after it finds the wish again."""
         offer = self._line.find(wish.job)
         if offer is not None:
-            await self._report(offer, Outcome.CANCELLED, _cancelled(wish))
+            await self._report(offer, *_ending(wish))
             self._line.drop(wish.job)
             await opened.remove(offer)
             return
@@ -183,7 +189,7 @@ class Dispatcher:
         if released is None:
             self._remember(wish)
         elif await opened.withdraw(released):
-            await self._report(released, Outcome.CANCELLED, _cancelled(wish))
+            await self._report(released, *_ending(wish))
             await opened.take_off(released)
             self._line.left(released.place)
 
@@ -211,5 +217,8 @@ def _alive(slots: Mapping[str, int]) -> set[str]:
     return {pool for pool, count in slots.items() if count}
 
 
-def _cancelled(wish: Unwanted) -> str:
-    return f"cancelled before it began: {wish.reason or 'no reason given'}"
+def _ending(wish: Unwanted) -> tuple[Outcome, str]:
+    if wish.reason == TAKEN_BACK:
+        # Whoever began to refuse it died before saying why.
+        return Outcome.REFUSED, f"{TAKEN_BACK}; rerun it"
+    return Outcome.CANCELLED, f"cancelled before it began: {wish.reason or 'no reason given'}"

@@ -84,11 +84,18 @@ class Podman:
         rules = confinement.filter_of(spec, seccomp_profile.profile(self._machine), self._machine)
         reachable = confinement.egress_of(spec, self._reachable)
         inside = self._bound.of(spec, directory, slot)
+        # Podman's own `ro` leaves what is mounted below a folder as it was.
+        folders, files = _system() if root is None else ({}, {})
+        inside = {**folders, **inside}
         mounts = [
-            Mount(source=source, target=f"{STAGE}/{index}")
-            for index, source in enumerate(inside.values())
+            Mount(
+                source=source,
+                target=f"{STAGE}/{index}",
+                is_read_only=not confinement.is_writable(one),
+            )
+            for index, (one, source) in enumerate(inside.items())
         ]
-        bound = {one: f"{STAGE}/{index}" for index, one in enumerate(inside)}
+        bound = {one: f"{STAGE}/{index}" for index, one in enumerate(inside)} | files
         if root is not None:
             mounts.append(Mount(source=root.path, target=ROOT, is_overlaid=True))
         env = {**confinement.variables(spec, root, reachable), **steps.environment_of(spec)}
@@ -139,14 +146,15 @@ class Podman:
 
 
 def export(name: str, value: str) -> str:
-    """The line of the shell that gives the job a variable."""
-    return f"export {name}={shlex.quote(value)}"
+    """The line of the shell that gives the job a variable, unless the shell keeps it for itself."""
+    return f"command export {name}={shlex.quote(value)} || :"
 
 
 def _before(env: Mapping[str, str]) -> dict[str, str]:
-    """With those that every sandbox has."""
+    """With those that every sandbox has, and without those that no shell can name."""
     own = {"PATH": PATH, "HOME": HOME, "LANG": "C.UTF-8", "TMPDIR": IN_MEMORY[0]}
-    return {**own, "USER": "job", **env}
+    named = {name: value for name, value in env.items() if steps.VARIABLE.match(name)}
+    return {**own, "USER": "job", **named}
 
 
 def _kept() -> list[str]:
@@ -174,8 +182,6 @@ def _run(
         yield from ("--tmpfs", f"{folder}:rw,exec,nosuid,nodev,size={most},mode=1777")
     if not is_image:
         yield from ("--read-only", "--read-only-tmpfs=false")
-        for inside, outside in _system().items():
-            yield from ("--volume", f"{outside}:{inside}:ro")
     for name in ETC_OWN:
         yield from ("--volume", f"{bound['/run/staunch']}/{name}:/etc/{name}:ro")
     for inside, outside in bound.items():
@@ -184,9 +190,11 @@ def _run(
     yield from ("--workdir", "/workspace", ROOT, "/bin/sh", "-c", FIRST)
 
 
-def _system() -> dict[str, str]:
-    """The host's programs, and a handful of /etc: inside → outside."""
+def _system() -> tuple[dict[str, str], dict[str, str]]:
+    """The host's programs, and a handful of /etc: folders and files, each inside → outside."""
     found = {"/usr": "/usr"}
     found |= {f"/{name}": str(Path("/", name).resolve()) for name in MERGED}
     found |= {f"/etc/{name}": f"/etc/{name}" for name in ETC}
-    return {inside: outside for inside, outside in found.items() if Path(outside).exists()}
+    folders = {inside: outside for inside, outside in found.items() if Path(outside).is_dir()}
+    files = {inside: outside for inside, outside in found.items() if Path(outside).is_file()}
+    return folders, files

@@ -219,6 +219,21 @@ async def test_what_the_host_has_claimed_and_nobody_wished_for_is_to_be_ended(
         assert list(opened.unwanted) == [Unwanted(job_of("job"), TAKEN_BACK)]
 
 
+async def test_an_offer_that_the_host_has_claimed_stays_until_its_end_is_reported(
+    place: Place,
+) -> None:
+    await place.offer(spec_of("job"))
+    await place.offer(spec_of("cancelled"))
+    async with place.line.open() as opened:
+        for offer in opened.offers:
+            assert await opened.withdraw(offer)
+        await place.cancel("cancelled")
+    async with place.line.open() as opened:
+        assert [one.key for one in opened.offers] == ["job", "cancelled"]
+        told = {one.job: one.reason for one in opened.unwanted}
+        assert told == {job_of("job"): TAKEN_BACK, job_of("cancelled"): "enough"}
+
+
 @pytest.mark.nats
 async def test_what_left_unheard_is_found_by_looking(real: Place) -> None:
     assert real.bus is not None

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from runners.executors.podman import Podman, find_podman
-from runners.ports import Refused
+from runners.ports import ImageRoot, Refused
+from runners.probe import podman_problem
 from tests.executor_bench import UID_BASE, Bench, cancel, needs_podman
 from tests.runner_world import make_spec, until
 from tests.service_images import STORE
@@ -97,3 +98,41 @@ async def test_a_podman_that_cannot_start_refuses_the_job_and_says_why(root):
     record, _ = await bench.run(make_spec(None, "echo not run"))
     assert record["outcome"] == "refused"
     assert "unknown option: --root" in record["message"]
+
+
+async def test_what_is_mounted_below_a_folder_that_jobs_may_read_is_not_written_to(root):
+    below = root / "tools" / "below"
+    below.mkdir(parents=True)
+    tools = str(root / "tools")
+    executor = Podman(find_podman(), uid_base=UID_BASE, volumes={}, read_only=(Path(tools),))
+    bench = Bench(root, executor)
+    words = ["mount", "-t", "tmpfs", "-o", "mode=1777", "below", str(below)]
+    subprocess.run(words, check=True)  # noqa: ASYNC221  before anything runs beside it
+    try:
+        step = f"! touch {below}/written && ! touch {tools}/written && grep -c {below} /proc/mounts"
+        record, log = await bench.run(make_spec(None, step))
+    finally:
+        subprocess.run(["umount", str(below)], check=True)  # noqa: ASYNC221
+    assert record["outcome"] == "succeeded", log
+
+
+def test_podman_works_wherever_it_is_installed_for_root():
+    """Else all that is tried with it would be skipped, and nobody would notice."""
+    if os.geteuid() != 0:
+        pytest.skip("not root")
+    assert podman_problem(find_podman(), UID_BASE) == ""
+
+
+def test_variables_that_no_shell_can_set_end_no_job(root):
+    executor = Podman(find_podman(), uid_base=UID_BASE, volumes={})
+    root_of_image = ImageRoot(
+        image="any", path="/", env={"a.b": "1", "x;y": "2", "PPID": "3", "FINE": "4"}
+    )
+    launch = executor.plan(make_spec(None, "true", image="any"), root, 0, root_of_image)
+    said = subprocess.run(
+        ["/bin/bash", "--posix", "-c", "\n".join([*launch.arguments, 'echo "$FINE"'])],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "4\n"

@@ -168,6 +168,10 @@ def test_what_is_no_rule_is_refused_with_the_reason(here: Installed) -> None:
     assert here.call("PUT", "/pools/default", {"tier": "some"}).status == 422
     assert here.call("PUT", "/pools/default", {}).status == 422
     assert here.call("PUT", "/pools/default", {"labels": ["a b"]}).status == 422
+    circle = {"tier": "trusted", "untrusted_to": "vault"}
+    said = here.call("PUT", "/pools/vault", circle)
+    assert said.status == 422
+    assert "Pool vault takes only trusted ones itself" in str(said.body)
     assert here.call("PUT", "/pools/a.b", {"tier": "trusted"}).status == 422
     assert here.call("PUT", "/pools/default", {"tier": "trusted"}, who="grace").status == 403
     assert here.call("DELETE", "/pools/default", who="grace").status == 403

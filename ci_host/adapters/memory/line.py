@@ -106,13 +106,13 @@ class MemoryOpenLine:
         self._last = line.last
         self.news: asyncio.Queue[News] = asyncio.Queue()
         for place, offer in list(line.offers.items()):
-            if offer.job in line.leases:
+            if line.leases.get(offer.job, HOST) != HOST:
                 del line.offers[place]
         self.offers = list(line.offers.values())
         self.released = list(line.jobs.values())
-        known = {one.job for one in (*self.offers, *self.released)}
+        known = [one.job for one in (*self.offers, *self.released)]
         self.unwanted = [Unwanted(job, why) for job, why in line.cancels.items() if job in known]
-        held = [one.job for one in self.released if line.leases.get(one.job) == HOST]
+        held = [job for job in dict.fromkeys(known) if line.leases.get(job) == HOST]
         wished = {one.job for one in self.unwanted}
         self.unwanted += [Unwanted(job, TAKEN_BACK) for job in held if job not in wished]
         self.slots = dict(line.slots)
@@ -136,8 +136,8 @@ class MemoryOpenLine:
     async def remove(self, offer: Ticket) -> None:
         self._line.offers.pop(offer.place, None)
 
-    async def withdraw(self, released: Ticket) -> bool:
-        return self._line.claim(released.job, HOST)
+    async def withdraw(self, ticket: Ticket) -> bool:
+        return self._line.claim(ticket.job, HOST)
 
     async def take_off(self, released: Ticket) -> None:
         self._line.jobs.pop(released.place, None)

@@ -160,9 +160,9 @@ class NatsOpenLine:
     async def remove(self, offer: Ticket) -> None:
         await self._delete(subjects.OFFERS, offer.place)
 
-    async def withdraw(self, released: Ticket) -> bool:
-        subject = subjects.lease(released.job)
-        claim = Lease(job=released.job, key=released.key, runner=HOST, started_at=0.0)
+    async def withdraw(self, ticket: Ticket) -> bool:
+        subject = subjects.lease(ticket.job)
+        claim = Lease(job=ticket.job, key=ticket.key, runner=HOST, started_at=0.0)
         if await self._bus.put_once(subject, msgspec.json.encode(claim)):
             return True
         stored = await self._bus.newest(subjects.LEASES, subject)
@@ -264,12 +264,14 @@ class NatsOpenLine:
         return ticket
 
     async def _read_leases(self) -> None:
-        """What was claimed was released, and is at work or over."""
+        """What a Runner has claimed was released, and is at work or over."""
         names = [subjects.lease(one.job) for one in self.offers]
         claimed = await self._lasts(subjects.LEASES, names)
-        for one in [one for one in self.offers if subjects.lease(one.job) in claimed]:
-            await self.remove(one)
-            self.offers.remove(one)
+        for one in list(self.offers):
+            body = claimed.get(subjects.lease(one.job))
+            if body is not None and msgspec.json.decode(body, type=Lease).runner != HOST:
+                await self.remove(one)
+                self.offers.remove(one)
 
     async def _read_cancels(self) -> None:
         jobs = {one.job: subjects.cancel(one.job) for one in (*self.offers, *self.released)}
@@ -279,7 +281,7 @@ class NatsOpenLine:
                 wish = msgspec.json.decode(found[subject], type=CancelJob)
                 self.unwanted.append(Unwanted(job, wish.reason))
         known = {one.job for one in self.unwanted}
-        names = [subjects.lease(one.job) for one in self.released if one.job not in known]
+        names = [subjects.lease(job) for job in jobs if job not in known]
         leases = await self._lasts(subjects.LEASES, names)
         for body in leases.values():
             lease = msgspec.json.decode(body, type=Lease)

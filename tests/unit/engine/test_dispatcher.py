@@ -245,6 +245,19 @@ async def test_a_job_with_labels_waits_for_the_pool_that_has_them_and_goes_where
     assert "no pool has the labels arm64, gpu; pool arm-a has all but gpu" in stored.input.message
 
 
+async def test_what_another_host_has_released_and_a_runner_has_begun_is_not_refused() -> None:
+    world = World(slots=1)
+    world.line.rule(PoolRule(pool="default", tier=Tier.TRUSTED))
+    serving = world.dispatch()
+    await _moments()
+    job = ticket("job", tier=Tier.UNTRUSTED)
+    assert world.line.claim(job.job, "runner")
+    world.line.offer(job)
+    await until(lambda: not world.line.offers)
+    await _end(serving)
+    assert await world.reports() == {}
+
+
 async def test_two_dispatchers_release_each_job_once_and_pass_no_limit() -> None:
     world = World(slots=50)
     world.line.limit(REPO)

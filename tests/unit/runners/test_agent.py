@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.job import LEASE_S, CancelJob, Lease, Moving, Outcome
+from pipelines.job import HOST, LEASE_S, CancelJob, Lease, Moving, Outcome
 from pipelines.manifest import CHUNK_BYTES
 from runners.agent import Agent
 from runners.blobs import Blobs
@@ -136,11 +136,11 @@ class Clock:
         return self.seconds
 
 
-def leased_elsewhere(link, lease_s=LEASE_S):
-    """A job that runner b has begun long ago."""
+def leased_elsewhere(link, lease_s=LEASE_S, runner="b"):
+    """A job that another runner has begun long ago."""
     spec = make_spec(None, "echo hi")
     link.leases[spec.id] = Lease(
-        job=spec.id, key=spec.key, runner="b", started_at=NOW - 600, lease_s=lease_s
+        job=spec.id, key=spec.key, runner=runner, started_at=NOW - 600, lease_s=lease_s
     )
     return spec
 
@@ -189,6 +189,24 @@ async def test_a_lease_of_a_vanished_runner_ends_the_attempt_as_lost(root, link,
     assert spec.id not in link.chunks
     # Should that runner come back, it ends what nobody waits for any more.
     assert link.wishes[spec.id].reason == f"given up as lost: {report.message}"
+
+
+async def test_what_the_host_has_claimed_is_the_hosts_to_report_however_long_it_is_silent(
+    root, link
+):
+    clock = Clock()
+    async with listening(root, link, clock=clock) as (data, signs):
+        await until(lambda: not signs.is_deaf, "the agent's own sign of life")
+        spec = leased_elsewhere(link, runner=HOST)
+        for times in (1, 2):
+            link.offer(spec)
+            await until(lambda: len(link.returned) == times, "the return")  # noqa: B023
+            for _ in range(12):
+                clock.seconds += 5
+                await beat(link, signs, data.runner_id())
+    assert link.returned == [(f"token-of-{spec.id}", 5.0)] * 2
+    assert link.reports == []
+    assert link.wishes == {}
 
 
 async def test_a_runner_that_was_never_heard_has_a_lease_from_the_meeting_on(root, link):
