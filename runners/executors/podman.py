@@ -83,19 +83,11 @@ class Podman:
         room = granted(spec.request, self._allowance)
         rules = confinement.filter_of(spec, seccomp_profile.profile(self._machine), self._machine)
         reachable = confinement.egress_of(spec, self._reachable)
-        inside = self._bound.of(spec, directory, slot)
-        # Podman's own `ro` leaves what is mounted below a folder as it was.
         folders, files = _system() if root is None else ({}, {})
-        inside = {**folders, **inside}
-        mounts = [
-            Mount(
-                source=source,
-                target=f"{STAGE}/{index}",
-                is_read_only=not confinement.is_writable(one),
-            )
-            for index, (one, source) in enumerate(inside.items())
-        ]
-        bound = {one: f"{STAGE}/{index}" for index, one in enumerate(inside)} | files
+        inside = {**folders, **self._bound.of(spec, directory, slot)}
+        bound = {one: f"{STAGE}/{index}" for index, one in enumerate(inside)}
+        mounts = [_staged(one, source, bound[one]) for one, source in inside.items()]
+        bound |= files
         if root is not None:
             mounts.append(Mount(source=root.path, target=ROOT, is_overlaid=True))
         env = {**confinement.variables(spec, root, reachable), **steps.environment_of(spec)}
@@ -143,6 +135,11 @@ class Podman:
                 f"this runner has no images, and the job wants {spec.request.image!r}; start it"
                 " with --images and a folder of OCI layouts, or with --registry"
             )
+
+
+def _staged(inside: str, source: str, target: str) -> Mount:
+    """Podman's own `ro` would leave what is mounted below a folder as it was."""
+    return Mount(source=source, target=target, is_read_only=not confinement.is_writable(inside))
 
 
 def export(name: str, value: str) -> str:

@@ -13,7 +13,7 @@ from pipelines.job import HOST, LEASE_S, CancelJob, Lease, Moving, Outcome
 from pipelines.manifest import CHUNK_BYTES
 from runners.agent import Agent
 from runners.blobs import Blobs
-from runners.data_directory import DataDirectory, InUse
+from runners.data_directory import DataDirectory
 from runners.executors.process import Process
 from runners.memory import MemoryLink
 from runners.ports import Heartbeat, Refused
@@ -341,28 +341,6 @@ async def test_a_directory_that_nobody_can_read_does_not_stop_the_agent(root, li
         await reported(link)
         await until(lambda: data.leftovers() == [], "the cleared directory")
         assert broken.exists()
-
-
-async def test_a_data_directory_has_one_agent_and_one_name(root):
-    first = DataDirectory(root / "data")
-    with pytest.raises(InUse, match="give this one its own --data"):
-        DataDirectory(root / "data")
-    name = first.runner_id()
-    first.close()
-    again = DataDirectory(root / "data")
-    assert again.runner_id() == name
-    again.close()
-
-
-async def test_marks_of_reported_jobs_are_forgotten_after_a_day(root):
-    data = DataDirectory(root / "data")
-    data.mark_reported("0-x.y.1")
-    marked_at = (data.root / "reported" / "0-x.y.1").stat().st_mtime
-    data.forget_old(marked_at + 86_400)
-    assert data.is_reported("0-x.y.1")
-    data.forget_old(marked_at + 86_401)
-    assert not data.is_reported("0-x.y.1")
-    data.close()
 
 
 class LateImages:
