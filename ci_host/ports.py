@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from pipelines.bundle import Bundle
-from pipelines.cache import Entry
 from pipelines.events import Input, RunStarted
 from pipelines.group import Group
 from pipelines.ids import Digest, JobId, RunId
@@ -288,6 +287,21 @@ class Source(Protocol):
         Raises NoPipeline, SourceRefused, SourceUnavailable.
         """
 
+    def fetch(self, repo: Repo, commit: str, ref: str) -> None:
+        """Have the commit at hand. Raises SourceRefused, SourceUnavailable."""
+
+    def tip(self, repo: Repo, ref: str) -> str | None:
+        """Where a full ref leads now, asked of the repository; None: there is no such ref.
+
+        Raises SourceRefused, SourceUnavailable.
+        """
+
+    def is_on(self, repo: Repo, commit: str, ref: str) -> bool:
+        """Whether this ref of the repository leads to the commit, at once or by its ancestors.
+
+        Raises SourceRefused, SourceUnavailable.
+        """
+
     def head(self, repo: Repo) -> Head | None:
         """Where the default branch is now, asked of the repository; None: it has none.
 
@@ -306,53 +320,6 @@ class StatusOutbox(Protocol):
 
     async def put(self, status: Status) -> None:
         """Durable; the same id a second time changes nothing."""
-
-
-class BlobReader(Protocol):
-    """What runners keep: bytes by their SHA-256, on shelves."""
-
-    async def get(self, digest: str, shelf: str) -> bytes:
-        """Just these bytes. Raises Missing, Damaged, Unavailable."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptBlob:
-    """A blob that is there: since `at` (seconds since the epoch), with `size` bytes."""
-
-    shelf: str
-    digest: str
-    size: int
-    at: float
-
-
-class BlobShelves(BlobReader, Protocol):
-    """The blob store as a whole. Every method may raise Unavailable, and be called again."""
-
-    def listed(self, below: str) -> AsyncIterator[KeptBlob]:
-        """All blobs of a shelf, and of the shelves below it."""
-
-    async def remove(self, blob: KeptBlob) -> bool:
-        """Give it up, unless it was put anew since it was listed; False then."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheRecord:
-    """A cache, where it is on record, and where it is kept. `owner`: of which Repo, and tier."""
-
-    subject: str
-    owner: str
-    shelf: str
-    entry: Entry
-
-
-class CacheRecords(Protocol):
-    """Which caches can be found by a job. Every method may raise Unavailable."""
-
-    async def kept(self) -> list[CacheRecord]:
-        """All of them."""
-
-    async def forget(self, record: CacheRecord) -> None:
-        """No job finds it any more."""
 
 
 class Owed(Protocol, Generic[T_co]):

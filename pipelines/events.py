@@ -17,6 +17,7 @@ from pipelines.priority import Priority
 from pipelines.run import RunState
 from pipelines.service import ServiceReport
 from pipelines.shell import Wait
+from pipelines.trust import Tier, Verdict, tier_of
 
 SIGNAL_BYTES_MAX = 8_388_608
 GIVEN_BYTES_MAX = 1_048_576
@@ -71,7 +72,8 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     `inputs` is plain data from whoever started it. `shards` is how many there were then, or 0.
     `fault`: what the host found wrong in what the pipeline declares; the Run fails with it.
     `continues`: this Run goes on where another ended. `priority` unset: it is normal. `wait`: its
-    Jobs wait for a terminal after a step that failed.
+    Jobs wait for a terminal after a step that failed. `verdict`: of a pull request, how far its
+    code is trusted.
     """
 
     run: str
@@ -93,6 +95,12 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     fork: Fork | None = None
     priority: Priority | msgspec.UnsetType = msgspec.UNSET
     wait: Wait | msgspec.UnsetType = msgspec.UNSET
+    verdict: Verdict | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def tier(self) -> Tier:
+        """Whether its code is trusted: as was decided when it began."""
+        return tier_of(self.event) if self.verdict is msgspec.UNSET else self.verdict.tier
 
     @property
     def level(self) -> Priority:

@@ -39,6 +39,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(ROOT.glob("[A-Z]*.md")),
 ]
+COMMAND_PAGES = (GUIDE / "cli.md", GUIDE / "cli-administration.md")
 TURNS_MAX = 50
 ARCHITECTURE_LINES_MAX = 150
 DECISION_LINES_MAX = 40
@@ -71,6 +72,11 @@ def commands() -> dict[str, typer.core.TyperCommand]:
     return found
 
 
+def command_pages() -> str:
+    """Both pages of the command line."""
+    return "".join(page.read_text() for page in COMMAND_PAGES)
+
+
 def section(title: str, *pages: Path) -> str:
     """The text under a heading of the second rank, or an error that says it is missing."""
     found: dict[str, str] = {}
@@ -83,8 +89,9 @@ def section(title: str, *pages: Path) -> str:
 
 @pytest.mark.parametrize("words", sorted(commands()))
 def test_every_command_has_a_heading_with_its_options_and_variables(words: str) -> None:
-    page = GUIDE / "cli.md"
-    said = section(words, page) + section("Options that many commands share", page)
+    said = section(words, *COMMAND_PAGES) + section(
+        "Options that many commands share", *COMMAND_PAGES
+    )
     for parameter in commands()[words].params:
         if parameter.param_type_name == "option":
             assert f"`{parameter.opts[0]}" in said, f"{words} {parameter.opts[0]}"
@@ -93,12 +100,12 @@ def test_every_command_has_a_heading_with_its_options_and_variables(words: str) 
 
 
 def test_no_command_is_described_that_does_not_exist() -> None:
-    headings = re.findall(r"^## (staunch .+)$", (GUIDE / "cli.md").read_text(), re.M)
+    headings = re.findall(r"^## (staunch .+)$", command_pages(), re.M)
     assert sorted(headings) == sorted(commands())
 
 
 def test_every_setting_of_a_runner_has_its_variable_in_the_guide() -> None:
-    said = (GUIDE / "cli.md").read_text()
+    said = command_pages()
     for name in RunnerSettings.model_fields:
         assert f"`STAUNCH_RUNNER_{name.upper()}`" in said
 

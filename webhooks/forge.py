@@ -11,9 +11,10 @@ from typing import Any, Protocol
 from pipelines.event import Event
 from pipelines.events import Fork
 from pipelines.priority import Priority
-from pipelines.repo import Connection, ForgeKind
+from pipelines.repo import Connection, ForgeKind, Repo
 from pipelines.shell import Wait
 from pipelines.status import Status
+from pipelines.trust import PullFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,13 @@ class StatusClient(Protocol):
 
     async def post_status(self, status: Status) -> Told:
         """Tell it once; no retries in here."""
+
+
+class PullReader(Protocol):
+    """Asks one forge's API about pull requests. Never raises for what a forge or a network does."""
+
+    async def facts(self, repo: Repo, number: int) -> PullFacts | Later | Refused:
+        """What is so now, by the answers of the API alone."""
 
 
 class Connections(Protocol):

@@ -45,7 +45,7 @@ async def request(
     client: httpx2.AsyncClient, url: str, headers: Mapping[str, str], body: Mapping[str, str]
 ) -> httpx2.Response | Later | Refused:
     """The answer to one POST, or why there is none. Never raises for what network or forge do."""
-    if (problem := _problem_of(url)) is not None:
+    if (problem := problem_of(url)) is not None:
         return Refused(f"{url} is no URL: {problem}. Correct the connection's api_url.")
     try:
         return await client.post(
@@ -73,7 +73,7 @@ def classify(answer: httpx2.Response, now: float) -> Told:
     return Refused(f"{reason}. {_ADVICE.get(code, 'Check the connection.')}")
 
 
-def _problem_of(url: str) -> str | None:
+def problem_of(url: str) -> str | None:
     """Why no request can be made to this URL, or None."""
     try:
         port = httpx2.URL(url).port

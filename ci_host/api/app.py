@@ -22,6 +22,7 @@ from ci_host.api import (
     schedules,
     secrets,
     shells,
+    trust,
     well_known,
 )
 from ci_host.api.services import Services
@@ -59,6 +60,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(queue.router)
     app.include_router(pool_rules.router)
     app.include_router(environments.router)
+    app.include_router(trust.router)
     app.include_router(shells.router)
     app.include_router(runners.router)
     app.include_router(well_known.router)

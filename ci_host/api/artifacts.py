@@ -14,7 +14,8 @@ from ci_host.api.auth import Here, Person
 from ci_host.api.problems import Problem
 from ci_host.api.runs import resolve
 from ci_host.api.services import Services
-from ci_host.ports import BlobReader, Missing
+from ci_host.blob_ports import BlobReader
+from ci_host.ports import Missing
 from pipelines import manifest
 from pipelines.job import Artifact
 

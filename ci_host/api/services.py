@@ -11,6 +11,8 @@ from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
+from ci_host.blob_ports import BlobReader
+from ci_host.engine.admissions import Admissions
 from ci_host.engine.dispatcher import Dispatcher
 from ci_host.engine.forks import Forks
 from ci_host.engine.people import People
@@ -19,10 +21,11 @@ from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.secrets import Secrets
 from ci_host.engine.shells import Shells
-from ci_host.ports import BlobReader, Bundles
+from ci_host.ports import Bundles
 from ci_host.secret_ports import SigningKeys
 from ci_host.settings import Settings
 from ci_host.shell_ports import ShellLines, ShellStore
+from ci_host.trust_ports import TrustStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +55,7 @@ class Services:
     shells: Shells
     shell_store: ShellStore
     shell_lines: ShellLines
+    admissions: Admissions
+    trust: TrustStore
     now: Callable[[], float]
     new_id: Callable[[], str]

@@ -24,6 +24,7 @@ from pipelines.priority import Priority
 from pipelines.refs import is_commit
 from pipelines.repo import Delivery, DeliveryOutcome, Repo
 from pipelines.trigger import run_of
+from pipelines.trust import Tier
 from webhooks.manual import MANUAL_EVENT, ManualStart
 
 OUTCOME_TIMEOUT_S = 60.0
@@ -62,7 +63,7 @@ async def start(here: Services, who: Token, wish: Start) -> list[str]:
         pipeline=wish.pipeline,
         inputs=wish.inputs,
         priority=wish.priority,
-        wait=wait_of(event, wish.wait_s, who) or None,
+        wait=wait_of(Tier.TRUSTED, wish.wait_s, who) or None,
     )
     return await start_by_delivery(here, found, asked, delivery_id(here, wish.key))
 
@@ -91,7 +92,7 @@ async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
         event=event,
         inputs=inputs,
         priority=unless_normal(wish.priority or earlier.entry.priority),
-        wait=wait_of(event, wish.wait_s, who),
+        wait=wait_of(earlier.started.tier, wish.wait_s, who),
     )
     await here.history.create(run, first)
     return run

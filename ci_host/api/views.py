@@ -29,6 +29,7 @@ INNER = {
     "paused_json",
     "wake_at",
     "usage_json",
+    "trust_json",
 }
 
 
@@ -38,6 +39,7 @@ def run_view(row: RunRow, url: str) -> dict[str, Any]:
     view["error"] = _json(row.error_json)
     view["output"] = _json(row.output_json)
     view["given"] = _json(row.given_json)
+    view["trust"] = _json(row.trust_json)
     view["note"] = _note(row.note_json)
     view["usage"] = msgspec.structs.asdict(usage_of(row))
     view["warnings"] = [

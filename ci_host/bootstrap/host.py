@@ -22,7 +22,9 @@ from ci_host.adapters.blobs.shelves import ObstoreShelves
 from ci_host.adapters.files.key_ring import KeyRingFile
 from ci_host.adapters.files.signing_key_file import SigningKeyFile
 from ci_host.adapters.git.commit_files import MirrorFiles
+from ci_host.adapters.git.mirror import Mirrors
 from ci_host.adapters.git.packs import MirrorPacks
+from ci_host.adapters.git.source import registered
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.accounts import NatsAccounts
 from ci_host.adapters.nats.bus import Bus, connect
@@ -41,11 +43,13 @@ from ci_host.adapters.nats.secrets import NatsSecrets
 from ci_host.adapters.nats.shells import NatsShells
 from ci_host.adapters.nats.stores import NatsBundles, NatsCatalog, NatsInbox, NatsStatusOutbox
 from ci_host.adapters.nats.timetables import NatsTimetables
+from ci_host.adapters.nats.trust import NatsTrust
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.app import create_app
 from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
 from ci_host.api.services import Services
+from ci_host.bootstrap.admissions import admissions_of
 from ci_host.bootstrap.incarnation import incarnation
 from ci_host.engine.desk import Desk
 from ci_host.engine.desk_answers import DeskAnswers
@@ -111,6 +115,7 @@ async def run_host(process: ProcessSettings) -> None:
         signing_keys=signing,
         dispatcher=Dispatcher(NatsLine(bus), history, now=time.time),
         **_shells_of(bus, history),
+        **_trust_of(bus, directory, settings),
         now=time.time,
         new_id=new_id,
     )
@@ -143,6 +148,14 @@ def _shells_of(bus: Bus, history: NatsHistory) -> dict[str, Any]:
     kept = NatsShells(bus)
     made = Shells(kept, history, now=time.time, new_id=new_id)
     return {"shells": made, "shell_store": kept, "shell_lines": kept}
+
+
+def _trust_of(bus: Bus, directory: Directory, settings: Settings) -> dict[str, Any]:
+    """What judging pull requests needs."""
+    places = partial(registered, directory.connections, directory.repos)
+    mirrors = Mirrors(settings.data / "mirrors", places)
+    made = admissions_of(bus, directory, mirrors, httpx2.AsyncClient(timeout=FORGE_TIMEOUT_S))
+    return {"admissions": made, "trust": NatsTrust(bus)}
 
 
 def secrets_of(

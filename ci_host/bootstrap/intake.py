@@ -5,6 +5,8 @@ Loads git and the forges' parsers.
 
 import time
 
+import httpx2
+
 from ci_host.adapters.git.mirror import Mirrors
 from ci_host.adapters.git.source import GitSource, registered
 from ci_host.adapters.nats import subjects
@@ -20,8 +22,10 @@ from ci_host.adapters.nats.stores import (
     decode_delivery,
 )
 from ci_host.adapters.nats.timetables import NatsTimetables, rings
+from ci_host.bootstrap.admissions import admissions_of
 from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
+from ci_host.engine.notices import Notices
 from ci_host.engine.pipeline_files import PipelineFiles
 from ci_host.engine.ringing import Ringing
 from ci_host.engine.schedules import Schedules
@@ -67,13 +71,13 @@ async def open_intake(
         source,
         files,
         schedules,
+        admissions_of(bus, directory, mirrors, httpx2.AsyncClient()),
         history,
-        NatsStatusOutbox(bus),
+        Notices(NatsStatusOutbox(bus), now=time.time, base_url=settings.url),
         NatsOutcomes(bus),
         parse=_parse,
         now=time.time,
         shards=settings.shards,
-        base_url=settings.url,
     )
     rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",))
     intake = Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)

@@ -17,6 +17,7 @@ from ci_host.cli import (
     secrets,
     settings,
     shell,
+    trust,
     up,
     writing,
 )
@@ -24,7 +25,7 @@ from ci_host.cli.client import ClientError
 
 COMMANDS = (
     *(up, run, reading, artifacts, writing, shell, schedules, exports),
-    *(settings, secrets, environments, limits, pools, runners),
+    *(settings, secrets, environments, limits, pools, trust, runners),
 )
 
 

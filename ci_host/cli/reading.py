@@ -14,6 +14,7 @@ from rich.tree import Tree
 
 from ci_host.cli.client import Client, ClientError, find, run_path
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.trust import trust_line
 from ci_host.cli.waits import coverage_words, duration, inputs_asked, timed_out, waiting_lines
 
 if TYPE_CHECKING:
@@ -142,6 +143,8 @@ def _heading(run: dict[str, Any]) -> str:
         above += f"\ncontinued as {run['continued_as']}"
     if run["is_imported"]:
         above += "\nimported: a record of another installation"
+    if "why" in run["trust"]:
+        above += f"\n{escape(trust_line(run['trust']))}"
     if run["rerun_of"]:
         above += f"\nattempt {run['attempt']}, after {run['rerun_of']}"
     for other in run["reruns"]:

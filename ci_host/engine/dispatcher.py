@@ -141,7 +141,7 @@ class Dispatcher:
             if started is None:
                 return Route("", f"run {run} is not there any more")
             is_forked = await self._is_forked(started)
-            if why := why_not(rule, started.event, is_forked=is_forked):
+            if why := why_not(rule, started.event, started.tier, is_forked=is_forked):
                 return Route("", why)
         if ticket.labels:
             return self._rules.find(ticket.labels, ticket.tier, _alive(self._line.slots))

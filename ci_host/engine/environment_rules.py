@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from ci_host.line_ports import EnvironmentRule
 from pipelines.event import Event, EventKind
-from pipelines.trust import Tier, tier_of
+from pipelines.trust import Tier
 
 
 class EnvironmentRules:
@@ -24,11 +24,11 @@ class EnvironmentRules:
         return rule if rule is not None and rule.refs is not None else None
 
 
-def why_not(rule: EnvironmentRule, event: Event, *, is_forked: bool) -> str:
+def why_not(rule: EnvironmentRule, event: Event, tier: Tier, *, is_forked: bool) -> str:
     """Why a job of such a Run may not name the environment, and what to do; or nothing."""
     refs = rule.refs or []
     said = f"environment {rule.environment} is only for {', '.join(refs)} of this repository"
-    if tier_of(event) is not Tier.TRUSTED:
+    if tier is not Tier.TRUSTED:
         return f"{said}, and this job is of another repository's changes"
     if not any(fnmatchcase(event.ref, _full(glob)) for glob in refs):
         return (

@@ -13,14 +13,13 @@ from ci_host.engine.people import PersonRefused
 from ci_host.ports import HistoryStore, StoredHistory
 from pipelines.codec import encode_input
 from pipelines.commands import StepKind
-from pipelines.event import Event
 from pipelines.events import Recalled, Rerun, RunStarted, unless_normal
 from pipelines.ids import RunId
 from pipelines.priority import Priority
 from pipelines.rerun import KINDS, UnknownStep, recalled, rerun_id
 from pipelines.run import FINAL
 from pipelines.shell import WAIT_S_MAX, Wait
-from pipelines.trust import Tier, tier_of
+from pipelines.trust import Tier
 
 ATTEMPTS_MAX = 1_000
 STARTED_BYTES_MAX = 32_000_000
@@ -61,7 +60,7 @@ class Reruns:
         stored = await self._history.read(run)
         started = ended(run, stored)
         kept = taken_over(stored, wish)
-        wait = wait_of(started.event, wish.wait_s, who)
+        wait = wait_of(started.tier, wish.wait_s, who)
         origin, attempt = run, 1
         if started.rerun is not None:
             origin, attempt = RunId(started.rerun.origin), started.rerun.attempt
@@ -85,11 +84,11 @@ class Reruns:
         raise PersonRefused(409, f"run {origin} was tried {ATTEMPTS_MAX} times; start it anew")
 
 
-def wait_of(event: Event, wait_s: float, who: Token) -> Wait | msgspec.UnsetType:
+def wait_of(tier: Tier, wait_s: float, who: Token) -> Wait | msgspec.UnsetType:
     """The wish as a RunStarted keeps it. Raises PersonRefused: never for those not trusted."""
     if not wait_s:
         return msgspec.UNSET
-    if tier_of(event) is not Tier.TRUSTED:
+    if tier is not Tier.TRUSTED:
         raise PersonRefused(
             409,
             "the jobs of a fork's changes do not wait for a terminal: what runs there is a"

@@ -15,15 +15,8 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 import structlog
 
-from ci_host.ports import (
-    BlobShelves,
-    CacheRecord,
-    CacheRecords,
-    Damaged,
-    KeptBlob,
-    Missing,
-    Unavailable,
-)
+from ci_host.blob_ports import BlobShelves, CacheRecord, CacheRecords, KeptBlob
+from ci_host.ports import Damaged, Missing, Unavailable
 from pipelines import kept_log, manifest
 
 SETTLED_S = 86_400.0

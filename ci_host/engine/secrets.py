@@ -36,7 +36,7 @@ from pipelines.secret import (
     best,
     unkeepable,
 )
-from pipelines.trust import Tier, tier_of
+from pipelines.trust import Tier
 
 SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 
@@ -163,7 +163,7 @@ class Secrets:
             ) from error
 
     async def _values(self, started: RunStarted, request: JobRequest) -> dict[str, str]:
-        if tier_of(started.event) is not Tier.TRUSTED:
+        if started.tier is not Tier.TRUSTED:
             names = ", ".join(sorted(set(request.secrets.values()))) or "an identity token"
             raise AskRefused(
                 f"no secret ({names}) is given to a job of a fork's changes: whoever can push"

@@ -18,7 +18,7 @@ from pipelines.events import RunStarted
 from pipelines.ids import JobId, RunId, is_run_id
 from pipelines.job import JobRequest
 from pipelines.shell import Session, Standby, may_open
-from pipelines.trust import Tier, tier_of
+from pipelines.trust import Tier
 
 HOW = (
     'a job waits after a failed step if its pipeline says step.job(…, wait_on_failure="30m"), or if'
@@ -77,7 +77,7 @@ class Shells:
 
 def _check_person(job: str, started: RunStarted, request: JobRequest, who: Token) -> None:
     """Raises PersonRefused."""
-    if tier_of(started.event) is not Tier.TRUSTED:
+    if started.tier is not Tier.TRUSTED:
         raise PersonRefused(
             403, f"job {job} runs a fork's changes: nobody opens a terminal among a stranger's code"
         )

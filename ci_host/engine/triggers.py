@@ -5,14 +5,15 @@ asked for it. What became of the Delivery is told at the end, whatever it was.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 
 import msgspec
 import structlog
 from staunch.entered import WrongInput
 
+from ci_host.engine.admissions import Admissions, full
 from ci_host.engine.forks import Forks, ForkWish, OtherCode
+from ci_host.engine.notices import Notices
 from ci_host.engine.people import PersonRefused
 from ci_host.engine.pipeline_files import Code, PipelineFiles
 from ci_host.engine.run_inputs import entered
@@ -24,7 +25,6 @@ from ci_host.ports import (
     Outcomes,
     Source,
     SourceRefused,
-    StatusOutbox,
 )
 from ci_host.tenant.sandbox import TenantFailed
 from pipelines import job
@@ -33,8 +33,8 @@ from pipelines.event import Event, EventKind
 from pipelines.events import Fork, RunStarted, unless_normal
 from pipelines.ids import RunId
 from pipelines.repo import Delivery, DeliveryOutcome, Repo
-from pipelines.status import Status, StatusState, shorten
 from pipelines.trigger import run_of, wanted
+from pipelines.trust import Admission, Verdict
 from webhooks.errors import Malformed
 from webhooks.forge import Ignored, ParsedEvent
 
@@ -47,8 +47,12 @@ class Unwanted(Exception):
     """A Delivery, or one event in it, asks for no Run; the message completes "because …"."""
 
 
+class Held(Unwanted):
+    """It will be wanted when somebody approves its commit."""
+
+
 class Triggers:
-    """`shards` is how many there are now; `base_url` where people see the pages."""
+    """`shards` is how many there are now."""
 
     def __init__(
         self,
@@ -56,27 +60,27 @@ class Triggers:
         source: Source,
         files: PipelineFiles,
         schedules: Schedules,
+        admissions: Admissions,
         history: HistoryStore,
-        statuses: StatusOutbox,
+        notices: Notices,
         outcomes: Outcomes,
         *,
         parse: Parse,
         now: Callable[[], float],
         shards: int,
-        base_url: str,
     ) -> None:
         self._catalog = catalog
         self._source = source
         self._files = files
         self._schedules = schedules
+        self._admissions = admissions
         self._history = history
-        self._statuses = statuses
+        self._notices = notices
         self._outcomes = outcomes
         self._parse = parse
         self._now = now
         self._shards = shards
         self._forks = Forks(history, shards)
-        self._base_url = base_url
 
     async def take(self, delivery: Delivery) -> DeliveryOutcome:
         """Start what the Delivery asks for, and tell what became of it.
@@ -85,6 +89,7 @@ class Triggers:
         """
         runs: list[str] = []
         reasons: list[str] = []
+        state = "ignored"
         try:
             for parsed in self._events(delivery):
                 try:
@@ -92,13 +97,14 @@ class Triggers:
                     runs += begun
                     reasons += [told] if told else []
                 except Unwanted as reason:
+                    state = "held" if isinstance(reason, Held) else state
                     reasons.append(str(reason))
         except Unwanted as reason:
             reasons.append(str(reason))
         outcome = DeliveryOutcome(
             connection=delivery.connection,
             id=delivery.id,
-            state="started" if runs else "ignored",
+            state="started" if runs else state,
             reason="; ".join(reasons),
             runs=runs,
             at=self._now(),
@@ -144,32 +150,68 @@ class Triggers:
         event = parsed.event
         entries: list[PipelineEntry] = []
         try:
-            code = await self._code(repo, event)
+            verdict = await self._verdict(repo, event)
+            code = await self._code(repo, event, verdict)
             entries = code.entries
             chosen = _chosen(entries, parsed)
-            runs = [await self._create(repo, parsed, entry, code) for entry in chosen]
+            runs = [await self._create(repo, parsed, entry, code, verdict) for entry in chosen]
+            if verdict is not None and verdict.by:
+                await self._notices.approved(repo, event, verdict)
         except Unwanted as unwanted:
             # The branch has moved nevertheless.
             told = await self._schedules.look(repo, event, entries)
-            raise Unwanted("; ".join(filter(None, (str(unwanted), told)))) from unwanted
+            raise type(unwanted)("; ".join(filter(None, (str(unwanted), told)))) from unwanted
         return runs, await self._schedules.look(repo, event, entries)
 
-    async def _code(self, repo: Repo, event: Event) -> Code:
+    async def _verdict(self, repo: Repo, event: Event) -> Verdict | None:
+        """How far a pull request is trusted; None: it is none. Raises Unwanted."""
+        request = event.pull_request
+        if request is None or not event.commit:
+            return None
+        try:
+            verdict = await self._admissions.of(repo, event)
+        except SourceRefused as error:
+            await self._notices.refused(repo, event, str(error))
+            raise Unwanted(str(error)) from error
+        if verdict.admission is Admission.REFUSE:
+            said = f"pull request {request.number} is not run: {verdict.why}"
+            await self._notices.refused(repo, event, said)
+            raise Unwanted(f"{said}; `staunch trust policies` shows the policy that says so")
+        if verdict.is_held:
+            await self._notices.held(repo, event, verdict)
+            raise Held(
+                f"pull request {request.number} waits for an approval of commit {event.commit},"
+                f" since {verdict.why}: `staunch trust approve {repo.name} {request.number}"
+                f" {event.commit}`"
+            )
+        return verdict
+
+    async def _code(self, repo: Repo, event: Event, verdict: Verdict | None) -> Code:
         if not event.commit:
             raise Unwanted(f"{event.ref} was deleted: there is nothing to build")
         try:
-            return await self._files.at(repo, event.commit, event.ref)
+            if verdict is None or not verdict.base:
+                return await self._files.at(repo, event.commit, event.ref)
+            # The plan is that of the branch it is for; what its jobs work on is the change.
+            await asyncio.to_thread(self._source.fetch, repo, event.commit, event.ref)
+            base = event.pull_request.base_ref if event.pull_request is not None else ""
+            return await self._files.at(repo, verdict.base, full(base))
         except NoPipeline as error:
             raise Unwanted(str(error)) from error
         except SourceRefused as error:
-            await self._tell_refused(repo, event, str(error))
+            await self._notices.refused(repo, event, str(error))
             raise Unwanted(str(error)) from error
         except TenantFailed as error:
-            await self._tell_refused(repo, event, str(error))
+            await self._notices.refused(repo, event, str(error))
             raise Unwanted(f"its pipeline files cannot be loaded: {error}") from error
 
     async def _create(
-        self, repo: Repo, parsed: ParsedEvent, entry: PipelineEntry, code: Code
+        self,
+        repo: Repo,
+        parsed: ParsedEvent,
+        entry: PipelineEntry,
+        code: Code,
+        verdict: Verdict | None,
     ) -> RunId:
         event = parsed.event
         given = parsed.inputs if event.kind is EventKind.MANUAL else None
@@ -194,6 +236,7 @@ class Triggers:
             fault=code.faults.get(entry.name),
             priority=unless_normal(parsed.priority or entry.priority),
             wait=parsed.wait or msgspec.UNSET,
+            verdict=verdict or msgspec.UNSET,
         )
         new = await self._history.create(run, started)
         log.info("run_created" if new else "run_exists", run=run, pipeline=entry.name)
@@ -218,24 +261,6 @@ class Triggers:
         except (NoPipeline, SourceRefused, TenantFailed, PersonRefused) as error:
             raise Unwanted(str(error)) from error
         return run
-
-    async def _tell_refused(self, repo: Repo, event: Event, reason: str) -> None:
-        """A commit whose pipeline cannot even be read has no Run to say so; its Status does."""
-        name = f"{repo.id} {event.ref} {event.commit}"
-        await self._statuses.put(
-            Status(
-                id=hashlib.sha256(name.encode()).hexdigest()[:32],
-                connection=repo.connection,
-                repo=repo.external_id,
-                repo_name=repo.name,
-                commit=event.commit,
-                context="staunch",
-                state=StatusState.ERROR,
-                description=shorten(reason),
-                target_url=f"{self._base_url}/deliveries",
-                at=self._now(),
-            )
-        )
 
 
 def _chosen(entries: list[PipelineEntry], parsed: ParsedEvent) -> list[PipelineEntry]:

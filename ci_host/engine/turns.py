@@ -29,7 +29,7 @@ from pipelines.pause import RESUMING
 from pipelines.plausible import implausible
 from pipelines.run import FINAL, Move, RunState, after
 from pipelines.status import shorten
-from pipelines.trust import Tier, tier_of
+from pipelines.trust import Tier
 from pipelines.turn import ENDED_BY_HOST, End, Paused, Turn, TurnOutcome
 
 MOVE_TO = {
@@ -244,7 +244,7 @@ def spec_of(live: Live, job: OpenJob) -> JobSpec:
             "STAUNCH_TAG": event.tag,
         },
         priority=started.level,
-        tier=tier_of(event),
+        tier=started.tier,
         ref=event.ref,
         base_ref=event.pull_request.base_ref if event.pull_request is not None else "",
         wait_s=_wait_s(live, job),
@@ -253,7 +253,7 @@ def spec_of(live: Live, job: OpenJob) -> JobSpec:
 
 def _wait_s(live: Live, job: OpenJob) -> float:
     """For how long it waits after a step that failed, as its plan or a person wants it."""
-    if tier_of(live.started.event) is not Tier.TRUSTED:
+    if live.started.tier is not Tier.TRUSTED:
         return 0.0
     wish = live.started.wait
     wished_s = 0.0 if wish is msgspec.UNSET else wish.seconds

@@ -6,7 +6,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from ci_host.api import problems
-from ci_host.web import acts, live, pages, schedules
+from ci_host.web import acts, live, pages, schedules, trust
 from ci_host.web.page import HERE, Pages, SecurityHeaders, refusal
 
 FOR_MACHINES = ("/api/", "/hooks/")
@@ -20,6 +20,7 @@ def add_pages(app: FastAPI) -> None:
     app.include_router(pages.router)
     app.include_router(acts.router)
     app.include_router(schedules.router)
+    app.include_router(trust.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     app.add_exception_handler(HTTPException, on_http_error)
 

@@ -33,12 +33,19 @@ STATE_WORDS = {
     "received": "Received",
     "started": "Started",
     "ignored": "Ignored",
+    "held": "Held",
 }
 
 
 # What is said of a service whose state has no message; of one that nothing is told of yet: nothing.
 SERVICE_WORDS = {"ready": "ready", "starting": "was starting"}
 DIGEST_SHOWN = 12
+
+
+def trust(run: RunRow) -> dict[str, str]:
+    """How far the Run's code is trusted, and of a pull request also why."""
+    found: dict[str, str] = msgspec.json.decode(run.trust_json)
+    return {"why": "", "base": "", "by": "", **found}
 
 
 def service_word(state: str) -> str:

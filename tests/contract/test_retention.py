@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ci_host.adapters.blobs.shelves import ObstoreShelves
 from ci_host.adapters.nats.caches import NatsCacheRecords
+from ci_host.blob_ports import CacheRecord
 from ci_host.engine.retention import SETTLED_S, Retention, Swept, beyond
-from ci_host.ports import CacheRecord
 from pipelines.cache import Cache, Entry
 from pipelines.job import JobRequest, JobSpec, ShellStep, Source
 from pipelines.manifest import blob_path

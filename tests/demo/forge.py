@@ -33,7 +33,13 @@ class RecordingForge:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-                status, answer = forge.take(self.path, dict(self.headers), body)
+                self._answer(*forge.take(self.path, dict(self.headers), body))
+
+            def do_GET(self) -> None:
+                # It knows of statuses alone: of pull requests it says nothing.
+                self._answer(404, {"message": "not found"})
+
+            def _answer(self, status: int, answer: dict[str, object]) -> None:
                 content = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

@@ -11,6 +11,7 @@ from pipelines.run import RunState
 from pipelines.turn import End
 from tests.web.browser import CHROMIUM, browser
 from tests.web.served import served
+from tests.web.trust import held_pull
 from tests.web.world import SECRETS, World, failed_run, running_run, waiting_run
 
 pytestmark = [
@@ -257,8 +258,10 @@ def test_no_page_is_wider_than_a_phone(page, host, dark):
     failed = host.do(failed_run(host.world, ref=f"refs/heads/{evil}", message=evil, sender=evil))
     waiting = host.do(waiting_run(host.world, 1, message=evil))
     host.do(as_coroutine(lambda: host.world.delivered("d" * 200, reason=evil)))
+    host.do(held_pull(host.world, title=evil))
     page.look(width=360, height=740, dark=dark)
-    for path in ("/", f"/runs/{failed.run}", f"/runs/{waiting.run}", "/deliveries", "/docs/api"):
+    runs = [f"/runs/{one.run}" for one in (failed, waiting)]
+    for path in ("/", *runs, "/deliveries", "/trust", "/docs/api"):
         page.open(host.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 

@@ -39,6 +39,8 @@ class Shop:
         body = {"connection": "hub", "external_id": external, "name": "acme/shop"}
         made = here.call("PUT", "/repos", {**body, "clone_url": str(repo.bare)})
         assert made.status == 200, made
+        # This forge says nothing of pull requests: all of them are newcomers'.
+        here.staunch("trust", "set", "--scope", "hub", "--newcomers", "own")
 
     def asked_to_pull(self, number: int, pipeline: str) -> str:
         """A stranger's pull request with this pipeline is opened; answers its run."""

@@ -22,6 +22,7 @@ from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.line import MemoryLine
 from ci_host.adapters.memory.shells import MemoryShells
 from ci_host.adapters.memory.timetables import MemoryTimetables
+from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.adapters.memory.world import MemoryBundles
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.timetables import Page
@@ -31,6 +32,7 @@ from ci_host.api.app import create_app
 from ci_host.api.beginnings import Beginnings
 from ci_host.api.news import News
 from ci_host.api.services import Services
+from ci_host.engine.admissions import Admissions
 from ci_host.engine.dispatcher import Dispatcher
 from ci_host.engine.forks import Forks
 from ci_host.engine.people import People
@@ -94,7 +96,7 @@ class World:
         self.bundles = MemoryBundles()
         self.timetables = PagedTimetables(NOW)
         settings = Settings(data=folder, cache=folder)
-        self.shells = MemoryShells()
+        self.shells, self.trust = MemoryShells(), MemoryTrust()
         self.services = Services(
             settings=settings,
             bus=cast(Any, self.bus),
@@ -121,6 +123,8 @@ class World:
             shells=Shells(self.shells, self.history, now=self.clock, new_id=self.new_id),
             shell_store=self.shells,
             shell_lines=cast(Any, None),
+            admissions=Admissions(self.trust, MemoryPulls(), cast(Any, None), now=self.clock),
+            trust=self.trust,
             news=self.news,
             beginnings=Beginnings(self.model, self.history, self.bundles),
             timetables=cast(Any, self.timetables),

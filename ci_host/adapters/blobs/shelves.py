@@ -7,7 +7,8 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, from_url
 
 from ci_host.adapters.blobs.reading import ObstoreReader
-from ci_host.ports import KeptBlob, Unavailable
+from ci_host.blob_ports import KeptBlob
+from ci_host.ports import Unavailable
 from pipelines.manifest import DIGEST, blob_path
 
 

@@ -100,21 +100,42 @@ class Mirrors:
 
         Raises RepoGone, FetchFailed or OriginRefused.
         """
+        return _head_in(self._listed(repo, "HEAD"))
+
+    def tip(self, repo: Repo, ref: str) -> str | None:
+        """The commit that a full ref leads to at the origin; None: it has no such ref.
+
+        Raises NameRefused, RepoGone, FetchFailed or OriginRefused.
+        """
+        if not is_ref(ref):
+            raise NameRefused(f"{ref[:80]!r} is no ref; one looks like refs/heads/main")
+        lines = [line.partition("\t") for line in self._listed(repo, ref).splitlines()]
+        # Asked for a name, git also lists what ends with it.
+        return next((found for found, _, name in lines if name == ref and is_commit(found)), None)
+
+    def is_before(self, repo: Repo, commit: str, tip: str) -> bool:
+        """Whether `commit` is an ancestor of `tip`, which the mirror holds; no network."""
+        _check(commit, "")
+        asked = run_git(self.path(repo), "merge-base", "--is-ancestor", commit, tip)
+        return asked.status == 0
+
+    def _listed(self, repo: Repo, name: str) -> str:
         origin = origin_of(repo, self._registered(), self._resolve)
+        self._root.mkdir(parents=True, exist_ok=True)
         asked = run_git(
             self._root,
             "ls-remote",
             "--symref",
             "--end-of-options",
             origin.url,
-            "HEAD",
+            name,
             protocol=origin.protocol,
             config=origin.config,
             timeout_s=self._fetch_timeout_s,
         )
         if asked.status != 0:
             raise _unreadable(repo, origin, asked)
-        return _head_in(asked.out.decode("utf-8", "replace"))
+        return asked.out.decode("utf-8", "replace")
 
     def keep(self, repo: Repo, commit: str, run: RunId) -> None:
         """Hold the commit for a Run, against force-pushes and clean-ups. Repeating it is fine.

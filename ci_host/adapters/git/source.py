@@ -1,5 +1,7 @@
 """GitSource: repositories' content at commits, over mirrors. Implements Source."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,23 +22,29 @@ class GitSource:
         self._mirrors = mirrors
 
     def bundle(self, repo: Repo, commit: str, ref: str) -> Bundle:
-        try:
+        with _told():
             self._mirrors.fetch(repo, commit, ref)
             return read_bundle(self._mirrors.path(repo), commit)
-        except errors.NoPipeline as error:
-            raise ports.NoPipeline(str(error)) from error
-        except errors.FetchFailed as error:
-            raise ports.SourceUnavailable(str(error)) from error
-        except errors.GitError as error:
-            raise ports.SourceRefused(str(error)) from error
+
+    def fetch(self, repo: Repo, commit: str, ref: str) -> None:
+        with _told():
+            self._mirrors.fetch(repo, commit, ref)
+
+    def tip(self, repo: Repo, ref: str) -> str | None:
+        with _told():
+            return self._mirrors.tip(repo, ref)
+
+    def is_on(self, repo: Repo, commit: str, ref: str) -> bool:
+        with _told():
+            tip = self._mirrors.tip(repo, ref)
+            if tip is None or tip == commit:
+                return tip == commit
+            self._mirrors.fetch(repo, tip, ref)
+            return self._mirrors.is_before(repo, commit, tip)
 
     def head(self, repo: Repo) -> ports.Head | None:
-        try:
+        with _told():
             found = self._mirrors.head(repo)
-        except errors.FetchFailed as error:
-            raise ports.SourceUnavailable(str(error)) from error
-        except errors.GitError as error:
-            raise ports.SourceRefused(str(error)) from error
         return None if found is None else ports.Head(*found)
 
     def keep(self, repo: Repo, commit: str, run: RunId) -> str:
@@ -46,6 +54,19 @@ class GitSource:
             # It was there a moment ago, so the next try fetches it again.
             raise ports.SourceUnavailable(str(error)) from error
         return str(self._mirrors.path(repo))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Git's errors as the port's."""
+    try:
+        yield
+    except errors.NoPipeline as error:
+        raise ports.NoPipeline(str(error)) from error
+    except errors.FetchFailed as error:
+        raise ports.SourceUnavailable(str(error)) from error
+    except errors.GitError as error:
+        raise ports.SourceRefused(str(error)) from error
 
 
 def registered(connections: dict[str, Connection], repos: dict[str, Repo]) -> Registered:

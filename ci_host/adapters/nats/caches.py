@@ -5,7 +5,7 @@ import msgspec
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.sweep import sweep
-from ci_host.ports import CacheRecord
+from ci_host.blob_ports import CacheRecord
 from pipelines.cache import Entry
 from pipelines.manifest import CACHES
 

@@ -81,7 +81,9 @@ class Directory:
             case "token":
                 token = msgspec.json.decode(body, type=Token)
                 self.tokens[token.digest] = token
-            case "limit":
+            case "limit" | "pool" | "environment":
                 pass  # the line's own, see NatsLine
+            case "trust":
+                pass  # asked for when a pull request comes, see NatsTrust
             case kind:
                 log.warning("unknown_setting", kind=kind)

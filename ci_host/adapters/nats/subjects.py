@@ -25,6 +25,7 @@ ALARMS = "ALARMS"
 SECRETS = "SECRETS"
 SHELLS = "SHELLS"
 REGISTRATIONS = "REGISTRATIONS"
+TRUST = "TRUST"
 
 
 def runs_stream(shard: int) -> str:
@@ -120,6 +121,16 @@ def prepared(bundle: str, image: str) -> str:
 def config(kind: str, name: str) -> str:
     """One setting of the host."""
     return f"config.{kind}.{token(name)}"
+
+
+def held(repo: str, number: int) -> str:
+    """A pull request that waits for an approval."""
+    return f"trust.held.{token(repo)}.{number}"
+
+
+def approval(repo: str, number: int, commit: str) -> str:
+    """The approval of one commit of a pull request."""
+    return f"trust.approval.{token(repo)}.{number}.{token(commit)}"
 
 
 def group(repo: str, key: str) -> str:

@@ -137,7 +137,14 @@ def _run_row(started: RunStarted, at: float) -> RunRow:
         fork_of=started.fork.of if started.fork else "",
         continues=started.continues.of if started.continues else "",
         priority=started.level,
+        trust_json=_trust(started),
     )
+
+
+def _trust(started: RunStarted) -> str:
+    if started.verdict is msgspec.UNSET:
+        return msgspec.json.encode({"tier": started.tier}).decode()
+    return msgspec.json.encode(started.verdict).decode()
 
 
 def fold_import(rows: Rows, export: Export) -> None:

@@ -7,14 +7,14 @@ from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 18
+VERSION = 19
 
 
 class RunRow(SQLModel, table=True):
     """One Run as lists show it. `given_json` is what it was started with, or null.
     `waiting_for` says what it waits for, in words, while it does; `open_json`, `paused_json` and
     `wake_at` are those of its newest Turn, `usage_json` too; `note_json` is the newest Note of its
-    plan."""
+    plan; `trust_json` says how far its code is trusted, and of a pull request also why."""
 
     __tablename__ = "runs"
 
@@ -54,6 +54,7 @@ class RunRow(SQLModel, table=True):
     continues: str = ""
     continued_as: str = ""
     priority: str = "normal"
+    trust_json: str = "{}"
     is_imported: bool = False
 
 

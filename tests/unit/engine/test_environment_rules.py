@@ -17,7 +17,7 @@ from pipelines.events import Fork, JobFinished, Parent, RunStarted
 from pipelines.ids import RunId, StepKey, job_id, run_id
 from pipelines.job import HOST, Outcome, Source
 from pipelines.priority import Priority
-from pipelines.trust import Tier
+from pipelines.trust import Tier, tier_of
 from tests.engine.crashes import Life
 from tests.engine.secret_world import FORK
 from tests.engine.world import until
@@ -55,7 +55,7 @@ LAX = msgspec.structs.replace(RULE, by_hand=True)
 def test_a_job_may_name_an_environment_where_its_rule_says_so(
     rule: EnvironmentRule, event: Event, is_forked: bool, why: str
 ) -> None:
-    said = why_not(rule, event, is_forked=is_forked)
+    said = why_not(rule, event, tier_of(event), is_forked=is_forked)
     assert bool(said) == bool(why)
     assert why in said
     assert not said or "environment production is only for main, refs/tags/v*" in said
@@ -65,7 +65,7 @@ def test_a_job_may_name_an_environment_where_its_rule_says_so(
 def test_no_globs_let_a_strangers_change_through(refs: list[str], ref: str, by_hand: bool) -> None:
     rule = msgspec.structs.replace(RULE, refs=refs, by_hand=by_hand)
     event = msgspec.structs.replace(STRANGE, ref=f"refs/heads/{ref}")
-    assert why_not(rule, event, is_forked=False)
+    assert why_not(rule, event, tier_of(event), is_forked=False)
 
 
 def test_a_rule_that_was_removed_and_one_of_another_repository_are_none() -> None:

@@ -1,0 +1,61 @@
+"""Notices: what a Forge is told of a commit that has no Run to speak for it.
+
+Its pipeline cannot be read, or a stranger's change waits for an approval, or will never run. The
+Statuses of Runs are made in `statuses.py`; both go through one outbox, in order.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+from ci_host.ports import StatusOutbox
+from pipelines.event import Event
+from pipelines.repo import Repo
+from pipelines.status import Status, StatusState, shorten
+from pipelines.trust import Verdict
+
+CONTEXT = "staunch"
+
+
+class Notices:
+    """Over the outbox. `base_url`: where people see the pages."""
+
+    def __init__(self, outbox: StatusOutbox, *, now: Callable[[], float], base_url: str) -> None:
+        self._outbox = outbox
+        self._now = now
+        self._base_url = base_url
+
+    async def refused(self, repo: Repo, event: Event, reason: str) -> None:
+        """Nothing will ever run for this commit, and why."""
+        await self._put(repo, event, StatusState.ERROR, reason, "deliveries")
+
+    async def held(self, repo: Repo, event: Event, verdict: Verdict) -> None:
+        """It waits for an approval of this very commit."""
+        said = f"waits for an approval of this commit, since {verdict.why}"
+        await self._put(repo, event, StatusState.PENDING, said, "trust")
+
+    async def approved(self, repo: Repo, event: Event, verdict: Verdict) -> None:
+        """The wait is over: what runs tells the rest."""
+        said = f"this commit was approved by {verdict.by}"
+        await self._put(repo, event, StatusState.SUCCESS, said, "trust")
+
+    async def _put(
+        self, repo: Repo, event: Event, state: StatusState, said: str, page: str
+    ) -> None:
+        # An error was told under this name before there were other states.
+        parts = [repo.id, event.ref, event.commit]
+        if state is not StatusState.ERROR:
+            parts.append(state)
+        await self._outbox.put(
+            Status(
+                id=hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32],
+                connection=repo.connection,
+                repo=repo.external_id,
+                repo_name=repo.name,
+                commit=event.commit,
+                context=CONTEXT,
+                state=state,
+                description=shorten(said),
+                target_url=f"{self._base_url}/{page}",
+                at=self._now(),
+            )
+        )

@@ -1,0 +1,104 @@
+"""PullForge: GitHub's API on loopback, as far as pull requests, permissions and statuses go.
+
+`pulls` is what it says of each; `permissions` what somebody may do; `told` grows as statuses come.
+Strict where GitHub is: a call without the token learns nothing, and what is not there is a 404.
+"""
+
+import json
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+TOKEN = "of-the-connection"
+REPO = "acme/shop"
+REPO_ID = 186853002
+STATUS = re.compile(rf"/repos/{REPO}/statuses/([0-9a-f]{{40}})")
+PULL = re.compile(rf"/repos/{REPO}/pulls/(\d+)")
+PERMISSION = re.compile(rf"/repos/{REPO}/collaborators/([^/]+)/permission")
+
+
+class PullForge:
+    """Start it with `with`."""
+
+    def __init__(self) -> None:
+        self.pulls: dict[int, dict[str, Any]] = {}
+        self.permissions: dict[str, str] = {}
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.is_away = False
+        self.asked: list[str] = []
+        forge = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer(*forge._read(self.path, self.headers.get("Authorization", "")))
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                given = self.headers.get("Authorization", "")
+                self._answer(*forge._take(self.path, given, json.loads(body)))
+
+            def _answer(self, status: int, answer: object) -> None:
+                content = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                """Nobody reads it."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def open(
+        self, number: int, head: str, *, login: str, head_repo: int | None, **more: Any
+    ) -> None:
+        """A pull request, as the API says it is now."""
+        self.pulls[number] = {
+            "number": number,
+            "state": "open",
+            "user": {"login": login},
+            "author_association": more.get("association", "NONE"),
+            "head": {"ref": "change", "sha": head, "repo": head_repo and {"id": head_repo}},
+            "base": {"ref": "main", "sha": "0" * 40, "repo": {"id": REPO_ID}},
+        }
+
+    def statuses(self, commit: str, context: str) -> list[str]:
+        """The states that were told of a commit under one name, in order."""
+        return [
+            body["state"]
+            for about, body in list(self.told)
+            if about == commit and body["context"] == context
+        ]
+
+    def _read(self, path: str, given: str) -> tuple[int, object]:
+        self.asked.append(path)
+        if self.is_away:
+            return 502, {"message": "Server Error"}
+        if given != f"Bearer {TOKEN}":
+            return 401, {"message": "Bad credentials"}
+        if found := PULL.fullmatch(path):
+            pull = self.pulls.get(int(found[1]))
+            return (404, {"message": "Not Found"}) if pull is None else (200, pull)
+        if found := PERMISSION.fullmatch(path):
+            return 200, {"permission": self.permissions.get(found[1], "read")}
+        return 404, {"message": "Not Found"}
+
+    def _take(self, path: str, given: str, body: dict[str, Any]) -> tuple[int, object]:
+        found = STATUS.fullmatch(path)
+        if given != f"Bearer {TOKEN}" or found is None:
+            return 404, {"message": "Not Found"}
+        if len(body.get("description", "")) > 140:
+            return 422, {"message": "Validation Failed"}
+        self.told.append((found[1], body))
+        return 201, body
+
+    def __enter__(self) -> "PullForge":
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()

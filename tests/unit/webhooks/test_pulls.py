@@ -1,0 +1,242 @@
+"""What forges say of pull requests, asked through their APIs: only their answer makes a member."""
+
+import httpx2
+import pytest
+
+from pipelines.repo import Connection, ForgeKind, Repo
+from pipelines.trust import Author, PullFacts
+from webhooks.forge import Later, Refused
+from webhooks.inquiry import Inquiry
+from webhooks.memory import MemoryConnections
+
+pytestmark = pytest.mark.anyio
+
+HEAD = "a" * 40
+BASE_URL = "https://forge.example"
+REPO = Repo(
+    id="c/1", connection="c", external_id="1", name="acme/shop", clone_url="https://forge.example/x"
+)
+GITHUB = {
+    "/repos/acme/shop/pulls/7": {
+        "state": "open",
+        "user": {"login": "sam"},
+        "author_association": "CONTRIBUTOR",
+        "head": {"ref": "x", "sha": HEAD, "repo": {"id": 2}},
+        "base": {"ref": "main", "sha": "b" * 40, "repo": {"id": 1}},
+    },
+    "/repos/acme/shop/collaborators/sam/permission": {"permission": "read"},
+}
+GITEA = {
+    "/api/v1/repos/acme/shop/pulls/7": {
+        "state": "open",
+        "user": {"login": "sam"},
+        "head": {"ref": "x", "sha": HEAD, "repo_id": 2, "repo": {"id": 2}},
+        "base": {"ref": "main", "sha": "b" * 40, "repo_id": 1, "repo": {"id": 1}},
+    },
+    "/api/v1/repos/acme/shop/collaborators/sam/permission": {"permission": "read"},
+    "/api/v1/repos/acme/shop/issues": [{"pull_request": {"merged": True}}],
+}
+GITLAB = {
+    "/api/v4/projects/1/merge_requests/7": {
+        "state": "opened",
+        "author": {"id": 5, "username": "sam"},
+        "source_project_id": 2,
+        "target_project_id": 1,
+        "target_branch": "main",
+        "sha": HEAD,
+        "first_contribution": False,
+    },
+    "/api/v4/projects/1/members/all/5": {"access_level": 20, "state": "active"},
+}
+PULL = {
+    ForgeKind.GITHUB: "/repos/acme/shop/pulls/7",
+    ForgeKind.GITEA: "/api/v1/repos/acme/shop/pulls/7",
+    ForgeKind.GITLAB: "/api/v4/projects/1/merge_requests/7",
+}
+ANSWERS = {ForgeKind.GITHUB: GITHUB, ForgeKind.GITEA: GITEA, ForgeKind.GITLAB: GITLAB}
+TOKENS = {
+    ForgeKind.GITHUB: ("authorization", "Bearer t"),
+    ForgeKind.GITEA: ("authorization", "token t"),
+    ForgeKind.GITLAB: ("private-token", "t"),
+}
+KINDS = sorted(ANSWERS)
+
+
+async def asked(kind, changes=None, *, token="t", api_url=BASE_URL):
+    """The facts where the forge answers these paths; a number is an error's code."""
+    answers = {**ANSWERS[kind], **(changes or {})}
+    requests = []
+
+    def forge(request: httpx2.Request) -> httpx2.Response:
+        requests.append(request)
+        name, value = TOKENS[kind]
+        if request.headers.get(name) != value:
+            return httpx2.Response(401, json={"message": "who?"})
+        answer = answers.get(request.url.path, 404)
+        if isinstance(answer, httpx2.Response):
+            return answer
+        if isinstance(answer, int):
+            return httpx2.Response(answer, json={"message": "no"})
+        return httpx2.Response(200, json=answer)
+
+    connection = Connection(id="c", kind=kind, api_url=api_url, token=token)
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(forge)) as client:
+        inquiry = Inquiry(MemoryConnections(connection), client, now=lambda: 1.0)
+        return await inquiry.facts(REPO, 7), requests
+
+
+def changed(kind, **fields):
+    """The answer about the pull request, with other fields."""
+    return {PULL[kind]: {**ANSWERS[kind][PULL[kind]], **fields}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_strangers_pull_request_is_described_by_the_answers_alone(kind):
+    facts, _ = await asked(kind)
+    assert facts == PullFacts(
+        head_repo="2",
+        base_repo="1",
+        base_ref="main",
+        head_commit=HEAD,
+        author=Author.STRANGER,
+        login="sam",
+        is_open=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        *[
+            (
+                ForgeKind.GITHUB,
+                {"/repos/acme/shop/collaborators/sam/permission": {"permission": one}},
+            )
+            for one in ("admin", "write", "maintain")
+        ],
+        *[
+            (
+                ForgeKind.GITEA,
+                {"/api/v1/repos/acme/shop/collaborators/sam/permission": {"permission": one}},
+            )
+            for one in ("owner", "admin", "write")
+        ],
+        *[
+            (ForgeKind.GITLAB, {"/api/v4/projects/1/members/all/5": {"access_level": one}})
+            for one in (30, 40, 50)
+        ],
+    ],
+)
+async def test_who_may_write_is_a_member(kind, answer):
+    facts, _ = await asked(kind, answer)
+    assert facts.author is Author.MEMBER
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        (ForgeKind.GITHUB, changed(ForgeKind.GITHUB, author_association="FIRST_TIME_CONTRIBUTOR")),
+        (ForgeKind.GITHUB, changed(ForgeKind.GITHUB, author_association="NONE")),
+        (ForgeKind.GITHUB, changed(ForgeKind.GITHUB, user=None)),
+        (ForgeKind.GITEA, {"/api/v1/repos/acme/shop/issues": []}),
+        (ForgeKind.GITEA, {"/api/v1/repos/acme/shop/issues": 403}),
+        (
+            ForgeKind.GITEA,
+            {"/api/v1/repos/acme/shop/issues": [{"pull_request": {"merged": False}}]},
+        ),
+        (ForgeKind.GITLAB, changed(ForgeKind.GITLAB, first_contribution=True)),
+        (ForgeKind.GITLAB, changed(ForgeKind.GITLAB, author=None)),
+    ],
+)
+async def test_of_whom_nothing_was_taken_yet_is_a_newcomer(kind, answer):
+    facts, _ = await asked(kind, answer)
+    assert facts.author is Author.NEWCOMER
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        (ForgeKind.GITHUB, {"/repos/acme/shop/collaborators/sam/permission": 403}),
+        (ForgeKind.GITHUB, {"/repos/acme/shop/collaborators/sam/permission": {}}),
+        (ForgeKind.GITEA, {"/api/v1/repos/acme/shop/collaborators/sam/permission": 404}),
+        (ForgeKind.GITLAB, {"/api/v4/projects/1/members/all/5": 404}),
+        (
+            ForgeKind.GITLAB,
+            {"/api/v4/projects/1/members/all/5": {"access_level": 50, "state": "awaiting"}},
+        ),
+    ],
+)
+async def test_where_the_forge_does_not_say_that_somebody_may_write_they_may_not(kind, answer):
+    facts, _ = await asked(kind, answer)
+    assert facts.author is Author.STRANGER
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (ForgeKind.GITHUB, {"head": {"ref": "x", "sha": HEAD, "repo": None}}),
+        (ForgeKind.GITEA, {"head": {"ref": "x", "sha": HEAD, "repo_id": 0, "repo": None}}),
+        (ForgeKind.GITLAB, {"source_project_id": None}),
+    ],
+)
+async def test_a_fork_that_was_deleted_has_no_repository(kind, fields):
+    facts, _ = await asked(kind, changed(kind, **fields))
+    assert facts.head_repo is None
+    assert facts.author is not Author.MEMBER
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_name_that_belongs_to_another_repository_by_now_tells_nothing(kind):
+    other = (
+        {"target_project_id": 9}
+        if kind is ForgeKind.GITLAB
+        else {"base": {"ref": "main", "sha": HEAD, "repo_id": 9, "repo": {"id": 9}}}
+    )
+    told, _ = await asked(kind, changed(kind, **other))
+    assert told == Refused(
+        "acme/shop is repository 9 of the forge by now, and not 1, which is registered; register it"
+        " with its new name"
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("code", [429, 500, 502, 503])
+async def test_a_forge_that_is_away_is_asked_again(kind, code):
+    told, _ = await asked(kind, {PULL[kind]: code})
+    assert isinstance(told, Later)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("answer", [401, 403, 404, httpx2.Response(200, text="[]"), {"x": 1}])
+async def test_what_is_refused_or_not_as_documented_tells_nothing(kind, answer):
+    told, _ = await asked(kind, {PULL[kind]: answer})
+    assert isinstance(told, Refused)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_without_a_token_or_an_address_nobody_is_asked(kind):
+    assert await asked(kind, token="") == (None, [])
+    assert await asked(kind, api_url="") == (None, [])
+
+
+async def test_a_login_is_quoted_where_it_is_put_into_an_address():
+    hostile = changed(ForgeKind.GITHUB, user={"login": "../../admin?x=#"})
+    _, requests = await asked(ForgeKind.GITHUB, hostile)
+    assert requests[-1].url.raw_path.startswith(
+        b"/repos/acme/shop/collaborators/..%2F..%2Fadmin%3F"
+    )
+
+
+async def test_a_redirect_after_a_rename_is_followed_and_one_to_another_host_is_not():
+    path = PULL[ForgeKind.GITHUB]
+    moved = httpx2.Response(301, headers={"location": f"{BASE_URL}/repositories/1/pulls/7"})
+    facts, _ = await asked(ForgeKind.GITHUB, {path: moved, "/repositories/1/pulls/7": GITHUB[path]})
+    assert isinstance(facts, PullFacts)
+    away = httpx2.Response(301, headers={"location": "https://elsewhere.example/"})
+    told, requests = await asked(ForgeKind.GITHUB, {path: away})
+    assert isinstance(told, Refused)
+    assert len(requests) == 1
+    circle = httpx2.Response(301, headers={"location": f"{BASE_URL}{path}"})
+    told, requests = await asked(ForgeKind.GITHUB, {path: circle})
+    assert told == Refused(f"{BASE_URL}{path} leads in a circle")
+    assert len(requests) == 4

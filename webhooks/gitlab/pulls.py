@@ -1,0 +1,83 @@
+"""What GitLab's API says of a merge request and its author.
+
+`GET /projects/:id/merge_requests/:iid` (`first_contribution` is told of a single one), and
+`GET /projects/:id/members/all/:user_id`, inherited and invited members included.
+"""
+
+import httpx2
+import msgspec
+
+from pipelines.repo import Connection, Repo
+from pipelines.trust import Author, PullFacts
+from webhooks.forge import Later, Refused
+from webhooks.reading import ForgeApi
+
+# From Developer on somebody may push to branches.
+DEVELOPER = 30
+
+
+class _User(msgspec.Struct):
+    id: int
+    username: str = ""
+
+
+class _MergeRequest(msgspec.Struct):
+    target_project_id: int
+    target_branch: str
+    source_project_id: int | None = None
+    sha: str | None = None
+    state: str = "opened"
+    first_contribution: bool = True
+    author: _User | None = None
+
+
+class _Member(msgspec.Struct):
+    access_level: int = 0
+    state: str = "active"
+
+
+class GitLabPulls:
+    """See PullReader."""
+
+    def __init__(self, connection: Connection, client: httpx2.AsyncClient, now: float) -> None:
+        headers = {"Accept": "application/json", "PRIVATE-TOKEN": connection.token}
+        base = f"{connection.api_url.rstrip('/').removesuffix('/api/v4')}/api/v4"
+        self._api = ForgeApi(base, headers, client, now)
+
+    async def facts(self, repo: Repo, number: int) -> PullFacts | Later | Refused:
+        """See PullReader."""
+        project = repo.external_id.rpartition("/")[2]
+        if not (project.isascii() and project.isdecimal()):
+            return Refused(
+                f"{repo.name} is registered with the id {repo.external_id!r}; GitLab's are numbers"
+            )
+        place = f"/projects/{project}"
+        merge = await self._api.get(f"{place}/merge_requests/{number}", _MergeRequest)
+        if not isinstance(merge, _MergeRequest):
+            return merge
+        author = await self._author(place, merge)
+        if not isinstance(author, Author):
+            return author
+        source = merge.source_project_id
+        return PullFacts(
+            head_repo=None if source is None else str(source),
+            base_repo=str(merge.target_project_id),
+            base_ref=merge.target_branch,
+            head_commit=merge.sha or "",
+            author=author,
+            login="" if merge.author is None else merge.author.username,
+            is_open=merge.state == "opened",
+        )
+
+    async def _author(self, place: str, merge: _MergeRequest) -> Author | Later | Refused:
+        if merge.source_project_id == merge.target_project_id:
+            return Author.MEMBER
+        if merge.author is None:
+            return Author.NEWCOMER
+        told = await self._api.get(f"{place}/members/all/{merge.author.id}", _Member)
+        if isinstance(told, Later):
+            return told
+        is_member = isinstance(told, _Member) and told.access_level >= DEVELOPER
+        if is_member and isinstance(told, _Member) and told.state == "active":
+            return Author.MEMBER
+        return Author.NEWCOMER if merge.first_contribution else Author.STRANGER

@@ -1,0 +1,55 @@
+"""Inquiry: asks the Forge that a Repo lives on about one of its pull requests.
+
+What follows from the answer is decided in `pipelines/trust.py`. Nothing is kept: an answer is of
+the moment, and whoever decides wants that of now.
+"""
+
+from collections.abc import Callable
+
+import httpx2
+
+from pipelines.repo import Connection, ForgeKind, Repo
+from pipelines.trust import PullFacts
+from webhooks.forge import Connections, Later, PullReader, Refused
+from webhooks.gitea.pulls import GiteaPulls
+from webhooks.github.pulls import GitHubPulls
+from webhooks.gitlab.pulls import GitLabPulls
+
+
+class Inquiry:
+    """All Connections over one HTTP client. Safe to use from many tasks at once."""
+
+    def __init__(
+        self, connections: Connections, client: httpx2.AsyncClient, *, now: Callable[[], float]
+    ) -> None:
+        self._connections, self._client, self._now = connections, client, now
+
+    async def facts(self, repo: Repo, number: int) -> PullFacts | Later | Refused | None:
+        """What is so now; None: there is no API to ask, or no token for it.
+
+        An answer about another repository is refused: the name may have a new owner.
+        """
+        connection = self._connections.find(repo.connection)
+        reader = None if connection is None else self._reader_of(connection)
+        if reader is None:
+            return None
+        told = await reader.facts(repo, number)
+        if isinstance(told, PullFacts) and told.base_repo != repo.external_id:
+            return Refused(
+                f"{repo.name} is repository {told.base_repo or 'none'} of the forge by now, and not"
+                f" {repo.external_id}, which is registered; register it with its new name"
+            )
+        return told
+
+    def _reader_of(self, connection: Connection) -> PullReader | None:
+        if not connection.api_url or not connection.token:
+            return None
+        match connection.kind:
+            case ForgeKind.GITHUB:
+                return GitHubPulls(connection, self._client, self._now())
+            case ForgeKind.GITEA:
+                return GiteaPulls(connection, self._client, self._now())
+            case ForgeKind.GITLAB:
+                return GitLabPulls(connection, self._client, self._now())
+            case _:
+                return None
