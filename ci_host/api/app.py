@@ -8,6 +8,7 @@ from ci_host.api import (
     acts,
     artifacts,
     coverage,
+    deliveries,
     environments,
     exports,
     forking,
@@ -64,5 +65,6 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(shells.router)
     app.include_router(runners.router)
     app.include_router(well_known.router)
+    app.include_router(deliveries.router)
     app.include_router(installation.router)
     return app

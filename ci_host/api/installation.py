@@ -1,14 +1,12 @@
-"""Routes of the installation: connections, repositories, tokens, deliveries, health."""
+"""Routes of the installation: connections, repositories, tokens, health."""
 
-import asyncio
 import secrets
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from ci_host.access import Token, digest_of_secret, new_secret
-from ci_host.adapters.sql import queries
 from ci_host.api import views
 from ci_host.api.auth import Admin, Here, Person
 from ci_host.api.problems import Problem
@@ -107,15 +105,6 @@ async def make_token(here: Here, _who: Admin, body: TokenBody) -> dict[str, Any]
     await here.catalog.put_token(token)
     here.directory.tokens[token.digest] = token
     return {"name": token.name, "teams": token.teams, "admin": token.admin, "secret": secret}
-
-
-@router.get("/deliveries", summary="List webhook deliveries and what became of them")
-async def list_deliveries(
-    here: Here, _who: Person, limit: Annotated[int, Query(ge=1, le=queries.PAGE_MAX)] = 50
-) -> dict[str, Any]:
-    """Newest first; `reason` says why a delivery started nothing."""
-    rows = await asyncio.to_thread(queries.list_deliveries, here.model, limit)
-    return {"deliveries": [views.delivery_view(row) for row in rows]}
 
 
 @router.get("/ready", summary="Whether this host can work", tags=["health"])

@@ -113,13 +113,14 @@ async def start_by_delivery(here: Services, found: Repo, asked: ManualStart, id_
         received_at=here.now(),
         body=msgspec.json.encode(asked).decode(),
     )
-    outcome = await _outcome_of(here, delivery)
+    outcome = await outcome_of(here, delivery)
     if not outcome.runs:
         raise Problem(422, "Nothing was started", outcome.reason)
     return outcome.runs
 
 
-async def _outcome_of(here: Services, delivery: Delivery) -> DeliveryOutcome:
+async def outcome_of(here: Services, delivery: Delivery) -> DeliveryOutcome:
+    """Record it, and wait for what becomes of it. Raises Problem: it takes too long."""
     topic = subjects.outcome(delivery.connection, delivery.id)
     async with here.news.watching(topic) as watch:
         await here.inbox.record(delivery)

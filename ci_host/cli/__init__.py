@@ -6,6 +6,7 @@ import typer
 
 from ci_host.cli import (
     artifacts,
+    deliveries,
     environments,
     exports,
     limits,
@@ -24,7 +25,7 @@ from ci_host.cli import (
 from ci_host.cli.client import ClientError
 
 COMMANDS = (
-    *(up, run, reading, artifacts, writing, shell, schedules, exports),
+    *(up, run, reading, deliveries, artifacts, writing, shell, schedules, exports),
     *(settings, secrets, environments, limits, pools, trust, runners),
 )
 

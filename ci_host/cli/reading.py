@@ -1,4 +1,4 @@
-"""Commands that read: `runs`, `show`, `logs`, `deliveries`, `runners`, `repos`."""
+"""Commands that read: `runs`, `show`, `logs`, `runners`, `repos`."""
 
 import json
 import time
@@ -42,7 +42,6 @@ def register(app: typer.Typer) -> None:
     app.command()(show)
     app.command()(history)
     app.command()(logs)
-    app.command()(deliveries)
     app.command("runners")(list_runners)
 
 
@@ -346,31 +345,6 @@ def _print_events(answer: "httpx2.Response", offset: str) -> tuple[str, bool]:
             typer.echo("\n".join(lines), nl=False)
             lines = []
     return offset, False
-
-
-def deliveries(
-    limit: int = 20,
-    data: DataOption = None,
-    server: ServerOption = None,
-    token: TokenOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List webhook deliveries and what became of each."""
-    found = find(server, token, data).get("/deliveries", limit=limit)
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    table = Table("delivery", "connection", "event", "state", "runs or reason", "age")
-    for one in found["deliveries"]:
-        table.add_row(
-            escape(one["id"]),
-            one["connection"],
-            escape(one["event"]),
-            one["state"],
-            escape(", ".join(one["runs"]) or one["reason"]),
-            duration(time.time() - one["received_at"]),
-        )
-    console.print(table)
 
 
 def list_runners(

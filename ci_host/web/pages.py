@@ -30,7 +30,7 @@ from ci_host.web.timeline import PHASE_WORDS, timeline
 from pipelines.priority import LEVELS
 from pipelines.run import FINAL
 
-DELIVERIES = 100
+SHOWN = queries.Deliveries(limit=100)
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -138,7 +138,7 @@ def _links(here: Services, row: RunRow) -> Any:  # noqa: ANN401
 @router.get("/deliveries")
 async def deliveries_page(here: Here, who: Person, request: Request) -> Response:
     """Webhook deliveries, and what became of each."""
-    rows = await asyncio.to_thread(queries.list_deliveries, here.model, DELIVERIES)
+    rows = await asyncio.to_thread(queries.list_deliveries, here.model, SHOWN)
     shown = [(row, _runs_of(row)) for row in rows]
     return pages_of(request).answer(
         request, "deliveries.html", who=who, deliveries=shown, now=here.now()

@@ -158,11 +158,35 @@ def latest_run(model: ReadModel, repo: str, commit: str, pipeline: str) -> RunRo
         return session.exec(query.limit(1)).first()
 
 
-def list_deliveries(model: ReadModel, limit: int) -> Sequence[DeliveryRow]:
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """Which deliveries; an empty word: any."""
+
+    state: str = ""
+    connection: str = ""
+    limit: int = 50
+
+
+def list_deliveries(model: ReadModel, wish: Deliveries) -> Sequence[DeliveryRow]:
     """Newest first."""
-    query = select(DeliveryRow).order_by(desc(DeliveryRow.received_at)).limit(min(limit, PAGE_MAX))
+    query = select(DeliveryRow).order_by(desc(DeliveryRow.received_at))
+    if wish.state:
+        query = query.where(DeliveryRow.state == wish.state)
+    if wish.connection:
+        query = query.where(DeliveryRow.connection == wish.connection)
     with Session(model.engine) as session:
-        return session.exec(query).all()
+        return session.exec(query.limit(min(wish.limit, PAGE_MAX))).all()
+
+
+def find_deliveries(model: ReadModel, name: str, connection: str) -> Sequence[DeliveryRow]:
+    """Those of this id; if there are none, those that begin so, some of them."""
+    query = select(DeliveryRow)
+    if connection:
+        query = query.where(DeliveryRow.connection == connection)
+    with Session(model.engine) as session:
+        exact = session.exec(query.where(DeliveryRow.id == name)).all()
+        begins = col(DeliveryRow.id).startswith(name, autoescape=True)
+        return exact or session.exec(query.where(begins).limit(10)).all()
 
 
 def attempt(model: ReadModel, job: str) -> AttemptRow | None:
