@@ -126,6 +126,51 @@ class PullReader(Protocol):
         """What is so now, by the answers of the API alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class FoundRepo:
+    """A repository as its forge's API knows it. `may_hook`: whether the token may add a webhook;
+    None: the forge does not say."""
+
+    external_id: str
+    name: str
+    clone_url: str
+    default_branch: str = ""
+    may_hook: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MadeHook:
+    """A webhook that is there now. `is_new`: it was not there before."""
+
+    id: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of asking the forge to try the webhook. `arrived` None: it does not tell; whether
+    a call came is seen here."""
+
+    arrived: bool | None
+    words: str
+
+
+class ForgeSetup(Protocol):
+    """Finds a repository on one forge and has it call us. Never raises for what a forge does.
+
+    All may be repeated: a webhook that is there is brought up to date.
+    """
+
+    async def look_up(self, name: str) -> FoundRepo | Later | Refused:
+        """The repository of that name, as the token sees it."""
+
+    async def make_hook(self, repo: FoundRepo, url: str, secret: str) -> MadeHook | Later | Refused:
+        """See to it that exactly one webhook calls this URL, for the events that we take."""
+
+    async def test(self, repo: FoundRepo, hook: MadeHook) -> Tried | Later | Refused:
+        """Have the forge call it once."""
+
+
 class Connections(Protocol):
     """The configured Connections, in memory: a webhook must not wait for a lookup."""
 

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from ci_host.api import (
     acts,
     artifacts,
+    connecting,
     coverage,
     deliveries,
     environments,
@@ -67,4 +68,5 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(well_known.router)
     app.include_router(deliveries.router)
     app.include_router(installation.router)
+    app.include_router(connecting.router)
     return app

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import httpx2
+
 from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
@@ -57,5 +59,6 @@ class Services:
     shell_lines: ShellLines
     admissions: Admissions
     trust: TrustStore
+    http: httpx2.AsyncClient
     now: Callable[[], float]
     new_id: Callable[[], str]

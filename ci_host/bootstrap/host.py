@@ -151,11 +151,12 @@ def _shells_of(bus: Bus, history: NatsHistory) -> dict[str, Any]:
 
 
 def _trust_of(bus: Bus, directory: Directory, settings: Settings) -> dict[str, Any]:
-    """What judging pull requests needs."""
+    """What asking Forges, and judging their pull requests, needs."""
     places = partial(registered, directory.connections, directory.repos)
     mirrors = Mirrors(settings.data / "mirrors", places)
-    made = admissions_of(bus, directory, mirrors, httpx2.AsyncClient(timeout=FORGE_TIMEOUT_S))
-    return {"admissions": made, "trust": NatsTrust(bus)}
+    client = httpx2.AsyncClient(timeout=FORGE_TIMEOUT_S)
+    made = admissions_of(bus, directory, mirrors, client)
+    return {"admissions": made, "trust": NatsTrust(bus), "http": client}
 
 
 def secrets_of(

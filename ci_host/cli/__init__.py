@@ -6,6 +6,7 @@ import typer
 
 from ci_host.cli import (
     artifacts,
+    connecting,
     deliveries,
     environments,
     exports,
@@ -26,7 +27,7 @@ from ci_host.cli.client import ClientError
 
 COMMANDS = (
     *(up, run, reading, deliveries, artifacts, writing, shell, schedules, exports),
-    *(settings, secrets, environments, limits, pools, trust, runners),
+    *(connecting, settings, secrets, environments, limits, pools, trust, runners),
 )
 
 

@@ -125,6 +125,7 @@ class World:
             shell_lines=cast(Any, None),
             admissions=Admissions(self.trust, MemoryPulls(), cast(Any, None), now=self.clock),
             trust=self.trust,
+            http=cast(Any, None),
             news=self.news,
             beginnings=Beginnings(self.model, self.history, self.bundles),
             timetables=cast(Any, self.timetables),

@@ -12,7 +12,7 @@ import msgspec
 from pipelines.repo import Connection, Repo
 from pipelines.trust import Author, PullFacts
 from webhooks.forge import Later, Refused
-from webhooks.reading import ForgeApi
+from webhooks.rest import ForgeApi
 
 MEMBERS = frozenset({"owner", "admin", "write"})
 EARLIER_MAX = 50

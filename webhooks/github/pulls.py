@@ -12,7 +12,7 @@ import msgspec
 from pipelines.repo import Connection, Repo
 from pipelines.trust import Author, PullFacts
 from webhooks.forge import Later, Refused
-from webhooks.reading import ForgeApi
+from webhooks.rest import ForgeApi
 
 MEMBERS = frozenset({"admin", "maintain", "write"})
 NEWCOMERS = frozenset({"FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "NONE", "MANNEQUIN"})

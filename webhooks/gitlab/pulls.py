@@ -10,7 +10,7 @@ import msgspec
 from pipelines.repo import Connection, Repo
 from pipelines.trust import Author, PullFacts
 from webhooks.forge import Later, Refused
-from webhooks.reading import ForgeApi
+from webhooks.rest import ForgeApi
 
 # From Developer on somebody may push to branches.
 DEVELOPER = 30

@@ -1,0 +1,105 @@
+"""Rest: calls of a forge's REST API, and what its answers mean. Statuses have their own way.
+
+Never raises for what network or forge do. A redirect is followed within the connection's own
+origin alone, as forges answer after a rename: a token goes nowhere else.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import httpx2
+import msgspec
+
+from webhooks.forge import Later, Refused, Sent
+from webhooks.status_api import REASON_CHARS_MAX, TIMEOUT_S, classify, problem_of
+
+REDIRECTS_MAX = 3
+ANSWER_BYTES_MAX = 5_000_000
+
+T = TypeVar("T")
+
+
+class ForgeApi:
+    """One connection's API: where it is, and who asks."""
+
+    def __init__(
+        self, base: str, headers: Mapping[str, str], client: httpx2.AsyncClient, now: float
+    ) -> None:
+        """`base`: without a slash at its end. `now`: seconds since the epoch."""
+        self._base, self._headers = base, headers
+        self._client, self._now = client, now
+
+    async def get(self, path: str, shape: type[T]) -> T | Later | Refused:
+        """The JSON there. `path` begins with a slash; what is put into it must be quoted."""
+        return self._as(shape, path, await self._followed(f"{self._base}{path}"))
+
+    async def send(
+        self, method: str, path: str, body: Mapping[str, object] | None, shape: type[T]
+    ) -> T | Later | Refused:
+        """Have something made or changed, and the JSON of the answer. No redirect is followed: what
+        is at another address by now is not what was meant."""
+        answer = await self._asked(method, f"{self._base}{path}", body)
+        return self._as(shape, path, answer)
+
+    def _as(
+        self, shape: type[T], path: str, answer: httpx2.Response | Later | Refused
+    ) -> T | Later | Refused:
+        if not isinstance(answer, httpx2.Response):
+            return answer
+        told = classify(answer, self._now)
+        if not isinstance(told, Sent):
+            return told
+        try:
+            return msgspec.json.decode(answer.content or b"null", type=shape)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            said = f"{path} of the forge's API is not as documented: {error}"
+            return Refused(said[:REASON_CHARS_MAX])
+
+    async def _followed(self, url: str) -> httpx2.Response | Later | Refused:
+        first = url
+        for _ in range(REDIRECTS_MAX + 1):
+            answer = await self._asked("GET", url, None)
+            if not isinstance(answer, httpx2.Response):
+                return answer
+            further = answer.headers.get("location", "")
+            if answer.status_code not in (301, 302, 307, 308) or not further:
+                return answer
+            target = _joined(url, further)
+            if target is None:
+                return Refused(f"the forge sends us from {url} to another host; correct api_url")
+            url = target
+        return Refused(f"{first} leads in a circle")
+
+    async def _asked(
+        self, method: str, url: str, body: Mapping[str, object] | None
+    ) -> httpx2.Response | Later | Refused:
+        if (problem := problem_of(url)) is not None:
+            return Refused(f"{url} is no URL: {problem}. Correct the connection's api_url.")
+        try:
+            answer = await self._client.request(
+                method,
+                url,
+                json=None if body is None else dict(body),
+                headers=dict(self._headers),
+                timeout=TIMEOUT_S,
+                follow_redirects=False,
+            )
+        except UnicodeEncodeError:
+            # A header is ASCII. The error itself would show the token.
+            return Refused("the connection's token has characters that no token has; set a new one")
+        except httpx2.HTTPError as error:
+            return Later(f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX])
+        if len(answer.content) > ANSWER_BYTES_MAX:
+            return Refused(f"the forge's answer has more than {ANSWER_BYTES_MAX} bytes")
+        return answer
+
+
+def _joined(url: str, further: str) -> str | None:
+    """Where a redirect leads, if that is within the same origin."""
+    try:
+        here = httpx2.URL(url)
+        target = here.join(further)
+    except httpx2.InvalidURL:
+        return None
+    is_same = (here.scheme, here.host, here.port) == (target.scheme, target.host, target.port)
+    return str(target) if is_same else None
