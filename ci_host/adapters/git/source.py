@@ -30,6 +30,14 @@ class GitSource:
         except errors.GitError as error:
             raise ports.SourceRefused(str(error)) from error
 
+    def find(self, repo: Repo, name: str, ref: str) -> str:
+        try:
+            return self._mirrors.find(repo, name, ref)
+        except errors.FetchFailed as error:
+            raise ports.SourceUnavailable(str(error)) from error
+        except errors.GitError as error:
+            raise ports.SourceRefused(str(error)) from error
+
     def head(self, repo: Repo) -> ports.Head | None:
         try:
             found = self._mirrors.head(repo)
