@@ -192,11 +192,10 @@ def _pull_request(payload: _PullRequestEvent, action: str) -> list[ParsedEvent] 
     home = external_id_of(base.repository.id)
     source = external_id_of(head.repository.id) if head.repository else None
     is_fork = source != home
-    head_ref = _branch(head.id, "fromRef.id")
+    own_ref = f"refs/pull-requests/{pull.id}/from"
     event = Event(
         kind=EventKind.PULL_REQUEST,
-        ref=f"refs/pull-requests/{pull.id}/from",
-        commit=commit if is_fork else "",
+        ref=own_ref,
         before=commit_of(before, "previousFromHash") if before else "",
         sender=_name(payload.actor),
         message=message_of(pull.title),
@@ -207,15 +206,15 @@ def _pull_request(payload: _PullRequestEvent, action: str) -> list[ParsedEvent] 
             author=_name(pull.author.user) if pull.author else "",
             base_ref=_branch(base.id, "toRef.id"),
             base_commit=commit_of(base.latest_commit, "toRef.latestCommit"),
-            head_ref=head_ref,
+            head_ref=_branch(head.id, "fromRef.id"),
             head_repo=source,
             is_fork=is_fork,
             is_draft=bool(pull.draft),
         ),
     )
-    # Bitbucket makes and moves the pull request's own ref at its leisure; the branch is there.
-    sought = None if is_fork else Sought(commit, f"refs/heads/{head_ref}")
-    return [_parsed(base.repository, event, sought)]
+    # Bitbucket makes and moves the pull request's own ref at its leisure; a branch is there.
+    where = own_ref if is_fork else head.id
+    return [_parsed(base.repository, event, Sought(commit, where))]
 
 
 def _parsed(repository: _Repository, event: Event, sought: Sought | None) -> ParsedEvent:

@@ -260,7 +260,7 @@ def _only_commit(mirror: Path, name: str, where: str) -> str:
         )
     raise CommitGone(
         f"commit {name} is not on {where}; it was force-pushed away, or deleted with its branch or"
-        " tag. Push it again to build it."
+        " tag, or is not there yet. Push it again to build it."
     )
 
 

@@ -222,3 +222,13 @@ async def test_a_fork_of_data_center_is_fetched_by_the_pull_requests_ref_and_unt
     started = await data_center.started(outcome)
     assert (started.event.commit, started.event.pull_request.head_repo) == (commit, "81")
     assert tier_of(started.event) is Tier.UNTRUSTED
+
+
+async def test_a_fork_whose_ref_is_not_there_yet_is_ignored_and_its_commit_not_called_bad(
+    data_center,
+):
+    data_center.checkout.commit(PIPELINE)
+    data_center.checkout.push()
+    outcome = await data_center.take("bitbucket_dc/pr_opened_deleted_fork", latest("b" * 40))
+    assert outcome.state == "ignored" and "refs/pull-requests/7/from" in outcome.reason
+    assert data_center.kept.statuses == []

@@ -133,8 +133,8 @@ def test_a_pull_request_of_the_repository_itself_is_sought_on_its_branch():
 @pytest.mark.parametrize("name", ["pr_from_ref_updated_fork", "pr_opened_deleted_fork"])
 def test_one_from_another_repository_is_untrusted_and_fetched_by_its_own_ref(name):
     parsed = one(name)
-    assert (parsed.event.commit, parsed.sought) == (COMMIT, None)
     assert parsed.event.ref == "refs/pull-requests/7/from"
+    assert (parsed.event.commit, parsed.sought) == ("", Sought(COMMIT, parsed.event.ref))
     assert tier_of(parsed.event) is Tier.UNTRUSTED
 
 
