@@ -28,7 +28,7 @@ STATES = {
     StatusState.ERROR: "FAILED",
 }
 
-_WORKSPACE = re.compile(r"(?!\.+\Z)[\w.-]+\Z", re.ASCII)
+_NAME = re.compile(r"([\w.-]*[\w-][\w.-]*)/[^/]+\Z", re.ASCII)
 
 
 class BitbucketStatuses:
@@ -46,19 +46,19 @@ class BitbucketStatuses:
 
     async def post_status(self, status: Status) -> Told:
         """See StatusClient. A later status of the same key takes the place of the one before."""
-        workspace = status.repo_name.partition("/")[0]
+        name = _NAME.match(status.repo_name)
         try:
             repository = quote(f"{{{repository_uuid(status.repo.rpartition('/')[2])}}}")
         except Malformed as error:
             return Refused(f"{error}; register the repository with its UUID")
-        if not _WORKSPACE.match(workspace) or not is_commit(status.commit):
+        if name is None or not is_commit(status.commit):
             return Refused(
                 f"{status.repo_name!r} at {status.commit!r} cannot be put into an API URL; register"
                 " the repository under its name <workspace>/<repository>"
             )
         if not status.target_url:
             return Refused("Bitbucket takes no status without a link, and this one has none")
-        path = f"{workspace}/{repository}/commit/{status.commit}/statuses/build"
+        path = f"{name[1]}/{repository}/commit/{status.commit}/statuses/build"
         url = f"{self._api}/2.0/repositories/{path}"
         answer = await request(self._client, url, self._headers, _body(status))
         if not isinstance(answer, httpx2.Response):
@@ -91,12 +91,19 @@ def _body(status: Status) -> dict[str, str]:
 
 
 def _told(answer: httpx2.Response, link: str, now: float) -> Told:
-    """What the answer means; the one refusal that is Staunch's own address is told so. Pure."""
+    """What the answer means, and what to do where it is Bitbucket's own kind of refusal. Pure."""
     told = classify(answer, now)
-    if answer.status_code == 400 and isinstance(told, Refused) and not _is_public(link):
+    if not isinstance(told, Refused):
+        return told
+    if answer.status_code == 400 and not _is_public(link):
         return Refused(
             f"{told.reason} Bitbucket Cloud takes only links to public addresses, and this one is"
             f" {link}: start Staunch with a --base-url that the internet can name."
+        )
+    if answer.status_code == 403:
+        return Refused(
+            f"{told.reason} If another token made this build, only its owner may change it: a new"
+            " commit gets builds of its own."
         )
     return told
 

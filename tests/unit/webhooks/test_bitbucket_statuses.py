@@ -128,6 +128,15 @@ async def test_a_link_that_is_not_on_the_internet_is_refused_with_what_to_do(hos
     assert link in told.reason and "--base-url" in told.reason
 
 
+async def test_a_build_that_another_token_made_is_refused_with_what_that_means():
+    words = {"type": "error", "error": {"message": "You are not its creator"}}
+    told, _ = await check(httpx2.Response(403, json=words))
+    assert isinstance(told, Refused)
+    assert "You are not its creator" in told.reason and "another token" in told.reason
+    limited, _ = await check(httpx2.Response(403, json=words, headers={"retry-after": "9"}))
+    assert isinstance(limited, Later)
+
+
 async def test_another_refusal_says_nothing_of_the_address():
     words = {"type": "error", "error": {"message": "Bad request", "fields": {"state": ["no"]}}}
     told, _ = await check(httpx2.Response(400, json=words))
@@ -185,6 +194,8 @@ async def test_a_refusal_in_any_form_is_understood(code, content):
         {"repo": "bb/62"},
         {"repo": "bb/"},
         {"repo_name": ""},
+        {"repo_name": "lock.git"},
+        {"repo_name": "waterways/deep/lock"},
         {"repo_name": "../lock"},
         {"repo_name": "a b/lock"},
         {"commit": "HEAD"},

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.event import EventKind
+from pipelines.refs import is_ref, is_short_commit
 from pipelines.repo import Delivery, ForgeKind
 from tests.payloads import EVENTS, PAYLOADS, event_of, kind_of
 from webhooks.errors import Malformed
@@ -266,6 +267,9 @@ def only_our_error(kind, event, body):
         return
     # Whatever came through can be stored, and read back as it was.
     for one in [] if isinstance(parsed, Ignored) else parsed:
+        if one.sought is not None:
+            assert one.event.commit == ""
+            assert is_short_commit(one.sought.name) and is_ref(one.sought.ref)
         assert msgspec.json.decode(msgspec.json.encode(one.event), type=type(one.event)) == (
             one.event
         )
