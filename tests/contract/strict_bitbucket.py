@@ -6,6 +6,7 @@ client which breaks a limit is told so here.
 
 import json
 import re
+from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
 import httpx2
@@ -15,6 +16,9 @@ CLOUD = re.compile(
 )
 BUILDS = re.compile(
     r"/rest/api/latest/projects/(~?[\w.-]+)/repos/([\w.-]+)/commits/([0-9a-f]{40})/builds"
+)
+CHANGES = re.compile(
+    r"/rest/api/latest/projects/(~?[\w.-]+)/repos/([\w.-]+)/pull-requests/(\d+)/changes"
 )
 OLDER = re.compile(r"/rest/build-status/1\.0/commits/([0-9a-f]{40})")
 STATES = {"INPROGRESS", "SUCCESSFUL", "FAILED"}
@@ -60,11 +64,16 @@ class StrictBitbucket:
 
 
 class StrictDataCenter:
-    """A server of Bitbucket Data Center; `is_older`: before 7.4, when it had no builds yet."""
+    """A server of Bitbucket Data Center; `is_older`: before 7.4, when it had no builds yet.
+
+    `look` is called with the number of a pull request whose changes are asked for: only then does
+    the server make its ref.
+    """
 
     def __init__(self, token: str, repositories: set[str], *, is_older: bool = False) -> None:
         self._token, self._repositories, self._is_older = token, repositories, is_older
         self.builds: dict[tuple[str, str], dict[str, str]] = {}
+        self.look: Callable[[int], object] = lambda number: None
         self.answers: list[httpx2.Response] = []
         self.paths: list[str] = []
 
@@ -77,6 +86,9 @@ class StrictDataCenter:
         if request.headers.get("authorization") != f"Bearer {self._token}":
             name = "com.atlassian.bitbucket.AuthorisationException"
             return _server(401, "You are not permitted to access this resource", name)
+        if request.method == "GET" and (changes := CHANGES.fullmatch(request.url.path)):
+            self.look(int(changes[3]))
+            return httpx2.Response(200, json={"values": [], "isLastPage": True})
         older = OLDER.fullmatch(request.url.path)
         builds = None if self._is_older else BUILDS.fullmatch(request.url.path)
         if request.method != "POST" or (older is None and builds is None):

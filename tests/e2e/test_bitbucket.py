@@ -38,13 +38,16 @@ def served(forge: Callable[[httpx2.Request], httpx2.Response]) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             url = f"http://forge.example{self.path}"
-            answer = forge(httpx2.Request("POST", url, headers=dict(self.headers), content=body))
+            headers = dict(self.headers)
+            answer = forge(httpx2.Request(self.command, url, headers=headers, content=body))
             self.send_response(answer.status_code)
             self.send_header("Content-Length", str(len(answer.content)))
             self.end_headers()
             self.wfile.write(answer.content)
+
+        do_GET = do_POST
 
         def log_message(self, *_: object) -> None:
             """The test's output is its own."""
@@ -160,6 +163,32 @@ def test_a_tag_of_data_center_is_built_and_shown_at_its_commit(
             TIMEOUT_S,
         )
     assert {commit for commit, _ in forge.builds} == {commit} != {tag}
+
+
+def test_a_fork_of_data_center_is_built_though_its_ref_is_made_only_when_somebody_looks(
+    here: Installed, checkout: Repo
+) -> None:
+    forge = StrictDataCenter("t0ken", {"WATER/lock"})
+    commit = checkout.commit({FILE: QUICK})
+
+    def look(number: int) -> None:
+        checkout.git("push", "-q", "origin", f"HEAD:refs/pull-requests/{number}/from")
+
+    def latest(payload: Any) -> None:
+        payload["pullRequest"]["fromRef"]["latestCommit"] = commit
+
+    name = "bitbucket_dc/pr_from_ref_updated_fork"
+    with served(forge) as url:
+        bitbucket = Bitbucket(here, checkout, "bitbucket-dc", url)
+        assert bitbucket.register("62").status == 200
+        assert bitbucket.call(name, latest, "unseen") == 202
+        told = here.outcome("unseen")
+        assert told["state"] == "ignored" and "is not there yet" in told["reason"]
+        assert forge.builds == {}
+        forge.look = look
+        assert bitbucket.call(name, latest, "seen") == 202
+        run = here.ended(here.run(commit))
+        assert (run["state"], run["ref"]) == ("succeeded", "refs/pull-requests/7/from")
 
 
 def test_the_command_line_registers_both_and_says_which_id_is_none(here: Installed) -> None:

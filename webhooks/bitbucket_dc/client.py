@@ -42,17 +42,14 @@ class BitbucketDcStatuses:
         now: Callable[[], float],
         older: set[str],
     ) -> None:
-        self._api = connection.api_url.rstrip("/").removesuffix("/rest/api/latest")
+        self._connection, self._api = connection, _server(connection)
         self._client, self._now, self._older = client, now, older
-        self._headers = {
-            "Accept": "application/json",
-            "Authorization": f"Bearer {connection.token}",
-        }
+        self._headers = authorized(connection)
 
     async def post_status(self, status: Status) -> Told:
         """See StatusClient. A later status of the same key takes the place of the one before."""
-        name = _NAME.match(status.repo_name)
-        if name is None or not is_commit(status.commit):
+        base = repository_url(self._connection, status.repo_name)
+        if base is None or not is_commit(status.commit):
             return Refused(
                 f"{status.repo_name!r} at {status.commit!r} cannot be put into an API URL; register"
                 " the repository under its name <project key>/<repository>"
@@ -62,8 +59,7 @@ class BitbucketDcStatuses:
         body = _body(status)
         if self._api in self._older:
             return await self._post_older(status.commit, body)
-        url = f"{self._api}/rest/api/latest/projects/{name[1]}/repos/{name[2]}"
-        url = f"{url}/commits/{status.commit}/builds"
+        url = f"{base}/commits/{status.commit}/builds"
         newer = {**body, "parent": body["key"]}
         answer = await request(self._client, url, self._headers, newer)
         if not isinstance(answer, httpx2.Response):
@@ -82,6 +78,23 @@ class BitbucketDcStatuses:
         if not isinstance(answer, httpx2.Response):
             return answer
         return classify(answer, self._now())
+
+
+def repository_url(connection: Connection, name: str) -> str | None:
+    """Where the API has the repository `<project key>/<repository>`; None: this is no such name."""
+    found = _NAME.match(name)
+    if found is None:
+        return None
+    return f"{_server(connection)}/rest/api/latest/projects/{found[1]}/repos/{found[2]}"
+
+
+def authorized(connection: Connection) -> dict[str, str]:
+    """The headers of each request: a token of whatever kind is a Bearer there."""
+    return {"Accept": "application/json", "Authorization": f"Bearer {connection.token}"}
+
+
+def _server(connection: Connection) -> str:
+    return connection.api_url.rstrip("/").removesuffix("/rest/api/latest")
 
 
 def _body(status: Status) -> dict[str, str]:
