@@ -302,6 +302,12 @@ class Source(Protocol):
         Raises SourceRefused, SourceUnavailable.
         """
 
+    def find(self, repo: Repo, name: str, ref: str) -> str:
+        """The full id of the commit that a Sought means, in what `ref` leads to or was fetched.
+
+        Raises SourceRefused (none, or more than one), SourceUnavailable.
+        """
+
     def head(self, repo: Repo) -> Head | None:
         """Where the default branch is now, asked of the repository; None: it has none.
 

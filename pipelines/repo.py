@@ -13,6 +13,8 @@ class ForgeKind(StrEnum):
     GITHUB = "github"
     GITEA = "gitea"
     GITLAB = "gitlab"
+    BITBUCKET = "bitbucket"
+    BITBUCKET_DC = "bitbucket-dc"
     GIT = "git"
 
 

@@ -18,13 +18,26 @@ from pipelines.trust import PullFacts
 
 
 @dataclass(frozen=True, slots=True)
+class Sought:
+    """A commit that the payload does not name by its full id, and the ref to fetch to find it.
+
+    `name` is the beginning of its id (12 digits or more), the id of a tag object, or the whole id
+    where only `ref` is sure to lead to it.
+    """
+
+    name: str
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedEvent:
     """One event and the repository it happened in: the forge's own id, and its name today.
 
     `pipeline` names the only one that is asked for; empty: whichever wants the event. `inputs` is
     what a person gave with a manual start; `fork`: what that is to be made from. `priority` None:
     nobody said another than what the pipeline declares, or than what is forked had. `wait`: the
-    Run's Jobs wait for a terminal after a step that failed.
+    Run's Jobs wait for a terminal after a step that failed. `sought`: the event's commit is empty
+    and has to be found so; a parser asks nobody.
     """
 
     external_id: str
@@ -35,6 +48,7 @@ class ParsedEvent:
     fork: Fork | None = None
     priority: Priority | None = None
     wait: Wait | None = None
+    sought: Sought | None = None
 
 
 @dataclass(frozen=True, slots=True)

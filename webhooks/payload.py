@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from pipelines.event import is_zero
-from pipelines.refs import is_commit, is_ref
+from pipelines.refs import is_commit, is_ref, is_short_commit
 from webhooks.errors import Malformed
 
 T = TypeVar("T")
@@ -17,6 +17,7 @@ T = TypeVar("T")
 MESSAGE_CHARS_MAX = 4_000
 NAME_CHARS_MAX = 300
 LABELS_MAX = 100
+CHANGES_MAX = 1_000
 
 
 def decode(body: str | bytes, shape: type[T], what: str) -> T:
@@ -33,6 +34,13 @@ def commit_of(text: str, field: str) -> str:
         return ""
     if not is_commit(text):
         raise Malformed(f"{field} is {text[:80]!r}, which is no full commit id")
+    return text
+
+
+def short_commit_of(text: str, field: str) -> str:
+    """A commit's or tag's id, or the beginning of it, for a Sought. Raises Malformed."""
+    if not is_short_commit(text):
+        raise Malformed(f"{field} is {text[:80]!r}, which is no commit id of 12 digits or more")
     return text
 
 

@@ -10,6 +10,8 @@ import httpx2
 
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import Status
+from webhooks.bitbucket.client import BitbucketStatuses
+from webhooks.bitbucket_dc.client import BitbucketDcStatuses
 from webhooks.forge import Connections, Later, Refused, SendLater, Sent, StatusClient, Told
 from webhooks.gitea.client import GiteaStatuses
 from webhooks.github.client import GitHubStatuses
@@ -46,6 +48,7 @@ class StatusSender:
     ) -> None:
         self._connections, self._client = connections, client
         self._now, self._dice = now, dice
+        self._older_bitbuckets: set[str] = set()
 
     async def send(self, status: Status, *, attempt: int = 1) -> Sent | SendLater | Refused:
         """Tell it once. `attempt` counts from 1 and only decides how long to wait."""
@@ -77,6 +80,11 @@ class StatusSender:
                 return GiteaStatuses(connection, self._client, self._now)
             case ForgeKind.GITLAB:
                 return GitLabStatuses(connection, self._client, self._now)
+            case ForgeKind.BITBUCKET:
+                return BitbucketStatuses(connection, self._client, self._now)
+            case ForgeKind.BITBUCKET_DC:
+                older = self._older_bitbuckets
+                return BitbucketDcStatuses(connection, self._client, self._now, older)
             case ForgeKind.GIT:
                 # Plain git has no statuses; an api_url beside it is one that speaks Gitea's.
                 return GiteaStatuses(connection, self._client, self._now)

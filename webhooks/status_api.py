@@ -99,8 +99,15 @@ def message_in(answer: httpx2.Response) -> str:
         body: Any = msgspec.json.decode(answer.content)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         body = None
-    words = body.get("message") if isinstance(body, dict) else None
+    words = (body.get("message") or _inner_message(body)) if isinstance(body, dict) else None
     return shorten(str(words or answer.reason_phrase or "no reason given"), REASON_CHARS_MAX)
+
+
+def _inner_message(body: dict[Any, Any]) -> object:
+    """Bitbucket Cloud has its words in `error`, Data Center in the first of `errors`."""
+    errors = body.get("errors")
+    inner = errors[0] if isinstance(errors, list) and errors else body.get("error")
+    return inner.get("message") if isinstance(inner, dict) else None
 
 
 def _retry_after(headers: httpx2.Headers, now: float) -> float | None:

@@ -11,6 +11,8 @@ from ci_host.api import views
 from ci_host.api.auth import Admin, Here, Person
 from ci_host.api.problems import Problem
 from pipelines.repo import Connection, ForgeKind, Repo
+from webhooks.errors import Malformed
+from webhooks.registry import registered_id
 
 router = APIRouter(prefix="/api/v1", tags=["installation"])
 
@@ -83,9 +85,16 @@ async def list_repos(here: Here, _who: Person) -> dict[str, Any]:
 @router.put("/repos", summary="Register a repository, or change one")
 async def put_repo(here: Here, _who: Admin, body: RepoBody) -> dict[str, Any]:
     """Pushes to a repository that is not registered are recorded and ignored."""
-    if await here.catalog.connection(body.connection) is None:
+    connection = await here.catalog.connection(body.connection)
+    if connection is None:
         raise Problem(404, "No such connection", f"Add connection {body.connection!r} first.")
-    repo = Repo(id=f"{body.connection}/{body.external_id}", **body.model_dump())
+    try:
+        external_id = registered_id(connection.kind, body.external_id)
+    except Malformed as error:
+        told = f"{error}. The guide's page on this forge says where to find it."
+        raise Problem(422, "No id of a repository", told) from error
+    given = body.model_dump() | {"external_id": external_id}
+    repo = Repo(id=f"{body.connection}/{external_id}", **given)
     await here.catalog.put_repo(repo)
     here.directory.repos[repo.id] = repo
     return views.repo_view(repo, here.settings.url)

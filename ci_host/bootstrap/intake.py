@@ -32,7 +32,8 @@ from ci_host.engine.schedules import Schedules
 from ci_host.engine.triggers import Triggers
 from ci_host.settings import ProcessSettings
 from ci_host.tenant.sandbox import Sandbox
-from pipelines.repo import Delivery
+from pipelines.repo import Delivery, ForgeKind, Repo
+from webhooks.bitbucket_dc.refs import have_ref_made
 from webhooks.forge import Ignored, ParsedEvent
 from webhooks.manual import MANUAL_EVENT, parse_manual
 from webhooks.registry import parse_delivery
@@ -56,7 +57,13 @@ async def open_intake(
     mirrors = Mirrors(
         settings.data / "mirrors", lambda: registered(directory.connections, directory.repos)
     )
-    catalog, source = NatsCatalog(bus), GitSource(mirrors)
+
+    def make_ref(repo: Repo, ref: str) -> None:
+        connection = directory.connections.get(repo.connection)
+        if connection is not None and connection.kind is ForgeKind.BITBUCKET_DC:
+            have_ref_made(connection, repo, ref)
+
+    catalog, source = NatsCatalog(bus), GitSource(mirrors, make_ref)
     files = PipelineFiles(source, NatsBundles(bus), prepareds, sandbox, time.time)
     schedules = Schedules(
         NatsTimetables(bus),

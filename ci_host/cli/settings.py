@@ -12,6 +12,8 @@ from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOptio
 from webhooks.errors import HookRefused
 from webhooks.git.hook import install
 
+FORGES_HELP = "git, gitea, github, gitlab, bitbucket (Cloud) or bitbucket-dc (Data Center)."
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -27,7 +29,7 @@ def register(app: typer.Typer) -> None:
 def add_repo(
     where: Annotated[str, typer.Argument(help="A bare repository's path, or a clone URL.")],
     name: Annotated[str, typer.Option(help="owner/name on its forge.")] = "",
-    forge: Annotated[str, typer.Option(help="git, gitea, github or gitlab.")] = "git",
+    forge: Annotated[str, typer.Option(help=FORGES_HELP)] = "git",
     external_id: Annotated[str, typer.Option("--id", help="The forge's own id of it.")] = "",
     connection: Annotated[str, typer.Option(help="Its connection's id.")] = "",
     api_url: Annotated[str, typer.Option(help="Where statuses are told.")] = "",

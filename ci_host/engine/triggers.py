@@ -6,6 +6,7 @@ asked for it. What became of the Delivery is told at the end, whatever it was.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 import structlog
@@ -36,7 +37,7 @@ from pipelines.repo import Delivery, DeliveryOutcome, Repo
 from pipelines.trigger import run_of, wanted
 from pipelines.trust import Admission, Verdict
 from webhooks.errors import Malformed
-from webhooks.forge import Ignored, ParsedEvent
+from webhooks.forge import Ignored, ParsedEvent, Sought
 
 log = structlog.get_logger()
 
@@ -147,6 +148,8 @@ class Triggers:
             )
         if parsed.fork is not None:
             return [await self._fork(repo, parsed, parsed.fork)], ""
+        if parsed.sought is not None:
+            parsed = await self._found(repo, parsed, parsed.sought)
         event = parsed.event
         entries: list[PipelineEntry] = []
         try:
@@ -185,6 +188,16 @@ class Triggers:
                 f" {event.commit}`"
             )
         return verdict
+
+    async def _found(self, repo: Repo, parsed: ParsedEvent, sought: Sought) -> ParsedEvent:
+        """With the commit that the forge did not name by its full id. Raises Unwanted."""
+        try:
+            commit = await asyncio.to_thread(self._source.find, repo, sought.name, sought.ref)
+        except SourceRefused as error:
+            # Without a full id there is no commit that a Status could be shown on.
+            raise Unwanted(str(error)) from error
+        event = msgspec.structs.replace(parsed.event, commit=commit)
+        return replace(parsed, event=event, sought=None)
 
     async def _code(self, repo: Repo, event: Event, verdict: Verdict | None) -> Code:
         if not event.commit:

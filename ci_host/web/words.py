@@ -134,12 +134,12 @@ def _shown(value: object) -> str:
 
 
 def ref_name(ref: str) -> str:
-    """A ref as people call it: `main`, `v1.2`, `pull/7`, `merge-requests/7`."""
+    """A ref as people call it: `main`, `v1.2`, `pull/7`, `pull-requests/7`."""
     for prefix in ("refs/heads/", "refs/tags/"):
         if ref.startswith(prefix):
             return ref.removeprefix(prefix)
-    if ref.startswith(("refs/pull/", "refs/merge-requests/")):
-        return ref.removeprefix("refs/").removesuffix("/head")
+    if ref.startswith(("refs/pull/", "refs/merge-requests/", "refs/pull-requests/")):
+        return ref.removeprefix("refs/").removesuffix("/head").removesuffix("/from")
     return ref
 
 

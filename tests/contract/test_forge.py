@@ -4,15 +4,18 @@ import base64
 import hashlib
 import hmac
 import json
-from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import Status, StatusState
+from tests.payloads import EVENTS, folder_of
+from webhooks.bitbucket.client import BitbucketStatuses
+from webhooks.bitbucket_dc.client import BitbucketDcStatuses
 from webhooks.errors import Malformed, Unverified
 from webhooks.forge import Ignored, Later, Refused, Sent
 from webhooks.gitea.client import GiteaStatuses
@@ -23,14 +26,13 @@ from webhooks.registry import FORGES
 from webhooks.signature import sign_standard, standard_key
 
 NOW = 1_700_000_000.0
-PUSHES = {
-    kind: (Path(__file__).parents[1] / "forges" / kind / "push.json").read_bytes()
-    for kind in ForgeKind
-}
+PUSHES = {kind: (folder_of(kind) / "push.json").read_bytes() for kind in ForgeKind}
 NAMES = {
     ForgeKind.GITHUB: ("x-github-delivery", "x-github-event", "x-hub-signature-256"),
     ForgeKind.GITEA: ("x-gitea-delivery", "x-gitea-event", "x-gitea-signature"),
     ForgeKind.GITLAB: ("webhook-id", "x-gitlab-event", "webhook-signature"),
+    ForgeKind.BITBUCKET: ("x-request-uuid", "x-event-key", "x-hub-signature"),
+    ForgeKind.BITBUCKET_DC: ("x-request-id", "x-event-key", "x-hub-signature"),
     ForgeKind.GIT: ("webhook-id", "", "webhook-signature"),
 }
 
@@ -41,12 +43,14 @@ def headers_of(kind: ForgeKind, body: bytes, secret: str) -> dict[str, str]:
     standard = sign_standard("d-1", str(int(NOW)), body, standard_key(secret))
     signature = {
         ForgeKind.GITHUB: f"sha256={digest}",
+        ForgeKind.BITBUCKET: f"sha256={digest}",
+        ForgeKind.BITBUCKET_DC: f"sha256={digest}",
         ForgeKind.GITEA: digest,
         ForgeKind.GITLAB: f"v1,{standard}",
         ForgeKind.GIT: f"v1,{standard}",
     }
     delivery, event, sign = NAMES[kind]
-    headers = {delivery: "d-1", event: "push", sign: signature[kind]}
+    headers = {delivery: "d-1", event: EVENTS[kind]["push"], sign: signature[kind]}
     return {**headers, "webhook-timestamp": str(int(NOW))}
 
 
@@ -102,9 +106,10 @@ def test_no_header_makes_verification_do_anything_but_refuse(kind, headers):
 def test_a_call_is_named_by_its_headers_and_without_them_by_nothing(kind):
     forge = FORGES[kind]
     headers = headers_of(kind, b"{}", "s")
-    assert (forge.delivery_id(headers), forge.event_name(headers)) == ("d-1", "push")
+    push = EVENTS[kind]["push"]
+    assert (forge.delivery_id(headers), forge.event_name(headers)) == ("d-1", push)
     assert forge.delivery_id({}) == ""
-    assert forge.ignores("push") is None
+    assert forge.ignores(push) is None
 
 
 @every_forge
@@ -119,9 +124,10 @@ def test_a_name_that_is_not_known_is_ignored_before_and_in_parsing(kind, name):
 @every_forge
 def test_parsing_is_pure_and_takes_text_and_bytes(kind):
     forge, body = FORGES[kind], PUSHES[kind]
-    parsed = forge.parse("push", body)
+    push = EVENTS[kind]["push"]
+    parsed = forge.parse(push, body)
     assert not isinstance(parsed, Ignored)
-    assert parsed == forge.parse("push", body.decode()) == forge.parse("push", body)
+    assert parsed == forge.parse(push, body.decode()) == forge.parse(push, body)
     assert parsed[0].event.branch == "main"
     assert parsed[0].external_id
 
@@ -132,11 +138,13 @@ def test_any_required_field_that_is_missing_is_malformed_and_nothing_else(kind):
     needed = {
         ForgeKind.GIT: {"changes", "repo"},
         ForgeKind.GITLAB: {"ref", "after", "project"},
+        ForgeKind.BITBUCKET: {"push", "repository"},
+        ForgeKind.BITBUCKET_DC: {"changes", "repository"},
     }
     for field in needed.get(kind, {"ref", "after", "repository"}):
         rest = {key: value for key, value in payload.items() if key != field}
         with pytest.raises(Malformed, match=field):
-            FORGES[kind].parse("push", json.dumps(rest))
+            FORGES[kind].parse(EVENTS[kind]["push"], json.dumps(rest))
 
 
 STATUS = Status(
@@ -148,9 +156,18 @@ STATUS = Status(
     context="staunch/pipeline",
     state=StatusState.SUCCESS,
     description="",
-    target_url="",
+    target_url="https://ci.example/runs/1",
     at=NOW,
 )
+
+
+STATUS_CLIENTS = {
+    "github": GitHubStatuses,
+    "gitea": GiteaStatuses,
+    "gitlab": GitLabStatuses,
+    "bitbucket": BitbucketStatuses,
+}
+UUID = "8d3e1c7a-0b52-4f6e-9a41-5c2d7e90f1b3"
 
 
 def answered(told):
@@ -164,21 +181,22 @@ def client_of(name, told):
     if name == "memory":
         return MemoryStatusClient(told)
     http = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: answered(told)))
-    made = {"github": GitHubStatuses, "gitea": GiteaStatuses, "gitlab": GitLabStatuses}[name]
     kind = ForgeKind(name)
-    return made(
-        Connection(id="c", kind=kind, api_url="https://forge.example", token="t"), http, lambda: NOW
-    )
+    at = Connection(id="c", kind=kind, api_url="https://forge.example", token="t")
+    if kind is ForgeKind.BITBUCKET_DC:
+        return BitbucketDcStatuses(at, http, lambda: NOW, set())
+    return STATUS_CLIENTS[name](at, http, lambda: NOW)
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", ["memory", "github", "gitea", "gitlab"])
+@pytest.mark.parametrize("name", ["memory", *STATUS_CLIENTS, "bitbucket-dc"])
 @pytest.mark.parametrize("told", [Sent(), Later("busy", 7.0), Refused("no")], ids=str)
 async def test_every_outcome_of_telling_a_status_is_a_record(name, told):
     client = client_of(name, told)
-    answer = await client.post_status(STATUS)
+    status = msgspec.structs.replace(STATUS, repo=f"c/{UUID}" if name == "bitbucket" else "c/1")
+    answer = await client.post_status(status)
     assert type(answer) is type(told)
     if isinstance(answer, Later):
         assert answer.retry_after_s == 7.0
     # Telling it again is harmless.
-    await client.post_status(STATUS)
+    await client.post_status(status)

@@ -17,7 +17,7 @@ from ci_host.engine.ringing import Ringing
 from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.schedules import Schedules
-from ci_host.ports import Head, NoPipeline, SourceUnavailable
+from ci_host.ports import Head, NoPipeline, SourceRefused, SourceUnavailable
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
 from pipelines.bundle import Bundle
@@ -60,6 +60,13 @@ class MemorySource:
         if not self.commits[commit]:
             raise NoPipeline(f"commit {commit} has no pipeline")
         return Bundle(files=self.commits[commit])
+
+    def find(self, repo: Repo, name: str, ref: str) -> str:
+        self._answer()
+        found = [commit for commit in self.commits if commit.startswith(name)]
+        if len(found) != 1:
+            raise SourceRefused(f"{len(found)} commits begin with {name}")
+        return found[0]
 
     def head(self, repo: Repo) -> Head | None:
         self._answer()

@@ -12,10 +12,16 @@ from pipelines.event import Event, EventKind
 from pipelines.repo import ForgeKind
 from webhooks.errors import Malformed
 from webhooks.forge import Ignored, ParsedEvent
-from webhooks.payload import commit_of, decode, external_id_of, message_of, name_of, ref_of
+from webhooks.payload import (
+    CHANGES_MAX,
+    commit_of,
+    decode,
+    external_id_of,
+    message_of,
+    name_of,
+    ref_of,
+)
 from webhooks.signature import verify_standard
-
-CHANGES_MAX = 1_000
 
 
 class _Change(msgspec.Struct):

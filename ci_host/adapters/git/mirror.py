@@ -19,7 +19,7 @@ from ci_host.adapters.git.command import Answer, run_git
 from ci_host.adapters.git.errors import CommitGone, FetchFailed, NameRefused, RepoGone
 from ci_host.adapters.git.origin import Origin, Registered, Resolve, origin_of, resolve_host
 from pipelines.ids import RunId
-from pipelines.refs import is_commit, is_ref
+from pipelines.refs import is_commit, is_ref, is_short_commit
 from pipelines.repo import Repo
 
 FETCH_TIMEOUT_S = 300.0
@@ -95,6 +95,28 @@ class Mirrors:
                 _create(mirror, len(commit))
             self._fetch(repo, mirror, origin, commit, ref)
 
+    def find(self, repo: Repo, name: str, ref: str) -> str:
+        """The full id of the commit whose id begins with `name`, or that a tag of this id leads to.
+
+        `ref` is fetched for it; where it is gone, what was fetched before must do. Raises
+        CommitGone, RepoGone, FetchFailed, OriginRefused, NameRefused (more than one is meant).
+        """
+        if not is_short_commit(name):
+            raise NameRefused(f"{name[:80]!r} is no commit id of at least 12 hex digits")
+        _check_ref(ref)
+        mirror = self.path(repo)
+        origin = origin_of(repo, self._registered(), self._resolve)
+        with self._locked(mirror):
+            if not (mirror / "HEAD").exists():
+                _create(mirror, len(name))
+            tip = _tip_ref(ref)
+            asked = self._ask(mirror, origin, f"+{ref}:{tip}")
+            if asked.status == 0 and (at := _commit_at(mirror, tip)).startswith(name):
+                return at
+            if asked.status != 0 and not _says(asked, _COMMIT_GONE):
+                raise _unreadable(repo, origin, asked)
+            return _only_commit(mirror, name, f"{ref} of {repo.name}")
+
     def head(self, repo: Repo) -> tuple[str, str] | None:
         """(full ref, commit) of the default branch at the origin; None: it has none.
 
@@ -165,7 +187,7 @@ class Mirrors:
                     raise FetchFailed(f"{mirror} cannot be tidied: {_last(done)}")
 
     def _fetch(self, repo: Repo, mirror: Path, origin: Origin, commit: str, ref: str) -> None:
-        tip = f"refs/staunch/tips/{hashlib.sha256(ref.encode()).hexdigest()[:32]}"
+        tip = _tip_ref(ref)
         asked = self._ask(mirror, origin, f"+{commit}:{tip}")
         if asked.status == 0:
             return
@@ -241,10 +263,41 @@ def _create(mirror: Path, commit_digits: int) -> None:
         raise FetchFailed(f"no mirror could be made at {mirror}: {_last(made)}")
 
 
+def _commit_at(mirror: Path, name: str) -> str:
+    """The commit that a ref leads to; empty: none."""
+    found = run_git(mirror, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    return found.out.decode("ascii", "replace").strip() if found.status == 0 else ""
+
+
+def _only_commit(mirror: Path, name: str, where: str) -> str:
+    """The one commit in the mirror whose id, or whose tag's, begins so."""
+    found = run_git(mirror, "rev-parse", "--verify", f"{name}^{{commit}}")
+    commit = found.out.decode("ascii", "replace").strip()
+    if found.status == 0 and is_commit(commit):
+        return commit
+    if "ambiguous" in found.said:
+        raise NameRefused(
+            f"more than one commit begins with {name}; push the branch again, with a commit more"
+        )
+    raise CommitGone(
+        f"commit {name} is not on {where}; it was force-pushed away, or deleted with its branch or"
+        " tag, or is not there yet. Push it again to build it."
+    )
+
+
+def _tip_ref(ref: str) -> str:
+    return f"refs/staunch/tips/{hashlib.sha256(ref.encode()).hexdigest()[:32]}"
+
+
 def _check(commit: str, ref: str) -> None:
     if not is_commit(commit):
         raise NameRefused(f"{commit[:80]!r} is no full commit id (40 or 64 hex digits)")
-    if ref and not is_ref(ref):
+    if ref:
+        _check_ref(ref)
+
+
+def _check_ref(ref: str) -> None:
+    if not is_ref(ref):
         raise NameRefused(f"{ref[:80]!r} is no ref; one looks like refs/heads/main")
 
 

@@ -14,10 +14,13 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from ci_host.adapters.git.errors import FetchFailed, OriginRefused, RepoGone
-from pipelines.repo import Connection, Repo
+from pipelines.repo import Connection, ForgeKind, Repo
 
 # The network in which every IPv4 address has an IPv6 one, private addresses included.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+# Where the API is not on the host that repositories are cloned from.
+_CLONE_HOSTS = {"api.github.com": "github.com", "api.bitbucket.org": "bitbucket.org"}
 
 Resolve = Callable[[str, int], Sequence[str]]
 
@@ -41,7 +44,7 @@ class Registered:
             return host.lower()
         known = self.connections.get(connection)
         host = urlsplit(known.api_url).netloc.lower() if known else ""
-        return "github.com" if host == "api.github.com" else host
+        return _CLONE_HOSTS.get(host, host)
 
     def has_path(self, path: Path) -> bool:
         """Whether a resolved path is a registered one, or under one."""
@@ -105,9 +108,26 @@ def _remote(repo: Repo, registered: Registered, resolve: Resolve) -> Origin:
         config["http.curloptResolve"] = f"{host}:{port}:{','.join(addresses)}"
     connection = registered.connections.get(repo.connection)
     if connection is not None and connection.token:
-        pair = base64.b64encode(f"x-access-token:{connection.token}".encode()).decode()
-        config[f"http.https://{url.netloc}/.extraHeader"] = f"Authorization: Basic {pair}"
+        config[f"http.https://{url.netloc}/.extraHeader"] = (
+            f"Authorization: {_authorization(connection)}"
+        )
     return Origin(url.geturl(), "https", config)
+
+
+def _authorization(connection: Connection) -> str:
+    """What each forge's git takes with a token. The user's name is one that stands for tokens."""
+    user, password = "x-access-token", connection.token
+    if connection.kind is ForgeKind.BITBUCKET_DC:
+        return f"Bearer {connection.token}"
+    if connection.kind is ForgeKind.BITBUCKET:
+        user = "x-token-auth"
+        if ":" in connection.token:
+            user, _, password = connection.token.partition(":")
+        # The API knows the owner of an API token by the e-mail address, git does not.
+        if "@" in user:
+            user = "x-bitbucket-api-token-auth"
+    pair = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return f"Basic {pair}"
 
 
 def _parsed(repo: Repo) -> SplitResult:

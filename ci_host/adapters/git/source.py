@@ -1,6 +1,6 @@
 """GitSource: repositories' content at commits, over mirrors. Implements Source."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,12 +14,16 @@ from pipelines.bundle import Bundle
 from pipelines.ids import RunId
 from pipelines.repo import Connection, Repo
 
+# Has a Repo's forge make a ref that it makes only when it is asked for; raises nothing.
+MakeRef = Callable[[Repo, str], None]
+
 
 class GitSource:
-    """See Source."""
+    """See Source. `make_ref` is called before a ref is fetched in which something is sought."""
 
-    def __init__(self, mirrors: Mirrors) -> None:
+    def __init__(self, mirrors: Mirrors, make_ref: MakeRef = lambda repo, ref: None) -> None:
         self._mirrors = mirrors
+        self._make_ref = make_ref
 
     def bundle(self, repo: Repo, commit: str, ref: str) -> Bundle:
         with _told():
@@ -41,6 +45,11 @@ class GitSource:
                 return tip == commit
             self._mirrors.fetch(repo, tip, ref)
             return self._mirrors.is_before(repo, commit, tip)
+
+    def find(self, repo: Repo, name: str, ref: str) -> str:
+        self._make_ref(repo, ref)
+        with _told():
+            return self._mirrors.find(repo, name, ref)
 
     def head(self, repo: Repo) -> ports.Head | None:
         with _told():

@@ -1,6 +1,5 @@
 import copy
 import json
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -8,27 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.event import EventKind
+from pipelines.refs import is_ref, is_short_commit
 from pipelines.repo import Delivery, ForgeKind
+from tests.payloads import EVENTS, PAYLOADS, event_of, kind_of
 from webhooks.errors import Malformed
 from webhooks.forge import Ignored
 from webhooks.payload import MESSAGE_CHARS_MAX
 from webhooks.registry import FORGES, parse_delivery
 
-FOLDER = Path(__file__).parents[2] / "forges"
-PAYLOADS = {
-    f"{path.parent.name}/{path.stem}": json.loads(path.read_text())
-    for path in sorted(FOLDER.glob("*/*.json"))
-}
 COMMIT = "1f0c3a5be2d94c7786ab01c2d3e4f5061728394a"
 BEFORE = "9b8a7c6d5e4f30211203f4e5d6c7b8a99a8b7c6d"
-EVENTS = ("push", "pull_request", "delete", "ping", "tag_push", "merge_request")
+NAMES = sorted({name for names in EVENTS.values() for name in names.values()})
 DEEP = '{"deep": ' + "[" * 50_000
 TAG_OBJECT = "77777777aaaabbbbccccddddeeeeffff00001111"
-
-
-def event_name(payload_name: str) -> str:
-    stem = payload_name.partition("/")[2]
-    return next(e for e in EVENTS if stem.startswith(e))
 
 
 def check(payload_name: str, changes=None):
@@ -44,8 +35,8 @@ def check(payload_name: str, changes=None):
         Delivery(
             connection="c",
             id="delivery-1",
-            kind=ForgeKind(payload_name.partition("/")[0]),
-            event=event_name(payload_name),
+            kind=kind_of(payload_name),
+            event=event_of(payload_name),
             received_at=0.0,
             body=json.dumps(payload),
         )
@@ -218,7 +209,7 @@ def test_what_people_write_at_length_is_cut_before_it_enters_a_history():
 @pytest.mark.parametrize("kind", list(ForgeKind))
 def test_what_is_no_payload_at_all_is_malformed(kind, body):
     with pytest.raises(Malformed):
-        FORGES[kind].parse("push", body)
+        FORGES[kind].parse(EVENTS[kind]["push"], body)
 
 
 json_values = st.recursive(
@@ -256,12 +247,12 @@ def test_a_mutated_payload_is_parsed_ignored_or_malformed_and_nothing_else(data)
             place[path[-1]] = data.draw(json_values)
         if not any(places(payload)):
             break
-    only_our_error(ForgeKind(name.partition("/")[0]), event_name(name), json.dumps(payload))
+    only_our_error(kind_of(name), event_of(name), json.dumps(payload))
 
 
 @given(
     kind=st.sampled_from(list(ForgeKind)),
-    event=st.sampled_from([*EVENTS, "create", ""]),
+    event=st.sampled_from([*NAMES, "create", ""]),
     body=st.binary(max_size=200) | json_values.map(lambda v: json.dumps(v).encode()),
 )
 def test_bytes_from_anywhere_are_parsed_ignored_or_malformed_and_nothing_else(kind, event, body):
@@ -276,6 +267,9 @@ def only_our_error(kind, event, body):
         return
     # Whatever came through can be stored, and read back as it was.
     for one in [] if isinstance(parsed, Ignored) else parsed:
+        if one.sought is not None:
+            assert one.event.commit == ""
+            assert is_short_commit(one.sought.name) and is_ref(one.sought.ref)
         assert msgspec.json.decode(msgspec.json.encode(one.event), type=type(one.event)) == (
             one.event
         )

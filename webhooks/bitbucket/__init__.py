@@ -1,0 +1,1 @@
+"""Bitbucket Cloud: its webhooks (`parse`) and its build statuses (`client`)."""

@@ -1,0 +1,254 @@
+"""Bitbucket Cloud's webhooks into events: repo:push (many refs a call) and pullrequest:….
+
+Pure. Payloads of pull requests cut commit ids to 12 digits, so these events name what is to be
+sought on the source branch. Bitbucket Cloud has no refs for pull requests: a fork's commits cannot
+be had from the repository that they are meant for.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from pipelines.event import Event, EventKind, PullRequest
+from pipelines.refs import is_commit
+from pipelines.repo import ForgeKind
+from webhooks.errors import Malformed
+from webhooks.forge import Ignored, ParsedEvent, Sought
+from webhooks.payload import (
+    CHANGES_MAX,
+    commit_of,
+    decode,
+    message_of,
+    name_of,
+    ref_of,
+    short_commit_of,
+)
+from webhooks.signature import verify_prefixed
+
+PUSH = "repo:push"
+# Theirs to ours. An update may be of the title alone: then its commit has its Run already.
+PULL_REQUEST_ACTIONS = {"pullrequest:created": "opened", "pullrequest:updated": "synchronize"}
+FOLDERS = {"branch": "refs/heads/", "tag": "refs/tags/"}
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.ASCII)
+
+
+class _Repository(msgspec.Struct):
+    uuid: str
+    full_name: str | None = None
+
+
+class _User(msgspec.Struct):
+    nickname: str | None = None
+    display_name: str | None = None
+
+
+class _Commit(msgspec.Struct):
+    hash: str
+    message: str | None = None
+
+
+class _Ref(msgspec.Struct):
+    name: str
+    type: str
+    target: _Commit
+
+
+class _Change(msgspec.Struct):
+    old: _Ref | None = None
+    new: _Ref | None = None
+    forced: bool | None = False
+
+
+class _Changes(msgspec.Struct):
+    changes: list[_Change]
+
+
+class _Push(msgspec.Struct):
+    push: _Changes
+    repository: _Repository
+    actor: _User | None = None
+
+
+class _Branch(msgspec.Struct):
+    name: str
+
+
+class _Side(msgspec.Struct):
+    branch: _Branch
+    commit: _Commit | None = None
+    repository: _Repository | None = None
+
+
+class _PullRequest(msgspec.Struct):
+    id: int
+    source: _Side
+    destination: _Side
+    title: str | None = None
+    state: str | None = None
+    draft: bool | None = False
+    author: _User | None = None
+
+
+class _PullRequestEvent(msgspec.Struct):
+    pullrequest: _PullRequest
+    repository: _Repository
+    actor: _User | None = None
+
+
+class Bitbucket:
+    """See Forge."""
+
+    kind = ForgeKind.BITBUCKET
+
+    def verify(
+        self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: float
+    ) -> None:
+        """See Forge. SHA-256, under the header that means SHA-1 at GitHub."""
+        verify_prefixed(headers.get("x-hub-signature", ""), body, secrets)
+
+    def delivery_id(self, headers: Mapping[str, str]) -> str:
+        """See Forge."""
+        return headers.get("x-request-uuid", "")
+
+    def event_name(self, headers: Mapping[str, str]) -> str:
+        """See Forge."""
+        return headers.get("x-event-key", "")
+
+    def ignores(self, event: str) -> Ignored | None:
+        """See Forge."""
+        if event == PUSH or event in PULL_REQUEST_ACTIONS:
+            return None
+        known = ", ".join((PUSH, *PULL_REQUEST_ACTIONS))
+        return Ignored(f"pipelines are started by {known}, not by {name_of(event)!r}")
+
+    def parse(self, event: str, body: str | bytes) -> list[ParsedEvent] | Ignored:
+        """See Forge. Refs that are neither branch nor tag are left out."""
+        if ignored := self.ignores(event):
+            return ignored
+        if event != PUSH:
+            payload = decode(body, _PullRequestEvent, f"Bitbucket {event}")
+            return _pull_request(payload, PULL_REQUEST_ACTIONS[event])
+        push = decode(body, _Push, f"Bitbucket {event}")
+        changes = push.push.changes
+        if len(changes) > CHANGES_MAX:
+            raise Malformed(f"{len(changes)} refs in one push; at most {CHANGES_MAX} are read")
+        events = [_changed(change, _login(push.actor)) for change in changes]
+        parsed = [_parsed(push.repository, event) for event in events if event]
+        return parsed or Ignored("the push changed no branch and no tag")
+
+
+def repository_uuid(text: str) -> str:
+    """A repository's UUID in small letters and without its braces. Raises Malformed."""
+    inner = text[1:-1] if text.startswith("{") and text.endswith("}") else text
+    if not _UUID.match(inner.lower()):
+        raise Malformed(
+            f"{text[:80]!r} is no UUID of a repository; one looks like"
+            " {8d3e1c7a-0b52-4f6e-9a41-5c2d7e90f1b3}"
+        )
+    return inner.lower()
+
+
+def _changed(change: _Change, sender: str) -> Event | None:
+    """What became of one ref; None: it is neither a branch nor a tag."""
+    there = change.new or change.old
+    if there is None:
+        raise Malformed("a change has neither old nor new; one of them must be there")
+    folder = FOLDERS.get(there.type)
+    if folder is None:
+        return None
+    is_tag = there.type == "tag"
+    if change.new is None:
+        kind = EventKind.TAG_DELETE if is_tag else EventKind.BRANCH_DELETE
+    else:
+        kind = EventKind.TAG if is_tag else EventKind.PUSH
+    # Of an annotated tag too, the target is the commit.
+    new = change.new.target if change.new else None
+    return Event(
+        kind=kind,
+        ref=ref_of(folder + there.name, "name"),
+        commit=_required(commit_of(new.hash, "new.target.hash"), "new.target.hash") if new else "",
+        before=commit_of(change.old.target.hash, "old.target.hash") if change.old else "",
+        sender=sender,
+        message=message_of(new.message) if new else "",
+        forced=bool(change.forced),
+    )
+
+
+def _pull_request(payload: _PullRequestEvent, action: str) -> list[ParsedEvent] | Ignored:
+    pull, source = payload.pullrequest, payload.pullrequest.source
+    if pull.id < 1:
+        raise Malformed(f"pullrequest.id is {pull.id}; numbers start at 1")
+    if pull.state not in (None, "OPEN"):
+        return Ignored(f"pull request {pull.id} is not open any more")
+    home = repository_uuid(payload.repository.uuid)
+    if (stranger := _stranger(pull, home)) is not None:
+        return stranger
+    if source.commit is None:
+        return Ignored(f"the source branch of pull request {pull.id} has no commit")
+    head = _branch(source.branch, "source.branch.name")
+    event = Event(
+        kind=EventKind.PULL_REQUEST,
+        # There is no such ref: it is a name for what two pull requests do not share.
+        ref=f"refs/pull-requests/{pull.id}/from",
+        sender=_login(payload.actor),
+        message=message_of(pull.title),
+        pull_request=PullRequest(
+            number=pull.id,
+            action=action,
+            title=message_of(pull.title),
+            author=_login(pull.author),
+            base_ref=_branch(pull.destination.branch, "destination.branch.name"),
+            base_commit=_full(pull.destination.commit),
+            head_ref=head,
+            head_repo=home,
+            is_draft=bool(pull.draft),
+        ),
+    )
+    name = short_commit_of(source.commit.hash, "source.commit.hash")
+    return [_parsed(payload.repository, event, Sought(name, f"refs/heads/{head}"))]
+
+
+def _stranger(pull: _PullRequest, home: str) -> Ignored | None:
+    """Why a pull request is not of this repository alone, or None: both of its branches are."""
+    source, target = pull.source.repository, pull.destination.repository
+    if target is not None and repository_uuid(target.uuid) != home:
+        return Ignored(f"pull request {pull.id} is meant for {name_of(target.full_name)!r}")
+    if source is not None and repository_uuid(source.uuid) == home:
+        return None
+    where = f"repository {name_of(source.full_name)!r}" if source else "a repository that is gone"
+    return Ignored(
+        f"pull request {pull.id} comes from {where}, and Bitbucket Cloud does not give a fork's"
+        " commits through the repository that they are meant for. Push its branch to this"
+        " repository to have it built"
+    )
+
+
+def _parsed(repository: _Repository, event: Event, sought: Sought | None = None) -> ParsedEvent:
+    return ParsedEvent(
+        external_id=repository_uuid(repository.uuid),
+        name=name_of(repository.full_name),
+        event=event,
+        sought=sought,
+    )
+
+
+def _branch(branch: _Branch, field: str) -> str:
+    return ref_of(f"refs/heads/{branch.name}", field).removeprefix("refs/heads/")
+
+
+def _full(commit: _Commit | None) -> str:
+    """The id where it is a whole one."""
+    return commit.hash if commit is not None and is_commit(commit.hash) else ""
+
+
+def _login(user: _User | None) -> str:
+    """What people are called there: they have no unique names, and ids that nobody can read."""
+    return name_of(user.nickname or user.display_name) if user else ""
+
+
+def _required(commit: str, field: str) -> str:
+    if not commit:
+        raise Malformed(f"{field} is git's zero id; there must be a commit to build")
+    return commit

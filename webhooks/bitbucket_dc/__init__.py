@@ -1,0 +1,1 @@
+"""Bitbucket Data Center and Server: webhooks (`parse`) and build statuses (`client`)."""
