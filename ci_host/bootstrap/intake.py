@@ -3,7 +3,10 @@
 Loads git and the forges' parsers.
 """
 
+import asyncio
 import time
+
+import httpx2
 
 from ci_host.adapters.git.mirror import Mirrors
 from ci_host.adapters.git.source import GitSource, registered
@@ -20,6 +23,7 @@ from ci_host.adapters.nats.stores import (
     decode_delivery,
 )
 from ci_host.adapters.nats.timetables import NatsTimetables, rings
+from ci_host.bootstrap.fetch_tokens import FetchTokens
 from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
 from ci_host.engine.pipeline_files import PipelineFiles
@@ -30,6 +34,7 @@ from ci_host.settings import ProcessSettings
 from ci_host.tenant.sandbox import Sandbox
 from pipelines.repo import Delivery
 from webhooks.forge import Ignored, ParsedEvent
+from webhooks.github.app import AppTokens
 from webhooks.manual import MANUAL_EVENT, parse_manual
 from webhooks.registry import parse_delivery
 
@@ -49,8 +54,11 @@ async def open_intake(
     settings = process.settings
     directory = Directory(bus)
     await directory.start()
+    # For as long as the process lives.
+    tokens = FetchTokens(AppTokens(httpx2.AsyncClient(), time.time), asyncio.get_running_loop())
     mirrors = Mirrors(
-        settings.data / "mirrors", lambda: registered(directory.connections, directory.repos)
+        settings.data / "mirrors",
+        lambda: registered(directory.connections, directory.repos, tokens.of),
     )
     catalog, source = NatsCatalog(bus), GitSource(mirrors)
     files = PipelineFiles(source, NatsBundles(bus), prepareds, sandbox, time.time)

@@ -20,6 +20,13 @@ from pipelines.repo import Connection, Repo
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 Resolve = Callable[[str, int], Sequence[str]]
+# What a repository is read with; empty: nothing. Raises FetchFailed and OriginRefused.
+TokenOf = Callable[[Connection, Repo], str]
+
+
+def own_token(connection: Connection, _repo: Repo) -> str:
+    """The token that the Connection was given."""
+    return connection.token
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +34,15 @@ class Registered:
     """What the operator has registered; nothing else may be fetched from.
 
     `paths`: repositories, or folders of them. `private_hosts`: hosts whose addresses need not be
-    public. `clone_hosts`: by connection id, where it is not the host of its `api_url`.
+    public. `clone_hosts`: by connection id, where it is not the host of its `api_url`. `token_of`
+    may ask the forge for a token, and wait for its answer.
     """
 
     connections: Mapping[str, Connection] = field(default_factory=dict)
     paths: frozenset[Path] = frozenset()
     private_hosts: frozenset[str] = frozenset()
     clone_hosts: Mapping[str, str] = field(default_factory=dict)
+    token_of: TokenOf = own_token
 
     def clone_host(self, connection: str) -> str:
         """The `host[:port]` that the Connection's repositories are cloned from; empty: none."""
@@ -104,8 +113,9 @@ def _remote(repo: Repo, registered: Registered, resolve: Resolve) -> Origin:
         # Connect to what was checked, whatever the name resolves to a moment later.
         config["http.curloptResolve"] = f"{host}:{port}:{','.join(addresses)}"
     connection = registered.connections.get(repo.connection)
-    if connection is not None and connection.token:
-        pair = base64.b64encode(f"x-access-token:{connection.token}".encode()).decode()
+    token = "" if connection is None else registered.token_of(connection, repo)
+    if token:
+        pair = base64.b64encode(f"x-access-token:{token}".encode()).decode()
         config[f"http.https://{url.netloc}/.extraHeader"] = f"Authorization: Basic {pair}"
     return Origin(url.geturl(), "https", config)
 

@@ -7,7 +7,7 @@ from ci_host import ports
 from ci_host.adapters.git import errors
 from ci_host.adapters.git.bundle import read_bundle
 from ci_host.adapters.git.mirror import Mirrors
-from ci_host.adapters.git.origin import Registered
+from ci_host.adapters.git.origin import Registered, TokenOf, own_token
 from pipelines.bundle import Bundle
 from pipelines.ids import RunId
 from pipelines.repo import Connection, Repo
@@ -48,7 +48,9 @@ class GitSource:
         return str(self._mirrors.path(repo))
 
 
-def registered(connections: dict[str, Connection], repos: dict[str, Repo]) -> Registered:
+def registered(
+    connections: dict[str, Connection], repos: dict[str, Repo], token_of: TokenOf = own_token
+) -> Registered:
     """What the operator has registered, from the host's settings.
 
     A Connection's own host may have a private address: naming it was the operator's decision.
@@ -59,4 +61,5 @@ def registered(connections: dict[str, Connection], repos: dict[str, Repo]) -> Re
         connections=dict(connections),
         paths=frozenset(paths),
         private_hosts=frozenset(hosts - {""}),
+        token_of=token_of,
     )
