@@ -131,7 +131,7 @@ async def _serve(here: Services) -> None:
         projector = Projector(bus, here.model, settings.shards, here.news.tell_folded)
         group.create_task(projector.serve())
         for shard in range(settings.shards):
-            group.create_task(_reporter(bus, here.history, shard, settings.url).serve())
+            group.create_task(_reporter(here, shard).serve())
         group.create_task(deliver_statuses(bus, here.directory))
         _clean_up(group, bus, settings)
         group.create_task(here.registrations.serve())
@@ -177,10 +177,16 @@ def new_id() -> str:
     return secrets.token_hex(12)
 
 
-def _reporter(bus: Bus, history: NatsHistory, shard: int, base_url: str) -> StatusReporter:
+def _reporter(here: Services, shard: int) -> StatusReporter:
     rule = ConsumerRule(subjects.runs_stream(shard), "reporter", (f"run.{shard}.*.turn",))
-    queue: NatsQueue[TurnNews] = NatsQueue(bus, rule, _turn_news)
-    return StatusReporter(queue, history, NatsStatusOutbox(bus), base_url)
+    queue: NatsQueue[TurnNews] = NatsQueue(here.bus, rule, _turn_news)
+
+    def shows_reports(connection: str) -> bool:
+        known = here.directory.find(connection)
+        return known is not None and bool(known.app)
+
+    outbox, url = NatsStatusOutbox(here.bus), here.settings.url
+    return StatusReporter(queue, here.history, outbox, url, shows_reports)
 
 
 def _clean_up(group: asyncio.TaskGroup, bus: Bus, settings: Settings) -> None:

@@ -270,8 +270,10 @@ def _fits(value: dict[str, Any], longest: dict[str, Any], required: Any) -> None
     for name, most in longest.items():
         if name in required and not value.get(name):
             raise Wrong(f"{name} is missing")
-        # GitHub counts the bytes of what it keeps.
-        if most is not None and len(str(value.get(name, "")).encode()) > most:
+        said = str(value.get(name, ""))
+        # Of what is long it counts the bytes.
+        size = len(said) if most is not None and most <= 255 else len(said.encode())
+        if most is not None and size > most:
             raise Wrong(f"{name} is too long (maximum is {most})")
 
 
