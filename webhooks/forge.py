@@ -17,13 +17,27 @@ from pipelines.status import Status
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """Somebody at the forge wants Runs once more: `run`, or all whose checks a `suite` shows.
+
+    Claims, both: whether they are of the event's repository and commit is still to be seen.
+    `failed_only`: what succeeded is taken over.
+    """
+
+    run: str = ""
+    suite: str = ""
+    failed_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedEvent:
     """One event and the repository it happened in: the forge's own id, and its name today.
 
     `pipeline` names the only one that is asked for; empty: whichever wants the event. `inputs` is
     what a person gave with a manual start; `fork`: what that is to be made from. `priority` None:
     nobody said another than what the pipeline declares, or than what is forked had. `wait`: the
-    Run's Jobs wait for a terminal after a step that failed.
+    Run's Jobs wait for a terminal after a step that failed. `again`: of the event only the commit
+    and the sender count.
     """
 
     external_id: str
@@ -34,6 +48,7 @@ class ParsedEvent:
     fork: Fork | None = None
     priority: Priority | None = None
     wait: Wait | None = None
+    again: Again | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Registry: which adapter stands for which kind of forge. The only place that knows them all."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import msgspec
@@ -28,10 +29,6 @@ def parse_delivery(delivery: Delivery) -> list[ParsedEvent] | Ignored:
     if isinstance(parsed, Ignored):
         return parsed
     return [
-        ParsedEvent(
-            external_id=one.external_id,
-            name=one.name,
-            event=msgspec.structs.replace(one.event, delivery=delivery.id),
-        )
+        replace(one, event=msgspec.structs.replace(one.event, delivery=delivery.id))
         for one in parsed
     ]

@@ -23,7 +23,9 @@ from ci_host.adapters.nats.stores import (
     decode_delivery,
 )
 from ci_host.adapters.nats.timetables import NatsTimetables, rings
+from ci_host.bootstrap.check_suites import AppSuites
 from ci_host.bootstrap.fetch_tokens import FetchTokens
+from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
 from ci_host.engine.pipeline_files import PipelineFiles
@@ -55,7 +57,9 @@ async def open_intake(
     directory = Directory(bus)
     await directory.start()
     # For as long as the process lives.
-    tokens = FetchTokens(AppTokens(httpx2.AsyncClient(), time.time), asyncio.get_running_loop())
+    client = httpx2.AsyncClient()
+    apps = AppTokens(client, time.time)
+    tokens = FetchTokens(apps, asyncio.get_running_loop())
     mirrors = Mirrors(
         settings.data / "mirrors",
         lambda: registered(directory.connections, directory.repos, tokens.of),
@@ -78,6 +82,7 @@ async def open_intake(
         history,
         NatsStatusOutbox(bus),
         NatsOutcomes(bus),
+        ForgeReruns(history, AppSuites(client, apps, directory, time.time), settings.shards),
         parse=_parse,
         now=time.time,
         shards=settings.shards,

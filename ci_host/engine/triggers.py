@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from staunch.entered import WrongInput
 
+from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.forks import Forks, ForkWish, OtherCode
 from ci_host.engine.people import PersonRefused
 from ci_host.engine.pipeline_files import Code, PipelineFiles
@@ -59,6 +60,7 @@ class Triggers:
         history: HistoryStore,
         statuses: StatusOutbox,
         outcomes: Outcomes,
+        reruns: ForgeReruns,
         *,
         parse: Parse,
         now: Callable[[], float],
@@ -76,6 +78,7 @@ class Triggers:
         self._now = now
         self._shards = shards
         self._forks = Forks(history, shards)
+        self._reruns = reruns
         self._base_url = base_url
 
     async def take(self, delivery: Delivery) -> DeliveryOutcome:
@@ -141,6 +144,11 @@ class Triggers:
             )
         if parsed.fork is not None:
             return [await self._fork(repo, parsed, parsed.fork)], ""
+        if parsed.again is not None:
+            again = await self._reruns.begin(repo, parsed.event, parsed.again)
+            if not again.runs:
+                raise Unwanted("; ".join(again.reasons))
+            return again.runs, "; ".join(again.reasons)
         event = parsed.event
         entries: list[PipelineEntry] = []
         try:

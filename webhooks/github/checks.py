@@ -106,6 +106,47 @@ def _place(status: Status) -> tuple[str, ...]:
     return (status.connection, status.repo_name, status.commit, *check)
 
 
+async def runs_of_suite(
+    client: httpx2.AsyncClient,
+    tokens: AppTokens,
+    connection: Connection,
+    repo_name: str,
+    suite: str,
+    *,
+    now: float,
+) -> list[str] | Later | Refused:
+    """Whose the newest checks of this App in a check suite are, by what they say. Never raises."""
+    token = await tokens.token(connection, repo_name, Purpose.CHECKS)
+    if not isinstance(token, str):
+        return token
+    headers = {**HEADERS, "Authorization": f"Bearer {token}"}
+    url = f"{connection.api_url.rstrip('/')}/repos/{repo_name}/check-suites/{suite}/check-runs"
+    found: list[str] = []
+    for page in range(1, PAGES_MAX + 1):
+        query = urlencode({"filter": "latest", "per_page": PER_PAGE, "page": page})
+        answer = await request(client, f"{url}?{query}", headers, None, "GET")
+        if not isinstance(answer, httpx2.Response):
+            return answer
+        if not answer.is_success:
+            tokens.forget(connection, repo_name, Purpose.CHECKS)
+            told = classify(answer, now, _ADVICE)
+            assert isinstance(told, Later | Refused), "what is no success is one of these"
+            return told
+        try:
+            runs = msgspec.json.decode(answer.content, type=_CheckRuns).check_runs
+        except (msgspec.MsgspecError, ValueError):
+            return Later("the forge's list of check runs cannot be read")
+        found += [run.external_id or "" for run in runs if _is_by(run, connection)]
+        if len(runs) < PER_PAGE:
+            break
+    return found
+
+
+def _is_by(run: _CheckRun, connection: Connection) -> bool:
+    """Another App's is not ours, whatever it says of itself."""
+    return run.app is not None and connection.app in (str(run.app.id), run.app.client_id)
+
+
 class GitHubChecks:
     """See StatusClient. Works for github.com and for Enterprise Server (`…/api/v3`)."""
 
@@ -163,19 +204,14 @@ class GitHubChecks:
                 runs = msgspec.json.decode(answer.content, type=_CheckRuns).check_runs
             except (msgspec.MsgspecError, ValueError):
                 return Later("the forge's list of check runs cannot be read")
-            ours = [run for run in runs if self._is_of(run, status)]
+            said = [run for run in runs if run.external_id == external_id_of(status)]
+            ours = [run for run in said if _is_by(run, self._connection)]
             if ours:
                 newest = max(ours, key=lambda run: run.id)
                 return _known(newest)
             if len(runs) < PER_PAGE:
                 break
         return None
-
-    def _is_of(self, run: _CheckRun, status: Status) -> bool:
-        """Another App's is not ours, whatever it says of itself."""
-        if run.app is None or run.external_id != external_id_of(status):
-            return False
-        return self._connection.app in (str(run.app.id), run.app.client_id)
 
     async def _write(
         self, status: Status, headers: Mapping[str, str], known: _Known | None
