@@ -92,6 +92,30 @@ def statuses_of(
         yield _more(told, _standing_of(turn.end, state), is_last=True, **more)
 
 
+def waits_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Status]:
+    """What a Run says of itself while its gates are open, for Forges that show reports.
+
+    GitHub calls a check stale that is unfinished for 14 days: one that waits for nothing but people
+    says that it does, and that it goes on when it does.
+    """
+    wanted = turn.open
+    answered = any(one.kind is StepKind.GATE and one.state in OF_STEP for one in turn.results)
+    if turn.end is not None or not (wanted.gates or answered):
+        return
+    works = (
+        wanted.jobs or wanted.pauses or wanted.waits or any(not c.detached for c in wanted.calls)
+    )
+    standing, said = Standing.RUNNING, "running"
+    if wanted.gates and not works:
+        standing, said = Standing.WAITING, f"waits at {', '.join(g.key for g in wanted.gates)}"
+    page = _page_of(started, base_url)
+    told = _status(started, turn, _context_of(started), StatusState.PENDING, said, page)
+    # In the Turn in which it began it says two things.
+    yield _more(
+        told, standing, id=hashlib.sha256(f"{told.id} {standing}".encode()).hexdigest()[:32]
+    )
+
+
 def _more(told: Status, standing: Standing, **more: Any) -> Status:  # noqa: ANN401 its own fields
     return msgspec.structs.replace(told, standing=standing, **more)
 
@@ -229,6 +253,9 @@ class StatusReporter:
         report = await self._report_of(started, news)
         for status in statuses_of(started, news.turn, self._base_url, report):
             await self._outbox.put(status)
+        if self._shows_reports(started.connection):
+            for status in waits_of(started, news.turn, self._base_url):
+                await self._outbox.put(status)
 
     async def _report_of(self, started: RunStarted, news: TurnNews) -> RunReport | None:
         if news.turn.end is None or not self._shows_reports(started.connection):

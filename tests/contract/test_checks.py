@@ -143,6 +143,14 @@ async def test_the_same_status_again_and_again_is_one_check_with_each_annotation
     assert len(hub.check().annotations) == 3
 
 
+async def test_what_a_check_says_already_is_not_told_to_it_once_more() -> None:
+    hub = Hub()
+    waits = status(Standing.WAITING, id="w")
+    await hub.told(status(), waits, msgspec.structs.replace(waits, id="v", at=NOW + 1), status())
+    assert [call.split()[0] for call in hub.github.calls][2:] == ["GET", "POST", "PATCH", "PATCH"]
+    assert hub.check().fields["status"] == "in_progress"
+
+
 async def test_another_attempt_of_the_run_is_a_check_of_its_own_beside_the_old_one() -> None:
     hub = Hub()
     again = status(run="2-0123456789abcdef0123")
@@ -206,7 +214,7 @@ async def test_a_token_that_has_expired_or_was_taken_away_is_replaced_in_the_sam
     with hub.life() as sender:
         assert await sender.send(status()) == Sent()
         hub.now += TOKEN_S
-        assert await sender.send(status()) == Sent()
+        assert await sender.send(status(description="still running")) == Sent()
         hub.github.tokens.clear()
         assert await sender.send(DONE) == Sent()
     assert hub.check().fields["conclusion"] == "failure"

@@ -153,6 +153,8 @@ def test_a_gate_asks_for_action_on_its_own_check_until_it_is_answered(lock: Lock
     gate = lock.check(commit, "action_required", "staunch/pipeline/deploy")
     run = gate.fields["external_id"]
     assert f"staunch approve {run} deploy" in gate.fields["output"]["summary"]
+    # The run waits for nobody else.
+    assert lock.check(commit, "action_required").fields["output"]["title"] == "waits at deploy"
     assert lock.here.answer(run, "deploy").status == 200
     lock.check(commit, "success", "staunch/pipeline/deploy")
     lock.check(commit, "success")

@@ -9,6 +9,7 @@ asked for, or known, and only the others are sent.
 What a Status is as a check is in `check_body`. Source: GitHub's REST API, "Check runs".
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,10 +67,11 @@ class _CheckRuns(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A check run that is there, with so many annotations."""
+    """A check run that is there, with so many annotations. `said`: what it was told last, by us."""
 
     id: int
     annotations: int
+    said: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,8 @@ class GitHubChecks:
             return token
         headers = {**HEADERS, "Authorization": f"Bearer {token}"}
         known = self._known.get(status)
+        if known is not None and known.said == _said(status):
+            return Sent()
         if known is None:
             found = await self._find(status, headers)
             if isinstance(found, Later | Refused | _Stale):
@@ -238,7 +242,8 @@ class GitHubChecks:
             return Refused(f"the check is told, but not its annotations: {refusal}")
         told = await self._add(status, headers, made.id, later)
         if isinstance(told, Sent):
-            self._known.keep(status, _Known(made.id, there + len(now) + len(later)))
+            count = there + len(now) + len(later)
+            self._known.keep(status, _Known(made.id, count, _said(status)))
         return told
 
     async def _add(
@@ -290,6 +295,12 @@ class GitHubChecks:
 
     def _repo_url(self, status: Status) -> str:
         return f"{self._connection.api_url.rstrip('/')}/repos/{status.repo_name}"
+
+
+def _said(status: Status) -> bytes:
+    """What a check shows but for its times. A Run that still waits has not to be told again."""
+    shown = {k: v for k, v in check_of(status).items() if not k.endswith("_at")}
+    return hashlib.sha256(msgspec.json.encode([shown, annotations_of(status)])).digest()
 
 
 def _known(run: _CheckRun) -> _Known:

@@ -5,9 +5,19 @@ import pytest
 
 from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.engine.run_reports import RunReport, run_report
-from ci_host.engine.statuses import StatusReporter, statuses_of
+from ci_host.engine.statuses import StatusReporter, statuses_of, waits_of
 from ci_host.ports import Damaged, StoredInput, TurnNews
-from pipelines.commands import Command, GateTerms, Result, StepKind, StepState
+from pipelines.commands import (
+    Command,
+    GateTerms,
+    Open,
+    OpenCall,
+    OpenGate,
+    OpenJob,
+    Result,
+    StepKind,
+    StepState,
+)
 from pipelines.continuation import Continues
 from pipelines.events import JobFinished
 from pipelines.failure import Failure
@@ -169,6 +179,51 @@ def test_a_run_that_goes_on_as_others_is_one_check_under_the_name_of_the_first()
     later = msgspec.structs.replace(first(), continues=Continues(of="b", first="a", number=2))
     (status,) = statuses_of(later, ended(RunState.SUCCEEDED), "")
     assert status.run == "a"
+
+
+def gates_open(*keys: str, **more) -> Turn:
+    gates = [OpenGate(key=key, terms=GateTerms()) for key in keys]
+    return msgspec.structs.replace(turn(2), open=Open(gates=gates, **more))
+
+
+ANSWERED = Result(kind=StepKind.GATE, key="go", state=StepState.SUCCEEDED, value={"by": ["ada"]})
+JOB = [OpenJob(key="unit", attempt=1)]
+
+
+@pytest.mark.parametrize(
+    ("turn_", "standings"),
+    [
+        (gates_open("go", "qa"), [Standing.WAITING]),
+        (gates_open("go", jobs=JOB), [Standing.RUNNING]),
+        (gates_open("go", calls=[OpenCall(key="c", detached=True)]), [Standing.WAITING]),
+        (msgspec.structs.replace(turn(3), results=[ANSWERED]), [Standing.RUNNING]),
+        (msgspec.structs.replace(gates_open("qa"), results=[ANSWERED]), [Standing.WAITING]),
+        (turn(2), []),
+        (msgspec.structs.replace(ended(RunState.SUCCEEDED), results=[ANSWERED]), []),
+    ],
+    ids=["only people", "a job too", "a run of its own too", "answered", "one is left", "no gate",
+         "over"],
+)  # fmt: skip
+def test_a_run_that_waits_for_nothing_but_people_says_so(turn_, standings) -> None:
+    told = list(waits_of(first(), turn_, "http://ci"))
+    assert [one.standing for one in told] == standings
+    assert {(one.state, one.context) for one in told} <= {("pending", "staunch/pipeline")}
+
+
+def test_what_a_run_says_in_one_turn_are_two_statuses_and_not_one() -> None:
+    begins = msgspec.structs.replace(gates_open("go"), number=1)
+    both = [*statuses_of(first(), begins, ""), *waits_of(first(), begins, "")]
+    assert [one.standing for one in both] == [Standing.RUNNING, Standing.WAITING]
+    assert len({one.id for one in both}) == 2 and both[1].description == "waits at go"
+
+
+async def test_only_forges_that_show_reports_hear_what_a_run_waits_for() -> None:
+    for shows, count in ((True, 1), (False, 0)):
+        history, outbox = MemoryHistory(), Outbox()
+        await history.create(RUN, first())
+        feed = Feed([Told(TurnNews(RUN, gates_open("go")))])
+        await StatusReporter(feed, history, outbox, "", lambda _, s=shows: s).serve()
+        assert len(outbox.kept) == count
 
 
 async def told(history: MemoryHistory, *, shows: bool) -> Status:
