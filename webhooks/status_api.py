@@ -20,6 +20,7 @@ REASON_CHARS_MAX = 300
 CONTEXT_CHARS_MAX = 255
 PORT_MAX = 65_535
 RETRY_AFTER_S_MAX = 3_600.0
+RATE_LIMIT_S = 60.0
 
 _NAME = re.compile(r"(?!\.+/)[\w.-]+/(?!\.+\Z)[\w.-]+\Z", re.ASCII)
 
@@ -97,6 +98,9 @@ def classify(answer: httpx2.Response, now: float, advice: Mapping[int, str] | No
     limited = answer.headers.get("x-ratelimit-remaining") == "0"
     if code == 403 and (limited or "retry-after" in answer.headers):
         return Later(reason, _retry_after(answer.headers, now))
+    if code == 403 and "rate limit" in reason.lower():
+        # It may say so in words alone, and wants a minute then.
+        return Later(reason, RATE_LIMIT_S)
     known = {**_ADVICE, **(advice or {})}
     return Refused(f"{reason}. {known.get(code, 'Check the connection.')}")
 
