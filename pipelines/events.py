@@ -37,12 +37,16 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rerun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """This Run is attempt `attempt` of what `origin` tried first; `of` is the one it follows."""
+    """This Run is attempt `attempt` of what `origin` tried first; `of` is the one it follows.
+
+    `asked` names the wish, where the same one may come again; else it is empty.
+    """
 
     of: str
     origin: str
     attempt: int
     by: str
+    asked: str = ""
 
 
 class Fork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

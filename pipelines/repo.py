@@ -19,13 +19,19 @@ class ForgeKind(StrEnum):
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """One configured Forge. `api_url` empty: it takes no statuses. `secrets`: newest first."""
+    """One configured Forge. `api_url` empty: it takes no statuses. `secrets`: newest first.
+
+    `app`: the id of a GitHub App, or its client id, and `app_key` its private key (RSA, PEM). They
+    take the place of the `token`.
+    """
 
     id: str
     kind: ForgeKind
     api_url: str = ""
     token: str = ""
     secrets: list[str] = []
+    app: str = ""
+    app_key: str = ""
 
 
 class Repo(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,9 +8,16 @@ from enum import StrEnum
 
 import msgspec
 
+from pipelines.job import Annotation
 from pipelines.run import RunState
 
 DESCRIPTION_CHARS_MAX = 140
+# What GitHub takes of the summary of a check.
+SUMMARY_BYTES_MAX = 65_535
+ANNOTATIONS_MAX = 500
+# Of all annotations of a Status: it must fit into one message of the bus.
+ANNOTATIONS_BYTES_MAX = 1_048_576
+FENCE = "```"
 
 
 class StatusState(StrEnum):
@@ -18,6 +25,23 @@ class StatusState(StrEnum):
     SUCCESS = "success"
     FAILURE = "failure"
     ERROR = "error"
+
+
+class Standing(StrEnum):
+    """How it stands, for Forges that have more words than a StatusState.
+
+    `waiting`: for a person. `errored`: the pipeline itself is wrong. `skipped`: nothing was to be
+    done, and nobody is to be held up by it.
+    """
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ERRORED = "errored"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    SKIPPED = "skipped"
 
 
 OF_RUN: dict[RunState, StatusState] = {
@@ -30,12 +54,22 @@ OF_RUN: dict[RunState, StatusState] = {
     # Its successor tells how it ends.
     RunState.CONTINUED: StatusState.PENDING,
 }
+# Of a Status that says no more.
+OF_STATE: dict[StatusState, Standing] = {
+    StatusState.PENDING: Standing.RUNNING,
+    StatusState.SUCCESS: Standing.SUCCEEDED,
+    StatusState.FAILURE: Standing.FAILED,
+    StatusState.ERROR: Standing.ERRORED,
+}
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
+class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing to tell a Forge: the newest per (repo, commit, context) is what counts.
 
-    `id` is derived from Run, Turn and context, so telling it twice is the same telling.
+    `id` is derived from Run, Turn and context, so telling it twice is the same telling. For Forges
+    that show more: `standing` None is what `state` says; `run`: whose it is, of Runs that go on as
+    others the first, and `is_last` with which that is over; `began_at` 0: not known; `summary` is
+    Markdown.
     """
 
     id: str
@@ -48,9 +82,35 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     target_url: str
     at: float
+    standing: Standing | None = None
+    run: str = ""
+    is_last: bool = False
+    began_at: float = 0.0
+    summary: str = ""
+    annotations: list[Annotation] = []
+
+    @property
+    def stands(self) -> Standing:
+        """How it stands."""
+        return self.standing or OF_STATE[self.state]
 
 
 def shorten(text: str, limit: int = DESCRIPTION_CHARS_MAX) -> str:
     """The text in one line of at most `limit` characters, with an ellipsis where it was cut."""
     line = " ".join(text.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def cut(markdown: str, bytes_max: int, more: str) -> str:
+    """The text in at most so many bytes of UTF-8; where it was cut, after a whole line if there is
+    one, it ends with `more`, outside of any block of code."""
+    content = markdown.encode("utf-8", "replace")
+    if len(content) <= bytes_max:
+        return content.decode()
+    end = f"\n\n{more}"
+    room = bytes_max - len(end.encode()) - len(FENCE) - 1
+    assert room >= 0, "what is said of the cut must fit"
+    kept = content[:room].decode("utf-8", "ignore")
+    kept = kept[: kept.rfind("\n")] if "\n" in kept else kept
+    is_open = sum(line.lstrip().startswith(FENCE) for line in kept.split("\n")) % 2
+    return kept + (f"\n{FENCE}" if is_open else "") + end

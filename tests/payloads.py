@@ -13,7 +13,15 @@ PAYLOADS: dict[str, Any] = {
 }
 # By how a file's name begins; the longer name comes first.
 EVENTS: dict[ForgeKind, dict[str, str]] = {
-    ForgeKind.GITHUB: {"push": "push", "pull_request": "pull_request", "ping": "ping"},
+    ForgeKind.GITHUB: {
+        "push": "push",
+        "pull_request": "pull_request",
+        "ping": "ping",
+        "check_run": "check_run",
+        "check_suite": "check_suite",
+        "installation_repositories": "installation_repositories",
+        "installation": "installation",
+    },
     ForgeKind.GITEA: {"push": "push", "delete": "delete", "pull_request": "pull_request"},
     ForgeKind.GITLAB: {
         "push": "push",

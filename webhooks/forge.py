@@ -30,6 +30,19 @@ class Sought:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """Somebody at the forge wants Runs once more: `run`, or all whose checks a `suite` shows.
+
+    Claims, both: whether they are of the event's repository and commit is still to be seen.
+    `failed_only`: what succeeded is taken over.
+    """
+
+    run: str = ""
+    suite: str = ""
+    failed_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedEvent:
     """One event and the repository it happened in: the forge's own id, and its name today.
 
@@ -37,7 +50,8 @@ class ParsedEvent:
     what a person gave with a manual start; `fork`: what that is to be made from. `priority` None:
     nobody said another than what the pipeline declares, or than what is forked had. `wait`: the
     Run's Jobs wait for a terminal after a step that failed. `sought`: the event's commit is empty
-    and has to be found so; a parser asks nobody.
+    and has to be found so; a parser asks nobody. `again`: of the event only the commit and the
+    sender count.
     """
 
     external_id: str
@@ -49,6 +63,7 @@ class ParsedEvent:
     priority: Priority | None = None
     wait: Wait | None = None
     sought: Sought | None = None
+    again: Again | None = None
 
 
 @dataclass(frozen=True, slots=True)

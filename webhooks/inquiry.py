@@ -7,11 +7,13 @@ the moment, and whoever decides wants that of now.
 from collections.abc import Callable
 
 import httpx2
+import msgspec
 
 from pipelines.repo import Connection, ForgeKind, Repo
 from pipelines.trust import PullFacts
 from webhooks.forge import Connections, Later, PullReader, Refused
 from webhooks.gitea.pulls import GiteaPulls
+from webhooks.github.app import AppTokens, Purpose
 from webhooks.github.pulls import GitHubPulls
 from webhooks.gitlab.pulls import GitLabPulls
 
@@ -20,9 +22,15 @@ class Inquiry:
     """All Connections over one HTTP client. Safe to use from many tasks at once."""
 
     def __init__(
-        self, connections: Connections, client: httpx2.AsyncClient, *, now: Callable[[], float]
+        self,
+        connections: Connections,
+        client: httpx2.AsyncClient,
+        apps: AppTokens,
+        *,
+        now: Callable[[], float],
     ) -> None:
         self._connections, self._client, self._now = connections, client, now
+        self._apps = apps
 
     async def facts(self, repo: Repo, number: int) -> PullFacts | Later | Refused | None:
         """What is so now; None: there is no API to ask, or no token for it.
@@ -30,6 +38,11 @@ class Inquiry:
         An answer about another repository is refused: the name may have a new owner.
         """
         connection = self._connections.find(repo.connection)
+        if connection is not None and connection.app:
+            token = await self._apps.token(connection, repo.name, Purpose.PULLS)
+            if not isinstance(token, str):
+                return token
+            connection = msgspec.structs.replace(connection, token=token)
         reader = None if connection is None else self._reader_of(connection)
         if reader is None:
             return None

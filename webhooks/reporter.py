@@ -14,6 +14,8 @@ from webhooks.bitbucket.client import BitbucketStatuses
 from webhooks.bitbucket_dc.client import BitbucketDcStatuses
 from webhooks.forge import Connections, Later, Refused, SendLater, Sent, StatusClient, Told
 from webhooks.gitea.client import GiteaStatuses
+from webhooks.github.app import AppTokens
+from webhooks.github.checks import GitHubChecks, KnownChecks
 from webhooks.github.client import GitHubStatuses
 from webhooks.gitlab.client import GitLabStatuses
 
@@ -49,6 +51,7 @@ class StatusSender:
         self._connections, self._client = connections, client
         self._now, self._dice = now, dice
         self._older_bitbuckets: set[str] = set()
+        self._tokens, self._checks = AppTokens(client, now), KnownChecks()
 
     async def send(self, status: Status, *, attempt: int = 1) -> Sent | SendLater | Refused:
         """Tell it once. `attempt` counts from 1 and only decides how long to wait."""
@@ -66,11 +69,14 @@ class StatusSender:
         client = self._client_of(connection)
         if client is None:
             return Refused(
-                f"connection {connection.id!r} takes no statuses: it has no api_url and token"
+                f"connection {connection.id!r} takes no statuses: it has no api_url and token, or"
+                " App"
             )
         return await client.post_status(status)
 
     def _client_of(self, connection: Connection) -> StatusClient | None:
+        if connection.api_url and connection.app and connection.kind is ForgeKind.GITHUB:
+            return GitHubChecks(connection, self._client, self._tokens, self._checks, self._now)
         if not connection.api_url or not connection.token:
             return None
         match connection.kind:

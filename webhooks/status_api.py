@@ -20,6 +20,7 @@ REASON_CHARS_MAX = 300
 CONTEXT_CHARS_MAX = 255
 PORT_MAX = 65_535
 RETRY_AFTER_S_MAX = 3_600.0
+RATE_LIMIT_S = 60.0
 
 _NAME = re.compile(r"(?!\.+/)[\w.-]+/(?!\.+\Z)[\w.-]+\Z", re.ASCII)
 
@@ -28,8 +29,8 @@ async def post(
     client: httpx2.AsyncClient, url: str, headers: Mapping[str, str], status: Status, *, now: float
 ) -> Told:
     """Tell one Status. Never raises for what network or forge do."""
-    if not _NAME.match(status.repo_name) or not is_commit(status.commit):
-        return Refused(f"{status.repo_name!r} at {status.commit!r} cannot be put into an API URL")
+    if (refused := refused_place(status)) is not None:
+        return refused
     body = {
         "state": str(status.state),
         "description": shorten(status.description),
@@ -41,15 +42,39 @@ async def post(
     return classify(answer, now) if isinstance(answer, httpx2.Response) else answer
 
 
+def is_repo_name(name: str) -> bool:
+    """Whether this is an `owner/name` that can be put into an API URL as it is."""
+    return _NAME.match(name) is not None
+
+
+def refused_place(status: Status) -> Refused | None:
+    """Why no URL can be made of where this Status belongs, or None."""
+    if is_repo_name(status.repo_name) and is_commit(status.commit):
+        return None
+    return Refused(f"{status.repo_name!r} at {status.commit!r} cannot be put into an API URL")
+
+
 async def request(
-    client: httpx2.AsyncClient, url: str, headers: Mapping[str, str], body: Mapping[str, str]
+    client: httpx2.AsyncClient,
+    url: str,
+    headers: Mapping[str, str],
+    body: Mapping[str, Any] | None,
+    method: str = "POST",
 ) -> httpx2.Response | Later | Refused:
-    """The answer to one POST, or why there is none. Never raises for what network or forge do."""
+    """The answer to one request, or why there is none. Never raises for what network or forge do.
+
+    `body` None: there is none.
+    """
     if (problem := problem_of(url)) is not None:
         return Refused(f"{url} is no URL: {problem}. Correct the connection's api_url.")
     try:
-        return await client.post(
-            url, json=dict(body), headers=dict(headers), timeout=TIMEOUT_S, follow_redirects=False
+        return await client.request(
+            method,
+            url,
+            json=None if body is None else dict(body),
+            headers=dict(headers),
+            timeout=TIMEOUT_S,
+            follow_redirects=False,
         )
     except UnicodeEncodeError:
         # A header is ASCII. The error itself would show the token.
@@ -58,8 +83,11 @@ async def request(
         return Later(f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX])
 
 
-def classify(answer: httpx2.Response, now: float) -> Told:
-    """What an answer means for the one who asked. Pure."""
+def classify(answer: httpx2.Response, now: float, advice: Mapping[int, str] | None = None) -> Told:
+    """What an answer means for the one who asked. Pure.
+
+    `advice`: what to do about a code, where that is not what statuses with a token need.
+    """
     code = answer.status_code
     if 200 <= code < 300:
         return Sent()
@@ -70,7 +98,11 @@ def classify(answer: httpx2.Response, now: float) -> Told:
     limited = answer.headers.get("x-ratelimit-remaining") == "0"
     if code == 403 and (limited or "retry-after" in answer.headers):
         return Later(reason, _retry_after(answer.headers, now))
-    return Refused(f"{reason}. {_ADVICE.get(code, 'Check the connection.')}")
+    if code == 403 and "rate limit" in reason.lower():
+        # It may say so in words alone, and wants a minute then.
+        return Later(reason, RATE_LIMIT_S)
+    known = {**_ADVICE, **(advice or {})}
+    return Refused(f"{reason}. {known.get(code, 'Check the connection.')}")
 
 
 def problem_of(url: str) -> str | None:

@@ -12,19 +12,26 @@ from ci_host.api.auth import Admin, Here, Person
 from ci_host.api.problems import Problem
 from pipelines.repo import Connection, ForgeKind, Repo
 from webhooks.errors import Malformed
+from webhooks.github.app import key_problem
 from webhooks.registry import registered_id
 
 router = APIRouter(prefix="/api/v1", tags=["installation"])
 
 
 class ConnectionBody(BaseModel):
-    """A forge. Without `secret` one is made and answered once; a new one keeps the old one too."""
+    """A forge. Without `secret` one is made and answered once; a new one keeps the old one too.
+
+    What is left out stays as it was. `app` and `app_key`, a GitHub App's id and private key in PEM,
+    take the place of the token, and a token theirs; neither is ever answered.
+    """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     kind: ForgeKind
-    api_url: str = ""
+    api_url: str | None = None
     token: str = ""
     secret: str = ""
+    app: str = Field(default="", pattern=r"^[A-Za-z0-9.]{0,64}$")
+    app_key: str = ""
 
 
 class RepoBody(BaseModel):
@@ -63,16 +70,38 @@ async def put_connection(here: Here, _who: Admin, body: ConnectionBody) -> dict[
     old = await here.catalog.connection(body.id)
     kept = old.secrets[:1] if old is not None else []
     secret = body.secret or (kept[0] if kept else secrets.token_urlsafe(32))
+    before = old or Connection(id=body.id, kind=body.kind)
+    url = before.api_url if body.api_url is None else body.api_url
     connection = Connection(
         id=body.id,
         kind=body.kind,
-        api_url=body.api_url.rstrip("/"),
-        token=body.token or (old.token if old is not None else ""),
+        api_url=url.rstrip("/"),
         secrets=[secret, *(s for s in kept if s != secret)],
+        **_proof(before, body, url),
     )
     await here.catalog.put_connection(connection)
     here.directory.connections[connection.id] = connection
     return {**views.connection_view(connection, here.settings.url), "secret": secret}
+
+
+def _proof(before: Connection, body: ConnectionBody, url: str) -> dict[str, str]:
+    """By what the host is known to the forge: a token, or an App. Raises Problem."""
+    if not body.app and not body.app_key:
+        if body.token or not before.app:
+            return {"token": body.token or before.token}
+        return {"app": before.app, "app_key": before.app_key}
+    app = body.app or before.app
+    key = body.app_key or (before.app_key if app == before.app else "")
+    wrong = key_problem(key) if key else "none was given"
+    if body.kind is not ForgeKind.GITHUB or not app:
+        wrong = "only a connection of kind github has one, and `app` is its id"
+    elif not url:
+        wrong = "`api_url` must say where its forge is, such as https://api.github.com"
+    elif body.token:
+        wrong = "a connection has a token or an App, not both"
+    if wrong is not None:
+        raise Problem(422, "No GitHub App", f"`app_key` is the App's private key: {wrong}.")
+    return {"app": app, "app_key": key}
 
 
 @router.get("/repos", summary="List repositories")

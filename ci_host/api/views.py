@@ -167,6 +167,7 @@ def connection_view(connection: Connection, url: str) -> dict[str, Any]:
         "webhook": f"{url}/hooks/{connection.id}",
         "secrets": len(connection.secrets),
         "has_token": bool(connection.token),
+        "app": connection.app,
     }
 
 

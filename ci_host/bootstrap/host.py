@@ -24,7 +24,7 @@ from ci_host.adapters.files.signing_key_file import SigningKeyFile
 from ci_host.adapters.git.commit_files import MirrorFiles
 from ci_host.adapters.git.mirror import Mirrors
 from ci_host.adapters.git.packs import MirrorPacks
-from ci_host.adapters.git.source import registered
+from ci_host.adapters.git.source import GitSource, registered
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.accounts import NatsAccounts
 from ci_host.adapters.nats.bus import Bus, connect
@@ -71,6 +71,7 @@ from ci_host.settings import ProcessSettings, Settings
 from ci_host.web.site import add_pages
 from pipelines.codec import decode_turn
 from pipelines.status import Status
+from webhooks.github.app import AppTokens
 from webhooks.reporter import StatusSender
 
 NEW_CONNECTIONS_S = 1.0
@@ -136,7 +137,7 @@ async def _serve(here: Services) -> None:
         projector = Projector(bus, here.model, settings.shards, here.news.tell_folded)
         group.create_task(projector.serve())
         for shard in range(settings.shards):
-            group.create_task(_reporter(bus, here.history, shard, settings.url).serve())
+            group.create_task(_reporter(here, shard).serve())
         group.create_task(deliver_statuses(bus, here.directory))
         _clean_up(group, bus, settings)
         group.create_task(here.registrations.serve())
@@ -155,7 +156,9 @@ def _trust_of(bus: Bus, directory: Directory, settings: Settings) -> dict[str, A
     places = partial(registered, directory.connections, directory.repos)
     mirrors = Mirrors(settings.data / "mirrors", places)
     client = httpx2.AsyncClient(timeout=FORGE_TIMEOUT_S)
-    made = admissions_of(bus, directory, mirrors, client)
+    # Asked by people, it is by the forge alone that it judges: nothing is fetched here.
+    source = GitSource(mirrors)
+    made = admissions_of(bus, directory, source, client, AppTokens(client, time.time))
     return {"admissions": made, "trust": NatsTrust(bus), "http": client}
 
 
@@ -191,10 +194,16 @@ def new_id() -> str:
     return secrets.token_hex(12)
 
 
-def _reporter(bus: Bus, history: NatsHistory, shard: int, base_url: str) -> StatusReporter:
+def _reporter(here: Services, shard: int) -> StatusReporter:
     rule = ConsumerRule(subjects.runs_stream(shard), "reporter", (f"run.{shard}.*.turn",))
-    queue: NatsQueue[TurnNews] = NatsQueue(bus, rule, _turn_news)
-    return StatusReporter(queue, history, NatsStatusOutbox(bus), base_url)
+    queue: NatsQueue[TurnNews] = NatsQueue(here.bus, rule, _turn_news)
+
+    def shows_reports(connection: str) -> bool:
+        known = here.directory.find(connection)
+        return known is not None and bool(known.app)
+
+    outbox, url = NatsStatusOutbox(here.bus), here.settings.url
+    return StatusReporter(queue, here.history, outbox, url, shows_reports)
 
 
 def _clean_up(group: asyncio.TaskGroup, bus: Bus, settings: Settings) -> None:

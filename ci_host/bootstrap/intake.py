@@ -3,7 +3,9 @@
 Loads git and the forges' parsers.
 """
 
+import asyncio
 import time
+from functools import partial
 
 import httpx2
 
@@ -23,6 +25,9 @@ from ci_host.adapters.nats.stores import (
 )
 from ci_host.adapters.nats.timetables import NatsTimetables, rings
 from ci_host.bootstrap.admissions import admissions_of
+from ci_host.bootstrap.check_suites import AppSuites
+from ci_host.bootstrap.fetch_tokens import FetchTokens
+from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
 from ci_host.engine.notices import Notices
@@ -35,6 +40,7 @@ from ci_host.tenant.sandbox import Sandbox
 from pipelines.repo import Delivery, ForgeKind, Repo
 from webhooks.bitbucket_dc.refs import have_ref_made
 from webhooks.forge import Ignored, ParsedEvent
+from webhooks.github.app import AppTokens
 from webhooks.manual import MANUAL_EVENT, parse_manual
 from webhooks.registry import parse_delivery
 
@@ -54,16 +60,16 @@ async def open_intake(
     settings = process.settings
     directory = Directory(bus)
     await directory.start()
+    # For as long as the process lives.
+    client = httpx2.AsyncClient()
+    apps = AppTokens(client, time.time)
+    tokens = FetchTokens(apps, directory, asyncio.get_running_loop())
     mirrors = Mirrors(
-        settings.data / "mirrors", lambda: registered(directory.connections, directory.repos)
+        settings.data / "mirrors",
+        lambda: registered(directory.connections, directory.repos, tokens.of),
     )
-
-    def make_ref(repo: Repo, ref: str) -> None:
-        connection = directory.connections.get(repo.connection)
-        if connection is not None and connection.kind is ForgeKind.BITBUCKET_DC:
-            have_ref_made(connection, repo, ref)
-
-    catalog, source = NatsCatalog(bus), GitSource(mirrors, make_ref)
+    catalog = NatsCatalog(bus)
+    source = GitSource(mirrors, partial(_make_ref, directory), tokens.renew)
     files = PipelineFiles(source, NatsBundles(bus), prepareds, sandbox, time.time)
     schedules = Schedules(
         NatsTimetables(bus),
@@ -78,10 +84,11 @@ async def open_intake(
         source,
         files,
         schedules,
-        admissions_of(bus, directory, mirrors, httpx2.AsyncClient()),
+        admissions_of(bus, directory, source, client, apps),
         history,
         Notices(NatsStatusOutbox(bus), now=time.time, base_url=settings.url),
         NatsOutcomes(bus),
+        ForgeReruns(history, AppSuites(client, apps, directory, time.time), settings.shards),
         parse=_parse,
         now=time.time,
         shards=settings.shards,
@@ -89,3 +96,9 @@ async def open_intake(
     rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",))
     intake = Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)
     return intake, Ringing(rings(bus), schedules)
+
+
+def _make_ref(directory: Directory, repo: Repo, ref: str) -> None:
+    connection = directory.connections.get(repo.connection)
+    if connection is not None and connection.kind is ForgeKind.BITBUCKET_DC:
+        have_ref_made(connection, repo, ref)

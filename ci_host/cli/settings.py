@@ -13,6 +13,7 @@ from webhooks.errors import HookRefused
 from webhooks.git.hook import install
 
 FORGES_HELP = "git, gitea, github, gitlab, bitbucket (Cloud) or bitbucket-dc (Data Center)."
+GITHUB_API = "https://api.github.com"
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +37,10 @@ def add_repo(
     forge_token: Annotated[
         str, typer.Option(envvar="STAUNCH_FORGE_TOKEN", help="For statuses.")
     ] = "",
+    app_id: Annotated[str, typer.Option(help="A GitHub App's id, in place of a token.")] = "",
+    app_key_file: Annotated[
+        Path | None, typer.Option(help="Its private key, as GitHub has it for download.")
+    ] = None,
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
@@ -50,10 +55,9 @@ def add_repo(
         raise ClientError(f"give the id that {forge} has for the repository, with --id", 2)
     chosen = name or (path.name.removesuffix(".git") if path else where.rpartition("/")[2])
     identity = connection or _slug(f"{forge}-{chosen}" if local else forge)
-    made = client.put(
-        "/connections",
-        {"id": identity, "kind": forge, "api_url": api_url, "token": forge_token},
-    )
+    proof = {"token": forge_token, "app": app_id, "app_key": _key_in(app_key_file)}
+    url = api_url or (GITHUB_API if app_id else None)
+    made = client.put("/connections", {"id": identity, "kind": forge, "api_url": url, **proof})
     repo = client.put(
         "/repos",
         {
@@ -64,14 +68,26 @@ def add_repo(
         },
     )
     if path is not None:
-        try:
-            hook = install(path, made["webhook"], made["secret"], name=chosen)
-        except HookRefused as error:
-            raise ClientError(str(error), 1) from error
-        typer.echo(f"{chosen} is registered; its pushes come through {hook}")
-    else:
-        typer.echo(f"{chosen} is registered. In {forge}, add a webhook of content type JSON:")
-        typer.echo(f"  URL     {repo['webhook']}\n  secret  {made['secret']}")
+        _hook(path, made, chosen)
+        return
+    whose = "the App's settings, give the webhook" if made["app"] else f"{forge}, add a webhook of"
+    typer.echo(f"{chosen} is registered. In {whose} content type JSON:")
+    typer.echo(f"  URL     {repo['webhook']}\n  secret  {made['secret']}")
+
+
+def _hook(path: Path, made: dict[str, str], name: str) -> None:
+    try:
+        hook = install(path, made["webhook"], made["secret"], name=name)
+    except HookRefused as error:
+        raise ClientError(str(error), 1) from error
+    typer.echo(f"{name} is registered; its pushes come through {hook}")
+
+
+def _key_in(file: Path | None) -> str:
+    try:
+        return file.read_text("ascii") if file is not None else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClientError(f"--app-key-file {file} cannot be read: {error}", 2) from error
 
 
 def _slug(text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ci_host.ports import StatusOutbox
 from pipelines.event import Event
 from pipelines.repo import Repo
-from pipelines.status import Status, StatusState, shorten
+from pipelines.status import Standing, Status, StatusState, shorten
 from pipelines.trust import Verdict
 
 CONTEXT = "staunch"
@@ -31,7 +31,7 @@ class Notices:
     async def held(self, repo: Repo, event: Event, verdict: Verdict) -> None:
         """It waits for an approval of this very commit."""
         said = f"waits for an approval of this commit, since {verdict.why}"
-        await self._put(repo, event, StatusState.PENDING, said, "trust")
+        await self._put(repo, event, StatusState.PENDING, said, "trust", Standing.WAITING)
 
     async def approved(self, repo: Repo, event: Event, verdict: Verdict) -> None:
         """The wait is over: what runs tells the rest."""
@@ -39,7 +39,13 @@ class Notices:
         await self._put(repo, event, StatusState.SUCCESS, said, "trust")
 
     async def _put(
-        self, repo: Repo, event: Event, state: StatusState, said: str, page: str
+        self,
+        repo: Repo,
+        event: Event,
+        state: StatusState,
+        said: str,
+        page: str,
+        standing: Standing | None = None,
     ) -> None:
         # An error was told under this name before there were other states.
         parts = [repo.id, event.ref, event.commit]
@@ -54,6 +60,7 @@ class Notices:
                 commit=event.commit,
                 context=CONTEXT,
                 state=state,
+                standing=standing,
                 description=shorten(said),
                 target_url=f"{self._base_url}/{page}",
                 at=self._now(),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ci_host.access import Token
+from ci_host.engine.continuations import end_of_chain
 from ci_host.engine.people import PersonRefused
 from ci_host.ports import HistoryStore, StoredHistory
 from pipelines.codec import encode_input
@@ -55,8 +56,12 @@ class Reruns:
         self._history = history
         self._shards = shards
 
-    async def rerun(self, run: RunId, wish: Wish, who: Token) -> Begun:
-        """Begin the next attempt. Raises PersonRefused: not over, no such step, too much."""
+    async def rerun(self, run: RunId, wish: Wish, who: Token, *, asked: str = "") -> Begun:
+        """Begin the next attempt. Raises PersonRefused: not over, no such step, too much.
+
+        `asked` names a wish that may come again, and is then answered with the same attempt; and it
+        is refused while another attempt goes on: who presses twice wants one.
+        """
         stored = await self._history.read(run)
         started = ended(run, stored)
         kept = taken_over(stored, wish)
@@ -69,7 +74,7 @@ class Reruns:
             first = msgspec.structs.replace(
                 started,
                 run=new,
-                rerun=Rerun(of=run, origin=origin, attempt=number, by=who.name),
+                rerun=Rerun(of=run, origin=origin, attempt=number, by=who.name, asked=asked),
                 recalled=kept,
                 continues=None,
                 # Whoever called the old Run has its answer, or is over as well.
@@ -79,9 +84,23 @@ class Reruns:
                 wait=wait,
             )
             check_size(first)
-            if await self._history.create(new, first):
+            is_new = await self._history.create(new, first)
+            if is_new or (asked and await self._is_answer(new, asked)):
                 return Begun(new, number, len(kept))
         raise PersonRefused(409, f"run {origin} was tried {ATTEMPTS_MAX} times; start it anew")
+
+    async def check_ended(self, run: RunId) -> None:
+        """Raises PersonRefused: it is not over, or there is none."""
+        ended(run, await self._history.read(run))
+
+    async def _is_answer(self, run: RunId, asked: str) -> bool:
+        """Whether this attempt was begun by the same wish. Raises PersonRefused: it goes on."""
+        started = await self._history.started(run)
+        if started is not None and started.rerun is not None and started.rerun.asked == asked:
+            return True
+        if await self._history.state(await end_of_chain(self._history, run)) not in FINAL:
+            raise PersonRefused(409, f"another attempt of it, run {run}, is not over")
+        return False
 
 
 def wait_of(tier: Tier, wait_s: float, who: Token) -> Wait | msgspec.UnsetType:

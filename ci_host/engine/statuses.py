@@ -7,20 +7,32 @@ gets everything when it is back.
 
 import asyncio
 import hashlib
+import shlex
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
+import msgspec
 import structlog
 
-from ci_host.ports import HistoryStore, Owed, Queue, StatusOutbox, TurnNews, Unavailable
+from ci_host.engine.run_reports import RunReport, run_report
+from ci_host.ports import Damaged, HistoryStore, Owed, Queue, StatusOutbox, TurnNews, Unavailable
 from pipelines.commands import GateTerms, Result, StepKind, StepState
 from pipelines.events import RunStarted
 from pipelines.failure import Failure
 from pipelines.ids import RunId
 from pipelines.run import RunState
-from pipelines.status import OF_RUN, Status, StatusState, shorten
-from pipelines.turn import ENDED_BY_HOST, Turn
+from pipelines.status import (
+    OF_RUN,
+    OF_STATE,
+    SUMMARY_BYTES_MAX,
+    Standing,
+    Status,
+    StatusState,
+    cut,
+    shorten,
+)
+from pipelines.turn import ENDED_BY_HOST, End, Turn
 from webhooks.forge import Refused, SendLater, Sent
 
 STARTED_CACHED_MAX = 1_000
@@ -37,6 +49,8 @@ OF_STEP: dict[StepState, StatusState] = {
     StepState.TIMED_OUT: StatusState.FAILURE,
     StepState.CANCELLED: StatusState.ERROR,
 }
+# Names of errors.
+TIMED_OUT = frozenset({"RunTimedOut", "StepTimedOut", "GateTimedOut"})
 
 log = structlog.get_logger()
 
@@ -50,30 +64,75 @@ def is_told(started: RunStarted) -> bool:
     return bool(started.event.commit) and started.parent is None and started.fork is None
 
 
-def statuses_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Status]:
-    """What this Turn changes on the commit, in order."""
-    run_context = _context_of(started)
+def statuses_of(
+    started: RunStarted, turn: Turn, base_url: str, report: RunReport | None = None
+) -> Iterator[Status]:
+    """What this Turn changes on the commit, in order. `report`: of a Run that is over with it."""
+    run_context, page = _context_of(started), _page_of(started, base_url)
     if turn.number == 1:
-        yield _status(started, turn, run_context, StatusState.PENDING, "running", base_url)
+        told = _status(started, turn, run_context, StatusState.PENDING, "running", page)
+        yield _more(told, Standing.RUNNING, began_at=turn.now)
     for command in turn.commands:
         if command.kind is StepKind.GATE and command.gate is not None:
-            yield _status(
-                started,
-                turn,
-                f"{run_context}/{command.key}",
-                StatusState.PENDING,
-                _waiting_for(command.gate),
-                base_url,
-            )
+            context, said = f"{run_context}/{command.key}", _waiting_for(command.gate)
+            told = _status(started, turn, context, StatusState.PENDING, said, page)
+            how = _how_to_answer(started.run, command.key, command.gate, page)
+            yield _more(told, Standing.WAITING, began_at=turn.now, summary=how)
     for result in turn.results:
         if result.kind is StepKind.GATE and result.state in OF_STEP:
             said = result.error.message if result.error else _how_it_ended(result)
             context = f"{run_context}/{result.key}"
-            yield _status(started, turn, context, OF_STEP[result.state], said, base_url)
+            told = _status(started, turn, context, OF_STEP[result.state], said, page)
+            yield _more(told, Standing(result.state))
     # Nobody calls a commit good whose pipeline goes on in another Run.
     if turn.end is not None and turn.state is not RunState.CONTINUED:
         state, said = _of_end(turn)
-        yield _status(started, turn, run_context, state, said, base_url)
+        told = _status(started, turn, run_context, state, said, page)
+        more = {} if report is None else msgspec.structs.asdict(report)
+        yield _more(told, _standing_of(turn.end, state), is_last=True, **more)
+
+
+def waits_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Status]:
+    """What a Run says of itself while its gates are open, for Forges that show reports.
+
+    GitHub calls a check stale that is unfinished for 14 days: one that waits for nothing but people
+    says that it does, and that it goes on when it does.
+    """
+    wanted = turn.open
+    answered = any(one.kind is StepKind.GATE and one.state in OF_STEP for one in turn.results)
+    if turn.end is not None or not (wanted.gates or answered):
+        return
+    works = (
+        wanted.jobs or wanted.pauses or wanted.waits or any(not c.detached for c in wanted.calls)
+    )
+    standing, said = Standing.RUNNING, "running"
+    if wanted.gates and not works:
+        standing, said = Standing.WAITING, f"waits at {', '.join(g.key for g in wanted.gates)}"
+    page = _page_of(started, base_url)
+    told = _status(started, turn, _context_of(started), StatusState.PENDING, said, page)
+    # In the Turn in which it began it says two things.
+    yield _more(
+        told, standing, id=hashlib.sha256(f"{told.id} {standing}".encode()).hexdigest()[:32]
+    )
+
+
+def _more(told: Status, standing: Standing, **more: Any) -> Status:  # noqa: ANN401 its own fields
+    return msgspec.structs.replace(told, standing=standing, **more)
+
+
+def _standing_of(end: End, state: StatusState) -> Standing:
+    if end.error is not None and end.error.type in TIMED_OUT:
+        return Standing.TIMED_OUT
+    return Standing.CANCELLED if end.state is RunState.CANCELLED else OF_STATE[state]
+
+
+def said_of_end(turn: Turn) -> str:
+    """How a Run that is over ended, in one line."""
+    return _of_end(turn)[1]
+
+
+def _page_of(started: RunStarted, base_url: str) -> str:
+    return f"{base_url}/runs/{started.run}"
 
 
 def _context_of(started: RunStarted) -> str:
@@ -91,6 +150,14 @@ def _how_it_ended(result: Result) -> str:
 def _waiting_for(terms: GateTerms) -> str:
     who = ", ".join(terms.approvers) or "anybody"
     return f"waiting for approval by {who}" + (f" ({terms.needed})" if terms.needed > 1 else "")
+
+
+def _how_to_answer(run: str, key: str, terms: GateTerms, page: str) -> str:
+    """In Markdown, for whoever has found the gate on the commit."""
+    message = f"{terms.message}\n\n" if terms.message else ""
+    words = f"staunch approve {shlex.quote(run)} {shlex.quote(key)}"
+    text = f"{message}Answer it on [the run's page]({page}), or with\n\n    {words}\n"
+    return cut(text, SUMMARY_BYTES_MAX, f"[The run's page]({page})")
 
 
 def _of_end(turn: Turn) -> tuple[StatusState, str]:
@@ -118,7 +185,7 @@ def _status(
     context: str,
     state: StatusState,
     said: str,
-    base_url: str,
+    page: str,
 ) -> Status:
     name = f"{started.run} {turn.number} {context} {state}"
     return Status(
@@ -130,17 +197,24 @@ def _status(
         context=context,
         state=state,
         description=shorten(said),
-        target_url=f"{base_url}/runs/{started.run}",
+        target_url=page,
         at=turn.now,
+        run=started.continues.first if started.continues is not None else started.run,
     )
 
 
 class StatusReporter:
-    """Turns into the outbox."""
+    """Turns into the outbox. `shows_reports`: whether a Connection's Forge shows what jobs say."""
 
     def __init__(
-        self, turns: Queue[TurnNews], history: HistoryStore, outbox: StatusOutbox, base_url: str
+        self,
+        turns: Queue[TurnNews],
+        history: HistoryStore,
+        outbox: StatusOutbox,
+        base_url: str,
+        shows_reports: Callable[[str], bool],
     ) -> None:
+        self._shows_reports = shows_reports
         self._turns = turns
         self._history = history
         self._outbox = outbox
@@ -176,8 +250,24 @@ class StatusReporter:
             raise Unavailable(f"the store's answer for {news.run} does not reach its beginning yet")
         if started is None or not is_told(started):
             return
-        for status in statuses_of(started, news.turn, self._base_url):
+        report = await self._report_of(started, news)
+        for status in statuses_of(started, news.turn, self._base_url, report):
             await self._outbox.put(status)
+        if self._shows_reports(started.connection):
+            for status in waits_of(started, news.turn, self._base_url):
+                await self._outbox.put(status)
+
+    async def _report_of(self, started: RunStarted, news: TurnNews) -> RunReport | None:
+        if news.turn.end is None or not self._shows_reports(started.connection):
+            return None
+        try:
+            inputs = await self._history.inputs_after(news.run, 0)
+        except Damaged as error:
+            # The verdict is told nevertheless.
+            log.warning("reports_lost", run=news.run, reason=str(error))
+            return None
+        page = _page_of(started, self._base_url)
+        return run_report(inputs, news.turn, said_of_end(news.turn), page)
 
     async def _start_of(self, run: RunId) -> RunStarted | None:
         if run not in self._started:

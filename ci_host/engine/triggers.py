@@ -13,6 +13,7 @@ import structlog
 from staunch.entered import WrongInput
 
 from ci_host.engine.admissions import Admissions, full
+from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.forks import Forks, ForkWish, OtherCode
 from ci_host.engine.notices import Notices
 from ci_host.engine.people import PersonRefused
@@ -65,6 +66,7 @@ class Triggers:
         history: HistoryStore,
         notices: Notices,
         outcomes: Outcomes,
+        reruns: ForgeReruns,
         *,
         parse: Parse,
         now: Callable[[], float],
@@ -82,6 +84,7 @@ class Triggers:
         self._now = now
         self._shards = shards
         self._forks = Forks(history, shards)
+        self._reruns = reruns
 
     async def take(self, delivery: Delivery) -> DeliveryOutcome:
         """Start what the Delivery asks for, and tell what became of it.
@@ -150,6 +153,11 @@ class Triggers:
             return [await self._fork(repo, parsed, parsed.fork)], ""
         if parsed.sought is not None:
             parsed = await self._found(repo, parsed, parsed.sought)
+        if parsed.again is not None:
+            again = await self._reruns.begin(repo, parsed.event, parsed.again)
+            if not again.runs:
+                raise Unwanted("; ".join(again.reasons))
+            return again.runs, "; ".join(again.reasons)
         event = parsed.event
         entries: list[PipelineEntry] = []
         try:

@@ -1,17 +1,20 @@
-"""GitHub's webhooks into events: push (branches, tags, deletes) and pull_request.
+"""GitHub's webhooks into events: push (branches, tags, deletes), pull_request, and what people
+press on a check.
 
 Pure. Only fields that are used are named, and all but the decisive ones may be missing: old
 servers leave some out, and new ones add some.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
 from pipelines.event import Event, EventKind, PullRequest
 from pipelines.repo import ForgeKind
 from webhooks.errors import Malformed
-from webhooks.forge import Ignored, ParsedEvent
+from webhooks.forge import Again, Ignored, ParsedEvent
+from webhooks.github import check_body
 from webhooks.payload import (
     LABELS_MAX,
     commit_of,
@@ -81,6 +84,25 @@ class _PullRequestEvent(msgspec.Struct):
     sender: _User | None = None
 
 
+class _Check(msgspec.Struct):
+    head_sha: str
+    id: int | None = None
+    external_id: str | None = None
+
+
+class _RequestedAction(msgspec.Struct):
+    identifier: str = ""
+
+
+class _CheckEvent(msgspec.Struct):
+    action: str
+    repository: _Repository
+    check_run: _Check | None = None
+    check_suite: _Check | None = None
+    requested_action: _RequestedAction | None = None
+    sender: _User | None = None
+
+
 class GitHub:
     """See Forge."""
 
@@ -102,8 +124,12 @@ class GitHub:
 
     def ignores(self, event: str) -> Ignored | None:
         """See Forge."""
-        if event in ("push", "pull_request"):
+        if event in ("push", "pull_request", "check_run", "check_suite"):
             return None
+        if event in ("installation", "installation_repositories"):
+            return Ignored(
+                "a repository is registered with `staunch repo add`, not by installing the App"
+            )
         if event == "ping":
             return Ignored("a ping asks for nothing; the webhook works")
         return Ignored(f"pipelines are started by push and pull_request, not by {name_of(event)!r}")
@@ -114,7 +140,9 @@ class GitHub:
             return ignored
         if event == "push":
             return _push(decode(body, _Push, "GitHub push"))
-        return _pull_request(decode(body, _PullRequestEvent, "GitHub pull_request"))
+        if event == "pull_request":
+            return _pull_request(decode(body, _PullRequestEvent, "GitHub pull_request"))
+        return _check(event, decode(body, _CheckEvent, f"GitHub {event}"))
 
 
 def _push(push: _Push) -> list[ParsedEvent] | Ignored:
@@ -175,6 +203,37 @@ def _pull_request(payload: _PullRequestEvent) -> list[ParsedEvent] | Ignored:
     return [_parsed(payload.repository, event)]
 
 
+def _check(kind: str, payload: _CheckEvent) -> list[ParsedEvent] | Ignored:
+    """Only what people press: all else on a check is what was told by us, or by other Apps."""
+    again = _wanted(payload)
+    check = payload.check_run if kind == "check_run" else payload.check_suite
+    if again is None or check is None:
+        action = name_of(payload.action)
+        return Ignored(f"{action!r} on a {kind} asks for nothing that was not asked for before")
+    if kind == "check_run":
+        again = replace(again, run=name_of(check.external_id))
+    else:
+        again = replace(again, suite=str(check.id or ""))
+    event = Event(
+        kind=EventKind.MANUAL,
+        commit=_required(commit_of(check.head_sha, f"{kind}.head_sha")),
+        sender=_login(payload.sender),
+    )
+    return [replace(_parsed(payload.repository, event), again=again)]
+
+
+def _wanted(payload: _CheckEvent) -> Again | None:
+    """Which of our buttons, or GitHub's own, was pressed; None: neither."""
+    pressed = payload.requested_action.identifier if payload.requested_action else ""
+    match payload.action, pressed:
+        case ("rerequested", _) | ("requested_action", check_body.RERUN):
+            return Again()
+        case ("requested_action", check_body.RERUN_FAILED):
+            return Again(failed_only=True)
+        case _:
+            return None
+
+
 def _parsed(repository: _Repository, event: Event) -> ParsedEvent:
     name = name_of(repository.full_name)
     return ParsedEvent(external_id=external_id_of(repository.id), name=name, event=event)
@@ -190,5 +249,5 @@ def _login(user: _User | None) -> str:
 
 def _required(commit: str) -> str:
     if not commit:
-        raise Malformed("head.sha is git's zero id; a pull request must have a head commit")
+        raise Malformed("the head is git's zero id; what it is asked for must have a commit")
     return commit

@@ -23,6 +23,13 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _CLONE_HOSTS = {"api.github.com": "github.com", "api.bitbucket.org": "bitbucket.org"}
 
 Resolve = Callable[[str, int], Sequence[str]]
+# What a repository is read with; empty: nothing. Raises FetchFailed and OriginRefused.
+TokenOf = Callable[[Connection, Repo], str]
+
+
+def own_token(connection: Connection, _repo: Repo) -> str:
+    """The token that the Connection was given."""
+    return connection.token
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +37,15 @@ class Registered:
     """What the operator has registered; nothing else may be fetched from.
 
     `paths`: repositories, or folders of them. `private_hosts`: hosts whose addresses need not be
-    public. `clone_hosts`: by connection id, where it is not the host of its `api_url`.
+    public. `clone_hosts`: by connection id, where it is not the host of its `api_url`. `token_of`
+    may ask the forge for a token, and wait for its answer.
     """
 
     connections: Mapping[str, Connection] = field(default_factory=dict)
     paths: frozenset[Path] = frozenset()
     private_hosts: frozenset[str] = frozenset()
     clone_hosts: Mapping[str, str] = field(default_factory=dict)
+    token_of: TokenOf = own_token
 
     def clone_host(self, connection: str) -> str:
         """The `host[:port]` that the Connection's repositories are cloned from; empty: none."""
@@ -107,22 +116,23 @@ def _remote(repo: Repo, registered: Registered, resolve: Resolve) -> Origin:
         # Connect to what was checked, whatever the name resolves to a moment later.
         config["http.curloptResolve"] = f"{host}:{port}:{','.join(addresses)}"
     connection = registered.connections.get(repo.connection)
-    if connection is not None and connection.token:
+    token = "" if connection is None else registered.token_of(connection, repo)
+    if connection is not None and token:
         config[f"http.https://{url.netloc}/.extraHeader"] = (
-            f"Authorization: {_authorization(connection)}"
+            f"Authorization: {_authorization(connection, token)}"
         )
     return Origin(url.geturl(), "https", config)
 
 
-def _authorization(connection: Connection) -> str:
+def _authorization(connection: Connection, token: str) -> str:
     """What each forge's git takes with a token. The user's name is one that stands for tokens."""
-    user, password = "x-access-token", connection.token
+    user, password = "x-access-token", token
     if connection.kind is ForgeKind.BITBUCKET_DC:
-        return f"Bearer {connection.token}"
+        return f"Bearer {token}"
     if connection.kind is ForgeKind.BITBUCKET:
         user = "x-token-auth"
-        if ":" in connection.token:
-            user, _, password = connection.token.partition(":")
+        if ":" in token:
+            user, _, password = token.partition(":")
         # The API knows the owner of an API token by the e-mail address, git does not.
         if "@" in user:
             user = "x-bitbucket-api-token-auth"

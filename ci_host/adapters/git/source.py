@@ -3,44 +3,59 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from ci_host import ports
 from ci_host.adapters.git import errors
 from ci_host.adapters.git.bundle import read_bundle
 from ci_host.adapters.git.mirror import Mirrors
-from ci_host.adapters.git.origin import Registered
+from ci_host.adapters.git.origin import Registered, TokenOf, own_token
 from pipelines.bundle import Bundle
 from pipelines.ids import RunId
 from pipelines.repo import Connection, Repo
 
+T = TypeVar("T")
 # Has a Repo's forge make a ref that it makes only when it is asked for; raises nothing.
 MakeRef = Callable[[Repo, str], None]
 
 
-class GitSource:
-    """See Source. `make_ref` is called before a ref is fetched in which something is sought."""
+def never(_repo: Repo) -> bool:
+    """Where nothing that a repository is read with can be renewed."""
+    return False
 
-    def __init__(self, mirrors: Mirrors, make_ref: MakeRef = lambda repo, ref: None) -> None:
+
+class GitSource:
+    """See Source. `make_ref` is called before a ref is fetched in which something is sought.
+    `renew` is asked where a repository is not shown to us: whether what it was read with was old,
+    so that another try is with something else."""
+
+    def __init__(
+        self,
+        mirrors: Mirrors,
+        make_ref: MakeRef = lambda repo, ref: None,
+        renew: Callable[[Repo], bool] = never,
+    ) -> None:
         self._mirrors = mirrors
         self._make_ref = make_ref
+        self._renew = renew
 
     def bundle(self, repo: Repo, commit: str, ref: str) -> Bundle:
         with _told():
-            self._mirrors.fetch(repo, commit, ref)
+            self._asked(repo, lambda: self._mirrors.fetch(repo, commit, ref))
             return read_bundle(self._mirrors.path(repo), commit)
 
     def fetch(self, repo: Repo, commit: str, ref: str) -> None:
         with _told():
-            self._mirrors.fetch(repo, commit, ref)
+            self._asked(repo, lambda: self._mirrors.fetch(repo, commit, ref))
 
     def tip(self, repo: Repo, ref: str) -> str | None:
         with _told():
-            return self._mirrors.tip(repo, ref)
+            return self._asked(repo, lambda: self._mirrors.tip(repo, ref))
 
     def is_on(self, repo: Repo, commit: str, ref: str) -> bool:
         with _told():
-            tip = self._mirrors.tip(repo, ref)
+            tip = self._asked(repo, lambda: self._mirrors.tip(repo, ref))
             if tip is None or tip == commit:
                 return tip == commit
             self._mirrors.fetch(repo, tip, ref)
@@ -49,11 +64,11 @@ class GitSource:
     def find(self, repo: Repo, name: str, ref: str) -> str:
         self._make_ref(repo, ref)
         with _told():
-            return self._mirrors.find(repo, name, ref)
+            return self._asked(repo, lambda: self._mirrors.find(repo, name, ref))
 
     def head(self, repo: Repo) -> ports.Head | None:
         with _told():
-            found = self._mirrors.head(repo)
+            found = self._asked(repo, lambda: self._mirrors.head(repo))
         return None if found is None else ports.Head(*found)
 
     def keep(self, repo: Repo, commit: str, run: RunId) -> str:
@@ -63,6 +78,14 @@ class GitSource:
             # It was there a moment ago, so the next try fetches it again.
             raise ports.SourceUnavailable(str(error)) from error
         return str(self._mirrors.path(repo))
+
+    def _asked(self, repo: Repo, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except errors.RepoGone:
+            if not self._renew(repo):
+                raise
+            return act()
 
 
 @contextmanager
@@ -78,7 +101,9 @@ def _told() -> Iterator[None]:
         raise ports.SourceRefused(str(error)) from error
 
 
-def registered(connections: dict[str, Connection], repos: dict[str, Repo]) -> Registered:
+def registered(
+    connections: dict[str, Connection], repos: dict[str, Repo], token_of: TokenOf = own_token
+) -> Registered:
     """What the operator has registered, from the host's settings.
 
     A Connection's own host may have a private address: naming it was the operator's decision.
@@ -89,4 +114,5 @@ def registered(connections: dict[str, Connection], repos: dict[str, Repo]) -> Re
         connections=dict(connections),
         paths=frozenset(paths),
         private_hosts=frozenset(hosts - {""}),
+        token_of=token_of,
     )

@@ -11,6 +11,7 @@ from ci_host.adapters.git.origin import Registered
 from ci_host.adapters.git.source import GitSource
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.engine.admissions import Admissions
+from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.live import Prepareds
 from ci_host.engine.notices import Notices
 from ci_host.engine.pipeline_files import PipelineFiles
@@ -57,6 +58,13 @@ class Kept:
         self.outcomes.append(outcome)
 
 
+class NoSuites:
+    """See CheckSuites: this forge has none."""
+
+    async def runs(self, repo: Repo, suite: str) -> list[str]:
+        return []
+
+
 class World:
     """A real repository and its mirror, or another Source; the engine's code over memory ports."""
 
@@ -95,6 +103,7 @@ class World:
             ports.history,
             Notices(self.kept, now=lambda: ports.now, base_url="https://ci.example"),
             self.kept,
+            ForgeReruns(ports.history, NoSuites(), 4),
             parse=parse_delivery,
             now=lambda: ports.now,
             shards=4,

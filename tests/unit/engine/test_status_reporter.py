@@ -68,7 +68,7 @@ async def test_a_turn_that_cannot_be_reported_stops_nobody() -> None:
     end = End(state=RunState.SUCCEEDED)
     turns = [turn(1), without_sense, msgspec.structs.replace(turn(3), state=end.state, end=end)]
     told = [Told(TurnNews(RUN, one)) for one in turns]
-    await StatusReporter(Feed(told), history, outbox, "http://ci").serve()
+    await StatusReporter(Feed(told), history, outbox, "http://ci", lambda _: False).serve()
     assert [one.is_done for one in told] == [True] * 3
     assert [status.state for status in outbox.kept] == ["pending", "success"]
 
@@ -87,7 +87,7 @@ async def test_the_first_status_of_a_run_is_not_lost_because_the_run_is_not_seen
     history, outbox = Lagging(), Outbox()
     await history.create(RUN, first())
     told = [Told(TurnNews(RUN, turn(1)))]
-    await StatusReporter(Feed(told), history, outbox, "http://ci").serve()
+    await StatusReporter(Feed(told), history, outbox, "http://ci", lambda _: False).serve()
     assert (history.looks, [status.state for status in outbox.kept]) == (2, ["pending"])
 
 
@@ -96,5 +96,5 @@ async def test_a_turn_of_a_run_that_nobody_began_is_let_go_of_in_the_end(
 ) -> None:
     monkeypatch.setattr(statuses, "OUTBOX_RETRY_S", 0.0)
     told, outbox = [Told(TurnNews(RUN, turn(1)))], Outbox()
-    await StatusReporter(Feed(told), MemoryHistory(), outbox, "http://ci").serve()
+    await StatusReporter(Feed(told), MemoryHistory(), outbox, "http://ci", lambda _: False).serve()
     assert (told[0].is_done, outbox.kept) == (True, [])

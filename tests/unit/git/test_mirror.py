@@ -238,3 +238,27 @@ def test_the_head_of_a_repository_that_is_gone_is_refused(world):
     world.upstream.rename(world.folder / "elsewhere")
     with pytest.raises(RepoGone):
         world.mirrors.head(world.repo)
+
+
+def test_what_is_not_shown_is_asked_for_once_more_if_what_it_was_asked_with_was_old(world):
+    commit, away = world.commit(PIPELINE), world.upstream.with_suffix(".away")
+    asked = []
+
+    def renew(repo):
+        asked.append(repo)
+        if away.exists():
+            away.rename(world.upstream)
+            return True
+        return False
+
+    source = GitSource(world.mirrors, renew=renew)
+    world.upstream.rename(away)
+    assert source.head(world.repo).commit == commit
+    world.upstream.rename(away)
+    assert source.bundle(world.repo, commit, "").files == PIPELINE
+    # Only where it is not shown; and who has nothing newer is told what it is.
+    assert asked == [world.repo] * 2
+    shutil.rmtree(world.upstream)
+    with pytest.raises(SourceRefused, match="there is no repository"):
+        source.head(world.repo)
+    assert len(asked) == 3

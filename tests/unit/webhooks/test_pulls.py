@@ -6,6 +6,7 @@ import pytest
 from pipelines.repo import Connection, ForgeKind, Repo
 from pipelines.trust import Author, PullFacts
 from webhooks.forge import Later, Refused
+from webhooks.github.app import AppTokens
 from webhooks.inquiry import Inquiry
 from webhooks.memory import MemoryConnections
 
@@ -81,7 +82,8 @@ async def asked(kind, changes=None, *, token="t", api_url=BASE_URL):
 
     connection = Connection(id="c", kind=kind, api_url=api_url, token=token)
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(forge)) as client:
-        inquiry = Inquiry(MemoryConnections(connection), client, now=lambda: 1.0)
+        apps = AppTokens(client, lambda: 1.0)
+        inquiry = Inquiry(MemoryConnections(connection), client, apps, now=lambda: 1.0)
         return await inquiry.facts(REPO, 7), requests
 
 

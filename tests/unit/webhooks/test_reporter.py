@@ -114,6 +114,12 @@ async def test_a_forge_that_names_a_time_is_given_it(code, headers, wait):
     assert told.retry_after_s == wait
 
 
+async def test_a_secondary_limit_that_is_said_in_words_alone_is_waited_for():
+    words = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}
+    told, _ = await check(httpx2.Response(403, json=words))
+    assert isinstance(told, SendLater) and told.retry_after_s == 60.0
+
+
 @pytest.mark.parametrize("code", [301, 307, 400, 401, 403, 404, 422])
 async def test_a_refusal_is_final_and_says_what_the_forge_said(code):
     answer = httpx2.Response(code, json={"message": "No commit found"}, headers={"location": "/x"})
