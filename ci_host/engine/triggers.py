@@ -26,6 +26,7 @@ from ci_host.ports import (
     SourceRefused,
     StatusOutbox,
 )
+from ci_host.ref_ports import Hearsay, Word
 from ci_host.tenant.sandbox import TenantFailed
 from pipelines import job
 from pipelines.bundle import PipelineEntry
@@ -37,6 +38,11 @@ from pipelines.status import Status, StatusState, shorten
 from pipelines.trigger import run_of, wanted
 from webhooks.errors import Malformed
 from webhooks.forge import Ignored, ParsedEvent
+
+# The kinds of events that tell where a ref leads now.
+MOVES_A_REF = frozenset(
+    {EventKind.PUSH, EventKind.TAG, EventKind.BRANCH_DELETE, EventKind.TAG_DELETE}
+)
 
 log = structlog.get_logger()
 
@@ -59,6 +65,7 @@ class Triggers:
         history: HistoryStore,
         statuses: StatusOutbox,
         outcomes: Outcomes,
+        hearsay: Hearsay,
         *,
         parse: Parse,
         now: Callable[[], float],
@@ -72,6 +79,7 @@ class Triggers:
         self._history = history
         self._statuses = statuses
         self._outcomes = outcomes
+        self._hearsay = hearsay
         self._parse = parse
         self._now = now
         self._shards = shards
@@ -142,6 +150,10 @@ class Triggers:
         if parsed.fork is not None:
             return [await self._fork(repo, parsed, parsed.fork)], ""
         event = parsed.event
+        if event.kind in MOVES_A_REF:
+            # Before anything that may take long: the Delivery is kept until it is seen to.
+            word = Word(repo=repo.id, ref=event.ref, commit=event.commit, at=self._now())
+            await self._hearsay.tell(word)
         entries: list[PipelineEntry] = []
         try:
             code = await self._code(repo, event)

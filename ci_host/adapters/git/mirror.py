@@ -113,7 +113,7 @@ class Mirrors:
             timeout_s=self._fetch_timeout_s,
         )
         if asked.status != 0:
-            raise _unreadable(repo, origin, asked)
+            raise unreadable(repo, origin, asked)
         return _head_in(asked.out.decode("utf-8", "replace"))
 
     def keep(self, repo: Repo, commit: str, run: RunId) -> None:
@@ -157,7 +157,7 @@ class Mirrors:
                 f"commit {commit} no longer exists at {origin.url}; it was force-pushed away or"
                 " its branch was deleted. Push it again to build it."
             )
-        raise _unreadable(repo, origin, asked)
+        raise unreadable(repo, origin, asked)
 
     def _ask(self, mirror: Path, origin: Origin, refspec: str) -> Answer:
         return run_git(
@@ -181,7 +181,8 @@ class Mirrors:
             os.close(lock)
 
 
-def _unreadable(repo: Repo, origin: Origin, asked: Answer) -> RepoGone | FetchFailed:
+def unreadable(repo: Repo, origin: Origin, asked: Answer) -> RepoGone | FetchFailed:
+    """What a git that could not read the origin means, with its reason."""
     if _says(asked, _REPO_GONE):
         return RepoGone(
             f"{repo.name} cannot be read at {origin.url}: {_last(asked)}. It was deleted or"
