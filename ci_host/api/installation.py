@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -12,6 +13,8 @@ from ci_host.adapters.sql import queries
 from ci_host.api import views
 from ci_host.api.auth import Admin, Here, Person
 from ci_host.api.problems import Problem
+from ci_host.api.services import Services
+from ci_host.ref_ports import NotCompared
 from pipelines.repo import Connection, ForgeKind, Repo
 
 router = APIRouter(prefix="/api/v1", tags=["installation"])
@@ -77,9 +80,24 @@ async def put_connection(here: Here, _who: Admin, body: ConnectionBody) -> dict[
 
 @router.get("/repos", summary="List repositories")
 async def list_repos(here: Here, _who: Person) -> dict[str, Any]:
-    """With each one's webhook URL."""
+    """With each one's webhook URL. `not_compared` says why its refs are not, and since when."""
     found = sorted(await here.catalog.repos(), key=lambda repo: repo.name)
-    return {"repos": [views.repo_view(repo, here.settings.url) for repo in found]}
+    told = {one.subject: one for one in await here.sights.not_compared()}
+    return {
+        "repos": [
+            views.repo_view(repo, here.settings.url, _why_not_compared(here, repo, told))
+            for repo in found
+        ]
+    }
+
+
+def _why_not_compared(
+    here: Services, repo: Repo, told: Mapping[str, NotCompared]
+) -> NotCompared | None:
+    if here.settings.reconcile_s == 0:
+        reason = "no refs are compared here: Staunch was started with --reconcile-s 0"
+        return NotCompared(connection=repo.connection, repo=repo.id, reason=reason, since=0.0)
+    return told.get(repo.id) or told.get(repo.connection)
 
 
 @router.put("/repos", summary="Register a repository, or change one")
@@ -90,7 +108,7 @@ async def put_repo(here: Here, _who: Admin, body: RepoBody) -> dict[str, Any]:
     repo = Repo(id=f"{body.connection}/{body.external_id}", **body.model_dump())
     await here.catalog.put_repo(repo)
     here.directory.repos[repo.id] = repo
-    return views.repo_view(repo, here.settings.url)
+    return views.repo_view(repo, here.settings.url, None)
 
 
 @router.post("/tokens", status_code=201, summary="Make a token for a person")
