@@ -1,13 +1,7 @@
 """Pushes that no webhook tells of are found by comparing refs, on a real installation."""
 
 import asyncio
-import os
-import shutil
-import signal
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +10,7 @@ from ci_host.adapters.nats.bus import connect
 from ci_host.adapters.nats.sights import NatsSights
 from ci_host.ref_ports import Sight
 from tests.demo.installation import until
+from tests.e2e.deaf import OPTIONS, apart, deafened, deliveries, seen, sight_of
 from tests.e2e.installed import (
     FILE,
     TIMEOUT_S,
@@ -36,8 +31,6 @@ pytestmark = [
     pytest.mark.bwrap,
 ]
 
-# The grace of so short an interval is as short.
-OPTIONS = ("--reconcile-s", "2")
 ON_ALL = {FILE: plan("return [event.kind, event.ref]", "on.push()\non.tag()")}
 
 
@@ -52,55 +45,6 @@ def here() -> Iterator[Installed]:
 def deaf(here: Installed, request: pytest.FixtureRequest) -> Registered:
     """A repository of the test's own, without its hook, whose first refs were seen."""
     return deafened(here, unique(request.node.name))
-
-
-@contextmanager
-def apart() -> Iterator[Path]:
-    """A folder that jobs may enter, gone at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="staunch-lost-"))
-    folder.chmod(0o711)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def deafened(here: Installed, name: str) -> Registered:
-    repo = here.repo(name)
-    (repo.bare / "hooks" / "post-receive").unlink()
-    seen(here, repo, {})
-    return repo
-
-
-def sight_of(here: Installed, repo: Registered) -> Sight | None:
-    """How its refs were when they were last seen."""
-
-    async def read() -> Sight | None:
-        bus = await connect(here.installation.nats_url(), name="test")
-        try:
-            return (await NatsSights(bus).read(f"{repo.connection}/{repo.bare}"))[1]
-        finally:
-            await bus.close()
-
-    return asyncio.run(read())
-
-
-def seen(here: Installed, repo: Registered, refs: dict[str, str]) -> None:
-    """Until everything new up to these refs has been seen to."""
-
-    def look() -> bool:
-        sight = sight_of(here, repo)
-        return sight is not None and sight.refs == refs
-
-    until(f"{repo.name} to be seen with {refs}", look, TIMEOUT_S)
-
-
-def deliveries(here: Installed, repo: Registered) -> list[dict[str, Any]]:
-    """The repository's deliveries that something has become of, oldest first."""
-    found = here.get("/deliveries?limit=200")["deliveries"]
-    return [d for d in found if d["connection"] == repo.connection and d["state"] != "received"][
-        ::-1
-    ]
 
 
 def test_a_push_whose_webhook_was_lost_is_built(here: Installed, deaf: Registered) -> None:
@@ -209,32 +153,18 @@ def test_a_repository_that_does_not_answer_is_listed_with_the_reason_and_heard_a
     assert row()["not_compared"] is None
 
 
-def test_nothing_is_lost_or_built_twice_when_all_is_killed_around_the_delivery() -> None:
-    """Once before anybody has looked, and then, again and again, as soon as it is recorded."""
+def test_a_push_that_comes_while_everything_is_dead_is_built_by_a_restart_alone() -> None:
     with apart() as folder, installed(folder, *OPTIONS) as here:
         repo = deafened(here, "killed")
-        os.kill(here.installation.pids()["engine-0"], signal.SIGSTOP)
-        commits = [repo.pushed(ON_ALL)]
+        first = repo.pushed(ON_ALL)
+        here.ended(here.run(first))
         here.installation.kill()
+        second = repo.pushed(ON_ALL, "meanwhile")
         here.installation.start()
-        here.run(commits[0])
-        for number in range(3):
-            commits.append(repo.pushed(ON_ALL, f"change {number}"))
-            recorded = len(commits)
-            until("the delivery", lambda n=recorded: count_of(here, repo) >= n, TIMEOUT_S)
-            here.installation.kill()
-            here.installation.start()
-            here.ended(here.run(commits[-1]))
-        seen(here, repo, {"refs/heads/main": commits[-1]})
-        for commit in commits:
-            assert len(here.runs(commit)) == 1
-        assert len(deliveries(here, repo)) == len(commits)
-
-
-def count_of(here: Installed, repo: Registered) -> int:
-    """How many deliveries of the repository were recorded, seen to or not."""
-    found = here.get("/deliveries?limit=200")["deliveries"]
-    return sum(delivery["connection"] == repo.connection for delivery in found)
+        here.ended(here.run(second))
+        seen(here, repo, {"refs/heads/main": second})
+        assert [len(here.runs(commit)) for commit in (first, second)] == [1, 1]
+        assert len(deliveries(here, repo)) == 2
 
 
 def test_without_an_interval_nothing_is_compared_and_that_is_said() -> None:
