@@ -8,6 +8,7 @@ import msgspec
 from pipelines.ids import SHARDS_DEFAULT
 
 HTTP_PORT_DEFAULT = 8765
+RECONCILE_S_DEFAULT = 300.0
 PROCESS_VARIABLE = "STAUNCH_PROCESS"
 SECRETS_KEY_VARIABLE = "STAUNCH_SECRETS_KEY"
 
@@ -36,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     for `artifacts_days`, logs for `logs_days`, of caches `cache_bytes` for each Repo.
     `runners_listen`: host and port at which the embedded server awaits Runners of other machines;
     empty: it does not. `runners_address`: what these are told, if it is another one.
+    `reconcile_s`: how often each Repo's refs are compared with what was told of them; 0: never.
     """
 
     data: Path
@@ -60,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache_bytes: int = 10_737_418_240
     runners_listen: str = ""
     runners_address: str = ""
+    reconcile_s: float = RECONCILE_S_DEFAULT
 
     @property
     def blobs_url(self) -> str:

@@ -1,6 +1,7 @@
 """Routes of the installation: connections, repositories, tokens, health."""
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -10,6 +11,8 @@ from ci_host.access import Token, digest_of_secret, new_secret
 from ci_host.api import views
 from ci_host.api.auth import Admin, Here, Person
 from ci_host.api.problems import Problem
+from ci_host.api.services import Services
+from ci_host.ref_ports import NotCompared
 from pipelines.repo import Connection, ForgeKind, Repo
 from webhooks.errors import Malformed
 from webhooks.github.app import key_problem
@@ -106,9 +109,24 @@ def _proof(before: Connection, body: ConnectionBody, url: str) -> dict[str, str]
 
 @router.get("/repos", summary="List repositories")
 async def list_repos(here: Here, _who: Person) -> dict[str, Any]:
-    """With each one's webhook URL."""
+    """With each one's webhook URL. `not_compared` says why its refs are not, and since when."""
     found = sorted(await here.catalog.repos(), key=lambda repo: repo.name)
-    return {"repos": [views.repo_view(repo, here.settings.url) for repo in found]}
+    told = {one.subject: one for one in await here.sights.not_compared()}
+    return {
+        "repos": [
+            views.repo_view(repo, here.settings.url, _why_not_compared(here, repo, told))
+            for repo in found
+        ]
+    }
+
+
+def _why_not_compared(
+    here: Services, repo: Repo, told: Mapping[str, NotCompared]
+) -> NotCompared | None:
+    if here.settings.reconcile_s == 0:
+        reason = "no refs are compared here: Staunch was started with --reconcile-s 0"
+        return NotCompared(connection=repo.connection, repo=repo.id, reason=reason, since=0.0)
+    return told.get(repo.id) or told.get(repo.connection)
 
 
 @router.put("/repos", summary="Register a repository, or change one")
@@ -126,7 +144,7 @@ async def put_repo(here: Here, _who: Admin, body: RepoBody) -> dict[str, Any]:
     repo = Repo(id=f"{body.connection}/{external_id}", **given)
     await here.catalog.put_repo(repo)
     here.directory.repos[repo.id] = repo
-    return views.repo_view(repo, here.settings.url)
+    return views.repo_view(repo, here.settings.url, None)
 
 
 @router.post("/tokens", status_code=201, summary="Make a token for a person")

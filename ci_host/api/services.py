@@ -24,6 +24,7 @@ from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.secrets import Secrets
 from ci_host.engine.shells import Shells
 from ci_host.ports import Bundles
+from ci_host.ref_ports import Sights
 from ci_host.secret_ports import SigningKeys
 from ci_host.settings import Settings
 from ci_host.shell_ports import ShellLines, ShellStore
@@ -49,6 +50,7 @@ class Services:
     news: News
     beginnings: Beginnings
     timetables: NatsTimetables
+    sights: Sights
     schedules: ScheduleActs
     secrets: Secrets
     registrations: Registrations

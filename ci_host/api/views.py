@@ -11,6 +11,7 @@ from ci_host.adapters.sql.tables import AttemptRow, DeliveryRow, RunRow, StepRow
 from ci_host.api.pools import Pools
 from ci_host.api.standing_by import shells, with_standbys
 from ci_host.api.waiting import waiting
+from ci_host.ref_ports import NotCompared
 from ci_host.shell_ports import Terminals
 from pipelines.job import Coverage
 from pipelines.near_limits import near_limits
@@ -153,9 +154,13 @@ def delivery_view(row: DeliveryRow) -> dict[str, Any]:
     return view
 
 
-def repo_view(repo: Repo, url: str) -> dict[str, Any]:
-    """One Repo, with the URL that its forge's webhook calls."""
-    return {**msgspec.to_builtins(repo), "webhook": f"{url}/hooks/{repo.connection}"}
+def repo_view(repo: Repo, url: str, why_not: NotCompared | None) -> dict[str, Any]:
+    """One Repo, with the URL that its forge's webhook calls, and why its refs are not compared."""
+    return {
+        **msgspec.to_builtins(repo),
+        "webhook": f"{url}/hooks/{repo.connection}",
+        "not_compared": why_not and {"reason": why_not.reason, "since": why_not.since},
+    }
 
 
 def connection_view(connection: Connection, url: str) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from ci_host.adapters.nats.registrations import NatsRegistrations
 from ci_host.adapters.nats.secret_requests import serve_secrets
 from ci_host.adapters.nats.secrets import NatsSecrets
 from ci_host.adapters.nats.shells import NatsShells
+from ci_host.adapters.nats.sights import NatsSights
 from ci_host.adapters.nats.stores import NatsBundles, NatsCatalog, NatsInbox, NatsStatusOutbox
 from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.nats.trust import NatsTrust
@@ -110,6 +111,7 @@ async def run_host(process: ProcessSettings) -> None:
         news=news,
         beginnings=Beginnings(model, history, bundles),
         timetables=timetables,
+        sights=NatsSights(bus),
         schedules=ScheduleActs(timetables, new_id=new_id, shards=settings.shards),
         secrets=secret,
         registrations=registrations,

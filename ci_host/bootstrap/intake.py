@@ -1,24 +1,31 @@
-"""The intake of engine 0: from deliveries, and from what is due by a schedule, to Runs.
+"""The intake of engine 0: from deliveries, from what is due by a schedule, and from refs that have
+moved without a word of the forge, to Runs.
 
 Loads git and the forges' parsers.
 """
 
 import asyncio
 import time
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import httpx2
 
 from ci_host.adapters.git.mirror import Mirrors
+from ci_host.adapters.git.origin import Registered
+from ci_host.adapters.git.refs import GitRefs
 from ci_host.adapters.git.source import GitSource, registered
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.consumer import ConsumerRule, NatsQueue
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
+from ci_host.adapters.nats.sights import NatsHearsay, NatsSights
 from ci_host.adapters.nats.stores import (
     NatsBundles,
     NatsCatalog,
+    NatsInbox,
     NatsOutcomes,
     NatsStatusOutbox,
     decode_delivery,
@@ -32,21 +39,30 @@ from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
 from ci_host.engine.notices import Notices
 from ci_host.engine.pipeline_files import PipelineFiles
+from ci_host.engine.reconciler import GRACE_S, Reconciler
+from ci_host.engine.ref_news import RefNews
 from ci_host.engine.ringing import Ringing
 from ci_host.engine.schedules import Schedules
 from ci_host.engine.triggers import Triggers
-from ci_host.settings import ProcessSettings
+from ci_host.settings import ProcessSettings, Settings
 from ci_host.tenant.sandbox import Sandbox
 from pipelines.repo import Delivery, ForgeKind, Repo
 from webhooks.bitbucket_dc.refs import have_ref_made
 from webhooks.forge import Ignored, ParsedEvent
 from webhooks.github.app import AppTokens
 from webhooks.manual import MANUAL_EVENT, parse_manual
+from webhooks.reconciled import RECONCILED_EVENT, parse_reconciled
 from webhooks.registry import parse_delivery
 
 
 def _parse(delivery: Delivery) -> list[ParsedEvent] | Ignored:
-    return parse_manual(delivery) if delivery.event == MANUAL_EVENT else parse_delivery(delivery)
+    match delivery.event:
+        case event if event == MANUAL_EVENT:
+            return parse_manual(delivery)
+        case event if event == RECONCILED_EVENT:
+            return parse_reconciled(delivery)
+        case _:
+            return parse_delivery(delivery)
 
 
 async def open_intake(
@@ -55,8 +71,8 @@ async def open_intake(
     history: NatsHistory,
     prepareds: Prepareds,
     sandbox: Sandbox,
-) -> tuple[Intake, Ringing]:
-    """Put both together; they take nothing before `serve`."""
+) -> Sequence[Intake | Ringing | Reconciler]:
+    """Put all of it together; it takes nothing before `serve`."""
     settings = process.settings
     directory = Directory(bus)
     await directory.start()
@@ -65,7 +81,7 @@ async def open_intake(
     apps = AppTokens(client, time.time)
     tokens = FetchTokens(apps, directory, asyncio.get_running_loop())
     mirrors = Mirrors(
-        settings.data / "mirrors",
+        _mirrors(settings),
         lambda: registered(directory.connections, directory.repos, tokens.of),
     )
     catalog = NatsCatalog(bus)
@@ -89,13 +105,51 @@ async def open_intake(
         Notices(NatsStatusOutbox(bus), now=time.time, base_url=settings.url),
         NatsOutcomes(bus),
         ForgeReruns(history, AppSuites(client, apps, directory, time.time), settings.shards),
+        NatsHearsay(bus),
         parse=_parse,
         now=time.time,
         shards=settings.shards,
     )
     rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",))
     intake = Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)
-    return intake, Ringing(rings(bus), schedules)
+    found: list[Intake | Ringing | Reconciler] = [intake, Ringing(rings(bus), schedules)]
+    if settings.reconcile_s > 0:
+        found.append(_reconciler(bus, directory, tokens, settings))
+    return found
+
+
+def _reconciler(
+    bus: Bus, directory: Directory, tokens: FetchTokens, settings: Settings
+) -> Reconciler:
+    sights = NatsSights(bus)
+    news = RefNews(
+        sights,
+        NatsHearsay(bus),
+        NatsInbox(bus),
+        grace_s=min(GRACE_S, settings.reconcile_s),
+        now=time.time,
+        elapsed=time.monotonic,
+    )
+    return Reconciler(
+        GitRefs(_mirrors(settings), partial(_registered, directory, tokens)),
+        news,
+        sights,
+        directory.repos,
+        directory.connections,
+        interval_s=settings.reconcile_s,
+        now=time.time,
+        elapsed=time.monotonic,
+    )
+
+
+def _mirrors(settings: Settings) -> Path:
+    return settings.data / "mirrors"
+
+
+def _registered(directory: Directory, tokens: FetchTokens, repo: Repo) -> Registered:
+    connection = directory.connections.get(repo.connection)
+    known = {} if connection is None else {connection.id: connection}
+    return registered(known, {repo.id: repo}, tokens.of)
 
 
 def _make_ref(directory: Directory, repo: Repo, ref: str) -> None:

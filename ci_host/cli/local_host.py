@@ -100,6 +100,8 @@ class LocalHost:
         # One engine: a single run has no use for more, and waits for the last to start.
         up += ["--cache", str(wish.cache), "--port", str(port), "--engines", "1"]
         up += ["--hibernate", wish.hibernate.value, "--slots", str(wish.slots)]
+        # Its commit is made for this run: there is nobody to hear of another.
+        up += ["--reconcile-s", "0"]
         return keeper + up
 
     def _ready(self, url: str) -> Client:

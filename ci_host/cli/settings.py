@@ -107,6 +107,8 @@ def list_repos(
         return
     for repo in found["repos"]:
         typer.echo(f"{repo['name']}\t{repo['clone_url']}\t{repo['webhook']}")
+        if repo["not_compared"]:
+            typer.echo(f"  its refs are not compared: {repo['not_compared']['reason']}")
 
 
 def add_token(

@@ -19,7 +19,7 @@ from ci_host.cli.client import ClientError, default_data
 from ci_host.cli.options import CacheOption, DataOption, JsonOption, default_cache
 from ci_host.log_lines import line_logger
 from ci_host.ports import Unavailable
-from ci_host.settings import HTTP_PORT_DEFAULT, Hibernate, Settings
+from ci_host.settings import HTTP_PORT_DEFAULT, RECONCILE_S_DEFAULT, Hibernate, Settings
 from ci_host.supervisor import RunningState, Supervisor, read_state
 from pipelines.ids import SHARDS_DEFAULT
 
@@ -102,6 +102,14 @@ RunnersAddressOption = Annotated[
         envvar="STAUNCH_RUNNERS_ADDRESS", help="HOST:PORT that they are told, if it is another."
     ),
 ]
+ReconcileOption = Annotated[
+    float,
+    typer.Option(
+        envvar="STAUNCH_RECONCILE_S",
+        min=0,
+        help="How often each repository is looked at for pushes that no webhook told of; 0: never.",
+    ),
+]
 GB = 1_073_741_824
 RUNNER_DOCTOR = (sys.executable, "-m", "runners", "doctor")
 MARKS = {
@@ -142,6 +150,7 @@ def up(
     cache_gb: CacheGbOption = 10.0,
     runners_listen: RunnersListenOption = "",
     runners_address: RunnersAddressOption = "",
+    reconcile_s: ReconcileOption = RECONCILE_S_DEFAULT,
 ) -> None:
     """Start everything on this machine, and keep it running until Ctrl-C."""
     _check_server(nats_url, nats_replicas, runners_listen, runners_address)
@@ -168,13 +177,14 @@ def up(
         cache_bytes=int(cache_gb * GB),
         runners_listen=runners_listen,
         runners_address=runners_address,
+        reconcile_s=reconcile_s,
     )
-    build_image(settings.cache)
-    _configure_logging()
     _supervise(settings)
 
 
 def _supervise(settings: Settings) -> None:
+    build_image(settings.cache)
+    _configure_logging()
     supervisor = Supervisor(settings, lambda state: _say_ready(settings, state))
     try:
         asyncio.run(supervisor.run())

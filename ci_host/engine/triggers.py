@@ -28,6 +28,7 @@ from ci_host.ports import (
     Source,
     SourceRefused,
 )
+from ci_host.ref_ports import Hearsay, Word
 from ci_host.tenant.sandbox import TenantFailed
 from pipelines import job
 from pipelines.bundle import PipelineEntry
@@ -39,6 +40,11 @@ from pipelines.trigger import run_of, wanted
 from pipelines.trust import Admission, Verdict
 from webhooks.errors import Malformed
 from webhooks.forge import Ignored, ParsedEvent, Sought
+
+# The kinds of events that tell where a ref leads now.
+MOVES_A_REF = frozenset(
+    {EventKind.PUSH, EventKind.TAG, EventKind.BRANCH_DELETE, EventKind.TAG_DELETE}
+)
 
 log = structlog.get_logger()
 
@@ -67,6 +73,7 @@ class Triggers:
         notices: Notices,
         outcomes: Outcomes,
         reruns: ForgeReruns,
+        hearsay: Hearsay,
         *,
         parse: Parse,
         now: Callable[[], float],
@@ -80,6 +87,7 @@ class Triggers:
         self._history = history
         self._notices = notices
         self._outcomes = outcomes
+        self._hearsay = hearsay
         self._parse = parse
         self._now = now
         self._shards = shards
@@ -159,6 +167,10 @@ class Triggers:
                 raise Unwanted("; ".join(again.reasons))
             return again.runs, "; ".join(again.reasons)
         event = parsed.event
+        if event.kind in MOVES_A_REF:
+            # Before anything that may take long: the Delivery is kept until it is seen to.
+            word = Word(repo=repo.id, ref=event.ref, commit=event.commit, at=self._now())
+            await self._hearsay.tell(word)
         entries: list[PipelineEntry] = []
         try:
             verdict = await self._verdict(repo, event)

@@ -13,6 +13,7 @@ from tests.bench import (
     bench_job_start,
     bench_jobs,
     bench_masking,
+    bench_refs,
     bench_resume,
     bench_runners,
     bench_schedules,
@@ -37,6 +38,7 @@ ALONE: dict[str, Callable[[], None]] = {
     "log.masked.0": bench_masking.masked,
     "log.masked.5": bench_masking.masked,
     "log.masked.50": bench_masking.masked,
+    "reconcile.cost": bench_refs.cost,
 }
 INSTALLED: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "idle.memory": bench_installed.idle,

@@ -1,12 +1,14 @@
-"""Crash points: an agent that stands still at a named moment of a job, so that somebody can die.
+"""Crash points: a process that stands still at a named moment, so that somebody can die.
 
-The agent is the real one, in a process of its own; a module that Python loads first wraps the calls
-that begin a phase. It stops the whole process there, once, where a file says so.
+It is the real one: an agent in a phase of a job, or another; a module that Python loads first wraps
+the calls that begin a phase. It stops the whole process there, once, where a file says so.
 """
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 # Where each phase begins: a call of the agent's. Between are those in which it only waits.
 CALLS = {
@@ -44,7 +46,7 @@ def wrapped(call, phase):
     return stopping
 
 
-if "runners.bootstrap" in sys.orig_argv:
+if PROGRAM in sys.orig_argv:
     for phase, (module, name, method) in CALLS.items():
         owner = getattr(importlib.import_module(module), name)
         setattr(owner, method, wrapped(getattr(owner, method), phase))
@@ -52,12 +54,21 @@ if "runners.bootstrap" in sys.orig_argv:
 
 
 class CrashPoints:
-    """Of the agents that are started with `environment`."""
+    """Of the agents that are started with `environment`, or of whom else `program` is a word.
 
-    def __init__(self, folder: Path) -> None:
+    `calls`: by the name of a moment the module, class and method that begin it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        calls: Mapping[str, tuple[str, str, str]] = MappingProxyType(CALLS),
+        program: str = "runners.bootstrap",
+    ) -> None:
         self._folder = folder
         folder.mkdir()
-        source = LOADED_FIRST.replace("CALLS.items()", f"{CALLS!r}.items()")
+        source = LOADED_FIRST.replace("CALLS.items()", f"{dict(calls)!r}.items()")
+        source = source.replace("PROGRAM", repr(program))
         (folder / "sitecustomize.py").write_text(source)
 
     @property

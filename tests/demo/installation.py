@@ -47,7 +47,8 @@ class Installation:
         self.data = folder / "data"
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self._options = [*options, "--port", str(port)]
+        # Who wants refs to be compared says so: most look at what webhooks alone bring about.
+        self._options = ["--reconcile-s", "0", *options, "--port", str(port)]
         self._wrapper = wrapper
         self._output = folder / "up.log"
         self._process: subprocess.Popen[bytes] | None = None

@@ -21,6 +21,8 @@ MOVING = {
     "create",
     "append_turn",
     "append_input",
+    "record",
+    "told",
     "read",
     "inputs_after",
     "last_turn",

@@ -21,6 +21,7 @@ from ci_host.adapters.memory.desk import (
 from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.line import MemoryLine
 from ci_host.adapters.memory.shells import MemoryShells
+from ci_host.adapters.memory.sights import MemorySights
 from ci_host.adapters.memory.timetables import MemoryTimetables
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.adapters.memory.world import MemoryBundles
@@ -129,6 +130,7 @@ class World:
             news=self.news,
             beginnings=Beginnings(self.model, self.history, self.bundles),
             timetables=cast(Any, self.timetables),
+            sights=MemorySights(),
             schedules=ScheduleActs(self.timetables, new_id=self.new_id, shards=4),
             now=self.clock,
             new_id=self.new_id,

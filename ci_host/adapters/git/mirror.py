@@ -114,7 +114,7 @@ class Mirrors:
             if asked.status == 0 and (at := _commit_at(mirror, tip)).startswith(name):
                 return at
             if asked.status != 0 and not _says(asked, _COMMIT_GONE):
-                raise _unreadable(repo, origin, asked)
+                raise unreadable(repo, origin, asked)
             return _only_commit(mirror, name, f"{ref} of {repo.name}")
 
     def head(self, repo: Repo) -> tuple[str, str] | None:
@@ -156,7 +156,7 @@ class Mirrors:
             timeout_s=self._fetch_timeout_s,
         )
         if asked.status != 0:
-            raise _unreadable(repo, origin, asked)
+            raise unreadable(repo, origin, asked)
         return asked.out.decode("utf-8", "replace")
 
     def keep(self, repo: Repo, commit: str, run: RunId) -> None:
@@ -200,7 +200,7 @@ class Mirrors:
                 f"commit {commit} no longer exists at {origin.url}; it was force-pushed away or"
                 " its branch was deleted. Push it again to build it."
             )
-        raise _unreadable(repo, origin, asked)
+        raise unreadable(repo, origin, asked)
 
     def _ask(self, mirror: Path, origin: Origin, refspec: str) -> Answer:
         return run_git(
@@ -224,7 +224,8 @@ class Mirrors:
             os.close(lock)
 
 
-def _unreadable(repo: Repo, origin: Origin, asked: Answer) -> RepoGone | FetchFailed:
+def unreadable(repo: Repo, origin: Origin, asked: Answer) -> RepoGone | FetchFailed:
+    """What a git that could not read the origin means, with its reason."""
     if _says(asked, _REPO_GONE):
         return RepoGone(
             f"{repo.name} cannot be read at {origin.url}: {_last(asked)}. It was deleted or"

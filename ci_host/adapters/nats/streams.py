@@ -72,6 +72,9 @@ def rules(shards: int) -> list[StreamRule]:
         StreamRule(subjects.GROUPS, ("group.>",), per_subject=1),
         StreamRule(subjects.SCHEDULES, ("schedule.>",), per_subject=1),
         StreamRule(subjects.ALARMS, ("alarm.>", "rung.>"), work_queue=True, schedules=True),
+        StreamRule(subjects.SIGHTS, ("sight.*", "uncompared.*"), per_subject=1),
+        # It counts between two looks at a Repo's refs.
+        StreamRule(subjects.HEARD, ("heard.>",), max_age_s=7 * DAY_S, per_subject=1),
         StreamRule(subjects.IMPORTS, ("import.>",), compressed=True),
         StreamRule(subjects.HOST, ("host.>",), max_age_s=90 * DAY_S),
     ]

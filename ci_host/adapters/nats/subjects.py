@@ -26,6 +26,8 @@ SECRETS = "SECRETS"
 SHELLS = "SHELLS"
 REGISTRATIONS = "REGISTRATIONS"
 TRUST = "TRUST"
+SIGHTS = "SIGHTS"
+HEARD = "HEARD"
 
 
 def runs_stream(shard: int) -> str:
@@ -151,6 +153,21 @@ def alarm(repo: str) -> str:
 def rung(repo: str) -> str:
     """That it is to be looked at now."""
     return f"rung.{token(repo)}"
+
+
+def sight(repo: str) -> str:
+    """How a Repo's refs were when they were last seen."""
+    return f"sight.{token(repo)}"
+
+
+def not_compared(subject: str) -> str:
+    """That the refs of a Repo, or of a Connection, are not compared."""
+    return f"uncompared.{token(subject)}"
+
+
+def heard(repo: str, ref: str) -> str:
+    """What a Delivery told of a ref."""
+    return f"heard.{token(repo)}.{token(ref)}"
 
 
 def host(role: str, incarnation: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from ci_host.adapters.git.mirror import Mirrors
 from ci_host.adapters.git.origin import Registered
 from ci_host.adapters.git.source import GitSource
+from ci_host.adapters.memory.sights import MemoryHearsay
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.engine.admissions import Admissions
 from ci_host.engine.forge_reruns import ForgeReruns
@@ -104,6 +105,7 @@ class World:
             Notices(self.kept, now=lambda: ports.now, base_url="https://ci.example"),
             self.kept,
             ForgeReruns(ports.history, NoSuites(), 4),
+            MemoryHearsay(),
             parse=parse_delivery,
             now=lambda: ports.now,
             shards=4,

@@ -1,0 +1,87 @@
+"""Rounds: when each Repo is looked at next, and for how long one that fails is let alone. Pure.
+
+Each Repo has a moment of its own in every interval, so that looks are spread over it, whenever it
+was registered. One that is new, or whose host process has just started, is looked at soon besides:
+webhooks are lost while we are down.
+"""
+
+import hashlib
+import heapq
+from collections.abc import Iterable, Sequence
+
+# Of those that nobody has looked at in this life.
+FIRST_LOOKS_PER_S = 20.0
+PAUSE_S_FIRST = 30.0
+
+
+class Rounds:
+    """Times are seconds of a clock that nobody sets; every Repo is in here once."""
+
+    def __init__(self, interval_s: float, began: float) -> None:
+        self._interval_s = interval_s
+        self._began = began
+        self._known: set[str] = set()
+        self._next: list[tuple[float, str]] = []
+        self._first_looks_until = began
+
+    def meet(self, repos: Iterable[str], now: float) -> None:
+        """Take in those that are new."""
+        for repo in repos:
+            if repo not in self._known:
+                self._known.add(repo)
+                due = max(now, self._first_looks_until)
+                self._first_looks_until = due + 1.0 / FIRST_LOOKS_PER_S
+                heapq.heappush(self._next, (due, repo))
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._known)
+
+    def due(self, now: float) -> Sequence[str]:
+        """Those whose time has come; each must be given back with `at` or `again`."""
+        found = []
+        while self._next and self._next[0][0] <= now:
+            found.append(heapq.heappop(self._next)[1])
+        return found
+
+    def again(self, repo: str, now: float) -> float:
+        """Give it back: it is looked at when its moment comes. Answers when that is."""
+        share = int.from_bytes(hashlib.sha256(repo.encode()).digest()[:8]) / 2**64
+        first = self._began + share * self._interval_s
+        due = first + ((now - first) // self._interval_s + 1) * self._interval_s
+        return self.at(repo, due)
+
+    def at(self, repo: str, due: float) -> float:
+        """Give it back: it is looked at then."""
+        heapq.heappush(self._next, (due, repo))
+        return due
+
+
+class Pauses:
+    """What failed is let alone, each time twice as long, from `first_s` up to `max_s`."""
+
+    def __init__(self, first_s: float, max_s: float) -> None:
+        self._first_s = first_s
+        self._max_s = max_s
+        # How often in a row, and until when.
+        self._failed: dict[str, tuple[int, float]] = {}
+
+    def failed(self, name: str, now: float) -> float:
+        """It did, once more; answers for how many seconds it is let alone."""
+        times = self._failed.get(name, (0, 0.0))[0] + 1
+        pause = min(self._max_s, self._first_s * 2.0 ** min(times - 1, 20))
+        self._failed[name] = (times, now + pause)
+        return pause
+
+    def went_well(self, name: str) -> None:
+        """All is forgotten."""
+        self._failed.pop(name, None)
+
+    def until(self, name: str) -> float:
+        """When it may be tried again; long past, if it never failed."""
+        return self._failed.get(name, (0, float("-inf")))[1]
+
+    def is_in_doubt(self, name: str) -> bool:
+        """Whether the last time failed."""
+        return name in self._failed

@@ -1,0 +1,100 @@
+"""Ports of the reconciler: where refs are now, how they were last seen, what was told of them.
+
+Only branches and tags. What hidden refs stand for (pull requests) a forge alone can say.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from pipelines.repo import Repo
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRef:
+    """Where a ref leads. `commit` is what an annotated tag peels to, `object` the tag itself; of
+    everything else both are the same."""
+
+    commit: str
+    object: str
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """A Repo's refs (full name to commit) as they were when what is new in them was seen to.
+
+    `at`: when the look at them began, in seconds since the epoch, by the clock of the one who
+    looked.
+    """
+
+    repo: str
+    at: float
+    refs: dict[str, str]
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest that a Delivery told of a ref: its commit, empty: that it is gone."""
+
+    repo: str
+    ref: str
+    commit: str
+    at: float
+
+
+class NotCompared(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a Repo's refs are not compared; `repo` empty: those of a whole Connection."""
+
+    connection: str
+    repo: str = ""
+    reason: str
+    since: float
+
+    @property
+    def subject(self) -> str:
+        """What is not compared: the Repo, or the Connection. A Repo's id has a slash in it."""
+        return self.repo or self.connection
+
+
+class RefSource(Protocol):
+    """Refs, asked of the repositories themselves. Blocking: call it in a thread; many may."""
+
+    def refs(self, repo: Repo) -> Mapping[str, SeenRef]:
+        """Every branch and tag there is now, by its full name.
+
+        Names that git would not take are left out. Raises SourceUnavailable (it may work later) and
+        SourceRefused (it will not; also where there are more refs than are compared).
+        """
+
+
+class Sights(Protocol):
+    """Sights by Repo, changed by compare-and-set, and what is not compared.
+
+    Durable when a call returns. Any method may raise Unavailable.
+    """
+
+    async def read(self, repo: str) -> tuple[int, Sight | None]:
+        """(revision, Sight); (0, None) where the Repo was never looked at."""
+
+    async def write(self, sight: Sight, *, after: int) -> int:
+        """Replace it if its revision still is `after`; answers the new one. Raises Conflict."""
+
+    async def not_compared(self) -> list[NotCompared]:
+        """All that are not compared now."""
+
+    async def tell(self, what: NotCompared) -> None:
+        """Its refs are not compared; replaces what was told of the same Repo or Connection."""
+
+    async def take_back(self, subject: str) -> None:
+        """They are compared again (see NotCompared.subject). No error if nobody said otherwise."""
+
+
+class Hearsay(Protocol):
+    """What Deliveries told of refs. A saving: what is lost of it makes a Delivery too many, of
+    which no Run comes that would not be there."""
+
+    async def tell(self, word: Word) -> None:
+        """Keep it as the newest of its ref. Waits for nobody, and may be lost."""
+
+    async def told(self, repo: str, refs: Sequence[str]) -> dict[str, Word]:
+        """The newest of each of these refs of which something was told. Raises Unavailable."""

@@ -1,0 +1,119 @@
+"""A world of repositories whose refs move, on memory ports, with a clock that a test moves."""
+
+from dataclasses import dataclass, field
+
+from ci_host.adapters.memory.sights import MemoryHearsay, MemorySights
+from ci_host.engine.reconciler import Reconciler
+from ci_host.engine.ref_news import RefNews
+from ci_host.ref_ports import SeenRef, Word
+from pipelines.event import Event
+from pipelines.repo import Connection, ForgeKind, Repo
+from tests.engine.crashes import Life
+from webhooks.memory import MemoryInbox
+from webhooks.reconciled import parse_reconciled
+
+MAIN = "refs/heads/main"
+NOON = 1_000_080_000.0
+GRACE, INTERVAL = 30.0, 300.0
+
+
+def commit_of(text: str) -> str:
+    """A commit id, the same for the same text."""
+    return text.encode().hex().ljust(40, "0")
+
+
+def repo_of(name: str, connection: str = "forge") -> Repo:
+    """A repository that is registered, on a connection."""
+    return Repo(
+        id=f"{connection}/{name}",
+        connection=connection,
+        external_id=name,
+        name=f"acme/{name}",
+        clone_url=f"https://{connection}.example/{name}.git",
+    )
+
+
+@dataclass
+class MemoryRefs:
+    """See RefSource. `failures`: what asking for a Repo, or for any of a Connection, raises."""
+
+    repos: dict[str, dict[str, SeenRef]] = field(default_factory=dict)
+    failures: dict[str, Exception] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def refs(self, repo: Repo) -> dict[str, SeenRef]:
+        self.asked.append(repo.id)
+        for name in (repo.id, repo.connection):
+            if name in self.failures:
+                raise self.failures[name]
+        return dict(self.repos.get(repo.id, {}))
+
+    def push(self, repo: Repo, ref: str, commit: str, tag_object: str = "") -> None:
+        """The ref leads there now; an empty commit: it is gone."""
+        refs = self.repos.setdefault(repo.id, {})
+        refs.pop(ref, None)
+        if commit:
+            refs[ref] = SeenRef(commit=commit, object=tag_object or commit)
+
+
+class RefWorld:
+    """`news` and `reconciler` are of one life; the ports stay."""
+
+    def __init__(self, *repos: Repo) -> None:
+        self.time = NOON
+        self.source = MemoryRefs()
+        self.sights = MemorySights()
+        self.hearsay = MemoryHearsay()
+        self.inbox = MemoryInbox()
+        self.repos = {repo.id: repo for repo in repos}
+        self.connections = {
+            repo.connection: Connection(id=repo.connection, kind=ForgeKind.GITEA) for repo in repos
+        }
+        self.news = self.new_news()
+        self.reconciler = self.new_reconciler()
+
+    def new_news(self, life: Life | None = None) -> RefNews:
+        """As after a restart, on the ports as this life sees them."""
+        port = life.port if life is not None else lambda one: one
+        return RefNews(
+            port(self.sights),
+            port(self.hearsay),
+            port(self.inbox),
+            grace_s=GRACE,
+            now=lambda: self.time,
+            elapsed=lambda: self.time,
+        )
+
+    def new_reconciler(self) -> Reconciler:
+        """As after a restart."""
+        return Reconciler(
+            self.source,
+            self.new_news(),
+            self.sights,
+            self.repos,
+            self.connections,
+            interval_s=INTERVAL,
+            now=lambda: self.time,
+            elapsed=lambda: self.time,
+        )
+
+    async def take(self, repo: Repo, news: RefNews | None = None) -> bool:
+        """Look at one Repo's refs now; answers whether it is to be looked at again soon."""
+        refs = self.source.refs(repo)
+        return await (news or self.news).take(repo, ForgeKind.GITEA, refs, self.time)
+
+    async def tell(self, repo: Repo, ref: str, commit: str) -> None:
+        """A Delivery of the forge's tells of this."""
+        await self.hearsay.tell(Word(repo=repo.id, ref=ref, commit=commit, at=self.time))
+
+    def events(self) -> list[Event]:
+        """Those of the Deliveries that were recorded, in their order."""
+        return [
+            parsed.event
+            for delivery in self.inbox.deliveries.values()
+            for parsed in parse_reconciled(delivery)
+        ]
+
+    def told(self) -> list[tuple[str, str, str]]:
+        """What happened to which ref, and its commit."""
+        return [(event.kind, event.ref, event.commit) for event in self.events()]

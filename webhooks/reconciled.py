@@ -1,0 +1,52 @@
+"""Reconciled: what the host itself saw of a ref, in the form of a Delivery.
+
+Of a push that no webhook told of. It goes the way of all others. Never comes from outside: the
+webhook routes know no such event name. Who pushed, and what the commit says, nobody has told.
+"""
+
+import msgspec
+
+from pipelines.event import Event, EventKind
+from pipelines.repo import Delivery
+from webhooks.errors import Malformed
+from webhooks.forge import ParsedEvent
+from webhooks.payload import commit_of, external_id_of, name_of, ref_of
+
+RECONCILED_EVENT = "staunch.reconciled"
+
+
+class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
+    """A ref that has moved: the repository as its forge knows it, and the commits before and now.
+
+    `commit` empty: the ref is gone; `before` empty: it is new.
+    """
+
+    external_id: str
+    name: str
+    ref: str
+    commit: str = ""
+    before: str = ""
+
+
+def parse_reconciled(delivery: Delivery) -> list[ParsedEvent]:
+    """The one event that it is. Raises Malformed."""
+    try:
+        moved = msgspec.json.decode(delivery.body, type=Reconciled)
+    except msgspec.MsgspecError as error:
+        raise Malformed(f"what the host saw of a ref cannot be read: {error}") from error
+    event = Event(
+        kind=_kind(ref_of(moved.ref), is_there=bool(moved.commit)),
+        ref=moved.ref,
+        commit=commit_of(moved.commit, "commit") if moved.commit else "",
+        before=commit_of(moved.before, "before") if moved.before else "",
+        delivery=delivery.id,
+    )
+    return [ParsedEvent(external_id_of(moved.external_id), name_of(moved.name), event)]
+
+
+def _kind(ref: str, *, is_there: bool) -> EventKind:
+    if ref.startswith("refs/tags/"):
+        return EventKind.TAG if is_there else EventKind.TAG_DELETE
+    if ref.startswith("refs/heads/"):
+        return EventKind.PUSH if is_there else EventKind.BRANCH_DELETE
+    raise Malformed(f"{ref} is neither a branch nor a tag")
