@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 CODE := ci_host webhooks pipelines runners tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check up lint types layers test bench sim chaos lock clean
+.PHONY: help setup demo check up lint types layers test bench sim chaos forge-month lock clean
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Install everything into .venv and build the guest image
 
@@ -61,6 +61,9 @@ sim: $(READY) ## Simulate: the engine in bad weather, SEEDS=1000 from SEED=0
 chaos: $(READY) ## Kill and freeze every process for FOR=60 seconds; CLUSTER=1: on three nats-servers
 	@$(RUN) -m ci_host image
 	@$(RUN) -m tests.chaos --for $(or $(FOR),60) $(if $(SEED),--seed $(SEED)) $(if $(CLUSTER),--cluster)
+
+forge-month: $(READY) ## Simulate: a month of an unreliable forge, SEED=0, MONTHS=1
+	@$(RUN) -m tests.month $(or $(MONTHS),1) $(or $(SEED),0)
 
 lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group dev --generate-hashes --universal --python-version 3.11 \

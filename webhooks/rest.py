@@ -11,7 +11,7 @@ import httpx2
 import msgspec
 
 from webhooks.forge import Later, Refused, Sent
-from webhooks.status_api import REASON_CHARS_MAX, TIMEOUT_S, classify, problem_of
+from webhooks.status_api import REASON_CHARS_MAX, TIMEOUT_S, classify, joined, problem_of
 
 REDIRECTS_MAX = 3
 ANSWER_BYTES_MAX = 5_000_000
@@ -64,7 +64,7 @@ class ForgeApi:
             further = answer.headers.get("location", "")
             if answer.status_code not in (301, 302, 307, 308) or not further:
                 return answer
-            target = _joined(url, further)
+            target = joined(url, further)
             if target is None:
                 return Refused(f"the forge sends us from {url} to another host; correct api_url")
             url = target
@@ -92,14 +92,3 @@ class ForgeApi:
         if len(answer.content) > ANSWER_BYTES_MAX:
             return Refused(f"the forge's answer has more than {ANSWER_BYTES_MAX} bytes")
         return answer
-
-
-def _joined(url: str, further: str) -> str | None:
-    """Where a redirect leads, if that is within the same origin."""
-    try:
-        here = httpx2.URL(url)
-        target = here.join(further)
-    except httpx2.InvalidURL:
-        return None
-    is_same = (here.scheme, here.host, here.port) == (target.scheme, target.host, target.port)
-    return str(target) if is_same else None

@@ -19,6 +19,7 @@ TIMEOUT_S = 10.0
 REASON_CHARS_MAX = 300
 CONTEXT_CHARS_MAX = 255
 PORT_MAX = 65_535
+KEEPS_THE_METHOD = frozenset({307, 308})
 RETRY_AFTER_S_MAX = 3_600.0
 RATE_LIMIT_S = 60.0
 
@@ -63,8 +64,24 @@ async def request(
 ) -> httpx2.Response | Later | Refused:
     """The answer to one request, or why there is none. Never raises for what network or forge do.
 
-    `body` None: there is none.
+    `body` None: there is none. A redirect that keeps the method, as forges answer after a rename,
+    is followed once, within the same origin.
     """
+    answer = await _asked(client, method, url, headers, body)
+    if isinstance(answer, httpx2.Response) and answer.status_code in KEEPS_THE_METHOD:
+        further = joined(url, answer.headers.get("location", ""))
+        if further is not None:
+            return await _asked(client, method, further, headers, body)
+    return answer
+
+
+async def _asked(
+    client: httpx2.AsyncClient,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: Mapping[str, Any] | None,
+) -> httpx2.Response | Later | Refused:
     if (problem := problem_of(url)) is not None:
         return Refused(f"{url} is no URL: {problem}. Correct the connection's api_url.")
     try:
@@ -81,6 +98,19 @@ async def request(
         return Refused("the connection's token has characters that no token has; set a new one")
     except httpx2.HTTPError as error:
         return Later(f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX])
+
+
+def joined(url: str, further: str) -> str | None:
+    """Where a redirect leads; None: to another origin, or nowhere. A token goes to no other."""
+    if not further:
+        return None
+    try:
+        here = httpx2.URL(url)
+        target = here.join(further)
+    except httpx2.InvalidURL:
+        return None
+    is_same = (here.scheme, here.host, here.port) == (target.scheme, target.host, target.port)
+    return str(target) if is_same else None
 
 
 def classify(answer: httpx2.Response, now: float, advice: Mapping[int, str] | None = None) -> Told:

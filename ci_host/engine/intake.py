@@ -11,8 +11,9 @@ from pipelines.repo import Delivery
 AT_ONCE_MAX = 8
 RETRY_S_FIRST = 2.0
 RETRY_S_MAX = 120.0
-# Within two hours a forge that was away is back; after that somebody must look.
-TRIES_MAX = 70
+# A forge that is away for a week is waited for; of an error of ours somebody must look sooner.
+AWAY_TRIES_MAX = 5_000
+BROKEN_TRIES_MAX = 70
 
 log = structlog.get_logger()
 
@@ -37,16 +38,17 @@ class Intake:
             await self._triggers.take(owed.item)
             await owed.done()
         except (SourceUnavailable, Unavailable) as error:
-            await self._try_again(owed, str(error))
+            await self._try_again(owed, str(error), AWAY_TRIES_MAX)
         except Exception:  # the edge: one Delivery's trouble must not stop the others
             log.exception("delivery_broke", delivery=owed.item.id)
-            await self._try_again(owed, "an error of Staunch's own, see the engine's log")
+            said = "an error of Staunch's own, see the engine's log"
+            await self._try_again(owed, said, BROKEN_TRIES_MAX)
         finally:
             self._room.release()
 
-    async def _try_again(self, owed: Owed[Delivery], reason: str) -> None:
+    async def _try_again(self, owed: Owed[Delivery], reason: str, tries_max: int) -> None:
         delivery = owed.item
-        if owed.times >= TRIES_MAX:
+        if owed.times >= tries_max:
             await self._triggers.give_up(delivery, f"given up after {owed.times} tries: {reason}")
             await owed.done()
             return

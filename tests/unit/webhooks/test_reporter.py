@@ -120,13 +120,27 @@ async def test_a_secondary_limit_that_is_said_in_words_alone_is_waited_for():
     assert isinstance(told, SendLater) and told.retry_after_s == 60.0
 
 
-@pytest.mark.parametrize("code", [301, 307, 400, 401, 403, 404, 422])
+@pytest.mark.parametrize("code", [301, 400, 401, 403, 404, 422])
 async def test_a_refusal_is_final_and_says_what_the_forge_said(code):
     answer = httpx2.Response(code, json={"message": "No commit found"}, headers={"location": "/x"})
     told, requests = await check(answer)
     assert isinstance(told, Refused)
     assert str(code) in told.reason and "No commit found" in told.reason
     assert len(requests) == 1
+
+
+@pytest.mark.parametrize("code", [307, 308])
+async def test_after_a_rename_the_forges_word_is_followed_once_and_to_no_other_host(code):
+    moved = httpx2.Response(code, json={"message": "Moved"}, headers={"location": "/x"})
+    told, requests = await check(moved)
+    assert isinstance(told, Refused)
+    assert [one.url.path for one in requests][1:] == ["/x"]
+    assert requests[1].content == requests[0].content
+    for elsewhere in ("https://elsewhere.example/x", "http://api.hub.example/x", "", "https://["):
+        answer = httpx2.Response(code, headers={"location": elsewhere})
+        told, requests = await check(answer)
+        assert isinstance(told, Refused)
+        assert len(requests) == 1, elsewhere
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[1]", b"\xff", b'{"message": 1}'])

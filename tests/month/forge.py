@@ -1,0 +1,189 @@
+"""SeededForge: a forge like GitHub that people push to, with repositories that it may lose.
+
+It is the truth of the month: `heads` has every commit that was a ref's tip, since when and until
+when. It speaks the status API and git's part of Source and RefSource; what it answers, and when it
+is away, the script decides.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+import httpx2
+
+from ci_host.ports import Head, NoPipeline, SourceRefused, SourceUnavailable
+from ci_host.ref_ports import SeenRef
+from pipelines.bundle import Bundle
+from pipelines.ids import RunId
+from pipelines.repo import Repo
+
+ZERO = "0" * 40
+TOKEN = "t"
+FILE = ".staunch/pipeline.py"
+STATUS = re.compile(
+    r"(/repos/(?P<name>[^/]+/[^/]+)|/repositories/(?P<id>\d+))/statuses/(?P<sha>\w{40})"
+)
+PLAN = """from staunch import on
+
+on.push()
+on.tag()
+
+
+async def run(event, step):
+    await step.sleep("work", "{minutes}m")
+    {end}
+"""
+
+
+@dataclass
+class Tip:
+    """A commit while a ref led to it; `until` None: it still does."""
+
+    ref: str
+    commit: str
+    since: float
+    until: float | None = None
+
+
+@dataclass
+class ForgeRepo:
+    """One repository. `names`: what it was called, the newest last."""
+
+    id: int
+    names: list[str]
+    refs: dict[str, str] = field(default_factory=dict)
+    commits: dict[str, dict[str, str]] = field(default_factory=dict)
+    heads: list[Tip] = field(default_factory=list)
+    deleted_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self.names[-1]
+
+    @property
+    def clone_url(self) -> str:
+        return f"/forge/{self.id}"
+
+    def move(self, ref: str, commit: str, now: float) -> str:
+        """Have a ref lead there; empty: nowhere. Answers where it led before."""
+        before = self.refs.pop(ref, "")
+        for tip in self.heads:
+            if tip.ref == ref and tip.until is None:
+                tip.until = now
+        if commit:
+            self.refs[ref] = commit
+            self.heads.append(Tip(ref, commit, now))
+        return before
+
+
+class SeededForge:
+    """`is_away`: nothing of it answers. `ill`: what its API answers next, one after another."""
+
+    def __init__(self, dice: Random) -> None:
+        self._dice = dice
+        self.repos: dict[int, ForgeRepo] = {}
+        self.is_away = False
+        self.ill: list[httpx2.Response | Exception] = []
+        self.told: dict[tuple[int, str, str], list[str]] = {}
+        self._count = 0
+
+    def make(self, name: str) -> ForgeRepo:
+        made = ForgeRepo(4_000 + len(self.repos), [name])
+        self.repos[made.id] = made
+        return made
+
+    def commit(self, repo: ForgeRepo) -> str:
+        """A new commit, whose pipeline ends in its own way after a while."""
+        self._count += 1
+        sha = hashlib.sha1(f"{repo.id} {self._count}".encode()).hexdigest()
+        is_good = self._dice.random() < 0.7
+        end = "return 1" if is_good else "raise ValueError('broken')"
+        minutes = self._dice.choice([1, 5, 90])
+        has_plan = self._dice.random() < 0.95
+        plan = PLAN.format(minutes=minutes, end=end)
+        repo.commits[sha] = {FILE: plan} if has_plan else {}
+        return sha
+
+    # What people and the network ask.
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        """The status API, strict as GitHub's."""
+        if self.is_away:
+            raise httpx2.ConnectError("nobody answers")
+        if self.ill:
+            answer = self.ill.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        found = STATUS.fullmatch(request.url.path)
+        if request.headers.get("authorization") != f"Bearer {TOKEN}" or found is None:
+            return _said(404, "Not Found")
+        return self._status(found, json.loads(request.content))
+
+    def _status(self, found: re.Match[str], body: dict[str, str]) -> httpx2.Response:
+        repo = next((one for one in self.repos.values() if self._is_meant(one, found)), None)
+        if repo is None or repo.deleted_at is not None or found["sha"] not in repo.commits:
+            return _said(404, "Not Found")
+        if found["name"] and found["name"] != repo.name:
+            there = f"https://forge.example/repositories/{repo.id}/statuses/{found['sha']}"
+            return httpx2.Response(307, headers={"location": there}, json={"message": "Moved"})
+        if len(body.get("description", "")) > 140:
+            return _said(422, "Validation Failed")
+        key = (repo.id, found["sha"], body["context"])
+        self.told.setdefault(key, []).append(body["state"])
+        return httpx2.Response(201, json={"id": 1})
+
+    @staticmethod
+    def _is_meant(repo: ForgeRepo, found: re.Match[str]) -> bool:
+        return found["id"] == str(repo.id) or found["name"] in repo.names
+
+    # Git: Source and RefSource.
+
+    def bundle(self, repo: Repo, commit: str, ref: str) -> Bundle:
+        files = self._at(repo, commit)
+        if not files:
+            raise NoPipeline(f"commit {commit} has no pipeline")
+        return Bundle(files=files)
+
+    def fetch(self, repo: Repo, commit: str, ref: str) -> None:
+        self._at(repo, commit)
+
+    def find(self, repo: Repo, name: str, ref: str) -> str:
+        raise SourceRefused("this forge names commits in full")
+
+    def tip(self, repo: Repo, ref: str) -> str | None:
+        return self._git(repo).refs.get(ref)
+
+    def is_on(self, repo: Repo, commit: str, ref: str) -> bool:
+        return self._git(repo).refs.get(ref) == commit
+
+    def head(self, repo: Repo) -> Head | None:
+        commit = self._git(repo).refs.get("refs/heads/main")
+        return None if commit is None else Head("refs/heads/main", commit)
+
+    def keep(self, repo: Repo, commit: str, run: RunId) -> str:
+        return "/mirror"
+
+    def refs(self, repo: Repo) -> Mapping[str, SeenRef]:
+        return {ref: SeenRef(one, one) for ref, one in self._git(repo).refs.items()}
+
+    def _git(self, repo: Repo) -> ForgeRepo:
+        if self.is_away:
+            raise SourceUnavailable("nobody answers")
+        found = self.repos[int(repo.external_id)]
+        if found.deleted_at is not None:
+            raise SourceRefused(f"{repo.name} was deleted")
+        return found
+
+    def _at(self, repo: Repo, commit: str) -> dict[str, str]:
+        found = self._git(repo)
+        if commit not in found.commits:
+            raise SourceRefused(f"commit {commit} is not there")
+        return found.commits[commit]
+
+
+def _said(code: int, message: str) -> httpx2.Response:
+    return httpx2.Response(code, json={"message": message})

@@ -1,0 +1,44 @@
+"""Months pass, and a month of something that is broken on purpose is found out."""
+
+import pytest
+import structlog
+
+from tests.month import queues
+from tests.month.story import tell
+from webhooks import status_api
+
+
+@pytest.fixture(autouse=True)
+def heard_again():
+    """The log is off while a month is played."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_head_is_built_once_and_told_right(seed: int) -> None:
+    story = tell(seed)
+    assert story.wrong == []
+    # Else it says nothing.
+    assert "(0 of them found by looking)" not in story.words
+
+
+def test_a_month_is_the_same_story_each_time() -> None:
+    assert tell(3) == tell(3)
+
+
+def test_without_looking_pushes_are_lost() -> None:
+    assert any(one.startswith("not built") for one in tell(1, reconciles=False).wrong)
+
+
+def test_a_status_that_follows_no_rename_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_api, "KEEPS_THE_METHOD", frozenset())
+    assert any("its commit shows" in one for seed in range(2) for one in tell(seed).wrong)
+
+
+def test_statuses_that_overtake_each_other_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = queues.MonthQueue.__init__
+    monkeypatch.setattr(
+        queues.MonthQueue, "__init__", lambda self, *, in_order=False: made(self, in_order=False)
+    )
+    assert any("its commit shows" in one for seed in range(2) for one in tell(seed).wrong)
