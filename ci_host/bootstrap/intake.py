@@ -131,7 +131,7 @@ def _reconciler(
         elapsed=time.monotonic,
     )
     return Reconciler(
-        GitRefs(_mirrors(settings), partial(_registered, directory, tokens)),
+        GitRefs(_mirrors(settings), partial(_registered, directory, tokens), renew=tokens.renew),
         news,
         sights,
         directory.repos,

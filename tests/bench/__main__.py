@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.bench import (
     bench_alone,
     bench_installed,
+    bench_intake,
     bench_job_start,
     bench_jobs,
     bench_masking,
@@ -43,7 +44,10 @@ ALONE: dict[str, Callable[[], None]] = {
 INSTALLED: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "idle.memory": bench_installed.idle,
     "intake.accept": bench_installed.intake,
+    "intake.rate": bench_intake.flood,
+    "intake.accept.flood": bench_intake.flood,
     "push.first_command": bench_installed.push,
+    "push.pending_status": bench_intake.pending,
     "run.create_complete": bench_installed.create_complete,
     "run.create_complete.bus": bench_installed.on_the_bus,
     "step.do.100": bench_installed.steps,

@@ -32,25 +32,36 @@ class GitRefs:
         root: Path,
         registered: Callable[[Repo], Registered],
         *,
+        renew: Callable[[Repo], bool] = lambda _: False,
         timeout_s: float = LOOK_TIMEOUT_S,
         resolve: Resolve = resolve_host,
     ) -> None:
         """`root`: of the mirrors; nothing is read or written there. `registered`: as for Mirrors,
-        but of this Repo alone: all of thousands would cost more than the look.
+        but of this Repo alone: all of thousands would cost more than the look. `renew`: as for
+        GitSource.
         """
         self._root = root
         self._registered = registered
+        self._renew = renew
         self._timeout_s = timeout_s
         self._resolve = resolve
 
     def refs(self, repo: Repo) -> dict[str, SeenRef]:
         """See RefSource."""
         try:
-            return _read(repo, self._listed(repo))
+            return _read(repo, self._shown(repo))
         except errors.FetchFailed as error:
             raise ports.SourceUnavailable(str(error)) from error
         except errors.GitError as error:
             raise ports.SourceRefused(str(error)) from error
+
+    def _shown(self, repo: Repo) -> bytes:
+        try:
+            return self._listed(repo)
+        except errors.RepoGone:
+            if not self._renew(repo):
+                raise
+            return self._listed(repo)
 
     def _listed(self, repo: Repo) -> bytes:
         origin = origin_of(repo, self._registered(repo), self._resolve)

@@ -41,6 +41,20 @@ def test_branches_and_tags_are_read_and_tags_are_peeled(world):
     }
 
 
+def test_what_is_not_shown_is_asked_for_once_more_if_what_it_was_asked_with_was_old(world):
+    commit = world.commit({"a": "1"})
+    away = world.upstream.with_suffix(".away")
+    world.upstream.rename(away)
+
+    def renew(_repo):
+        return away.exists() and bool(away.rename(world.upstream))
+
+    assert refs_of(world, renew=renew) == {"refs/heads/main": both(commit)}
+    world.upstream.rename(world.folder / "gone")
+    with pytest.raises(SourceRefused):
+        refs_of(world, renew=renew)
+
+
 def test_refs_that_are_neither_branch_nor_tag_are_not_read(world):
     commit = world.commit({"a": "1"})
     for ref in ("refs/pull/1/head", "refs/merge-requests/1/head", "refs/notes/commits"):
