@@ -150,6 +150,7 @@ def scopes_of(repo: str, name: str) -> list[str]:
 def decide(
     facts: PullFacts | None,
     *,
+    is_head: bool,
     is_in_repo: bool,
     policy: TrustPolicy,
     approval: Approval | None,
@@ -157,12 +158,12 @@ def decide(
 ) -> Verdict:
     """What is done with a pull request's commit. `facts` None: no API told any, `unasked` says why.
 
-    `is_in_repo`: the commit lies on a branch of the repository itself, as git says; looked at
-    only where there are no facts. `approval`: of this very commit, if there is one.
+    `is_head`: the commit is the one that the facts name; of others git is asked. `is_in_repo`: it
+    lies on a branch of the repository itself, as git says. `approval`: of this very commit.
     """
-    is_ours = is_in_repo if facts is None else facts.head_repo == facts.base_repo
-    if is_ours:
-        told = "git" if facts is None else "the forge's API"
+    may_be_ours = facts is None or facts.head_repo == facts.base_repo
+    if may_be_ours and (is_head or is_in_repo):
+        told = "the forge's API" if is_head else "git"
         return Verdict(
             tier=Tier.TRUSTED,
             admission=Admission.TRUST,
@@ -189,6 +190,6 @@ WHO = {
 
 
 def _origin(facts: PullFacts | None) -> str:
-    if facts is None:
+    if facts is None or facts.head_repo == facts.base_repo:
         return "its commit is on no branch of this repository"
     return "its repository is gone" if facts.head_repo is None else "it is from another repository"

@@ -105,7 +105,7 @@ class Admissions:
             )
         policy = policy_for(await self._store.policies(), repo.id, repo.name)
         approval = await self._store.approval(repo.id, number, facts.head_commit)
-        verdict = decide(facts, is_in_repo=False, policy=policy, approval=approval)
+        verdict = decide(facts, is_head=True, is_in_repo=False, policy=policy, approval=approval)
         return Explained(verdict, policy, facts, approval)
 
     async def approve(self, repo: Repo, number: int, commit: str, who: Token) -> Held:
@@ -165,9 +165,11 @@ class Admissions:
     ) -> Verdict:
         request = event.pull_request
         assert request is not None, "asked only of pull requests"
+        is_head = facts is not None and facts.head_commit == event.commit
         return decide(
             facts,
-            is_in_repo=facts is None and await self._is_in_repo(repo, event),
+            is_head=is_head,
+            is_in_repo=not is_head and await self._is_in_repo(repo, event),
             policy=policy_for(await self._store.policies(), repo.id, repo.name),
             approval=await self._store.approval(repo.id, request.number, event.commit),
             unasked=unasked,

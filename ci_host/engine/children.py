@@ -47,6 +47,7 @@ class Children:
             shards=parent.shards,
             priority=parent.priority,
             wait=parent.wait,
+            verdict=parent.verdict,
         )
         await self._history.create(run, started)
 

@@ -99,6 +99,19 @@ async def test_where_no_forge_can_be_asked_git_says_whether_it_is_the_repository
     assert (await world.admissions.of(REPO, event_of())).tier is Tier.UNTRUSTED
 
 
+async def test_a_payload_that_names_another_commit_than_the_forge_does_is_asked_of_git() -> None:
+    world = World()
+    world.pulls.told[7] = PullFacts(
+        head_repo="1", base_repo="1", base_ref="main", head_commit=ONE, author=Author.MEMBER
+    )
+    assert (await world.admissions.of(REPO, event_of(is_fork=False))).tier is Tier.TRUSTED
+    forged = event_of(TWO, is_fork=False)
+    assert (await world.admissions.of(REPO, forged)).tier is Tier.UNTRUSTED
+    # One that was pushed there before, and is told of late.
+    world.source.on.add((TWO, "refs/heads/change"))
+    assert (await world.admissions.of(REPO, forged)).tier is Tier.TRUSTED
+
+
 async def test_a_forge_that_refuses_makes_nobody_trusted_and_says_why() -> None:
     world = World()
     world.pulls.told[7] = Refused("the forge answered 403: no")

@@ -59,7 +59,7 @@ APPROVED = Approval(repo="hub/1", number=7, commit="a" * 40, by="ada", at=1.0)
 
 
 def judged(facts: PullFacts | None, policy: TrustPolicy | None = None, **more):
-    given = {"is_in_repo": False, "approval": None, **more}
+    given = {"is_in_repo": False, "is_head": facts is not None, "approval": None, **more}
     return decide(facts, policy=policy or TrustPolicy(), **given)
 
 
@@ -96,8 +96,15 @@ def test_what_nobody_could_be_asked_about_is_a_newcomers_and_says_why_nobody_was
     )
 
 
-def test_git_is_not_asked_where_the_forge_has_answered() -> None:
+def test_what_the_forge_calls_a_forks_is_a_forks_whatever_git_says() -> None:
     assert judged(FORK, is_in_repo=True).tier is Tier.UNTRUSTED
+
+
+def test_a_commit_that_is_not_the_head_is_ours_only_where_git_says_so() -> None:
+    other = judged(OURS, is_head=False)
+    assert other.tier is Tier.UNTRUSTED
+    assert "its commit is on no branch of this repository" in other.why
+    assert judged(OURS, is_head=False, is_in_repo=True).tier is Tier.TRUSTED
 
 
 def test_an_approval_opens_what_waits_for_one_and_makes_nothing_trusted() -> None:
