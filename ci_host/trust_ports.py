@@ -39,6 +39,9 @@ class Pulls(Protocol):
         Later: the Forge did not answer. Refused: it never will, as things are, and why.
         """
 
+    async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused | None:
+        """Whether somebody of that login may push to the Repo now; the rest as `facts`."""
+
 
 class TrustStore(Protocol):
     """Policies, what is held, and approvals. Any method may raise Unavailable.

@@ -76,7 +76,8 @@ class TrustPolicy(msgspec.Struct, frozen=True, kw_only=True):
 class PullFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the Forge's API, asked by us, says of a pull request as it is now.
 
-    `head_repo` None: deleted. `login`: of its author, to be shown only.
+    `head_repo` None: deleted. `login`: of its author, to be shown only. `head_ref`: the branch's
+    name in the head's repository.
     """
 
     head_repo: str | None
@@ -86,6 +87,7 @@ class PullFacts(msgspec.Struct, frozen=True, kw_only=True):
     author: Author = Author.UNKNOWN
     login: str = ""
     is_open: bool = True
+    head_ref: str = ""
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):

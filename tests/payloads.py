@@ -16,17 +16,25 @@ EVENTS: dict[ForgeKind, dict[str, str]] = {
     ForgeKind.GITHUB: {
         "push": "push",
         "pull_request": "pull_request",
+        "issue_comment": "issue_comment",
         "ping": "ping",
         "check_run": "check_run",
         "check_suite": "check_suite",
         "installation_repositories": "installation_repositories",
         "installation": "installation",
     },
-    ForgeKind.GITEA: {"push": "push", "delete": "delete", "pull_request": "pull_request"},
+    ForgeKind.GITEA: {
+        "push": "push",
+        "delete": "delete",
+        "pull_request_comment": "pull_request_comment",
+        "pull_request": "pull_request",
+        "issue_comment": "issue_comment",
+    },
     ForgeKind.GITLAB: {
         "push": "push",
         "tag_push": "tag_push",
         "merge_request": "merge_request",
+        "note": "note",
     },
     ForgeKind.GIT: {"push": "push"},
     ForgeKind.BITBUCKET: {

@@ -6,6 +6,7 @@ Adding a forge means one folder with a `Forge`, an entry in `registry.py`, and p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
 from pipelines.event import Event
@@ -42,6 +43,25 @@ class Again:
     failed_only: bool = False
 
 
+class CommandWord(StrEnum):
+    """What may be asked in a comment on a pull request."""
+
+    OK_TO_TEST = "ok-to-test"
+    RERUN = "rerun"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A wish that `login` wrote under a pull request. Whether that person may wish anything is
+    asked of the forge. `commit`: the one that is meant, in full; empty: whichever it is at."""
+
+    word: CommandWord
+    number: int
+    login: str
+    commit: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedEvent:
     """One event and the repository it happened in: the forge's own id, and its name today.
@@ -51,7 +71,7 @@ class ParsedEvent:
     nobody said another than what the pipeline declares, or than what is forked had. `wait`: the
     Run's Jobs wait for a terminal after a step that failed. `sought`: the event's commit is empty
     and has to be found so; a parser asks nobody. `again`: of the event only the commit and the
-    sender count.
+    sender count. `command`: only the ref, which is that of the pull request's head.
     """
 
     external_id: str
@@ -64,6 +84,7 @@ class ParsedEvent:
     wait: Wait | None = None
     sought: Sought | None = None
     again: Again | None = None
+    command: Command | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +174,12 @@ class PullReader(Protocol):
 
     async def facts(self, repo: Repo, number: int) -> PullFacts | Later | Refused:
         """What is so now, by the answers of the API alone."""
+
+    async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused:
+        """Whether somebody of that login may push to the repository now.
+
+        Refused: the forge does not say; nobody may anything because of that.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,15 +37,9 @@ class Inquiry:
 
         An answer about another repository is refused: the name may have a new owner.
         """
-        connection = self._connections.find(repo.connection)
-        if connection is not None and connection.app:
-            token = await self._apps.token(connection, repo.name, Purpose.PULLS)
-            if not isinstance(token, str):
-                return token
-            connection = msgspec.structs.replace(connection, token=token)
-        reader = None if connection is None else self._reader_of(connection)
-        if reader is None:
-            return None
+        reader = await self._reader(repo)
+        if reader is None or isinstance(reader, Later | Refused):
+            return reader
         told = await reader.facts(repo, number)
         if isinstance(told, PullFacts) and told.base_repo != repo.external_id:
             return Refused(
@@ -53,6 +47,22 @@ class Inquiry:
                 f" {repo.external_id}, which is registered; register it with its new name"
             )
         return told
+
+    async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused | None:
+        """Whether that login may push to the repository of that name now; None: as `facts`."""
+        reader = await self._reader(repo)
+        if reader is None or isinstance(reader, Later | Refused):
+            return reader
+        return await reader.may_write(repo, login)
+
+    async def _reader(self, repo: Repo) -> PullReader | Later | Refused | None:
+        connection = self._connections.find(repo.connection)
+        if connection is not None and connection.app:
+            token = await self._apps.token(connection, repo.name, Purpose.PULLS)
+            if not isinstance(token, str):
+                return token
+            connection = msgspec.structs.replace(connection, token=token)
+        return None if connection is None else self._reader_of(connection)
 
     def _reader_of(self, connection: Connection) -> PullReader | None:
         if not connection.api_url or not connection.token:

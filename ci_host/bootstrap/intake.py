@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import httpx2
 
@@ -34,10 +35,12 @@ from ci_host.adapters.nats.timetables import NatsTimetables, rings
 from ci_host.bootstrap.admissions import admissions_of
 from ci_host.bootstrap.check_suites import AppSuites
 from ci_host.bootstrap.fetch_tokens import FetchTokens
+from ci_host.engine.comment_commands import CommentCommands
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
 from ci_host.engine.notices import Notices
+from ci_host.engine.people import People
 from ci_host.engine.pipeline_files import PipelineFiles
 from ci_host.engine.reconciler import GRACE_S, Reconciler
 from ci_host.engine.ref_news import RefNews
@@ -95,17 +98,21 @@ async def open_intake(
         history,
         shards=settings.shards,
     )
+    admissions = admissions_of(bus, directory, source, client, apps)
+    reruns = ForgeReruns(history, AppSuites(client, apps, directory, time.time), settings.shards)
+    people = People(history, now=time.time, new_id=lambda: uuid4().hex)
     triggers = Triggers(
         catalog,
         source,
         files,
         schedules,
-        admissions_of(bus, directory, source, client, apps),
+        admissions,
         history,
         Notices(NatsStatusOutbox(bus), now=time.time, base_url=settings.url),
         NatsOutcomes(bus),
-        ForgeReruns(history, AppSuites(client, apps, directory, time.time), settings.shards),
+        reruns,
         NatsHearsay(bus),
+        CommentCommands(admissions, source, files, history, people, reruns, shards=settings.shards),
         parse=_parse,
         now=time.time,
         shards=settings.shards,

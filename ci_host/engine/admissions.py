@@ -108,10 +108,33 @@ class Admissions:
         verdict = decide(facts, is_head=True, is_in_repo=False, policy=policy, approval=approval)
         return Explained(verdict, policy, facts, approval)
 
-    async def approve(self, repo: Repo, number: int, commit: str, who: Token) -> Held:
+    async def check_writer(self, repo: Repo, login: str) -> None:
+        """Raises PersonRefused unless the Forge says that this login may push to the Repo, and
+        SourceUnavailable while it says nothing."""
+        told = await self._pulls.may_write(repo, login)
+        match told:
+            case True:
+                return
+            case Later(reason):
+                raise SourceUnavailable(f"{repo.name}, what {login} may do: {reason}")
+            case Refused(reason):
+                why = f"the forge does not say what {login} may do: {reason}"
+            case None:
+                why = f"connection {repo.connection} has no API, or no token for it, to ask who is"
+            case _:
+                why = f"{login} may not, as the forge says"
+        raise PersonRefused(
+            403, f"only who may write to {repo.name} may command anything here, and {why}"
+        )
+
+    async def approve(
+        self, repo: Repo, number: int, commit: str, who: Token, *, is_writer: bool = False
+    ) -> Held:
         """Let this very commit's own pipeline run; answers what is to be started.
 
-        Raises PersonRefused: not theirs to approve, not held, or another commit is by now.
+        `is_writer`: the Forge said so of them. They could push the commit to a branch of the Repo,
+        where it would run with more than an approval gives. Raises PersonRefused: not theirs to
+        approve, not held, or another commit is by now.
         """
         held = await self._store.held(repo.id, number)
         if held is None:
@@ -122,7 +145,8 @@ class Admissions:
             )
         policy = policy_for(await self._store.policies(), repo.id, repo.name)
         # Without names nobody but administrators: empty means anybody at a Gate, and not here.
-        if not who.admin and not (policy.approvers and may_open(who, policy.approvers)):
+        is_named = bool(policy.approvers) and may_open(who, policy.approvers)
+        if not (is_writer or who.admin or is_named):
             names = ", ".join(policy.approvers)
             also = f", and {names}" if names else ""
             raise PersonRefused(

@@ -13,6 +13,7 @@ import structlog
 from staunch.entered import WrongInput
 
 from ci_host.engine.admissions import Admissions, full
+from ci_host.engine.comment_commands import CommentCommands
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.forks import Forks, ForkWish, OtherCode
 from ci_host.engine.notices import Notices
@@ -39,7 +40,7 @@ from pipelines.repo import Delivery, DeliveryOutcome, Repo
 from pipelines.trigger import run_of, wanted
 from pipelines.trust import Admission, Verdict
 from webhooks.errors import Malformed
-from webhooks.forge import Ignored, ParsedEvent, Sought
+from webhooks.forge import Command, Ignored, ParsedEvent, Sought
 
 # The kinds of events that tell where a ref leads now.
 MOVES_A_REF = frozenset(
@@ -59,6 +60,13 @@ class Held(Unwanted):
     """It will be wanted when somebody approves its commit."""
 
 
+class Done(Unwanted):
+    """What was asked for is done, and was no Run; the message says what."""
+
+
+_STATES: dict[type[Unwanted], str] = {Held: "held", Done: "done"}
+
+
 class Triggers:
     """`shards` is how many there are now."""
 
@@ -74,6 +82,7 @@ class Triggers:
         outcomes: Outcomes,
         reruns: ForgeReruns,
         hearsay: Hearsay,
+        commands: CommentCommands,
         *,
         parse: Parse,
         now: Callable[[], float],
@@ -93,6 +102,7 @@ class Triggers:
         self._shards = shards
         self._forks = Forks(history, shards)
         self._reruns = reruns
+        self._commands = commands
 
     async def take(self, delivery: Delivery) -> DeliveryOutcome:
         """Start what the Delivery asks for, and tell what became of it.
@@ -109,7 +119,7 @@ class Triggers:
                     runs += begun
                     reasons += [told] if told else []
                 except Unwanted as reason:
-                    state = "held" if isinstance(reason, Held) else state
+                    state = _STATES.get(type(reason), state)
                     reasons.append(str(reason))
         except Unwanted as reason:
             reasons.append(str(reason))
@@ -166,6 +176,8 @@ class Triggers:
             if not again.runs:
                 raise Unwanted("; ".join(again.reasons))
             return again.runs, "; ".join(again.reasons)
+        if parsed.command is not None:
+            return await self._obey(repo, parsed, parsed.command)
         event = parsed.event
         if event.kind in MOVES_A_REF:
             # Before anything that may take long: the Delivery is kept until it is seen to.
@@ -185,6 +197,25 @@ class Triggers:
             told = await self._schedules.look(repo, event, entries)
             raise type(unwanted)("; ".join(filter(None, (str(unwanted), told)))) from unwanted
         return runs, await self._schedules.look(repo, event, entries)
+
+    async def _obey(
+        self, repo: Repo, parsed: ParsedEvent, command: Command
+    ) -> tuple[list[RunId], str]:
+        """What a comment's command came to. Raises Unwanted."""
+        try:
+            obeyed = await self._commands.obey(repo, parsed.event, command)
+        except PersonRefused as refused:
+            raise Unwanted(f"/staunch {command.word} by {command.login}: {refused}") from refused
+        except SourceRefused as refused:
+            raise Unwanted(f"/staunch {command.word}: {refused}") from refused
+        if obeyed.start is None:
+            if not obeyed.runs:
+                raise Done(obeyed.said)
+            return obeyed.runs, obeyed.said
+        begun, told = await self.start(
+            repo.connection, ParsedEvent(repo.external_id, repo.name, obeyed.start)
+        )
+        return begun, "; ".join(filter(None, (obeyed.said, told)))
 
     async def _verdict(self, repo: Repo, event: Event) -> Verdict | None:
         """How far a pull request is trusted; None: it is none. Raises Unwanted."""

@@ -34,6 +34,7 @@ STATE_WORDS = {
     "started": "Started",
     "ignored": "Ignored",
     "held": "Held",
+    "done": "Done",
 }
 
 

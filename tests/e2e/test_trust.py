@@ -66,10 +66,21 @@ class Hub:
         pull["base"]["repo"]["id"] = REPO_ID
         pull["base"]["ref"] = "main"
         pull["head"]["repo"] = {"id": FORK if is_fork else REPO_ID}
+        return self._delivered("pull_request", payload, delivery)
+
+    def commented(self, number: int, text: str, by: str, delivery: str) -> dict[str, Any]:
+        """The webhook of a comment; answers what became of the delivery."""
+        payload = json.loads(EXAMPLE.with_name("issue_comment_rerun.json").read_text())
+        payload["repository"]["id"] = REPO_ID
+        payload["issue"]["number"] = number
+        payload["comment"] |= {"body": text, "user": {"login": by}}
+        return self._delivered("issue_comment", payload, delivery)
+
+    def _delivered(self, event: str, payload: dict[str, Any], delivery: str) -> dict[str, Any]:
         body = json.dumps(payload).encode()
         signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
         headers = {
-            "x-github-event": "pull_request",
+            "x-github-event": event,
             "x-github-delivery": delivery,
             "x-hub-signature-256": f"sha256={signature}",
             "content-type": "application/json",
@@ -166,6 +177,27 @@ def test_a_newcomers_change_waits_until_somebody_approves_that_very_commit(hub: 
     )
     again = here.call("POST", "/trust/approvals", {"repo": REPO, "number": 4, "commit": newer})
     assert again.body["runs"] == [run]
+
+
+def test_a_comment_of_who_may_write_approves_runs_again_and_that_of_a_stranger_nothing(
+    hub: Hub,
+) -> None:
+    hub.forge.permissions["lin"] = "write"
+    head = hub.change(14, login="new", association="FIRST_TIME_CONTRIBUTOR")
+    assert hub.told(14, head, "d-14")["state"] == "held"
+    refused = hub.commented(14, f"/staunch ok-to-test {head}", "new", "c-1")
+    assert (refused["state"], refused["runs"]) == ("ignored", [])
+    assert "new may not, as the forge says" in refused["reason"]
+    old = hub.commented(14, f"/staunch ok-to-test {hub.main}", "lin", "c-2")
+    assert f"is at {head} by now" in old["reason"]
+    ended, output = hub.result(hub.commented(14, f"/staunch ok-to-test {head}", "lin", "c-3"))
+    assert output["whose"] == "theirs"
+    assert (ended["trust"]["tier"], ended["trust"]["by"]) == ("untrusted", "lin (hub)")
+    again, output = hub.result(hub.commented(14, "/staunch rerun", "lin", "c-4"))
+    assert (again["commit"], output["whose"]) == (head, "theirs")
+    assert again["id"] != ended["id"]
+    late = hub.commented(14, "/staunch cancel", "lin", "c-5")
+    assert "all of its runs are over" in late["reason"]
 
 
 def test_a_policy_says_otherwise_for_a_repository_and_is_explained(hub: Hub) -> None:

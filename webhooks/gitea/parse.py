@@ -1,15 +1,18 @@
-"""Gitea's and Forgejo's webhooks into events: push (branches, tags), delete, pull_request.
+"""Gitea's and Forgejo's webhooks into events: push (branches, tags), delete, pull_request, and
+commands in comments.
 
 Pure. A new branch or tag arrives as `create` and as `push`: we take the push, which alone has the
 commit of an annotated tag. A deletion is taken from `delete`, and a push of zeros ignored.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from pipelines.event import Event, EventKind, PullRequest
 from pipelines.repo import ForgeKind
+from webhooks.comments import NO_PULL_REQUEST, commanded
 from webhooks.errors import Malformed
 from webhooks.forge import Ignored, ParsedEvent
 from webhooks.payload import (
@@ -93,6 +96,30 @@ class _PullRequestEvent(msgspec.Struct):
     sender: _User | None = None
 
 
+class _Comment(msgspec.Struct):
+    body: str | None = None
+    user: _User | None = None
+
+
+class _Issue(msgspec.Struct):
+    number: int
+    # Only its being there says that the issue is a pull request.
+    pull_request: dict[str, Any] | None = None
+
+
+class _CommentEvent(msgspec.Struct):
+    action: str
+    repository: _Repository
+    issue: _Issue
+    comment: _Comment
+    is_pull: bool = False
+
+
+# By what is named after a colon in Gitea's own list of types, too.
+COMMENTS = frozenset({"issue_comment", "pull_request_comment"})
+TAKEN = frozenset({"push", "delete", "pull_request", "pull_request_sync"}) | COMMENTS
+
+
 class Gitea:
     """See Forge. Forgejo's headers come first: it sends Gitea's as well."""
 
@@ -114,7 +141,7 @@ class Gitea:
 
     def ignores(self, event: str) -> Ignored | None:
         """See Forge."""
-        if event in ("push", "delete", "pull_request", "pull_request_sync"):
+        if event in TAKEN:
             return None
         if event == "create":
             return Ignored("a new branch or tag also arrives as a push, which is the one we take")
@@ -129,6 +156,8 @@ class Gitea:
             return _push(decode(body, _Push, "Gitea push"))
         if event == "delete":
             return _delete(decode(body, _Delete, "Gitea delete"))
+        if event in COMMENTS:
+            return _comment(decode(body, _CommentEvent, "Gitea issue_comment"))
         return _pull_request(decode(body, _PullRequestEvent, "Gitea pull_request"))
 
 
@@ -208,6 +237,21 @@ def _pull_request(payload: _PullRequestEvent) -> list[ParsedEvent] | Ignored:
         ),
     )
     return [_parsed(payload.repository, event)]
+
+
+def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
+    if payload.action != "created":
+        return Ignored("only a new comment can be a command: an edit may be by somebody else")
+    if not payload.is_pull and payload.issue.pull_request is None:
+        return NO_PULL_REQUEST
+    return commanded(
+        external_id_of(payload.repository.id),
+        payload.repository.full_name,
+        number=payload.issue.number,
+        ref=f"refs/pull/{payload.issue.number}/head",
+        login=_login(payload.comment.user),
+        body=payload.comment.body or "",
+    )
 
 
 def _repo_id(branch: _Branch) -> str:

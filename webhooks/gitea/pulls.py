@@ -76,24 +76,34 @@ class GiteaPulls:
             head_repo=head_repo,
             base_repo=base_repo,
             base_ref=pull.base.ref,
+            head_ref=pull.head.ref,
             head_commit=pull.head.sha,
             author=author,
             login="" if pull.user is None else pull.user.login,
             is_open=pull.state == "open",
         )
 
+    async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused:
+        """See PullReader."""
+        told = await self._permission(f"/repos/{quote(repo.name)}", login)
+        return told.permission in MEMBERS if isinstance(told, _Permission) else told
+
+    async def _permission(self, place: str, login: str) -> _Permission | Later | Refused:
+        path = f"{place}/collaborators/{quote(login, safe='')}/permission"
+        return await self._api.get(path, _Permission)
+
     async def _author(self, place: str, pull: _Pull, *, is_ours: bool) -> Author | Later | Refused:
         if is_ours:
             return Author.MEMBER
         if pull.user is None:
             return Author.NEWCOMER
-        login = quote(pull.user.login, safe="")
-        told = await self._api.get(f"{place}/collaborators/{login}/permission", _Permission)
+        told = await self._permission(place, pull.user.login)
         if isinstance(told, Later):
             return told
         # A token that may not ask learns nothing, and nobody is a member because of that.
         if isinstance(told, _Permission) and told.permission in MEMBERS:
             return Author.MEMBER
+        login = quote(pull.user.login, safe="")
         asked = f"type=pulls&state=closed&created_by={login}&limit={EARLIER_MAX}"
         earlier = await self._api.get(f"{place}/issues?{asked}", list[_Earlier])
         if isinstance(earlier, Later):

@@ -10,7 +10,14 @@ from webhooks.forge import FoundRepo, Later, MadeHook, Refused, Tried
 from webhooks.rest import ForgeApi
 
 # Gitea's names for what it calls us of; `pull_request_sync` are the commits that are pushed to one.
-EVENTS = ("push", "create", "delete", "pull_request", "pull_request_sync")
+EVENTS = (
+    "push",
+    "create",
+    "delete",
+    "pull_request",
+    "pull_request_sync",
+    "pull_request_comment",
+)
 
 
 class _Permissions(msgspec.Struct):

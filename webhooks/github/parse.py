@@ -1,5 +1,5 @@
-"""GitHub's webhooks into events: push (branches, tags, deletes), pull_request, and what people
-press on a check.
+"""GitHub's webhooks into events: push (branches, tags, deletes), pull_request, what people press
+on a check, and commands in comments.
 
 Pure. Only fields that are used are named, and all but the decisive ones may be missing: old
 servers leave some out, and new ones add some.
@@ -7,11 +7,13 @@ servers leave some out, and new ones add some.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 
 from pipelines.event import Event, EventKind, PullRequest
 from pipelines.repo import ForgeKind
+from webhooks.comments import NO_PULL_REQUEST, commanded
 from webhooks.errors import Malformed
 from webhooks.forge import Again, Ignored, ParsedEvent
 from webhooks.github import check_body
@@ -103,6 +105,27 @@ class _CheckEvent(msgspec.Struct):
     sender: _User | None = None
 
 
+class _Comment(msgspec.Struct):
+    body: str | None = None
+    user: _User | None = None
+
+
+class _Issue(msgspec.Struct):
+    number: int
+    # Only its being there says that the issue is a pull request.
+    pull_request: dict[str, Any] | None = None
+
+
+class _CommentEvent(msgspec.Struct):
+    action: str
+    repository: _Repository
+    issue: _Issue
+    comment: _Comment
+
+
+TAKEN = frozenset({"push", "pull_request", "check_run", "check_suite", "issue_comment"})
+
+
 class GitHub:
     """See Forge."""
 
@@ -124,7 +147,7 @@ class GitHub:
 
     def ignores(self, event: str) -> Ignored | None:
         """See Forge."""
-        if event in ("push", "pull_request", "check_run", "check_suite"):
+        if event in TAKEN:
             return None
         if event in ("installation", "installation_repositories"):
             return Ignored(
@@ -142,6 +165,8 @@ class GitHub:
             return _push(decode(body, _Push, "GitHub push"))
         if event == "pull_request":
             return _pull_request(decode(body, _PullRequestEvent, "GitHub pull_request"))
+        if event == "issue_comment":
+            return _comment(decode(body, _CommentEvent, "GitHub issue_comment"))
         return _check(event, decode(body, _CheckEvent, f"GitHub {event}"))
 
 
@@ -201,6 +226,21 @@ def _pull_request(payload: _PullRequestEvent) -> list[ParsedEvent] | Ignored:
         ),
     )
     return [_parsed(payload.repository, event)]
+
+
+def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
+    if payload.action != "created":
+        return Ignored("only a new comment can be a command: an edit may be by somebody else")
+    if payload.issue.pull_request is None:
+        return NO_PULL_REQUEST
+    return commanded(
+        external_id_of(payload.repository.id),
+        payload.repository.full_name,
+        number=payload.issue.number,
+        ref=f"refs/pull/{payload.issue.number}/head",
+        login=payload.comment.user.login if payload.comment.user else None,
+        body=payload.comment.body or "",
+    )
 
 
 def _check(kind: str, payload: _CheckEvent) -> list[ParsedEvent] | Ignored:

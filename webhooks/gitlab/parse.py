@@ -1,4 +1,5 @@
-"""GitLab's webhooks into events: push (branches, deletes), tag_push, merge_request.
+"""GitLab's webhooks into events: push (branches, deletes), tag_push, merge_request,
+and commands in comments (note).
 
 Pure. Events are called by GitLab's `object_kind`: the header says "Tag Push Hook", the payload
 "tag_push". GitLab switches a webhook off after a few refusals, so all else is ignored, not refused.
@@ -11,6 +12,7 @@ import msgspec
 
 from pipelines.event import Event, EventKind, PullRequest
 from pipelines.repo import ForgeKind
+from webhooks.comments import NO_PULL_REQUEST, commanded
 from webhooks.errors import Malformed
 from webhooks.forge import Ignored, ParsedEvent
 from webhooks.payload import (
@@ -24,7 +26,7 @@ from webhooks.payload import (
 )
 from webhooks.signature import STANDARD_SECRET_PREFIX, verify_plain, verify_standard
 
-EVENTS = ("push", "tag_push", "merge_request")
+EVENTS = ("push", "tag_push", "merge_request", "note")
 # Theirs to ours. An update is one only where it brought commits: see `_action`.
 MERGE_REQUEST_ACTIONS = {"open": "opened", "reopen": "reopened", "update": "synchronize"}
 
@@ -82,6 +84,26 @@ class _MergeRequest(msgspec.Struct):
     labels: list[_Label] | None = None
 
 
+class _NoteAttributes(msgspec.Struct):
+    note: str | None = None
+    noteable_type: str | None = None
+    # Left out by servers that call for new ones alone.
+    action: str | None = None
+    system: bool | None = None
+
+
+class _Noted(msgspec.Struct):
+    iid: int
+
+
+class _Note(msgspec.Struct):
+    project: _Project
+    object_attributes: _NoteAttributes
+    object_kind: str | None = None
+    user: _User | None = None
+    merge_request: _Noted | None = None
+
+
 class GitLab:
     """See Forge."""
 
@@ -131,9 +153,11 @@ class GitLab:
         """See Forge."""
         if ignored := self.ignores(event):
             return ignored
-        payload: _Push | _MergeRequest
+        payload: _Push | _MergeRequest | _Note
         if event == "merge_request":
             payload = decode(body, _MergeRequest, "GitLab merge_request")
+        elif event == "note":
+            payload = decode(body, _Note, "GitLab note")
         else:
             payload = decode(body, _Push, f"GitLab {event}")
         # No signature covers the header that names the event.
@@ -143,7 +167,7 @@ class GitLab:
             )
         if isinstance(payload, _MergeRequest):
             return _merge_request(payload)
-        return _push(payload)
+        return _note(payload) if isinstance(payload, _Note) else _push(payload)
 
 
 def _push(push: _Push) -> list[ParsedEvent] | Ignored:
@@ -213,6 +237,23 @@ def _pull_request(payload: _MergeRequest, action: str, sender: str) -> PullReque
         is_fork=homes != {head},
         is_draft=bool(merge.draft or merge.work_in_progress),
         labels=[name_of(one.title) for one in payload.labels or []][:LABELS_MAX],
+    )
+
+
+def _note(payload: _Note) -> list[ParsedEvent] | Ignored:
+    note = payload.object_attributes
+    if note.action not in (None, "create") or note.system:
+        return Ignored("only a new comment can be a command: an edit may be by somebody else")
+    if note.noteable_type != "MergeRequest" or payload.merge_request is None:
+        return NO_PULL_REQUEST
+    number = payload.merge_request.iid
+    return commanded(
+        external_id_of(payload.project.id),
+        payload.project.path_with_namespace,
+        number=number,
+        ref=f"refs/merge-requests/{number}/head",
+        login=payload.user.username if payload.user else None,
+        body=note.note or "",
     )
 
 

@@ -68,6 +68,7 @@ class GitLabSetup:
             "push_events": True,
             "tag_push_events": True,
             "merge_requests_events": True,
+            "note_events": True,
             "enable_ssl_verification": True,
         }
         ours = next((one for one in there if one.url == url), None)

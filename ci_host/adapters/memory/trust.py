@@ -45,10 +45,14 @@ class MemoryTrust:
 
 
 class MemoryPulls:
-    """See Pulls: what a test has the Forge say, by number; of others it says nothing."""
+    """See Pulls: what a test has the Forge say, by number and by login; of others nothing."""
 
     def __init__(self) -> None:
         self.told: dict[int, PullFacts | Later | Refused] = {}
+        self.writers: dict[str, bool | Later | Refused] = {}
 
     async def facts(self, repo: Repo, number: int) -> PullFacts | Later | Refused | None:
         return self.told.get(number)
+
+    async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused | None:
+        return self.writers.get(login)

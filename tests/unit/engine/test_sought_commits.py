@@ -1,146 +1,25 @@
 """Deliveries whose payloads name no full commit id: from Bitbucket's own form to the Run."""
 
-import copy
-import json
-from dataclasses import dataclass, field
-
 import pytest
 
-from ci_host.adapters.git.mirror import Mirrors
-from ci_host.adapters.git.origin import Registered
-from ci_host.adapters.git.source import GitSource
-from ci_host.adapters.memory.sights import MemoryHearsay
-from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
-from ci_host.engine.admissions import Admissions
-from ci_host.engine.forge_reruns import ForgeReruns
-from ci_host.engine.live import Prepareds
-from ci_host.engine.notices import Notices
-from ci_host.engine.pipeline_files import PipelineFiles
-from ci_host.engine.schedules import Schedules
-from ci_host.engine.triggers import Triggers
-from ci_host.ports import Source, SourceUnavailable
-from pipelines.events import RunStarted
-from pipelines.repo import Delivery, DeliveryOutcome, Repo
-from pipelines.status import Status
+from ci_host.ports import SourceUnavailable
 from pipelines.trust import Admission, Tier, TrustPolicy
-from tests.payloads import PAYLOADS, event_of, kind_of
-from tests.repos import Repo as Checkout
-from tests.schedules.world import MemorySource, ScheduleWorld
-from webhooks.registry import parse_delivery
+from tests.engine.delivery_world import PIPELINE, DeliveryWorld
+from tests.schedules.world import MemorySource
 
 pytestmark = pytest.mark.anyio
 
 UUID = "8d3e1c7a-0b52-4f6e-9a41-5c2d7e90f1b3"
-PIPELINE = {
-    ".staunch.py": "from staunch import on\n"
-    "on.push(); on.tag(); on.pull_request()\n"
-    "async def run(event, step): ...\n"
-}
-
-
-@dataclass
-class Kept:
-    """The catalog of one repository, the outbox and what became of deliveries."""
-
-    known: Repo
-    statuses: list[Status] = field(default_factory=list)
-    outcomes: list[DeliveryOutcome] = field(default_factory=list)
-
-    async def connection(self, connection: str) -> None:
-        return None
-
-    async def repo(self, repo: str) -> Repo | None:
-        return self.known if repo == self.known.id else None
-
-    async def put(self, status: Status) -> None:
-        self.statuses.append(status)
-
-    async def tell(self, outcome: DeliveryOutcome) -> None:
-        self.outcomes.append(outcome)
-
-
-class NoSuites:
-    """See CheckSuites: this forge has none."""
-
-    async def runs(self, repo: Repo, suite: str) -> list[str]:
-        return []
-
-
-class World:
-    """A real repository and its mirror, or another Source; the engine's code over memory ports."""
-
-    def __init__(self, folder, external_id: str, source: Source | None = None) -> None:
-        self.checkout = Checkout(folder)
-        bare = self.checkout.bare
-        repo = Repo(
-            id=f"bb/{external_id}",
-            connection="bb",
-            external_id=external_id,
-            name="waterways/lock",
-            clone_url=str(bare),
-        )
-        ports = ScheduleWorld(folder)
-        self.history, self.kept = ports.history, Kept(repo)
-        # No API of this forge is asked: git says what is the repository's own.
-        self.trust = MemoryTrust()
-        registered = Registered(paths=frozenset({bare}))
-        self.source = source or GitSource(Mirrors(folder / "mirrors", lambda: registered))
-        files = PipelineFiles(
-            self.source,
-            ports.bundles,
-            Prepareds(ports.bundles, ports.threads),
-            ports.sandbox,
-            lambda: ports.now,
-        )
-        schedules = Schedules(
-            ports.timetables, self.kept, self.source, files, ports.history, shards=4
-        )
-        self.triggers = Triggers(
-            self.kept,
-            self.source,
-            files,
-            schedules,
-            Admissions(self.trust, MemoryPulls(), self.source, now=lambda: ports.now),
-            ports.history,
-            Notices(self.kept, now=lambda: ports.now, base_url="https://ci.example"),
-            self.kept,
-            ForgeReruns(ports.history, NoSuites(), 4),
-            MemoryHearsay(),
-            parse=parse_delivery,
-            now=lambda: ports.now,
-            shards=4,
-        )
-
-    async def take(self, name: str, change) -> DeliveryOutcome:
-        """A delivery of that payload, changed."""
-        payload = copy.deepcopy(PAYLOADS[name])
-        change(payload)
-        return await self.triggers.take(
-            Delivery(
-                connection="bb",
-                id="d-1",
-                kind=kind_of(name),
-                event=event_of(name),
-                received_at=0.0,
-                body=json.dumps(payload),
-            )
-        )
-
-    async def started(self, outcome: DeliveryOutcome) -> RunStarted:
-        (run,) = outcome.runs
-        started = await self.history.started(run)
-        assert started is not None
-        return started
 
 
 @pytest.fixture
-def cloud(tmp_path) -> World:
-    return World(tmp_path, UUID)
+def cloud(tmp_path) -> DeliveryWorld:
+    return DeliveryWorld(tmp_path, UUID)
 
 
 @pytest.fixture
-def data_center(tmp_path) -> World:
-    return World(tmp_path, "62")
+def data_center(tmp_path) -> DeliveryWorld:
+    return DeliveryWorld(tmp_path, "62")
 
 
 def cut(commit: str):
@@ -194,7 +73,7 @@ async def test_one_whose_commit_is_nowhere_any_more_is_ignored_with_the_reason(c
 
 
 async def test_while_the_repository_cannot_be_read_the_delivery_is_owed(tmp_path):
-    cloud = World(tmp_path, UUID, MemorySource(is_away=True))
+    cloud = DeliveryWorld(tmp_path, UUID, MemorySource(is_away=True))
     with pytest.raises(SourceUnavailable):
         await cloud.take("bitbucket/pullrequest_created", cut("b" * 12))
     assert cloud.kept.outcomes == []

@@ -117,7 +117,9 @@ def test_a_merge_request_without_a_commit_is_ignored_and_with_zeros_malformed():
         check("merge_request_opened", last_commit={"id": "0" * 40})
 
 
-@pytest.mark.parametrize("header", ["Note Hook", "Pipeline Hook", "System Hook", "Job Hook", ""])
+@pytest.mark.parametrize(
+    "header", ["Wiki Page Hook", "Pipeline Hook", "System Hook", "Job Hook", ""]
+)
 def test_a_hook_of_another_kind_is_ignored_with_a_reason(header):
     event = GitLab().event_name({"x-gitlab-event": header})
     ignored = GitLab().ignores(event)

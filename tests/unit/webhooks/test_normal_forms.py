@@ -26,6 +26,7 @@ def normal(parsed: list[ParsedEvent] | Ignored) -> object:
             "tier": str(tier_of(one.event)),
             "event": full(msgspec.to_builtins(one.event)),
             **({"sought": asdict(one.sought)} if one.sought else {}),
+            **({"command": asdict(one.command)} if one.command else {}),
         }
         for one in parsed
     ]

@@ -44,6 +44,7 @@ GITLAB = {
         "source_project_id": 2,
         "target_project_id": 1,
         "target_branch": "main",
+        "source_branch": "x",
         "sha": HEAD,
         "first_contribution": False,
     },
@@ -102,6 +103,7 @@ async def test_a_strangers_pull_request_is_described_by_the_answers_alone(kind):
         head_commit=HEAD,
         author=Author.STRANGER,
         login="sam",
+        head_ref="x",
         is_open=True,
     )
 
