@@ -9,6 +9,8 @@ from typing import Any
 from pipelines.event import Event, EventKind
 from pipelines.ids import SHARDS_DEFAULT, RunId, run_id
 
+# The action of a pull request that is a draft no more.
+READY = "ready_for_review"
 # What a pipeline without any declaration runs on.
 DEFAULT_KINDS = frozenset({EventKind.PUSH, EventKind.PULL_REQUEST, EventKind.MANUAL})
 
@@ -33,13 +35,16 @@ def run_of(repo: str, event: Event, pipeline: str, *, shards: int = SHARDS_DEFAU
 
     A forge tells the same push as often as it likes; a person who starts twice wants two Runs, and
     one who asks again with the same key (it is in the delivery's id) wants the first. A schedule
-    has one Run for each due time.
+    has one Run for each due time. A commit whose pull request is a draft no more has another Run
+    than it had as one: a pipeline that let it be then must see it now.
     """
     if event.schedule is not None:
         # Not the commit: if a push comes while a due time is seen to, it still has one Run.
         asked = event.delivery or str(int(event.schedule.due))
         return run_id(repo, event.kind, event.schedule.name, asked, pipeline, shards=shards)
     asked = event.delivery if event.kind is EventKind.MANUAL else event.ref
+    if event.pull_request is not None and event.pull_request.action == READY:
+        return run_id(repo, event.kind, asked, event.commit, pipeline, READY, shards=shards)
     return run_id(repo, event.kind, asked, event.commit, pipeline, shards=shards)
 
 

@@ -90,17 +90,12 @@ async def open_intake(
     catalog = NatsCatalog(bus)
     source = GitSource(mirrors, partial(_make_ref, directory), tokens.renew)
     files = PipelineFiles(source, NatsBundles(bus), prepareds, sandbox, time.time)
-    schedules = Schedules(
-        NatsTimetables(bus),
-        catalog,
-        source,
-        files,
-        history,
-        shards=settings.shards,
-    )
+    timetables, shards = NatsTimetables(bus), settings.shards
+    schedules = Schedules(timetables, catalog, source, files, history, shards=shards)
     admissions = admissions_of(bus, directory, source, client, apps)
-    reruns = ForgeReruns(history, AppSuites(client, apps, directory, time.time), settings.shards)
+    reruns = ForgeReruns(history, AppSuites(client, apps, directory, time.time), shards)
     people = People(history, now=time.time, new_id=lambda: uuid4().hex)
+    commands = CommentCommands(admissions, source, files, history, people, reruns, shards=shards)
     triggers = Triggers(
         catalog,
         source,
@@ -112,10 +107,10 @@ async def open_intake(
         NatsOutcomes(bus),
         reruns,
         NatsHearsay(bus),
-        CommentCommands(admissions, source, files, history, people, reruns, shards=settings.shards),
+        commands,
         parse=_parse,
         now=time.time,
-        shards=settings.shards,
+        shards=shards,
     )
     rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",))
     intake = Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)

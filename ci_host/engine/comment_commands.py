@@ -16,12 +16,12 @@ from ci_host.engine.people import People, PersonRefused
 from ci_host.engine.pipeline_files import PipelineFiles
 from ci_host.ports import HistoryStore, NoPipeline, Source, SourceRefused
 from ci_host.tenant.sandbox import TenantFailed
-from pipelines.event import Event, EventKind
+from pipelines.event import Event, EventKind, PullRequest
 from pipelines.ids import RunId
 from pipelines.repo import Repo
 from pipelines.rerun import rerun_id
 from pipelines.run import FINAL
-from pipelines.trigger import run_of
+from pipelines.trigger import READY, run_of
 from pipelines.trust import Admission, PullFacts
 from webhooks.forge import Again, Command, CommandWord
 
@@ -69,7 +69,7 @@ class CommentCommands:
         await self._admissions.check_writer(repo, command.login)
         facts = explained.facts
         assert facts is not None, "an explanation without facts is refused"
-        if not facts.is_open:
+        if not facts.is_open and command.word is not CommandWord.CANCEL:
             raise PersonRefused(409, f"pull request {command.number} is closed; reopen it first")
         if command.commit not in ("", facts.head_commit):
             raise PersonRefused(
@@ -83,9 +83,9 @@ class CommentCommands:
             case CommandWord.OK_TO_TEST:
                 return await self._approve(repo, command, who)
             case CommandWord.RERUN:
-                return await self._rerun(repo, event, explained)
+                return await self._rerun(repo, event, explained, command.number)
             case CommandWord.CANCEL:
-                return await self._cancel(repo, event, explained, who)
+                return await self._cancel(repo, event, explained, command.number, who)
 
     async def _approve(self, repo: Repo, command: Command, who: Token) -> Obeyed:
         held = await self._admissions.approve(
@@ -93,9 +93,9 @@ class CommentCommands:
         )
         return Obeyed(said=f"{who.name} approved commit {command.commit}", start=held.event)
 
-    async def _rerun(self, repo: Repo, event: Event, explained: Explained) -> Obeyed:
+    async def _rerun(self, repo: Repo, event: Event, explained: Explained, number: int) -> Obeyed:
         obeyed, reasons = Obeyed(), []
-        runs, head = await self._runs(repo, event, explained)
+        runs, head = await self._runs(repo, event, explained, number)
         for run in runs:
             begun = await self._reruns.begin(repo, head, Again(run=run))
             obeyed.runs += begun.runs
@@ -105,8 +105,10 @@ class CommentCommands:
         obeyed.said = "; ".join(reasons)
         return obeyed
 
-    async def _cancel(self, repo: Repo, event: Event, explained: Explained, who: Token) -> Obeyed:
-        runs, _ = await self._runs(repo, event, explained)
+    async def _cancel(
+        self, repo: Repo, event: Event, explained: Explained, number: int, who: Token
+    ) -> Obeyed:
+        runs, _ = await self._runs(repo, event, explained, number)
         living = [
             last
             for run in runs
@@ -128,7 +130,7 @@ class CommentCommands:
         return Obeyed(said=f"{who.name} had {', '.join(cancelled)} cancelled")
 
     async def _runs(
-        self, repo: Repo, event: Event, explained: Explained
+        self, repo: Repo, event: Event, explained: Explained, number: int
     ) -> tuple[list[RunId], Event]:
         """The first attempts of the head's Runs, and the event to begin them again with.
 
@@ -137,7 +139,17 @@ class CommentCommands:
         facts = explained.facts
         assert facts is not None, "asked of pull requests that the Forge knows"
         names = await self._names(repo, event, explained, facts)
-        asked = [Event(kind=EventKind.PULL_REQUEST, ref=event.ref, commit=facts.head_commit)]
+        asked = [
+            Event(
+                kind=EventKind.PULL_REQUEST,
+                ref=event.ref,
+                commit=facts.head_commit,
+                pull_request=PullRequest(
+                    number=number, action=action, base_ref=facts.base_ref, head_ref=facts.head_ref
+                ),
+            )
+            for action in ("synchronize", READY)
+        ]
         if facts.head_repo == facts.base_repo and facts.head_ref:
             ref = full(facts.head_ref)
             asked.append(Event(kind=EventKind.PUSH, ref=ref, commit=facts.head_commit))

@@ -12,9 +12,11 @@ import msgspec
 
 from pipelines.event import Event, EventKind, PullRequest
 from pipelines.repo import ForgeKind
+from pipelines.trigger import READY
 from webhooks.comments import NO_PULL_REQUEST, commanded
 from webhooks.errors import Malformed
 from webhooks.forge import Ignored, ParsedEvent
+from webhooks.life_cycle import CLOSED, MERGED, unbuilt, was_draft
 from webhooks.payload import (
     LABELS_MAX,
     commit_of,
@@ -26,7 +28,7 @@ from webhooks.payload import (
 )
 from webhooks.signature import verify_hex
 
-# Theirs to ours; ready_for_review does not exist there (a draft is a title prefix).
+# Theirs to ours. A draft is one by its title there, so the end of that is an edit: see `_action`.
 PULL_REQUEST_ACTIONS = {
     "opened": "opened",
     "reopened": "reopened",
@@ -86,7 +88,17 @@ class _PullRequest(msgspec.Struct):
     title: str | None = None
     user: _User | None = None
     draft: bool | None = False
+    merged: bool | None = False
     labels: list[_Label] | None = None
+
+
+class _Old(msgspec.Struct):
+    # Called by the word, which is none of Python's names.
+    earlier: str | None = msgspec.field(default=None, name="from")
+
+
+class _Changes(msgspec.Struct):
+    title: _Old | None = None
 
 
 class _PullRequestEvent(msgspec.Struct):
@@ -94,6 +106,7 @@ class _PullRequestEvent(msgspec.Struct):
     repository: _Repository
     pull_request: _PullRequest
     sender: _User | None = None
+    changes: _Changes | None = None
 
 
 class _Comment(msgspec.Struct):
@@ -205,10 +218,9 @@ def _delete(payload: _Delete) -> list[ParsedEvent] | Ignored:
 
 
 def _pull_request(payload: _PullRequestEvent) -> list[ParsedEvent] | Ignored:
-    action = PULL_REQUEST_ACTIONS.get(payload.action)
-    if action is None:
-        theirs = name_of(payload.action)
-        return Ignored(f"{theirs!r} on a pull request does not change what is to be built")
+    action = _action(payload)
+    if isinstance(action, Ignored):
+        return action
     pull, head, base = payload.pull_request, payload.pull_request.head, payload.pull_request.base
     if pull.number < 1:
         raise Malformed(f"pull_request.number is {pull.number}; numbers start at 1")
@@ -232,11 +244,28 @@ def _pull_request(payload: _PullRequestEvent) -> list[ParsedEvent] | Ignored:
             head_ref=_branch(head.ref, "head.ref"),
             head_repo=head_id or None,
             is_fork=head_id != base_id,
-            is_draft=bool(pull.draft),
+            is_draft=_is_draft(pull),
             labels=labels[:LABELS_MAX],
         ),
     )
     return [_parsed(payload.repository, event)]
+
+
+def _action(payload: _PullRequestEvent) -> str | Ignored:
+    """Ours for theirs, or why there is none."""
+    pull, changes = payload.pull_request, payload.changes
+    if payload.action == "closed":
+        return MERGED if pull.merged else CLOSED
+    earlier = changes.title.earlier if changes and changes.title else None
+    is_ready = was_draft(earlier or "") and not _is_draft(pull)
+    if payload.action == "edited" and is_ready:
+        return READY
+    return PULL_REQUEST_ACTIONS.get(payload.action) or unbuilt(payload.action)
+
+
+def _is_draft(pull: _PullRequest) -> bool:
+    """Servers before 1.22 do not say it."""
+    return bool(pull.draft) or was_draft(pull.title or "")
 
 
 def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:

@@ -13,10 +13,12 @@ import msgspec
 
 from pipelines.event import Event, EventKind, PullRequest
 from pipelines.repo import ForgeKind
+from pipelines.trigger import READY
 from webhooks.comments import NO_PULL_REQUEST, commanded
 from webhooks.errors import Malformed
 from webhooks.forge import Again, Ignored, ParsedEvent
 from webhooks.github import check_body
+from webhooks.life_cycle import CLOSED, MERGED, unbuilt
 from webhooks.payload import (
     LABELS_MAX,
     commit_of,
@@ -28,8 +30,8 @@ from webhooks.payload import (
 )
 from webhooks.signature import verify_prefixed
 
-# The others (labeled, edited, closed …) change no code.
-PULL_REQUEST_ACTIONS = frozenset({"opened", "synchronize", "reopened", "ready_for_review"})
+# The others (labeled, edited …) change nothing that is built.
+PULL_REQUEST_ACTIONS = frozenset({"opened", "synchronize", "reopened", READY})
 
 
 class _Repository(msgspec.Struct):
@@ -76,6 +78,7 @@ class _PullRequest(msgspec.Struct):
     title: str | None = None
     user: _User | None = None
     draft: bool | None = False
+    merged: bool | None = False
     labels: list[_Label] | None = None
 
 
@@ -196,9 +199,10 @@ def _push(push: _Push) -> list[ParsedEvent] | Ignored:
 
 
 def _pull_request(payload: _PullRequestEvent) -> list[ParsedEvent] | Ignored:
+    if payload.action == "closed":
+        return MERGED if payload.pull_request.merged else CLOSED
     if payload.action not in PULL_REQUEST_ACTIONS:
-        action = name_of(payload.action)
-        return Ignored(f"{action!r} on a pull request does not change what is to be built")
+        return unbuilt(payload.action)
     pull, head, base = payload.pull_request, payload.pull_request.head, payload.pull_request.base
     if pull.number < 1:
         raise Malformed(f"pull_request.number is {pull.number}; numbers start at 1")

@@ -12,9 +12,11 @@ import msgspec
 
 from pipelines.event import Event, EventKind, PullRequest
 from pipelines.repo import ForgeKind
+from pipelines.trigger import READY
 from webhooks.comments import NO_PULL_REQUEST, commanded
 from webhooks.errors import Malformed
 from webhooks.forge import Ignored, ParsedEvent
+from webhooks.life_cycle import CLOSED, MERGED, unbuilt
 from webhooks.payload import (
     LABELS_MAX,
     commit_of,
@@ -27,7 +29,7 @@ from webhooks.payload import (
 from webhooks.signature import STANDARD_SECRET_PREFIX, verify_plain, verify_standard
 
 EVENTS = ("push", "tag_push", "merge_request", "note")
-# Theirs to ours. An update is one only where it brought commits: see `_action`.
+# Theirs to ours. An update is one where it brought commits, or ended a draft: see `_action`.
 MERGE_REQUEST_ACTIONS = {"open": "opened", "reopen": "reopened", "update": "synchronize"}
 
 
@@ -76,12 +78,23 @@ class _Attributes(msgspec.Struct):
     source: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
 
 
+class _Flag(msgspec.Struct):
+    previous: bool | None = None
+    current: bool | None = None
+
+
+class _Changes(msgspec.Struct):
+    draft: _Flag | None = None
+    work_in_progress: _Flag | None = None
+
+
 class _MergeRequest(msgspec.Struct):
     project: _Project
     object_attributes: _Attributes
     object_kind: str | None = None
     user: _User | None = None
     labels: list[_Label] | None = None
+    changes: _Changes | None = None
 
 
 class _NoteAttributes(msgspec.Struct):
@@ -201,7 +214,7 @@ def _before(push: _Push) -> str:
 
 def _merge_request(payload: _MergeRequest) -> list[ParsedEvent] | Ignored:
     merge = payload.object_attributes
-    action = _action(merge)
+    action = _action(merge, payload.changes)
     if isinstance(action, Ignored):
         return action
     if merge.iid < 1:
@@ -257,16 +270,24 @@ def _note(payload: _Note) -> list[ParsedEvent] | Ignored:
     )
 
 
-def _action(merge: _Attributes) -> str | Ignored:
+def _action(merge: _Attributes, changes: _Changes | None) -> str | Ignored:
     """Ours for theirs, or why there is none."""
+    if merge.action in ("merge", "close"):
+        return MERGED if merge.action == "merge" else CLOSED
     action = MERGE_REQUEST_ACTIONS.get(merge.action or "")
     if action is None:
-        theirs = name_of(merge.action)
-        return Ignored(f"{theirs!r} on a merge request does not change what is to be built")
+        return unbuilt(merge.action)
     # `oldrev` is there only when code was pushed.
     if merge.action == "update" and not merge.oldrev:
+        if _ends_draft(changes):
+            return READY
         return Ignored("an update without oldrev brought no commits to the merge request")
     return action
+
+
+def _ends_draft(changes: _Changes | None) -> bool:
+    flag = changes and (changes.draft or changes.work_in_progress)
+    return bool(flag and flag.previous and flag.current is False)
 
 
 def _source(merge: _Attributes) -> str | None:

@@ -152,6 +152,8 @@ async def test_what_waits_for_nobody_needs_no_approval(world):
 async def test_nothing_is_commanded_on_a_pull_request_that_is_closed_or_unknown(world):
     world.push("closed", is_open=False)
     assert "pull request 12 is closed" in await world.refusal("/staunch rerun")
+    # What still runs of it can be ended.
+    assert "is closed" not in await world.refusal("/staunch cancel", delivery="stop")
     del world.pulls.told[12]
     reason = await world.refusal("/staunch rerun", delivery="unknown")
     assert "the forge says nothing of pull request 12" in reason
