@@ -17,6 +17,8 @@ class EventKind(StrEnum):
     BRANCH_DELETE = "branch_delete"
     TAG_DELETE = "tag_delete"
     PULL_REQUEST = "pull_request"
+    MERGE_GROUP = "merge_group"
+    RELEASE = "release"
     MANUAL = "manual"
     SCHEDULE = "schedule"
 
@@ -50,6 +52,20 @@ class Scheduled(msgspec.Struct, frozen=True, kw_only=True):
     overlap: str
 
 
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """What was published under the event's tag. `name` is what people called it."""
+
+    name: str = ""
+    is_prerelease: bool = False
+
+
+class MergeGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Pull requests that are about to be merged together. `base_ref`: the branch's short name."""
+
+    base_ref: str
+    base_commit: str = ""
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One event. `commit` is a full commit id, or empty where something was deleted.
 
@@ -67,6 +83,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     forced: bool = False
     pull_request: PullRequest | None = None
     schedule: Scheduled | None = None
+    release: Release | None = None
+    merge_group: MergeGroup | None = None
 
     @property
     def branch(self) -> str:

@@ -51,7 +51,8 @@ def run_of(repo: str, event: Event, pipeline: str, *, shards: int = SHARDS_DEFAU
 def _matches(trigger: dict[str, Any], event: Event) -> bool:
     if trigger.get("on") != event.kind:
         return False
-    branch = event.pull_request.base_ref if event.pull_request else event.branch
+    into = event.pull_request or event.merge_group
+    branch = into.base_ref if into else event.branch
     branch = branch.removeprefix("refs/heads/")
     return _one_of(trigger.get("branches"), branch) and _one_of(trigger.get("tags"), event.tag)
 

@@ -17,6 +17,8 @@ EVENTS: dict[ForgeKind, dict[str, str]] = {
         "push": "push",
         "pull_request": "pull_request",
         "issue_comment": "issue_comment",
+        "release": "release",
+        "merge_group": "merge_group",
         "ping": "ping",
         "check_run": "check_run",
         "check_suite": "check_suite",
@@ -29,12 +31,14 @@ EVENTS: dict[ForgeKind, dict[str, str]] = {
         "pull_request_comment": "pull_request_comment",
         "pull_request": "pull_request",
         "issue_comment": "issue_comment",
+        "release": "release",
     },
     ForgeKind.GITLAB: {
         "push": "push",
         "tag_push": "tag_push",
         "merge_request": "merge_request",
         "note": "note",
+        "release": "release",
     },
     ForgeKind.GIT: {"push": "push"},
     ForgeKind.BITBUCKET: {

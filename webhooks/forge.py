@@ -23,7 +23,7 @@ class Sought:
     """A commit that the payload does not name by its full id, and the ref to fetch to find it.
 
     `name` is the beginning of its id (12 digits or more), the id of a tag object, or the whole id
-    where only `ref` is sure to lead to it.
+    where only `ref` is sure to lead to it; empty: whichever `ref` leads to now.
     """
 
     name: str

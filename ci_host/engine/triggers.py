@@ -243,7 +243,13 @@ class Triggers:
     async def _found(self, repo: Repo, parsed: ParsedEvent, sought: Sought) -> ParsedEvent:
         """With the commit that the forge did not name by its full id. Raises Unwanted."""
         try:
-            commit = await asyncio.to_thread(self._source.find, repo, sought.name, sought.ref)
+            name: str | None = sought.name
+            if not name:
+                name = await asyncio.to_thread(self._source.tip, repo, sought.ref)
+            if not name:
+                raise Unwanted(f"{repo.name} has no {sought.ref}; push it, and publish again")
+            # What a tag leads to may be an object of its own.
+            commit = await asyncio.to_thread(self._source.find, repo, name, sought.ref)
         except SourceRefused as error:
             # Without a full id there is no commit that a Status could be shown on.
             raise Unwanted(str(error)) from error

@@ -1,5 +1,5 @@
 """Gitea's and Forgejo's webhooks into events: push (branches, tags), delete, pull_request, and
-commands in comments.
+commands in comments, and releases.
 
 Pure. A new branch or tag arrives as `create` and as `push`: we take the push, which alone has the
 commit of an annotated tag. A deletion is taken from `delete`, and a push of zeros ignored.
@@ -26,6 +26,7 @@ from webhooks.payload import (
     name_of,
     ref_of,
 )
+from webhooks.releases import UNPUBLISHED, released
 from webhooks.signature import verify_hex
 
 # Theirs to ours. A draft is one by its title there, so the end of that is an edit: see `_action`.
@@ -128,9 +129,23 @@ class _CommentEvent(msgspec.Struct):
     is_pull: bool = False
 
 
+class _Release(msgspec.Struct):
+    tag_name: str
+    name: str | None = None
+    prerelease: bool | None = False
+    draft: bool | None = False
+
+
+class _ReleaseEvent(msgspec.Struct):
+    action: str
+    repository: _Repository
+    release: _Release
+    sender: _User | None = None
+
+
 # By what is named after a colon in Gitea's own list of types, too.
 COMMENTS = frozenset({"issue_comment", "pull_request_comment"})
-TAKEN = frozenset({"push", "delete", "pull_request", "pull_request_sync"}) | COMMENTS
+TAKEN = frozenset({"push", "delete", "pull_request", "pull_request_sync", "release"}) | COMMENTS
 
 
 class Gitea:
@@ -159,7 +174,9 @@ class Gitea:
         if event == "create":
             return Ignored("a new branch or tag also arrives as a push, which is the one we take")
         name = name_of(event)
-        return Ignored(f"pipelines are started by push, delete and pull_request, not by {name!r}")
+        return Ignored(
+            f"pipelines are started by push, delete, pull_request and release, not by {name!r}"
+        )
 
     def parse(self, event: str, body: str | bytes) -> list[ParsedEvent] | Ignored:
         """See Forge."""
@@ -169,6 +186,8 @@ class Gitea:
             return _push(decode(body, _Push, "Gitea push"))
         if event == "delete":
             return _delete(decode(body, _Delete, "Gitea delete"))
+        if event == "release":
+            return _release(decode(body, _ReleaseEvent, "Gitea release"))
         if event in COMMENTS:
             return _comment(decode(body, _CommentEvent, "Gitea issue_comment"))
         return _pull_request(decode(body, _PullRequestEvent, "Gitea pull_request"))
@@ -280,6 +299,19 @@ def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
         ref=f"refs/pull/{payload.issue.number}/head",
         login=_login(payload.comment.user),
         body=payload.comment.body or "",
+    )
+
+
+def _release(payload: _ReleaseEvent) -> list[ParsedEvent] | Ignored:
+    if payload.action != "published" or payload.release.draft:
+        return UNPUBLISHED
+    return released(
+        external_id_of(payload.repository.id),
+        payload.repository.full_name,
+        tag=payload.release.tag_name,
+        name=payload.release.name,
+        sender=_login(payload.sender),
+        is_prerelease=bool(payload.release.prerelease),
     )
 
 

@@ -17,6 +17,7 @@ EVENTS = (
     "pull_request",
     "pull_request_sync",
     "pull_request_comment",
+    "release",
 )
 
 

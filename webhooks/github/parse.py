@@ -1,17 +1,18 @@
 """GitHub's webhooks into events: push (branches, tags, deletes), pull_request, what people press
-on a check, and commands in comments.
+on a check, commands in comments, releases and groups of a merge queue.
 
 Pure. Only fields that are used are named, and all but the decisive ones may be missing: old
 servers leave some out, and new ones add some.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from pipelines.event import Event, EventKind, PullRequest
+from pipelines.event import Event, EventKind, MergeGroup, PullRequest
 from pipelines.repo import ForgeKind
 from pipelines.trigger import READY
 from webhooks.comments import NO_PULL_REQUEST, commanded
@@ -28,6 +29,7 @@ from webhooks.payload import (
     name_of,
     ref_of,
 )
+from webhooks.releases import UNPUBLISHED, released
 from webhooks.signature import verify_prefixed
 
 # The others (labeled, edited …) change nothing that is built.
@@ -126,7 +128,32 @@ class _CommentEvent(msgspec.Struct):
     comment: _Comment
 
 
-TAKEN = frozenset({"push", "pull_request", "check_run", "check_suite", "issue_comment"})
+class _Release(msgspec.Struct):
+    tag_name: str
+    name: str | None = None
+    prerelease: bool | None = False
+
+
+class _ReleaseEvent(msgspec.Struct):
+    action: str
+    repository: _Repository
+    release: _Release
+    sender: _User | None = None
+
+
+class _Group(msgspec.Struct):
+    head_sha: str
+    head_ref: str
+    base_ref: str
+    base_sha: str = ""
+    head_commit: _Commit | None = None
+
+
+class _GroupEvent(msgspec.Struct):
+    action: str
+    repository: _Repository
+    merge_group: _Group
+    sender: _User | None = None
 
 
 class GitHub:
@@ -150,7 +177,7 @@ class GitHub:
 
     def ignores(self, event: str) -> Ignored | None:
         """See Forge."""
-        if event in TAKEN:
+        if event in _PARSERS:
             return None
         if event in ("installation", "installation_repositories"):
             return Ignored(
@@ -158,19 +185,14 @@ class GitHub:
             )
         if event == "ping":
             return Ignored("a ping asks for nothing; the webhook works")
-        return Ignored(f"pipelines are started by push and pull_request, not by {name_of(event)!r}")
+        known = "push, pull_request, merge_group and release"
+        return Ignored(f"pipelines are started by {known}, not by {name_of(event)!r}")
 
     def parse(self, event: str, body: str | bytes) -> list[ParsedEvent] | Ignored:
         """See Forge."""
         if ignored := self.ignores(event):
             return ignored
-        if event == "push":
-            return _push(decode(body, _Push, "GitHub push"))
-        if event == "pull_request":
-            return _pull_request(decode(body, _PullRequestEvent, "GitHub pull_request"))
-        if event == "issue_comment":
-            return _comment(decode(body, _CommentEvent, "GitHub issue_comment"))
-        return _check(event, decode(body, _CheckEvent, f"GitHub {event}"))
+        return _PARSERS[event](body)
 
 
 def _push(push: _Push) -> list[ParsedEvent] | Ignored:
@@ -247,6 +269,37 @@ def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
     )
 
 
+def _release(payload: _ReleaseEvent) -> list[ParsedEvent] | Ignored:
+    # It is also `released`, or `prereleased`, at the same time.
+    if payload.action != "published":
+        return UNPUBLISHED
+    return released(
+        external_id_of(payload.repository.id),
+        payload.repository.full_name,
+        tag=payload.release.tag_name,
+        name=payload.release.name,
+        sender=_login(payload.sender),
+        is_prerelease=bool(payload.release.prerelease),
+    )
+
+
+def _group(payload: _GroupEvent) -> list[ParsedEvent] | Ignored:
+    if payload.action != "checks_requested":
+        return Ignored("a merge group that is over asks for nothing")
+    group = payload.merge_group
+    base = ref_of(group.base_ref, "merge_group.base_ref").removeprefix("refs/heads/")
+    base_commit = commit_of(group.base_sha, "merge_group.base_sha") if group.base_sha else ""
+    event = Event(
+        kind=EventKind.MERGE_GROUP,
+        ref=ref_of(group.head_ref, "merge_group.head_ref"),
+        commit=_required(commit_of(group.head_sha, "merge_group.head_sha")),
+        sender=_login(payload.sender),
+        message=message_of(group.head_commit.message) if group.head_commit else "",
+        merge_group=MergeGroup(base_ref=base, base_commit=base_commit),
+    )
+    return [_parsed(payload.repository, event)]
+
+
 def _check(kind: str, payload: _CheckEvent) -> list[ParsedEvent] | Ignored:
     """Only what people press: all else on a check is what was told by us, or by other Apps."""
     again = _wanted(payload)
@@ -295,3 +348,22 @@ def _required(commit: str) -> str:
     if not commit:
         raise Malformed("the head is git's zero id; what it is asked for must have a commit")
     return commit
+
+
+_PARSERS: Mapping[str, Callable[[str | bytes], list[ParsedEvent] | Ignored]] = MappingProxyType(
+    {
+        "push": lambda body: _push(decode(body, _Push, "GitHub push")),
+        "pull_request": lambda body: _pull_request(
+            decode(body, _PullRequestEvent, "GitHub pull_request")
+        ),
+        "check_run": lambda body: _check(
+            "check_run", decode(body, _CheckEvent, "GitHub check_run")
+        ),
+        "check_suite": lambda body: _check(
+            "check_suite", decode(body, _CheckEvent, "GitHub check_suite")
+        ),
+        "issue_comment": lambda body: _comment(decode(body, _CommentEvent, "GitHub issue_comment")),
+        "release": lambda body: _release(decode(body, _ReleaseEvent, "GitHub release")),
+        "merge_group": lambda body: _group(decode(body, _GroupEvent, "GitHub merge_group")),
+    }
+)

@@ -10,7 +10,7 @@ from webhooks.forge import FoundRepo, Later, MadeHook, Refused, Tried
 from webhooks.rest import ForgeApi
 
 # Those that `parse.py` takes.
-EVENTS = ("issue_comment", "pull_request", "push")
+EVENTS = ("issue_comment", "merge_group", "pull_request", "push", "release")
 
 
 class _Permissions(msgspec.Struct):

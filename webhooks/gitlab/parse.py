@@ -1,5 +1,5 @@
 """GitLab's webhooks into events: push (branches, deletes), tag_push, merge_request,
-and commands in comments (note).
+commands in comments (note), and releases.
 
 Pure. Events are called by GitLab's `object_kind`: the header says "Tag Push Hook", the payload
 "tag_push". GitLab switches a webhook off after a few refusals, so all else is ignored, not refused.
@@ -26,9 +26,10 @@ from webhooks.payload import (
     name_of,
     ref_of,
 )
+from webhooks.releases import UNPUBLISHED, released
 from webhooks.signature import STANDARD_SECRET_PREFIX, verify_plain, verify_standard
 
-EVENTS = ("push", "tag_push", "merge_request", "note")
+EVENTS = ("push", "tag_push", "merge_request", "note", "release")
 # Theirs to ours. An update is one where it brought commits, or ended a draft: see `_action`.
 MERGE_REQUEST_ACTIONS = {"open": "opened", "reopen": "reopened", "update": "synchronize"}
 
@@ -117,6 +118,14 @@ class _Note(msgspec.Struct):
     merge_request: _Noted | None = None
 
 
+class _Release(msgspec.Struct):
+    project: _Project
+    tag: str
+    action: str
+    name: str | None = None
+    object_kind: str | None = None
+
+
 class GitLab:
     """See Forge."""
 
@@ -160,17 +169,21 @@ class GitLab:
         if event in EVENTS:
             return None
         name = name_of(event)
-        return Ignored(f"pipelines are started by pushes, tags and merge requests, not by {name!r}")
+        return Ignored(
+            f"pipelines are started by pushes, tags, releases and merge requests, not by {name!r}"
+        )
 
     def parse(self, event: str, body: str | bytes) -> list[ParsedEvent] | Ignored:
         """See Forge."""
         if ignored := self.ignores(event):
             return ignored
-        payload: _Push | _MergeRequest | _Note
+        payload: _Push | _MergeRequest | _Note | _Release
         if event == "merge_request":
             payload = decode(body, _MergeRequest, "GitLab merge_request")
         elif event == "note":
             payload = decode(body, _Note, "GitLab note")
+        elif event == "release":
+            payload = decode(body, _Release, "GitLab release")
         else:
             payload = decode(body, _Push, f"GitLab {event}")
         # No signature covers the header that names the event.
@@ -180,6 +193,8 @@ class GitLab:
             )
         if isinstance(payload, _MergeRequest):
             return _merge_request(payload)
+        if isinstance(payload, _Release):
+            return _release(payload)
         return _note(payload) if isinstance(payload, _Note) else _push(payload)
 
 
@@ -267,6 +282,19 @@ def _note(payload: _Note) -> list[ParsedEvent] | Ignored:
         ref=f"refs/merge-requests/{number}/head",
         login=payload.user.username if payload.user else None,
         body=note.note or "",
+    )
+
+
+def _release(payload: _Release) -> list[ParsedEvent] | Ignored:
+    """Who published it is not told."""
+    if payload.action != "create":
+        return UNPUBLISHED
+    return released(
+        external_id_of(payload.project.id),
+        payload.project.path_with_namespace,
+        tag=payload.tag,
+        name=payload.name,
+        sender="",
     )
 
 

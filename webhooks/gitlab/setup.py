@@ -69,6 +69,7 @@ class GitLabSetup:
             "tag_push_events": True,
             "merge_requests_events": True,
             "note_events": True,
+            "releases_events": True,
             "enable_ssl_verification": True,
         }
         ours = next((one for one in there if one.url == url), None)

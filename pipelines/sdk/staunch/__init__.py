@@ -23,7 +23,7 @@ from staunch.errors import (
     RunFailed,
     StepTimedOut,
 )
-from staunch.event import Event, PullRequest, Scheduled
+from staunch.event import Event, MergeGroup, PullRequest, Release, Scheduled
 from staunch.inputs import Choice, Input
 from staunch.matrix import Cell, matrix
 from staunch.results import First, GateAnswer, JobResult, Received
@@ -47,9 +47,11 @@ __all__ = [
     "Input",
     "JobFailed",
     "JobResult",
+    "MergeGroup",
     "NonRetryable",
     "PullRequest",
     "Received",
+    "Release",
     "Retry",
     "RetryAfter",
     "RunFailed",

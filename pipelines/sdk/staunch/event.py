@@ -36,11 +36,28 @@ class Scheduled:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """What was published under the event's tag. `name` is what people called it."""
+
+    name: str = ""
+    is_prerelease: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MergeGroup:
+    """Pull requests that are about to be merged together, and the branch that they go into."""
+
+    base_ref: str
+    base_commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One event. `branch` and `tag` are short names, or empty; `commit` is a full commit id.
 
-    `kind` is push, tag, branch_delete, tag_delete, pull_request, manual or schedule; `repo` the
-    repository's name on its forge; `run_id` this Run's id; `inputs` what it was started with.
+    `kind` is push, tag, branch_delete, tag_delete, pull_request, merge_group, release, manual or
+    schedule; `repo` the repository's name on its forge; `run_id` this Run's id; `inputs` what it
+    was started with.
     """
 
     kind: str
@@ -54,6 +71,8 @@ class Event:
     forced: bool = False
     pull_request: PullRequest | None = None
     schedule: Scheduled | None = None
+    release: Release | None = None
+    merge_group: MergeGroup | None = None
     repo: str = ""
     run_id: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +84,7 @@ class Event:
         ref = raw.get("ref", "")
         request = raw.get("pull_request")
         schedule = raw.get("schedule")
+        release, group = raw.get("release"), raw.get("merge_group")
         return Event(
             kind=raw["kind"],
             ref=ref,
@@ -77,6 +97,8 @@ class Event:
             forced=raw.get("forced", False),
             pull_request=_known(PullRequest, request) if request else None,
             schedule=_known(Scheduled, schedule) if schedule else None,
+            release=_known(Release, release) if release else None,
+            merge_group=_known(MergeGroup, group) if group else None,
             repo=started.get("repo_name", ""),
             run_id=started.get("run", ""),
             inputs=started.get("inputs") or {},

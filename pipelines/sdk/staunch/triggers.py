@@ -40,6 +40,14 @@ class On:
         """Every pull request, opened or updated, into one of these branches (globs)."""
         _declare({"on": "pull_request", "branches": _globs(branches, "branches")})
 
+    def merge_group(self, *, branches: Sequence[str] | None = None) -> None:
+        """Every group of a merge queue that is about to go into one of these branches (globs)."""
+        _declare({"on": "merge_group", "branches": _globs(branches, "branches")})
+
+    def release(self, *, tags: Sequence[str] | None = None) -> None:
+        """Every release that is published under one of these tags (globs; None: any)."""
+        _declare({"on": "release", "tags": _globs(tags, "tags")})
+
     def manual(self, *, inputs: Mapping[str, Any] | None = None) -> None:
         """Only when somebody starts it (which is always possible), or calls it.
 
@@ -111,8 +119,8 @@ class On:
     def __getattr__(self, name: str) -> object:
         """An unknown trigger: say which there are."""
         raise AttributeError(
-            f"there is no on.{name}; there are push, tag, pull_request, manual, schedule,"
-            " concurrency, priority"
+            f"there is no on.{name}; there are push, tag, pull_request, merge_group, release,"
+            " manual, schedule, concurrency, priority"
         )
 
 

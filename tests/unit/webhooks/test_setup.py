@@ -129,14 +129,15 @@ async def test_a_webhook_is_made_once_and_then_brought_up_to_date(kind):
     ours = forge.hooks[2]
     if kind is ForgeKind.GITLAB:
         assert (ours["url"], ours["token"]) == (URL, "rotated")
-        assert ours["merge_requests_events"] and ours["note_events"]
+        assert ours["merge_requests_events"] and ours["releases_events"]
+        assert ours["note_events"]
         assert ours["enable_ssl_verification"]
     else:
         assert ours["config"]["url"] == URL
         assert ours["config"]["secret"] == "rotated"
         assert ours["config"]["content_type"] == "json"
         comments = {ForgeKind.GITHUB: "issue_comment", ForgeKind.GITEA: "pull_request_comment"}
-        assert {"push", "pull_request", comments[kind]} <= set(ours["events"])
+        assert {"push", "pull_request", "release", comments[kind]} <= set(ours["events"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
