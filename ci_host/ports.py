@@ -308,6 +308,19 @@ class Source(Protocol):
         Raises SourceRefused (none, or more than one), SourceUnavailable.
         """
 
+    def message(self, repo: Repo, commit: str) -> str:
+        """What a fetched commit says of itself; empty where it says nothing, or is not there."""
+
+    def changed(
+        self, repo: Repo, commit: str, ref: str, *, since: str, base: str
+    ) -> list[str] | None:
+        """The paths that a fetched commit on `ref` changes; None: nobody can say, or too many.
+
+        Compared with `since`, if the commit goes on from it. Else with what it has in common with
+        the ref `base` (empty: the default branch), unless `ref` is that very branch. Raises
+        SourceRefused, SourceUnavailable.
+        """
+
     def head(self, repo: Repo) -> Head | None:
         """Where the default branch is now, asked of the repository; None: it has none.
 

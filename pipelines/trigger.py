@@ -27,7 +27,12 @@ def wanted(triggers: list[dict[str, Any]] | None, event: Event) -> bool:
         return False
     if triggers is None:
         return event.kind in DEFAULT_KINDS
-    return any(_matches(trigger, event) for trigger in triggers)
+    return bool(matching(triggers, event))
+
+
+def matching(triggers: list[dict[str, Any]] | None, event: Event) -> list[dict[str, Any]]:
+    """The declarations that ask for this event, as far as its kind and its refs go."""
+    return [trigger for trigger in triggers or [] if _matches(trigger, event)]
 
 
 def run_of(repo: str, event: Event, pipeline: str, *, shards: int = SHARDS_DEFAULT) -> RunId:

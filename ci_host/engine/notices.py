@@ -1,7 +1,7 @@
 """Notices: what a Forge is told of a commit that has no Run to speak for it.
 
-Its pipeline cannot be read, or a stranger's change waits for an approval, or will never run. The
-Statuses of Runs are made in `statuses.py`; both go through one outbox, in order.
+Its pipeline cannot be read, or is skipped, or a stranger's change waits for an approval, or will
+never run. The Statuses of Runs are made in `statuses.py`; both go through one outbox, in order.
 """
 
 import hashlib
@@ -38,6 +38,19 @@ class Notices:
         said = f"this commit was approved by {verdict.by}"
         await self._put(repo, event, StatusState.SUCCESS, said, "trust")
 
+    async def skipped(self, repo: Repo, event: Event, pipeline: str, reason: str) -> None:
+        """This pipeline has nothing to do here, and nobody who requires it is held up."""
+        context = f"{CONTEXT}/{pipeline}"
+        await self._put(
+            repo,
+            event,
+            StatusState.SUCCESS,
+            reason,
+            "deliveries",
+            Standing.SKIPPED,
+            context=context,
+        )
+
     async def _put(
         self,
         repo: Repo,
@@ -46,11 +59,15 @@ class Notices:
         said: str,
         page: str,
         standing: Standing | None = None,
+        *,
+        context: str = CONTEXT,
     ) -> None:
         # An error was told under this name before there were other states.
         parts = [repo.id, event.ref, event.commit]
         if state is not StatusState.ERROR:
             parts.append(state)
+        if context != CONTEXT:
+            parts.append(context)
         await self._outbox.put(
             Status(
                 id=hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32],
@@ -58,7 +75,7 @@ class Notices:
                 repo=repo.external_id,
                 repo_name=repo.name,
                 commit=event.commit,
-                context=CONTEXT,
+                context=context,
                 state=state,
                 standing=standing,
                 description=shorten(said),

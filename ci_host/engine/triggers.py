@@ -21,6 +21,7 @@ from ci_host.engine.people import PersonRefused
 from ci_host.engine.pipeline_files import Code, PipelineFiles
 from ci_host.engine.run_inputs import entered
 from ci_host.engine.schedules import Schedules
+from ci_host.engine.skips import Skips
 from ci_host.ports import (
     Catalog,
     HistoryStore,
@@ -101,6 +102,7 @@ class Triggers:
         self._now = now
         self._shards = shards
         self._forks = Forks(history, shards)
+        self._skips = Skips(source, history, notices, shards=shards)
         self._reruns = reruns
         self._commands = commands
 
@@ -188,7 +190,7 @@ class Triggers:
             verdict = await self._verdict(repo, event)
             code = await self._code(repo, event, verdict)
             entries = code.entries
-            chosen = _chosen(entries, parsed)
+            chosen, skipped = await self._going(repo, parsed, entries)
             runs = [await self._create(repo, parsed, entry, code, verdict) for entry in chosen]
             if verdict is not None and verdict.by:
                 await self._notices.approved(repo, event, verdict)
@@ -196,7 +198,17 @@ class Triggers:
             # The branch has moved nevertheless.
             told = await self._schedules.look(repo, event, entries)
             raise type(unwanted)("; ".join(filter(None, (str(unwanted), told)))) from unwanted
-        return runs, await self._schedules.look(repo, event, entries)
+        told = await self._schedules.look(repo, event, entries)
+        return runs, "; ".join(filter(None, (skipped, told)))
+
+    async def _going(
+        self, repo: Repo, parsed: ParsedEvent, entries: list[PipelineEntry]
+    ) -> tuple[list[PipelineEntry], str]:
+        """Those that run, and what is told of those that are skipped. Raises Unwanted: none."""
+        chosen, skipped = await self._skips.part(repo, parsed.event, _chosen(entries, parsed))
+        if not chosen:
+            raise Unwanted(skipped)
+        return chosen, skipped
 
     async def _obey(
         self, repo: Repo, parsed: ParsedEvent, command: Command

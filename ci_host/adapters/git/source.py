@@ -7,7 +7,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from ci_host import ports
-from ci_host.adapters.git import errors
+from ci_host.adapters.git import changes, errors
 from ci_host.adapters.git.bundle import read_bundle
 from ci_host.adapters.git.mirror import Mirrors
 from ci_host.adapters.git.origin import Registered, TokenOf, own_token
@@ -60,6 +60,40 @@ class GitSource:
                 return tip == commit
             self._mirrors.fetch(repo, tip, ref)
             return self._mirrors.is_before(repo, commit, tip)
+
+    def message(self, repo: Repo, commit: str) -> str:
+        return changes.message_of(self._mirrors.path(repo), commit)
+
+    def changed(
+        self, repo: Repo, commit: str, ref: str, *, since: str, base: str
+    ) -> list[str] | None:
+        with _told():
+            mirror = self._mirrors.path(repo)
+            old = since if self._goes_on(repo, commit, since) else None
+            if old is None and (tip := self._tip_of(repo, ref, base)):
+                old = changes.merge_base(mirror, commit, tip)
+            return None if old is None else changes.changed_paths(mirror, old, commit)
+
+    def _goes_on(self, repo: Repo, commit: str, since: str) -> bool:
+        """Whether the commit was made on top of that one. After a force-push it was not."""
+        if not since:
+            return False
+        try:
+            self._asked(repo, lambda: self._mirrors.fetch(repo, since))
+        except errors.CommitGone:
+            return False
+        return self._mirrors.is_before(repo, since, commit)
+
+    def _tip_of(self, repo: Repo, ref: str, base: str) -> str | None:
+        """Where `base`, or the default branch, leads now; fetched. None: nowhere, or to `ref`."""
+        if base:
+            tip = self._asked(repo, lambda: self._mirrors.tip(repo, base))
+        else:
+            base, tip = self._asked(repo, lambda: self._mirrors.head(repo)) or ("", None)
+        if tip is None or base == ref:
+            return None
+        self._asked(repo, lambda: self._mirrors.fetch(repo, tip, base))
+        return tip
 
     def find(self, repo: Repo, name: str, ref: str) -> str:
         self._make_ref(repo, ref)

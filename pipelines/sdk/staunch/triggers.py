@@ -24,21 +24,43 @@ class On:
     """What a pipeline runs on. A file that declares nothing runs on pushes and pull requests."""
 
     def push(
-        self, *, branches: Sequence[str] | None = None, tags: Sequence[str] | None = None
+        self,
+        *,
+        branches: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+        paths: Sequence[str] | None = None,
+        paths_ignore: Sequence[str] | None = None,
     ) -> None:
-        """Every push to one of these branches (globs; None: all), or of one of these tags."""
+        """Every push to one of these branches (globs; None: all), or of one of these tags.
+
+        `paths` (globs): only pushes to branches that change such a file; `paths_ignore`: that
+        change another file than these.
+        """
         if tags is not None:
             _declare({"on": "tag", "tags": _globs(tags, "tags")})
         if branches is not None or tags is None:
-            _declare({"on": "push", "branches": _globs(branches, "branches")})
+            found: dict[str, object] = {"on": "push", "branches": _globs(branches, "branches")}
+            _declare({**found, **_paths(paths, paths_ignore)})
+        elif _paths(paths, paths_ignore):
+            raise ValueError("on.push(tags=…) takes no paths: a new tag changes none")
 
     def tag(self, *tags: str) -> None:
         """Every new tag that matches one of these globs; none given: every tag."""
         _declare({"on": "tag", "tags": _globs(tags, "tags")})
 
-    def pull_request(self, *, branches: Sequence[str] | None = None) -> None:
-        """Every pull request, opened or updated, into one of these branches (globs)."""
-        _declare({"on": "pull_request", "branches": _globs(branches, "branches")})
+    def pull_request(
+        self,
+        *,
+        branches: Sequence[str] | None = None,
+        paths: Sequence[str] | None = None,
+        paths_ignore: Sequence[str] | None = None,
+    ) -> None:
+        """Every pull request, opened or updated, into one of these branches (globs).
+
+        `paths`, `paths_ignore`: as of a push, of all that the pull request changes.
+        """
+        found: dict[str, object] = {"on": "pull_request", "branches": _globs(branches, "branches")}
+        _declare({**found, **_paths(paths, paths_ignore)})
 
     def merge_group(self, *, branches: Sequence[str] | None = None) -> None:
         """Every group of a merge queue that is about to go into one of these branches (globs)."""
@@ -133,6 +155,16 @@ def _globs(globs: Sequence[str] | None, what: str) -> list[str]:
     if isinstance(globs, str) or not all(isinstance(glob, str) for glob in globs):
         raise TypeError(f"{what} must be a list of texts, like {what}=['main'], not {globs!r}")
     return list(globs)
+
+
+def _paths(paths: Sequence[str] | None, paths_ignore: Sequence[str] | None) -> dict[str, list[str]]:
+    """What was said of paths. An empty list would match nothing, ever: surely not what is meant."""
+    given = {"paths": paths, "paths_ignore": paths_ignore}
+    found = {name: _globs(globs, name) for name, globs in given.items() if globs is not None}
+    for name, globs in found.items():
+        if not globs:
+            raise ValueError(f"{name}=[] matches nothing; leave it out")
+    return found
 
 
 def _declare(trigger: dict[str, object]) -> None:
