@@ -164,6 +164,16 @@ class SeededForge:
         commit = self._git(repo).refs.get("refs/heads/main")
         return None if commit is None else Head("refs/heads/main", commit)
 
+    def message(self, repo: Repo, commit: str) -> str:
+        self._at(repo, commit)
+        return ""
+
+    def changed(
+        self, repo: Repo, commit: str, ref: str, *, since: str, base: str
+    ) -> list[str] | None:
+        """Its commits are not compared: none of its pipelines names paths."""
+        return None
+
     def keep(self, repo: Repo, commit: str, run: RunId) -> str:
         return "/mirror"
 

@@ -14,11 +14,13 @@ from ci_host.adapters.memory.timetables import MemoryTimetables
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.adapters.memory.world import MemoryBundles, MemoryJobs
 from ci_host.engine.admissions import Admissions
+from ci_host.engine.comment_commands import CommentCommands
 from ci_host.engine.crash_slots import CrashSlots
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
 from ci_host.engine.notices import Notices
+from ci_host.engine.people import People
 from ci_host.engine.pipeline_files import PipelineFiles
 from ci_host.engine.reconciler import Reconciler
 from ci_host.engine.ref_news import RefNews
@@ -236,6 +238,11 @@ class Month:
         timetables = MemoryTimetables(self.now())
         schedules = Schedules(timetables, self.known, self.forge, files, self.history, shards=4)
         admissions = Admissions(MemoryTrust(), MemoryPulls(), self.forge, now=self.now)
+        reruns = ForgeReruns(self.history, self.known, 4)
+        people = People(self.history, now=self.now, new_id=lambda: str(self.dice.random()))
+        commands = CommentCommands(
+            admissions, self.forge, files, self.history, people, reruns, shards=4
+        )
         return Triggers(
             self.known,
             self.forge,
@@ -245,8 +252,9 @@ class Month:
             self.history,
             Notices(self.outbox, now=self.now, base_url="https://ci"),
             self.known,
-            ForgeReruns(self.history, self.known, 4),
+            reruns,
             self.hearsay,
+            commands,
             parse=_parse,
             now=self.now,
             shards=4,
