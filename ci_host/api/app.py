@@ -24,6 +24,7 @@ from ci_host.api import (
     schedules,
     secrets,
     shells,
+    tokens,
     trust,
     well_known,
 )
@@ -68,5 +69,6 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(well_known.router)
     app.include_router(deliveries.router)
     app.include_router(installation.router)
+    app.include_router(tokens.router)
     app.include_router(connecting.router)
     return app

@@ -16,6 +16,7 @@ from ci_host.api.auth import Here, Person
 from ci_host.api.job_logs import Reader, lines_of
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
+from ci_host.api.sight import no_such_job
 from ci_host.api.views import services_view
 from pipelines.ids import JobId
 from pipelines.service import owner_of_log
@@ -71,7 +72,7 @@ async def follow_log(
 async def _known(here: Services, job: str) -> None:
     row = await _attempt(here, job)
     if row is None:
-        raise Problem(404, "No such job", f"There is no job {job!r}; `staunch show` lists them.")
+        raise no_such_job(job)
     _, service = owner_of_log(job)
     names = [one["name"] for one in services_view(row)]
     if service and service not in names:

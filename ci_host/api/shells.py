@@ -12,8 +12,9 @@ from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from ci_host.access import Token, digest_of_secret
-from ci_host.api.auth import Here, Person
+from ci_host.access import Token
+from ci_host.api.auth import Here, Person, admitted, token_of
+from ci_host.api.permissions import SOCKET
 from ci_host.api.problems import Problem, answer
 from ci_host.api.services import Services
 from ci_host.engine.people import PersonRefused
@@ -55,7 +56,7 @@ async def shell(
         await _refuse(socket, Problem(422, "No terminal", f"What is {columns} x {rows}, {term!r}?"))
         return
     try:
-        who = _person(here, socket)
+        who = await _person(here, socket)
         standby = await here.shells.admit(JobId(job), who)
         session = await here.shells.begin(JobId(job), who)
     except (Problem, PersonRefused, Unavailable) as refused:
@@ -83,13 +84,10 @@ async def end_wait(here: Here, who: Person, job: str) -> dict[str, Any]:
     return {"job": job, "by": who.name}
 
 
-def _person(here: Services, socket: WebSocket) -> Token:
+async def _person(here: Services, socket: WebSocket) -> Token:
     """By the bearer token alone. Raises Problem."""
     secret = socket.headers.get("authorization", "").removeprefix("Bearer ").strip()
-    token = here.directory.tokens.get(digest_of_secret(secret)) if secret else None
-    if token is None or token.revoked:
-        raise Problem(401, "Who are you?", "Send `Authorization: Bearer <token>`.")
-    return token
+    return await admitted(here, token_of(here, secret), socket, SOCKET)
 
 
 async def _refuse(socket: WebSocket, refused: Exception) -> None:
@@ -198,8 +196,8 @@ class _Pump:
         """Tell that somebody still looks, and see that they still may."""
         while True:
             token = self._here.directory.tokens.get(self._who.digest)
-            if token is None or token.revoked:
-                return f"the token of {self._who.name} was revoked"
+            if token is None or not token.holds(self._here.now()):
+                return f"the token of {self._who.name} was revoked, or is over"
             with contextlib.suppress(Unavailable):
                 await self._channel.send(ALIVE)
             await asyncio.sleep(ALIVE_EVERY_S)

@@ -1,4 +1,4 @@
-"""Commands that change the installation: `repo add|list`, `token add`."""
+"""Commands that change the installation: `repo add|list`."""
 
 import json
 import re
@@ -22,9 +22,6 @@ def register(app: typer.Typer) -> None:
     repo.command("add")(add_repo)
     repo.command("list")(list_repos)
     app.add_typer(repo, name="repo")
-    token = typer.Typer(help="People's keys.", no_args_is_help=True)
-    token.command("add")(add_token)
-    app.add_typer(token, name="token")
 
 
 def add_repo(
@@ -109,16 +106,3 @@ def list_repos(
         typer.echo(f"{repo['name']}\t{repo['clone_url']}\t{repo['webhook']}")
         if repo["not_compared"]:
             typer.echo(f"  its refs are not compared: {repo['not_compared']['reason']}")
-
-
-def add_token(
-    person: str,
-    team: Annotated[list[str] | None, typer.Option(help="A team of theirs; repeat it.")] = None,
-    admin: Annotated[bool, typer.Option(help="May change settings.")] = False,
-    data: DataOption = None,
-    server: ServerOption = None,
-    token: TokenOption = None,
-) -> None:
-    """Make a key for a person; it is shown this once."""
-    body = {"name": person, "teams": team or [], "admin": admin}
-    typer.echo(find(server, token, data).post("/tokens", body)["secret"])

@@ -12,11 +12,12 @@ from fastapi.responses import RedirectResponse, Response
 from ci_host.access import digest_of_secret
 from ci_host.api.acts import ACTS, Act
 from ci_host.api.auth import COOKIE, Here, Person, is_from_here
+from ci_host.api.bodies import read_form
 from ci_host.api.problems import Problem
 from ci_host.api.runs import resolve
 from ci_host.engine.people import Answer
 from ci_host.engine.reruns import Wish
-from ci_host.web.forms import gate_inputs, priority_of, read_form
+from ci_host.web.forms import gate_inputs, priority_of
 from ci_host.web.page import PageRoute, pages_of
 from ci_host.web.redirects import HOME, safe_next
 from pipelines.commands import GateTerms
@@ -35,7 +36,7 @@ async def log_in(here: Here, request: Request) -> Response:
     secret = form.get("token", "").strip()
     following = safe_next(form.get("next", HOME))
     token = here.directory.tokens.get(digest_of_secret(secret))
-    if token is None or token.revoked:
+    if token is None or not token.holds(here.now()):
         said = "This is not a token that is valid here."
         return pages_of(request).answer(
             request, "login.html", who=None, status=401, following=following, refused=said

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from ci_host.adapters.sql import queries
-from ci_host.api.auth import Here, Person
+from ci_host.api.auth import Here, Person, Seen
 from ci_host.api.news import folded
 from ci_host.api.runs import resolve
 from ci_host.api.services import Services
@@ -20,12 +20,12 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/live")
 async def list_events(
-    here: Here, _who: Person, listing: Annotated[Listing, Depends()]
+    here: Here, seen: Seen, listing: Annotated[Listing, Depends()]
 ) -> EventSourceResponse:
     """Whenever the list of runs changes."""
 
     def mark() -> str:
-        rows = queries.list_runs(here.model, listing.wish())
+        rows = queries.list_runs(here.model, listing.wish(seen.repos))
         shown = [(row.id, row.state, row.turns, row.waiting_for) for row in rows]
         return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
