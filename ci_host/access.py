@@ -33,7 +33,9 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
     `scope` is what it is good for, in the Repos with these ids; none: everywhere. `admin`: it may
     change the settings of the installation, which none that is narrowed to Repos may.
-    `expires_at`: seconds since the epoch; 0: never.
+    `expires_at`: seconds since the epoch; 0: never. `connection`: who holds it logged in at that
+    Forge, where they are `user`, which stays, and `login`, today's name; the Forge is asked what
+    they may do in each of its Repos, and of others they see none.
     """
 
     digest: str
@@ -46,6 +48,9 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     repos: list[str] = []
     expires_at: float = 0.0
     by: str = ""
+    connection: str = ""
+    user: str = ""
+    login: str = ""
 
     @property
     def id(self) -> str:
@@ -60,14 +65,16 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_narrowed(self) -> bool:
         """Whether there are Repos that it does not see."""
-        return bool(self.repos)
+        return bool(self.repos or self.connection)
 
     def holds(self, now: float) -> bool:
         """Whether it is good still."""
         return not self.revoked and (not self.expires_at or now < self.expires_at)
 
     def level_in(self, repo: str) -> Level | None:
-        """What it is good for in a Repo, by its id; None: not even to know of it."""
+        """What it is good for in a Repo, by its id; None: not even to know of it. Of one that was
+        logged in for, only its Forge can say."""
+        assert not self.connection, "the Forge is asked"
         return self.level if not self.repos or repo in self.repos else None
 
 

@@ -40,13 +40,19 @@ async def person(request: Request) -> Token:
         if secret and request.method not in READING and not is_from_here(request):
             raise Problem(403, "Not from our pages", "Send this from Staunch's own page.")
     here = services(request)
-    return await admitted(here, token_of(here, secret), request, request.method)
+    return await admitted(here, await token_of(here, secret), request, request.method)
 
 
-def token_of(here: Services, secret: str) -> Token:
-    """The token with this secret. Raises Problem 401."""
-    token = here.directory.tokens.get(digest_of_secret(secret)) if secret else None
-    if token is None or not token.holds(here.now()):
+async def token_by(here: Services, digest: str) -> Token | None:
+    """The token whose secret has this digest, if it is good still. Raises Unavailable."""
+    token = here.directory.tokens.get(digest) or await here.sessions.get(digest)
+    return token if token is not None and token.holds(here.now()) else None
+
+
+async def token_of(here: Services, secret: str) -> Token:
+    """The token with this secret. Raises Problem 401, Unavailable."""
+    token = await token_by(here, digest_of_secret(secret)) if secret else None
+    if token is None:
         unknown = "This token is not valid here: unknown, revoked or expired. " if secret else ""
         raise Problem(
             401,
@@ -70,7 +76,9 @@ async def admitted(here: Services, token: Token, asked: HTTPConnection, method: 
     level = token.level
     for repo in repos:
         found = await level_in(here, token, repo)
-        assert found is not None, "what is not seen is not found"
+        if found is None:
+            # It was seen a moment ago; the forge has changed its mind since.
+            raise Problem(403, "Not any more", f"{token.name} sees this repository no more.")
         _demand(token, need.level, found, repo)
         level = found
     return msgspec.structs.replace(token, admin=bool(repos) and level is Level.ADMIN)

@@ -19,12 +19,15 @@ from webhooks.registry import registered_id
 
 router = APIRouter(prefix="/api/v1", tags=["installation"])
 
+OAUTH_CHARS_MAX = 500
+
 
 class ConnectionBody(BaseModel):
     """A forge. Without `secret` one is made and answered once; a new one keeps the old one too.
 
     What is left out stays as it was. `app` and `app_key`, a GitHub App's id and private key in PEM,
-    take the place of the token, and a token theirs; neither is ever answered.
+    take the place of the token, and a token theirs; neither is ever answered. `oauth_client_id` and
+    `oauth_client_secret`: of the application at the forge with which people log in here.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
@@ -34,6 +37,8 @@ class ConnectionBody(BaseModel):
     secret: str = ""
     app: str = Field(default="", pattern=r"^[A-Za-z0-9.]{0,64}$")
     app_key: str = ""
+    oauth_client_id: str = Field(default="", max_length=OAUTH_CHARS_MAX)
+    oauth_client_secret: str = Field(default="", max_length=OAUTH_CHARS_MAX)
 
 
 class RepoBody(BaseModel):
@@ -67,6 +72,8 @@ async def put_connection(here: Here, _who: Admin, body: ConnectionBody) -> dict[
         kind=body.kind,
         api_url=url.rstrip("/"),
         secrets=[secret, *(s for s in kept if s != secret)],
+        oauth_client_id=body.oauth_client_id or before.oauth_client_id,
+        oauth_client_secret=body.oauth_client_secret or before.oauth_client_secret,
         **_proof(before, body, url),
     )
     await here.catalog.put_connection(connection)

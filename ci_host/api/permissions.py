@@ -58,6 +58,8 @@ NEEDS: dict[str, Need] = {
         f"GET {API}/ready",
         "GET /login",
         "POST /login",
+        "GET /login/{connection}",
+        "GET /login/{connection}/callback",
     ),
     **_all(Level.READ, Place.SELF, f"GET {API}/whoami", "GET /docs/api", "POST /logout"),
     **_all(

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from ci_host.access import Token
-from ci_host.api.auth import Here, Person, admitted, token_of
+from ci_host.api.auth import Here, Person, admitted, token_by, token_of
 from ci_host.api.permissions import SOCKET
 from ci_host.api.problems import Problem, answer
 from ci_host.api.services import Services
@@ -87,7 +87,7 @@ async def end_wait(here: Here, who: Person, job: str) -> dict[str, Any]:
 async def _person(here: Services, socket: WebSocket) -> Token:
     """By the bearer token alone. Raises Problem."""
     secret = socket.headers.get("authorization", "").removeprefix("Bearer ").strip()
-    return await admitted(here, token_of(here, secret), socket, SOCKET)
+    return await admitted(here, await token_of(here, secret), socket, SOCKET)
 
 
 async def _refuse(socket: WebSocket, refused: Exception) -> None:
@@ -195,8 +195,7 @@ class _Pump:
     async def _alive(self) -> str:
         """Tell that somebody still looks, and see that they still may."""
         while True:
-            token = self._here.directory.tokens.get(self._who.digest)
-            if token is None or not token.holds(self._here.now()):
+            if await token_by(self._here, self._who.digest) is None:
                 return f"the token of {self._who.name} was revoked, or is over"
             with contextlib.suppress(Unavailable):
                 await self._channel.send(ALIVE)

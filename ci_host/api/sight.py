@@ -32,13 +32,18 @@ class Sight:
         return self.repos is None or repo in self.repos
 
 
-async def sight_of(_here: Services, who: Token) -> Sight:
+async def sight_of(here: Services, who: Token) -> Sight:
     """What somebody sees at this moment."""
+    if who.connection:
+        return Sight(await here.levels.seen(who, list(here.directory.repos.values())))
     return Sight(frozenset(who.repos) if who.is_narrowed else None)
 
 
-async def level_in(_here: Services, who: Token, repo: str) -> Level | None:
+async def level_in(here: Services, who: Token, repo: str) -> Level | None:
     """What somebody may do in a Repo; None: not even know of it."""
+    if who.connection:
+        known = here.directory.repos.get(repo)
+        return None if known is None else await here.levels.level(who, known)
     return who.level_in(repo)
 
 

@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from ci_host.cli.client import ClientError, find
-from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.options import (
+    DataOption,
+    JsonOption,
+    OAuthIdOption,
+    OAuthSecretOption,
+    ServerOption,
+    TokenOption,
+)
 from webhooks.errors import HookRefused
 from webhooks.git.hook import install
 
@@ -38,6 +45,8 @@ def add_repo(
     app_key_file: Annotated[
         Path | None, typer.Option(help="Its private key, as GitHub has it for download.")
     ] = None,
+    oauth_client_id: OAuthIdOption = "",
+    oauth_client_secret: OAuthSecretOption = "",
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
@@ -53,6 +62,7 @@ def add_repo(
     chosen = name or (path.name.removesuffix(".git") if path else where.rpartition("/")[2])
     identity = connection or _slug(f"{forge}-{chosen}" if local else forge)
     proof = {"token": forge_token, "app": app_id, "app_key": _key_in(app_key_file)}
+    proof |= {"oauth_client_id": oauth_client_id, "oauth_client_secret": oauth_client_secret}
     url = api_url or (GITHUB_API if app_id else None)
     made = client.put("/connections", {"id": identity, "kind": forge, "api_url": url, **proof})
     repo = client.put(

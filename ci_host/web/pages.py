@@ -23,6 +23,7 @@ from ci_host.api.views import services_view
 from ci_host.api.waiting import waiting
 from ci_host.web.drawing import draw
 from ci_host.web.forge_links import links_of
+from ci_host.web.forge_login import login_forges
 from ci_host.web.listing import STATES, Listing
 from ci_host.web.log_tail import FAILURE_LINES, TAIL_LINES, log_tail
 from ci_host.web.page import PageRoute, pages_of
@@ -167,9 +168,16 @@ async def api_page(here: Here, who: Person, request: Request) -> Response:
 
 @router.get("/login")
 async def login_page(
-    request: Request, following: Annotated[str, Query(alias="next", max_length=2_000)] = HOME
+    here: Here,
+    request: Request,
+    following: Annotated[str, Query(alias="next", max_length=2_000)] = HOME,
 ) -> Response:
     """Where a token is pasted. The address never holds one."""
     return pages_of(request).answer(
-        request, "login.html", who=None, following=safe_next(following), refused=""
+        request,
+        "login.html",
+        who=None,
+        following=safe_next(following),
+        refused="",
+        forges=login_forges(here),
     )

@@ -26,6 +26,7 @@ SECRETS = "SECRETS"
 SHELLS = "SHELLS"
 REGISTRATIONS = "REGISTRATIONS"
 TRUST = "TRUST"
+SESSIONS = "SESSIONS"
 SIGHTS = "SIGHTS"
 HEARD = "HEARD"
 
@@ -123,6 +124,11 @@ def prepared(bundle: str, image: str) -> str:
 def config(kind: str, name: str) -> str:
     """One setting of the host."""
     return f"config.{kind}.{token(name)}"
+
+
+def session(digest: str) -> str:
+    """The key of somebody who logged in at a forge."""
+    return f"session.{digest}"
 
 
 def held(repo: str, number: int) -> str:
