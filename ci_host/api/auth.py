@@ -12,12 +12,16 @@ from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
 from ci_host.access import Level, Token, digest_of_secret
+from ci_host.api.bodies import read_form
 from ci_host.api.permissions import Need, Place, need_of
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
-from ci_host.api.sight import Sight, level_in, repos_of, sight_of
+from ci_host.api.sight import FOR_MACHINES, Sight, level_in, repos_of, sight_of
+from ci_host.audit import named
 
 COOKIE = "staunch_token"
+# Where a request holds who changes something with it, until that is recorded.
+NOTED = "acts"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -40,7 +44,24 @@ async def person(request: Request) -> Token:
         if secret and request.method not in READING and not is_from_here(request):
             raise Problem(403, "Not from our pages", "Send this from Staunch's own page.")
     here = services(request)
-    return await admitted(here, await token_of(here, secret), request, request.method)
+    who = await admitted(here, await token_of(here, secret), request, request.method)
+    need = need_of(request.method, request.scope["route"].path)
+    if request.method not in READING and need.level is not Level.READ:
+        request.state.on = named(dict(request.query_params), await _body(request))
+        setattr(request.state, NOTED, who)
+    return who
+
+
+async def _body(request: Request) -> object:
+    """What the route will read, if that is of fields. Raises Problem."""
+    if not request.url.path.startswith(FOR_MACHINES):
+        return await read_form(request)
+    if request.scope["route"].body_field is None:
+        return None
+    try:
+        return await request.json()
+    except ValueError:
+        return None
 
 
 async def token_by(here: Services, digest: str) -> Token | None:

@@ -189,6 +189,7 @@ NEEDS: dict[str, Need] = {
         f"PUT {API}/connections",
         f"PUT {API}/repos",
         f"GET {API}/tokens",
+        f"GET {API}/audit",
         f"POST {API}/tokens",
         f"POST {API}/tokens/{{token}}/revoke",
     ),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import httpx2
 
+from ci_host.adapters.nats.audit import NatsAudit
 from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
@@ -64,6 +65,7 @@ class Services:
     shell_lines: ShellLines
     admissions: Admissions
     trust: TrustStore
+    audit: NatsAudit
     sessions: NatsSessions
     levels: ForgeLevels
     logins: Logins

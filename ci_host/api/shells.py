@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from ci_host.access import Token
+from ci_host.api.audit import record
 from ci_host.api.auth import Here, Person, admitted, token_by, token_of
 from ci_host.api.permissions import SOCKET
 from ci_host.api.problems import Problem, answer
@@ -59,6 +60,7 @@ async def shell(
         who = await _person(here, socket)
         standby = await here.shells.admit(JobId(job), who)
         session = await here.shells.begin(JobId(job), who)
+        await record(here, who, socket, 101, {})
     except (Problem, PersonRefused, Unavailable) as refused:
         await _refuse(socket, refused)
         return

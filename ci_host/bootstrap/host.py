@@ -27,6 +27,7 @@ from ci_host.adapters.git.packs import MirrorPacks
 from ci_host.adapters.git.source import GitSource, registered
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.accounts import NatsAccounts
+from ci_host.adapters.nats.audit import NatsAudit
 from ci_host.adapters.nats.bus import Bus, connect
 from ci_host.adapters.nats.caches import NatsCacheRecords
 from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
@@ -170,6 +171,7 @@ def _trust_of(bus: Bus, directory: Directory, settings: Settings) -> dict[str, A
         "admissions": made,
         "trust": NatsTrust(bus),
         "http": client,
+        "audit": NatsAudit(bus),
         "sessions": NatsSessions(bus),
         "levels": ForgeLevels(Members(directory, client, apps, now=time.time), now=time.time),
         "logins": Logins(time.time),

@@ -26,6 +26,7 @@ from ci_host.adapters.memory.timetables import MemoryTimetables
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.adapters.memory.world import MemoryBundles
 from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.audit import NatsAudit
 from ci_host.adapters.nats.sessions import NatsSessions
 from ci_host.adapters.nats.timetables import Page
 from ci_host.adapters.sql import fold, fold_jobs
@@ -130,6 +131,7 @@ class World:
             shell_lines=cast(Any, None),
             admissions=Admissions(self.trust, MemoryPulls(), cast(Any, None), now=self.clock),
             trust=self.trust,
+            audit=NatsAudit(cast(Any, self.bus)),
             sessions=NatsSessions(cast(Any, self.bus)),
             levels=ForgeLevels(self.members, now=self.clock),
             logins=Logins(self.clock),

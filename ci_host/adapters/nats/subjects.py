@@ -27,6 +27,9 @@ SHELLS = "SHELLS"
 REGISTRATIONS = "REGISTRATIONS"
 TRUST = "TRUST"
 SESSIONS = "SESSIONS"
+AUDIT = "AUDIT"
+# One subject: the order of all that people did.
+DEED = "audit.deed"
 SIGHTS = "SIGHTS"
 HEARD = "HEARD"
 
