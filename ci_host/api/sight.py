@@ -85,7 +85,7 @@ async def repos_of(here: Services, who: Token, asked: HTTPConnection, place: Pla
         return [repo]
     if place is Place.JOB:
         job = asked.path_params["job"]
-        found = await _repo_of_run(here, job.partition(".")[0])
+        found = await repo_of_run(here, job.partition(".")[0])
         if found is None or await level_in(here, who, found) is None:
             raise no_such_job(job)
         return [found]
@@ -94,20 +94,20 @@ async def repos_of(here: Services, who: Token, asked: HTTPConnection, place: Pla
 
 
 async def _run_in_sight(here: Services, who: Token, text: str) -> tuple[str, str]:
-    repo = await _repo_of_run(here, text)
+    repo = await repo_of_run(here, text)
     if repo is not None and await level_in(here, who, repo) is not None:
         return text, repo
     seen = await sight_of(here, who)
     found = await asyncio.to_thread(queries.find_runs, here.model, text, seen.repos)
     if len(found) > 1:
         raise more_than_one(text, found)
-    repo = await _repo_of_run(here, found[0]) if found else None
+    repo = await repo_of_run(here, found[0]) if found else None
     if repo is None:
         raise no_such_run(text)
     return found[0], repo
 
 
-async def _repo_of_run(here: Services, run: str) -> str | None:
+async def repo_of_run(here: Services, run: str) -> str | None:
     """By its History; an imported one has none."""
     if not is_run_id(run):
         return None

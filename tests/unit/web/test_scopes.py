@@ -1,9 +1,12 @@
 """Tokens that are good for less than everything: what they see, what they do, until when."""
 
+import asyncio
+
 import httpx2
 import pytest
 
 from ci_host.access import Level, Token, digest_of_secret
+from ci_host.api.still import ASK_AGAIN_S
 from pipelines.repo import Repo
 from tests.web.visitor import client_of
 from tests.web.world import SECRETS, running_run, waiting_run
@@ -153,3 +156,23 @@ async def test_the_first_tokens_which_have_no_scope_stay_what_they_were(world):
     assert (me.json()["admin"], me.json()["scope"]) == (True, "admin")
     grace = (await ask(world, SECRETS["grace"], "/api/v1/whoami")).json()
     assert (grace["admin"], grace["scope"]) == (False, "act")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/jobs/{job}/log/stream", "/runs/{run}/live", "/live"])
+@pytest.mark.parametrize("what", ["revoked", "narrowed"])
+async def test_what_is_followed_ends_when_the_key_is_good_for_it_no_more(world, path, what):
+    story = await running_run(world)
+    secret = token(world, "eve", repos=["tea/7"])
+    url = path.format(job=story.job_id("eu/unit"), run=story.run)
+    following = asyncio.create_task(ask(world, secret, url))
+    digest = digest_of_secret(secret)
+    while not world.news._watches:
+        assert not following.done()
+        await asyncio.sleep(0)
+    if what == "narrowed" and path != "/live":
+        token(world, "eve", repos=["tea/8"])
+    else:
+        world.directory.tokens[digest] = Token(digest=digest, name="eve", revoked=True)
+    world.history.now += ASK_AGAIN_S
+    async with asyncio.timeout(30):
+        assert (await following).status_code == 200
