@@ -22,7 +22,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """One configured Forge. `api_url` empty: it takes no statuses. `secrets`: newest first.
 
     `app`: the id of a GitHub App, or its client id, and `app_key` its private key (RSA, PEM). They
-    take the place of the `token`.
+    take the place of the `token`. `oauth_client_id`, `oauth_client_secret`: of the application with
+    which people log in there; empty: they do not.
     """
 
     id: str
@@ -32,6 +33,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     secrets: list[str] = []
     app: str = ""
     app_key: str = ""
+    oauth_client_id: str = ""
+    oauth_client_secret: str = ""
 
 
 class Repo(msgspec.Struct, frozen=True, kw_only=True):

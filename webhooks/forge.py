@@ -125,6 +125,34 @@ class Refused:
 Told = Sent | Later | Refused
 
 
+class Permission(StrEnum):
+    """What an account of a forge may do in a repository there."""
+
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody of a forge: the forge's own id of them, which stays, and their name of today."""
+
+    id: str
+    login: str
+
+
+class MemberReader(Protocol):
+    """One forge's API, asked what an account may do."""
+
+    async def permission(self, repo: Repo, who: Account) -> Permission | Later | Refused:
+        """What is so now, of this very repository and account, whoever has their names by now.
+
+        Never raises for what network or forge do. Refused: nobody knows; it counts as none.
+        """
+        ...
+
+
 class Forge(Protocol):
     """What a forge's webhooks mean. All of it is pure: no I/O, no clock, no state.
 

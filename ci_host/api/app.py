@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from ci_host.api import (
     acts,
     artifacts,
+    audit,
     connecting,
     coverage,
     deliveries,
@@ -24,6 +25,7 @@ from ci_host.api import (
     schedules,
     secrets,
     shells,
+    tokens,
     trust,
     well_known,
 )
@@ -46,6 +48,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
+    app.add_middleware(audit.Audited, services=services)
     app.include_router(
         webhook_routes(connections=services.directory, inbox=services.inbox, now=time.time)
     )
@@ -68,5 +71,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(well_known.router)
     app.include_router(deliveries.router)
     app.include_router(installation.router)
+    app.include_router(tokens.router)
+    app.include_router(audit.router)
     app.include_router(connecting.router)
     return app

@@ -14,6 +14,7 @@ from ci_host.api.auth import Here, Person
 from ci_host.api.problems import Problem
 from ci_host.api.runs import resolve
 from ci_host.api.services import Services
+from ci_host.api.sight import no_such_job
 from ci_host.blob_ports import BlobReader
 from ci_host.ports import Missing
 from pipelines import manifest
@@ -59,7 +60,7 @@ async def download_artifact(here: Here, _who: Person, job: str, name: str) -> St
 async def _tree(here: Services, job: str, name: str) -> manifest.Manifest:
     row = await asyncio.to_thread(queries.attempt, here.model, job)
     if row is None:
-        raise Problem(404, "No such job", f"There is no job {job!r}; `staunch show` lists them.")
+        raise no_such_job(job)
     kept = msgspec.json.decode(row.artifacts_json, type=list[Artifact])
     found = next((one for one in kept if one.name == name), None)
     if found is None:

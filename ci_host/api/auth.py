@@ -1,18 +1,27 @@
 """Auth: who is asking. A bearer token in a header, or the same token in a cookie for browsers.
 
 A cookie is only believed for a change if the request comes from our own pages (Sec-Fetch-Site or
-Origin), so that another site's form can do nothing in a logged-in person's name.
+Origin), so that another site's form can do nothing in a logged-in person's name. What they may do
+is checked here for every route, by the table in `permissions.py`.
 """
 
 from typing import Annotated
 
+import msgspec
 from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
 
-from ci_host.access import Token, digest_of_secret
+from ci_host.access import Level, Token, digest_of_secret
+from ci_host.api.bodies import read_form
+from ci_host.api.permissions import Need, Place, need_of
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
+from ci_host.api.sight import FOR_MACHINES, Sight, level_in, repos_of, sight_of
+from ci_host.audit import named
 
 COOKIE = "staunch_token"
+# Where a request holds who changes something with it, until that is recorded.
+NOTED = "acts"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -22,17 +31,50 @@ def services(request: Request) -> Services:
     return found
 
 
-def person(request: Request) -> Token:
-    """The person who is asking. Raises Problem 401, or 403 for a forged form."""
+async def person(request: Request) -> Token:
+    """The person who is asking, if they may do here what the route does.
+
+    `admin` of the answer: whether they may change the settings of what the request is about.
+    Raises Problem: 401, 403, or 404 for what they do not see.
+    """
     bearer = request.headers.get("authorization", "")
     secret = bearer.removeprefix("Bearer ").strip() if bearer.startswith("Bearer ") else ""
     if not secret:
         secret = request.cookies.get(COOKIE, "")
         if secret and request.method not in READING and not is_from_here(request):
             raise Problem(403, "Not from our pages", "Send this from Staunch's own page.")
-    token = services(request).directory.tokens.get(digest_of_secret(secret)) if secret else None
-    if token is None or token.revoked:
-        unknown = "This token is not valid here: it is unknown or revoked. " if secret else ""
+    here = services(request)
+    who = await admitted(here, await token_of(here, secret), request, request.method)
+    need = need_of(request.method, request.scope["route"].path)
+    if request.method not in READING and need.level is not Level.READ:
+        request.state.on = named(dict(request.query_params), await _body(request))
+        setattr(request.state, NOTED, who)
+    return who
+
+
+async def _body(request: Request) -> object:
+    """What the route will read, if that is of fields. Raises Problem."""
+    if not request.url.path.startswith(FOR_MACHINES):
+        return await read_form(request)
+    if request.scope["route"].body_field is None:
+        return None
+    try:
+        return await request.json()
+    except ValueError:
+        return None
+
+
+async def token_by(here: Services, digest: str) -> Token | None:
+    """The token whose secret has this digest, if it is good still. Raises Unavailable."""
+    token = here.directory.tokens.get(digest) or await here.sessions.get(digest)
+    return token if token is not None and token.holds(here.now()) else None
+
+
+async def token_of(here: Services, secret: str) -> Token:
+    """The token with this secret. Raises Problem 401, Unavailable."""
+    token = await token_by(here, digest_of_secret(secret)) if secret else None
+    if token is None:
+        unknown = "This token is not valid here: unknown, revoked or expired. " if secret else ""
         raise Problem(
             401,
             "Who are you?",
@@ -42,11 +84,60 @@ def person(request: Request) -> Token:
     return token
 
 
+async def admitted(here: Services, token: Token, asked: HTTPConnection, method: str) -> Token:
+    """The same person, if what the route takes is theirs. Raises Problem."""
+    need = need_of(method, asked.scope["route"].path)
+    if not token.is_narrowed:
+        _demand(token, need.level, token.level, "")
+        return msgspec.structs.replace(token, admin=token.level is Level.ADMIN)
+    if need.place in (Place.SELF, Place.LIST):
+        _demand(token, need.level, token.level, "")
+        return token
+    repos = await _places(here, token, asked, need)
+    level = token.level
+    for repo in repos:
+        found = await level_in(here, token, repo)
+        if found is None:
+            # It was seen a moment ago; the forge has changed its mind since.
+            raise Problem(403, "Not any more", f"{token.name} sees this repository no more.")
+        _demand(token, need.level, found, repo)
+        level = found
+    return msgspec.structs.replace(token, admin=bool(repos) and level is Level.ADMIN)
+
+
+async def _places(here: Services, token: Token, asked: HTTPConnection, need: Need) -> list[str]:
+    """The Repos that it is about; none: a list. Raises Problem."""
+    named = [] if need.place is Place.HERE else await repos_of(here, token, asked, need.place)
+    if named or need.place is Place.REPO_OR_LIST:
+        return named
+    if need.place is Place.REPO:
+        raise Problem(422, "Which repository?", "Name it: `repo` is missing.")
+    raise Problem(
+        403,
+        "Not for some repositories only",
+        f"This is about the whole installation, and {token.name} sees only some of its"
+        " repositories.",
+    )
+
+
+def _demand(who: Token, wanted: Level, has: Level, repo: str) -> None:
+    if has.covers(wanted):
+        return
+    if wanted is Level.ADMIN:
+        raise Problem(403, "Administrators only", f"{who.name} may not change settings.")
+    where = f" in {repo}" if repo else ""
+    raise Problem(403, "Only to read", f"{who.name} may read{where}, and not change anything.")
+
+
 def admin(who: "Person") -> Token:
     """The same, if an administrator. Raises Problem 403."""
-    if not who.admin:
-        raise Problem(403, "Administrators only", f"{who.name} may not change settings.")
+    _demand(who, Level.ADMIN, Level.ADMIN if who.admin else Level.ACT, "")
     return who
+
+
+async def sight(request: Request, who: "Person") -> Sight:
+    """Which repositories they see."""
+    return await sight_of(services(request), who)
 
 
 def is_from_here(request: Request) -> bool:
@@ -61,3 +152,4 @@ def is_from_here(request: Request) -> bool:
 Here = Annotated[Services, Depends(services)]
 Person = Annotated[Token, Depends(person)]
 Admin = Annotated[Token, Depends(admin)]
+Seen = Annotated[Sight, Depends(sight)]

@@ -37,6 +37,8 @@ class ConnectBody(BaseModel):
     token: str = ""
     connection: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9-]{0,63})?$")
     api_url: str = ""
+    oauth_client_id: str = ""
+    oauth_client_secret: str = ""
 
 
 @router.post("/connect", summary="Have a forge's repository call us, and try it")
@@ -59,7 +61,14 @@ async def connect(here: Here, who: Admin, body: ConnectBody) -> dict[str, Any]:
         token=body.token or (old.token if old is not None else ""),
     )
     found = await _look_up(here, asked, place)
-    settings = ConnectionBody(id=identity, kind=body.kind, api_url=place.api_url, token=asked.token)
+    settings = ConnectionBody(
+        id=identity,
+        kind=body.kind,
+        api_url=place.api_url,
+        token=asked.token,
+        oauth_client_id=body.oauth_client_id,
+        oauth_client_secret=body.oauth_client_secret,
+    )
     made = await put_connection(here, who, settings)
     repo = RepoBody(
         connection=identity,

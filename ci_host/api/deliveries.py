@@ -5,6 +5,8 @@ that has its run gets no second one.
 """
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -15,9 +17,10 @@ from pydantic import BaseModel, Field
 from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.tables import DeliveryRow
 from ci_host.api import views
-from ci_host.api.auth import Admin, Here, Person
+from ci_host.api.auth import Admin, Here, Seen
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
+from ci_host.api.sight import Sight
 from ci_host.api.starting import outcome_of
 from pipelines.repo import Delivery
 
@@ -39,7 +42,7 @@ class NamedDelivery(BaseModel):
 @router.get("/deliveries", summary="List webhook deliveries and what became of them")
 async def list_deliveries(
     here: Here,
-    _who: Person,
+    seen: Seen,
     limit: Annotated[int, Query(ge=1, le=queries.PAGE_MAX)] = 50,
     state: str = "",
     connection: str = "",
@@ -47,7 +50,7 @@ async def list_deliveries(
     """Newest first; `reason` says why a delivery started nothing. `state`: received, started,
     ignored, held or failed."""
     wish = queries.Deliveries(state=state, connection=connection, limit=limit)
-    rows = await asyncio.to_thread(queries.list_deliveries, here.model, wish)
+    rows = await deliveries_seen(here, seen, wish)
     return {"deliveries": [views.delivery_view(row) for row in rows]}
 
 
@@ -75,6 +78,29 @@ async def replay_delivery(here: Here, who: Admin, body: NamedDelivery) -> dict[s
     log.info("delivery_replayed", delivery=row.id, as_=again.id, by=who.name)
     outcome = await outcome_of(here, again)
     return {"of": row.id, **msgspec.to_builtins(outcome)}
+
+
+async def deliveries_seen(
+    here: Services, seen: Sight, wish: queries.Deliveries
+) -> Sequence[DeliveryRow]:
+    """Newest first. Whoever sees only some repositories sees those that led to runs of these, and
+    those of connections that have no other: nothing else says whose a delivery was."""
+    if seen.repos is None:
+        return await asyncio.to_thread(queries.list_deliveries, here.model, wish)
+    of: dict[str, list[bool]] = {}
+    for repo in here.directory.repos.values():
+        of.setdefault(repo.connection, []).append(seen.has(repo.id))
+    some = {connection for connection, are_seen in of.items() if any(are_seen)}
+    wide = replace(wish, limit=queries.PAGE_MAX, connections=some)
+    rows = await asyncio.to_thread(queries.list_deliveries, here.model, wide)
+    found = [row for row in rows if all(of[row.connection]) or await _led_to(here, seen, row)]
+    return found[: wish.limit]
+
+
+async def _led_to(here: Services, seen: Sight, row: DeliveryRow) -> bool:
+    runs = msgspec.json.decode(row.runs_json, type=list[str])
+    repos = [await asyncio.to_thread(queries.repo_of_run, here.model, run) for run in runs]
+    return bool(repos) and all(repo is not None and seen.has(repo) for repo in repos)
 
 
 async def _found(here: Services, named: NamedDelivery) -> tuple[DeliveryRow, Delivery]:

@@ -6,7 +6,7 @@ import structlog
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from ci_host.api.auth import Admin, Here, Person
+from ci_host.api.auth import Admin, Here, Seen
 from ci_host.api.services import Services
 from ci_host.api.starting import find_repo
 from ci_host.line_ports import EnvironmentRule
@@ -35,10 +35,11 @@ class RuleBody(NamedEnvironment):
 
 
 @router.get("/environments", summary="List environments that are only for some refs")
-async def list_rules(here: Here, _who: Person) -> dict[str, Any]:
+async def list_rules(here: Here, seen: Seen) -> dict[str, Any]:
     """One that is not listed may be named by every run of its repository."""
     found = await here.catalog.environment_rules()
-    return {"environments": [_view(here, one) for one in found if one.refs is not None]}
+    shown = [one for one in found if one.refs is not None and seen.has(one.repo)]
+    return {"environments": [_view(here, one) for one in shown]}
 
 
 @router.put("/environments", summary="Say which refs an environment is for")

@@ -1,4 +1,4 @@
-"""Routes of the installation: connections, repositories, tokens, health."""
+"""Routes of the installation: connections, repositories, health."""
 
 import secrets
 from collections.abc import Mapping
@@ -7,9 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from ci_host.access import Token, digest_of_secret, new_secret
 from ci_host.api import views
-from ci_host.api.auth import Admin, Here, Person
+from ci_host.api.auth import Admin, Here, Seen
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.ref_ports import NotCompared
@@ -20,12 +19,15 @@ from webhooks.registry import registered_id
 
 router = APIRouter(prefix="/api/v1", tags=["installation"])
 
+OAUTH_CHARS_MAX = 500
+
 
 class ConnectionBody(BaseModel):
     """A forge. Without `secret` one is made and answered once; a new one keeps the old one too.
 
     What is left out stays as it was. `app` and `app_key`, a GitHub App's id and private key in PEM,
-    take the place of the token, and a token theirs; neither is ever answered.
+    take the place of the token, and a token theirs; neither is ever answered. `oauth_client_id` and
+    `oauth_client_secret`: of the application at the forge with which people log in here.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
@@ -35,6 +37,8 @@ class ConnectionBody(BaseModel):
     secret: str = ""
     app: str = Field(default="", pattern=r"^[A-Za-z0-9.]{0,64}$")
     app_key: str = ""
+    oauth_client_id: str = Field(default="", max_length=OAUTH_CHARS_MAX)
+    oauth_client_secret: str = Field(default="", max_length=OAUTH_CHARS_MAX)
 
 
 class RepoBody(BaseModel):
@@ -46,24 +50,12 @@ class RepoBody(BaseModel):
     clone_url: str
 
 
-class TokenBody(BaseModel):
-    """A person's key."""
-
-    name: str = Field(min_length=1, max_length=100)
-    teams: list[str] = Field(default_factory=list)
-    admin: bool = False
-
-
-@router.get("/whoami", summary="Who I am here")
-async def whoami(_here: Here, who: Person) -> dict[str, Any]:
-    """The name that gates see."""
-    return {"name": who.name, "teams": who.teams, "admin": who.admin}
-
-
 @router.get("/connections", summary="List connections")
-async def list_connections(here: Here, _who: Person) -> dict[str, Any]:
-    """Without their secrets."""
-    found = sorted(await here.catalog.connections(), key=lambda c: c.id)
+async def list_connections(here: Here, seen: Seen) -> dict[str, Any]:
+    """Without their secrets. Whoever sees only some repositories sees the connections of these."""
+    of = {repo.connection for repo in here.directory.repos.values() if seen.has(repo.id)}
+    known = await here.catalog.connections()
+    found = sorted((c for c in known if seen.repos is None or c.id in of), key=lambda c: c.id)
     return {"connections": [views.connection_view(c, here.settings.url) for c in found]}
 
 
@@ -80,6 +72,8 @@ async def put_connection(here: Here, _who: Admin, body: ConnectionBody) -> dict[
         kind=body.kind,
         api_url=url.rstrip("/"),
         secrets=[secret, *(s for s in kept if s != secret)],
+        oauth_client_id=body.oauth_client_id or before.oauth_client_id,
+        oauth_client_secret=body.oauth_client_secret or before.oauth_client_secret,
         **_proof(before, body, url),
     )
     await here.catalog.put_connection(connection)
@@ -108,9 +102,10 @@ def _proof(before: Connection, body: ConnectionBody, url: str) -> dict[str, str]
 
 
 @router.get("/repos", summary="List repositories")
-async def list_repos(here: Here, _who: Person) -> dict[str, Any]:
+async def list_repos(here: Here, seen: Seen) -> dict[str, Any]:
     """With each one's webhook URL. `not_compared` says why its refs are not, and since when."""
-    found = sorted(await here.catalog.repos(), key=lambda repo: repo.name)
+    known = [repo for repo in await here.catalog.repos() if seen.has(repo.id)]
+    found = sorted(known, key=lambda repo: repo.name)
     told = {one.subject: one for one in await here.sights.not_compared()}
     return {
         "repos": [
@@ -145,22 +140,6 @@ async def put_repo(here: Here, _who: Admin, body: RepoBody) -> dict[str, Any]:
     await here.catalog.put_repo(repo)
     here.directory.repos[repo.id] = repo
     return views.repo_view(repo, here.settings.url, None)
-
-
-@router.post("/tokens", status_code=201, summary="Make a token for a person")
-async def make_token(here: Here, _who: Admin, body: TokenBody) -> dict[str, Any]:
-    """The secret is answered once and kept nowhere."""
-    secret = new_secret()
-    token = Token(
-        digest=digest_of_secret(secret),
-        name=body.name,
-        teams=body.teams,
-        admin=body.admin,
-        created_at=here.now(),
-    )
-    await here.catalog.put_token(token)
-    here.directory.tokens[token.digest] = token
-    return {"name": token.name, "teams": token.teams, "admin": token.admin, "secret": secret}
 
 
 @router.get("/ready", summary="Whether this host can work", tags=["health"])

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from ci_host.access import Token
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.tables import AttemptRow
@@ -16,6 +17,8 @@ from ci_host.api.auth import Here, Person
 from ci_host.api.job_logs import Reader, lines_of
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
+from ci_host.api.sight import no_such_job
+from ci_host.api.still import Still
 from ci_host.api.views import services_view
 from pipelines.ids import JobId
 from pipelines.service import owner_of_log
@@ -54,7 +57,7 @@ async def read_lines(
 @router.get("/{job}/log/stream", summary="A job's log, live, as server-sent events")
 async def follow_log(
     here: Here,
-    _who: Person,
+    who: Person,
     job: str,
     offset: Annotated[int, Query(ge=0)] = 0,
     last_event_id: Annotated[int | None, Header()] = None,
@@ -65,13 +68,13 @@ async def follow_log(
     """
     await _known(here, job)
     start = offset if last_event_id is None else last_event_id
-    return EventSourceResponse(_events(here, JobId(job), start))
+    return EventSourceResponse(_events(here, who, JobId(job), start))
 
 
 async def _known(here: Services, job: str) -> None:
     row = await _attempt(here, job)
     if row is None:
-        raise Problem(404, "No such job", f"There is no job {job!r}; `staunch show` lists them.")
+        raise no_such_job(job)
     _, service = owner_of_log(job)
     names = [one["name"] for one in services_view(row)]
     if service and service not in names:
@@ -85,10 +88,12 @@ async def _attempt(here: Services, log: str) -> AttemptRow | None:
     return await asyncio.to_thread(queries.attempt, here.model, job)
 
 
-async def _events(here: Services, job: JobId, offset: int) -> AsyncIterator[ServerSentEvent]:
-    reader = Reader(here, job, offset)
+async def _events(
+    here: Services, who: Token, job: JobId, offset: int
+) -> AsyncIterator[ServerSentEvent]:
+    reader, still = Reader(here, job, offset), Still(here, who, job.partition(".")[0])
     async with here.news.watching(subjects.log(job)) as watch:
-        while True:
+        while await still.may():
             # Asked before reading: what was written before the end is read before we leave.
             row = await _attempt(here, job)
             async for chunk in reader.more():

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, model_validator
 
-from ci_host.api.auth import Admin, Here, Person
+from ci_host.api.auth import Admin, Here, Person, Seen
 from ci_host.api.services import Services
 from ci_host.api.starting import find_repo
 from ci_host.engine.line import Depth
@@ -57,10 +57,11 @@ async def show_queue(here: Here, _who: Person) -> dict[str, Any]:
 
 
 @router.get("/limits", summary="List limits on jobs")
-async def list_limits(here: Here, _who: Person) -> dict[str, Any]:
+async def list_limits(here: Here, seen: Seen) -> dict[str, Any]:
     """Of pools and of repositories. What has none is not listed."""
     found = await here.catalog.limits()
-    return {"limits": [_view(here, one) for one in found if one.at_once is not None]}
+    shown = [one for one in found if one.at_once is not None and seen.has(one.repo)]
+    return {"limits": [_view(here, one) for one in shown]}
 
 
 @router.put("/limits", summary="Limit how many jobs are at work at once")

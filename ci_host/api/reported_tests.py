@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from ci_host.adapters.sql import reported_tests
 from ci_host.api.auth import Here, Person
 from ci_host.api.runs import resolve
+from ci_host.api.sight import named_repo
 
 TESTS_MAX = 10_000
 
@@ -41,6 +42,8 @@ async def tests_of_repo(
     limit: Annotated[int, Query(ge=1, le=TESTS_MAX)] = 100,
 ) -> dict[str, Any]:
     """The flakiest first, then the slowest. `flaky`: only what passed and failed at one commit."""
-    found = await asyncio.to_thread(reported_tests.of_repo, here.model, repo)
+    known = named_repo(here, repo)
+    name = repo if known is None else known.id
+    found = await asyncio.to_thread(reported_tests.of_repo, here.model, name)
     shown = [one for one in found if one.flaky_commits or not flaky]
     return {"tests": [asdict(one) for one in shown[:limit]]}

@@ -9,16 +9,17 @@ from pydantic import BaseModel, Field
 
 from ci_host.adapters.sql import queries
 from ci_host.api import news, pools, views
-from ci_host.api.auth import Here, Person
+from ci_host.api.auth import Here, Person, Seen
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
+from ci_host.api.sight import is_whole, more_than_one, no_such_run
 from ci_host.api.standing_by import terminals_of
 from ci_host.api.starting import Start, start
 from ci_host.api.waiting import waiting
 from ci_host.engine.people import Answer
 from ci_host.engine.reruns import Wish
 from pipelines import shell
-from pipelines.ids import JobId, RunId, is_run_id, shard_of, successor_id
+from pipelines.ids import JobId, RunId, successor_id
 from pipelines.priority import Priority
 from pipelines.run import FINAL, RunState
 
@@ -77,24 +78,18 @@ class StartBody(BaseModel):
 
 async def resolve(here: Services, text: str) -> RunId:
     """A run id from what a person typed: the id, or a beginning of it that only one has."""
-    if _is_whole(here, text) and await here.history.started(RunId(text)) is not None:
+    if is_whole(here, text) and await here.history.started(RunId(text)) is not None:
         return RunId(text)
     found = await asyncio.to_thread(queries.find_runs, here.model, text)
     if len(found) == 1:
         return RunId(found[0])
-    if found:
-        raise Problem(409, "More than one run", f"{text!r} begins {', '.join(found)}; type more.")
-    raise Problem(404, "No such run", f"There is no run {text!r}; `staunch runs` lists them.")
-
-
-def _is_whole(here: Services, text: str) -> bool:
-    return is_run_id(text) and shard_of(RunId(text)) < here.settings.shards
+    raise more_than_one(text, found) if found else no_such_run(text)
 
 
 @router.get("", summary="List runs, newest first")
 async def list_runs(
     here: Here,
-    _who: Person,
+    seen: Seen,
     repo: str = "",
     state: str = "",
     ref: str = "",
@@ -103,7 +98,7 @@ async def list_runs(
     limit: Annotated[int, Query(ge=1, le=queries.PAGE_MAX)] = 50,
 ) -> dict[str, Any]:
     """`before` is the `created_at` of the last run of the page before; `next` gives it."""
-    wish = queries.RunFilter(repo, state, ref, commit, before, limit)
+    wish = queries.RunFilter(repo, state, ref, commit, before, limit, seen.repos)
     rows = await asyncio.to_thread(queries.list_runs, here.model, wish)
     url = here.settings.url
     following = rows[-1].created_at if len(rows) == limit else None
@@ -169,7 +164,7 @@ async def wait_run(
     One that was continued is over when its last successor is: then `run` is that one.
     """
     # A whole id is not looked up first: whoever waits for a run has just been told it.
-    found = RunId(run) if _is_whole(here, run) else await resolve(here, run)
+    found = RunId(run) if is_whole(here, run) else await resolve(here, run)
     asked, is_over = found, False
     try:
         async with asyncio.timeout(min(timeout_s, WAIT_S_MAX)):

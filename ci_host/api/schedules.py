@@ -5,8 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from ci_host.api.auth import Here, Person
+from ci_host.api.auth import Here, Person, Seen
 from ci_host.api.services import Services
+from ci_host.api.sight import Sight
 from ci_host.api.starting import find_repo
 from pipelines.repo import Repo
 from pipelines.schedule import Entry, Timetable
@@ -34,22 +35,22 @@ class RunNowBody(NamedBody):
 @router.get("", summary="List schedules")
 async def list_schedules(
     here: Here,
-    _who: Person,
+    seen: Seen,
     repo: str = "",
     after: Annotated[int, Query(ge=0, le=SEQUENCE_MAX)] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
 ) -> dict[str, Any]:
     """Of one repository, or of `limit` repositories; `next` is the following page's `after`."""
-    return await listed(here, repo, after, limit)
+    return await listed(here, seen, repo, after, limit)
 
 
-async def listed(here: Services, repo: str, after: int, limit: int) -> dict[str, Any]:
+async def listed(here: Services, seen: Sight, repo: str, after: int, limit: int) -> dict[str, Any]:
     """A page of schedules. Raises Problem, Unavailable."""
     if repo:
         _, table = await here.timetables.read(find_repo(here, repo).id)
         return {"schedules": _views(here, table), "next": None}
     page = await here.timetables.page(after, limit)
-    views = [view for table in page.tables for view in _views(here, table)]
+    views = [view for table in page.tables if seen.has(table.repo) for view in _views(here, table)]
     return {"schedules": views, "next": page.next}
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, SecretStr
 
-from ci_host.api.auth import Admin, Here, Person
+from ci_host.api.auth import Admin, Here, Person, Seen
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.starting import find_repo
@@ -35,9 +35,10 @@ class SecretBody(NamedBody):
 
 
 @router.get("/secrets", summary="List secrets, without their values")
-async def list_secrets(here: Here, _who: Person) -> dict[str, Any]:
+async def list_secrets(here: Here, seen: Seen) -> dict[str, Any]:
     """`version` counts its values; `by` gave the last one, `at` then."""
-    return {"secrets": [_view(here, secret) for secret in await here.secrets.all()]}
+    found = [one for one in await here.secrets.all() if seen.has(one.scope.repo)]
+    return {"secrets": [_view(here, secret) for secret in found]}
 
 
 @router.put("/secrets", summary="Set a secret, or give it another value")

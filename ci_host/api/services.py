@@ -5,13 +5,17 @@ from dataclasses import dataclass
 
 import httpx2
 
+from ci_host.adapters.nats.audit import NatsAudit
 from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
+from ci_host.adapters.nats.sessions import NatsSessions
 from ci_host.adapters.nats.stores import NatsCatalog, NatsInbox
 from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.beginnings import Beginnings
+from ci_host.api.forge_levels import ForgeLevels
+from ci_host.api.logins import Logins
 from ci_host.api.news import News
 from ci_host.blob_ports import BlobReader
 from ci_host.engine.admissions import Admissions
@@ -61,6 +65,10 @@ class Services:
     shell_lines: ShellLines
     admissions: Admissions
     trust: TrustStore
+    audit: NatsAudit
+    sessions: NatsSessions
+    levels: ForgeLevels
+    logins: Logins
     http: httpx2.AsyncClient
     now: Callable[[], float]
     new_id: Callable[[], str]

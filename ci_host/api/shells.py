@@ -12,8 +12,10 @@ from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from ci_host.access import Token, digest_of_secret
-from ci_host.api.auth import Here, Person
+from ci_host.access import Token
+from ci_host.api.audit import record
+from ci_host.api.auth import Here, Person, admitted, token_by, token_of
+from ci_host.api.permissions import SOCKET
 from ci_host.api.problems import Problem, answer
 from ci_host.api.services import Services
 from ci_host.engine.people import PersonRefused
@@ -55,9 +57,10 @@ async def shell(
         await _refuse(socket, Problem(422, "No terminal", f"What is {columns} x {rows}, {term!r}?"))
         return
     try:
-        who = _person(here, socket)
+        who = await _person(here, socket)
         standby = await here.shells.admit(JobId(job), who)
         session = await here.shells.begin(JobId(job), who)
+        await record(here, who, socket, 101, {})
     except (Problem, PersonRefused, Unavailable) as refused:
         await _refuse(socket, refused)
         return
@@ -83,13 +86,10 @@ async def end_wait(here: Here, who: Person, job: str) -> dict[str, Any]:
     return {"job": job, "by": who.name}
 
 
-def _person(here: Services, socket: WebSocket) -> Token:
+async def _person(here: Services, socket: WebSocket) -> Token:
     """By the bearer token alone. Raises Problem."""
     secret = socket.headers.get("authorization", "").removeprefix("Bearer ").strip()
-    token = here.directory.tokens.get(digest_of_secret(secret)) if secret else None
-    if token is None or token.revoked:
-        raise Problem(401, "Who are you?", "Send `Authorization: Bearer <token>`.")
-    return token
+    return await admitted(here, await token_of(here, secret), socket, SOCKET)
 
 
 async def _refuse(socket: WebSocket, refused: Exception) -> None:
@@ -197,9 +197,8 @@ class _Pump:
     async def _alive(self) -> str:
         """Tell that somebody still looks, and see that they still may."""
         while True:
-            token = self._here.directory.tokens.get(self._who.digest)
-            if token is None or token.revoked:
-                return f"the token of {self._who.name} was revoked"
+            if await token_by(self._here, self._who.digest) is None:
+                return f"the token of {self._who.name} was revoked, or is over"
             with contextlib.suppress(Unavailable):
                 await self._channel.send(ALIVE)
             await asyncio.sleep(ALIVE_EVERY_S)

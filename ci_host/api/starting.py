@@ -15,6 +15,7 @@ from ci_host.access import Token
 from ci_host.adapters.nats import subjects
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
+from ci_host.api.sight import named_repo, no_such_repo
 from ci_host.engine.people import check_sendable
 from ci_host.engine.reruns import wait_of
 from ci_host.engine.run_inputs import entered
@@ -147,9 +148,7 @@ def delivery_id(here: Services, key: str) -> str:
 
 def find_repo(here: Services, name: str) -> Repo:
     """A repository by its id or its name. Raises Problem."""
-    known = here.directory.repos
-    found = known.get(name) or next((r for r in known.values() if r.name == name), None)
+    found = named_repo(here, name)
     if found is None:
-        names = ", ".join(sorted(r.name for r in known.values())) or "none"
-        raise Problem(404, "No such repository", f"{name!r} is not registered (there is: {names}).")
+        raise no_such_repo(name, [repo.name for repo in here.directory.repos.values()])
     return found

@@ -11,9 +11,10 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from ci_host.access import Token
-from ci_host.api.auth import Admin, Here, Person
+from ci_host.api.auth import Admin, Here, Person, Seen
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
+from ci_host.api.sight import Sight
 from ci_host.api.starting import find_repo, start_by_delivery
 from ci_host.ports import SourceRefused, SourceUnavailable
 from ci_host.trust_ports import Held
@@ -56,17 +57,19 @@ class ApprovalBody(BaseModel):
 
 
 @router.get("/policies", summary="List the policies of trust")
-async def list_policies(here: Here, _who: Person) -> dict[str, Any]:
+async def list_policies(here: Here, seen: Seen) -> dict[str, Any]:
     """The narrowest counts. The default one is listed too, as it would be without any."""
-    return {"policies": await policies_of(here)}
+    return {"policies": await policies_of(here, seen)}
 
 
-async def policies_of(here: Services) -> list[dict[str, Any]]:
-    """Those that there are, as the API shows them, the widest first."""
+async def policies_of(here: Services, seen: Sight) -> list[dict[str, Any]]:
+    """Those that there are, as the API shows them, the widest first. Whoever sees only some
+    repositories sees theirs alone."""
     found = [one for one in await here.trust.policies() if not one.removed]
     if not any(one.scope == "" for one in found):
         found.append(TrustPolicy())
-    return [_policy(here, one) for one in sorted(found, key=lambda one: one.scope)]
+    shown = sorted((one for one in found if seen.has(one.scope)), key=lambda one: one.scope)
+    return [_policy(here, one) for one in shown]
 
 
 @router.put("/policies", summary="Say how strangers' pull requests are admitted")
@@ -99,9 +102,14 @@ async def remove_policy(
 
 
 @router.get("/held", summary="List pull requests that wait for an approval")
-async def list_held(here: Here, _who: Person) -> dict[str, Any]:
+async def list_held(here: Here, seen: Seen) -> dict[str, Any]:
     """Titles and names are the words of whoever opened them."""
-    return {"held": [view_of(one) for one in await here.admissions.waiting()]}
+    return {"held": [view_of(one) for one in await held_seen(here, seen)]}
+
+
+async def held_seen(here: Services, seen: Sight) -> list[Held]:
+    """Those of the repositories that are seen."""
+    return [one for one in await here.admissions.waiting() if seen.has(one.repo)]
 
 
 @router.post("/approvals", summary="Let the pipeline of one commit of a pull request run")

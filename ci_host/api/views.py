@@ -173,6 +173,7 @@ def connection_view(connection: Connection, url: str) -> dict[str, Any]:
         "secrets": len(connection.secrets),
         "has_token": bool(connection.token),
         "app": connection.app,
+        "login": bool(connection.oauth_client_id and connection.oauth_client_secret),
     }
 
 

@@ -27,6 +27,7 @@ from ci_host.adapters.git.packs import MirrorPacks
 from ci_host.adapters.git.source import GitSource, registered
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.accounts import NatsAccounts
+from ci_host.adapters.nats.audit import NatsAudit
 from ci_host.adapters.nats.bus import Bus, connect
 from ci_host.adapters.nats.caches import NatsCacheRecords
 from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
@@ -40,6 +41,7 @@ from ci_host.adapters.nats.marks import mark_start
 from ci_host.adapters.nats.registrations import NatsRegistrations
 from ci_host.adapters.nats.secret_requests import serve_secrets
 from ci_host.adapters.nats.secrets import NatsSecrets
+from ci_host.adapters.nats.sessions import NatsSessions
 from ci_host.adapters.nats.shells import NatsShells
 from ci_host.adapters.nats.sights import NatsSights
 from ci_host.adapters.nats.stores import NatsBundles, NatsCatalog, NatsInbox, NatsStatusOutbox
@@ -48,6 +50,8 @@ from ci_host.adapters.nats.trust import NatsTrust
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.app import create_app
 from ci_host.api.beginnings import Beginnings
+from ci_host.api.forge_levels import ForgeLevels
+from ci_host.api.logins import Logins
 from ci_host.api.news import News
 from ci_host.api.services import Services
 from ci_host.bootstrap.admissions import admissions_of
@@ -73,6 +77,7 @@ from ci_host.web.site import add_pages
 from pipelines.codec import decode_turn
 from pipelines.status import Status
 from webhooks.github.app import AppTokens
+from webhooks.members import Members
 from webhooks.reporter import StatusSender
 
 NEW_CONNECTIONS_S = 1.0
@@ -154,14 +159,23 @@ def _shells_of(bus: Bus, history: NatsHistory) -> dict[str, Any]:
 
 
 def _trust_of(bus: Bus, directory: Directory, settings: Settings) -> dict[str, Any]:
-    """What asking Forges, and judging their pull requests, needs."""
+    """What asking Forges needs: whose a pull request is, and what somebody may do there."""
     places = partial(registered, directory.connections, directory.repos)
     mirrors = Mirrors(settings.data / "mirrors", places)
     client = httpx2.AsyncClient(timeout=FORGE_TIMEOUT_S)
     # Asked by people, it is by the forge alone that it judges: nothing is fetched here.
     source = GitSource(mirrors)
-    made = admissions_of(bus, directory, source, client, AppTokens(client, time.time))
-    return {"admissions": made, "trust": NatsTrust(bus), "http": client}
+    apps = AppTokens(client, time.time)
+    made = admissions_of(bus, directory, source, client, apps)
+    return {
+        "admissions": made,
+        "trust": NatsTrust(bus),
+        "http": client,
+        "audit": NatsAudit(bus),
+        "sessions": NatsSessions(bus),
+        "levels": ForgeLevels(Members(directory, client, apps, now=time.time), now=time.time),
+        "logins": Logins(time.time),
+    }
 
 
 def secrets_of(

@@ -6,6 +6,7 @@ import typer
 
 from ci_host.cli import (
     artifacts,
+    audit,
     connecting,
     deliveries,
     environments,
@@ -19,6 +20,7 @@ from ci_host.cli import (
     secrets,
     settings,
     shell,
+    tokens,
     trust,
     up,
     writing,
@@ -27,7 +29,7 @@ from ci_host.cli.client import ClientError
 
 COMMANDS = (
     *(up, run, reading, deliveries, artifacts, writing, shell, schedules, exports),
-    *(connecting, settings, secrets, environments, limits, pools, trust, runners),
+    *(connecting, settings, secrets, environments, limits, pools, trust, runners, tokens, audit),
 )
 
 

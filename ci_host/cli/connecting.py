@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from ci_host.cli.client import find
-from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.options import (
+    DataOption,
+    JsonOption,
+    OAuthIdOption,
+    OAuthSecretOption,
+    ServerOption,
+    TokenOption,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -28,6 +35,8 @@ def connect(
         str, typer.Option(help="What the forge is called here. Default: its kind.")
     ] = "",
     api_url: Annotated[str, typer.Option(help="Its API, where that is at no usual place.")] = "",
+    oauth_client_id: OAuthIdOption = "",
+    oauth_client_secret: OAuthSecretOption = "",
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
@@ -40,6 +49,8 @@ def connect(
         "token": forge_token,
         "connection": connection,
         "api_url": api_url,
+        "oauth_client_id": oauth_client_id,
+        "oauth_client_secret": oauth_client_secret,
     }
     done = find(server, token, data).post("/connect", body)
     if as_json:

@@ -33,6 +33,20 @@ CacheOption = Annotated[
 ]
 
 
+OAuthIdOption = Annotated[
+    str,
+    typer.Option(
+        "--oauth-client-id", help="The id of an application there: people log in here with it."
+    ),
+]
+OAuthSecretOption = Annotated[
+    str,
+    typer.Option(
+        "--oauth-client-secret", envvar="STAUNCH_OAUTH_CLIENT_SECRET", help="And its secret."
+    ),
+]
+
+
 def wait_s_of(given: str) -> float:
     """The seconds of a `--wait-on-failure`; 0 where there is none. Raises ClientError."""
     # Only here: the authors' package is not needed by any other command.

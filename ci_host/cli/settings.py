@@ -1,4 +1,4 @@
-"""Commands that change the installation: `repo add|list`, `token add`."""
+"""Commands that change the installation: `repo add|list`."""
 
 import json
 import re
@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from ci_host.cli.client import ClientError, find
-from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.options import (
+    DataOption,
+    JsonOption,
+    OAuthIdOption,
+    OAuthSecretOption,
+    ServerOption,
+    TokenOption,
+)
 from webhooks.errors import HookRefused
 from webhooks.git.hook import install
 
@@ -22,9 +29,6 @@ def register(app: typer.Typer) -> None:
     repo.command("add")(add_repo)
     repo.command("list")(list_repos)
     app.add_typer(repo, name="repo")
-    token = typer.Typer(help="People's keys.", no_args_is_help=True)
-    token.command("add")(add_token)
-    app.add_typer(token, name="token")
 
 
 def add_repo(
@@ -41,6 +45,8 @@ def add_repo(
     app_key_file: Annotated[
         Path | None, typer.Option(help="Its private key, as GitHub has it for download.")
     ] = None,
+    oauth_client_id: OAuthIdOption = "",
+    oauth_client_secret: OAuthSecretOption = "",
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
@@ -56,6 +62,7 @@ def add_repo(
     chosen = name or (path.name.removesuffix(".git") if path else where.rpartition("/")[2])
     identity = connection or _slug(f"{forge}-{chosen}" if local else forge)
     proof = {"token": forge_token, "app": app_id, "app_key": _key_in(app_key_file)}
+    proof |= {"oauth_client_id": oauth_client_id, "oauth_client_secret": oauth_client_secret}
     url = api_url or (GITHUB_API if app_id else None)
     made = client.put("/connections", {"id": identity, "kind": forge, "api_url": url, **proof})
     repo = client.put(
@@ -109,16 +116,3 @@ def list_repos(
         typer.echo(f"{repo['name']}\t{repo['clone_url']}\t{repo['webhook']}")
         if repo["not_compared"]:
             typer.echo(f"  its refs are not compared: {repo['not_compared']['reason']}")
-
-
-def add_token(
-    person: str,
-    team: Annotated[list[str] | None, typer.Option(help="A team of theirs; repeat it.")] = None,
-    admin: Annotated[bool, typer.Option(help="May change settings.")] = False,
-    data: DataOption = None,
-    server: ServerOption = None,
-    token: TokenOption = None,
-) -> None:
-    """Make a key for a person; it is shown this once."""
-    body = {"name": person, "teams": team or [], "admin": admin}
-    typer.echo(find(server, token, data).post("/tokens", body)["secret"])

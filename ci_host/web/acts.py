@@ -6,17 +6,20 @@ site is refused by `api/auth.py`, or here where nobody is logged in yet.
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from ci_host.access import digest_of_secret
 from ci_host.api.acts import ACTS, Act
 from ci_host.api.auth import COOKIE, Here, Person, is_from_here
+from ci_host.api.bodies import read_form
 from ci_host.api.problems import Problem
 from ci_host.api.runs import resolve
 from ci_host.engine.people import Answer
 from ci_host.engine.reruns import Wish
-from ci_host.web.forms import gate_inputs, priority_of, read_form
+from ci_host.web.forge_login import login_forges
+from ci_host.web.forms import gate_inputs, priority_of
 from ci_host.web.page import PageRoute, pages_of
 from ci_host.web.redirects import HOME, safe_next
 from pipelines.commands import GateTerms
@@ -35,10 +38,16 @@ async def log_in(here: Here, request: Request) -> Response:
     secret = form.get("token", "").strip()
     following = safe_next(form.get("next", HOME))
     token = here.directory.tokens.get(digest_of_secret(secret))
-    if token is None or token.revoked:
+    if token is None or not token.holds(here.now()):
         said = "This is not a token that is valid here."
         return pages_of(request).answer(
-            request, "login.html", who=None, status=401, following=following, refused=said
+            request,
+            "login.html",
+            who=None,
+            status=401,
+            following=following,
+            refused=said,
+            forges=login_forges(here),
         )
     answer = RedirectResponse(following, 303)
     answer.set_cookie(
@@ -53,8 +62,10 @@ async def log_in(here: Here, request: Request) -> Response:
 
 
 @router.post("/logout")
-async def log_out(_who: Person) -> Response:
-    """Forget the cookie."""
+async def log_out(here: Here, who: Person) -> Response:
+    """Forget the cookie; what it held is worth nothing any more, if it was logged in for."""
+    if who.connection:
+        await here.sessions.put(msgspec.structs.replace(who, revoked=True))
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return answer

@@ -1,36 +1,12 @@
 """Forms: what a browser's form says, in the types that the API's own acts take."""
 
 from typing import Any
-from urllib.parse import parse_qsl
-
-from fastapi import Request
 
 from ci_host.api.problems import Problem
 from pipelines.commands import GateTerms, InputRule
 from pipelines.priority import LEVELS, Priority
 
-FORM_BYTES_MAX = 65_536
-FIELDS_MAX = 200
 INPUT = "input."
-
-
-async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a url-encoded form; of a field that comes twice, the last. Raises Problem."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > FORM_BYTES_MAX:
-            raise Problem(413, "Too large", f"A form may have {FORM_BYTES_MAX:,} bytes.")
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=FIELDS_MAX,
-        )
-    except ValueError as error:
-        raise Problem(422, "Not a form", "The form's fields could not be read.") from error
-    return dict(pairs)
 
 
 def priority_of(form: dict[str, str]) -> Priority | None:

@@ -1,5 +1,6 @@
 """Listing: which part of the list of runs an address asks for. Pure."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -22,8 +23,8 @@ class Listing:
     ref: Annotated[str, Query(max_length=1_000)] = ""
     before: Annotated[float | None, Query()] = None
 
-    def wish(self) -> RunFilter:
-        """What to ask of the read model."""
+    def wish(self, repos: Collection[str] | None) -> RunFilter:
+        """What to ask of the read model, of these Repos; None: of all."""
         ref = self.ref.strip()
         if ref and not ref.startswith("refs/"):
             ref = f"refs/heads/{ref}"
@@ -33,6 +34,7 @@ class Listing:
             ref=ref,
             before=self.before,
             limit=PAGE_RUNS,
+            repos=repos,
         )
 
     def address(self, before: float | None = None) -> str:

@@ -11,16 +11,19 @@ from fastapi.responses import Response
 from ci_host.access import Token
 from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.tables import DeliveryRow, RunRow
-from ci_host.api.auth import Here, Person
+from ci_host.api.auth import Here, Person, Seen
+from ci_host.api.deliveries import deliveries_seen
 from ci_host.api.problems import Problem
 from ci_host.api.runs import pools_for, resolve
 from ci_host.api.services import Services
+from ci_host.api.sight import Sight
 from ci_host.api.standing_by import PHASE as STANDBY
 from ci_host.api.standing_by import shells, terminals_of, with_standbys
 from ci_host.api.views import services_view
 from ci_host.api.waiting import waiting
 from ci_host.web.drawing import draw
 from ci_host.web.forge_links import links_of
+from ci_host.web.forge_login import login_forges
 from ci_host.web.listing import STATES, Listing
 from ci_host.web.log_tail import FAILURE_LINES, TAIL_LINES, log_tail
 from ci_host.web.page import PageRoute, pages_of
@@ -46,11 +49,15 @@ class LogChoice:
 
 @router.get("/")
 async def runs_page(
-    here: Here, who: Person, request: Request, listing: Annotated[Listing, Depends()]
+    here: Here,
+    who: Person,
+    seen: Seen,
+    request: Request,
+    listing: Annotated[Listing, Depends()],
 ) -> Response:
     """All runs, newest first."""
-    repos = await asyncio.to_thread(queries.repo_names, here.model)
-    shown = await _runs(here, listing)
+    repos = await asyncio.to_thread(queries.repo_names, here.model, seen.repos)
+    shown = await _runs(here, listing, seen)
     return pages_of(request).answer(
         request, "runs.html", who=who, repos=repos, states=STATES, **shown
     )
@@ -58,15 +65,19 @@ async def runs_page(
 
 @router.get("/fragment")
 async def runs_fragment(
-    here: Here, who: Person, request: Request, listing: Annotated[Listing, Depends()]
+    here: Here,
+    who: Person,
+    seen: Seen,
+    request: Request,
+    listing: Annotated[Listing, Depends()],
 ) -> Response:
     """The parts of the list that move."""
-    shown = await _runs(here, listing)
+    shown = await _runs(here, listing, seen)
     return pages_of(request).answer(request, "runs_parts.html", who=who, **shown)
 
 
-async def _runs(here: Services, listing: Listing) -> dict[str, Any]:
-    wish = listing.wish()
+async def _runs(here: Services, listing: Listing, seen: Sight) -> dict[str, Any]:
+    wish = listing.wish(seen.repos)
     rows = await asyncio.to_thread(queries.list_runs, here.model, wish)
     following = rows[-1].created_at if len(rows) == wish.limit else None
     return {"runs": rows, "listing": listing, "following": following, "now": here.now()}
@@ -136,9 +147,9 @@ def _links(here: Services, row: RunRow) -> Any:  # noqa: ANN401
 
 
 @router.get("/deliveries")
-async def deliveries_page(here: Here, who: Person, request: Request) -> Response:
+async def deliveries_page(here: Here, who: Person, seen: Seen, request: Request) -> Response:
     """Webhook deliveries, and what became of each."""
-    rows = await asyncio.to_thread(queries.list_deliveries, here.model, SHOWN)
+    rows = await deliveries_seen(here, seen, SHOWN)
     shown = [(row, _runs_of(row)) for row in rows]
     return pages_of(request).answer(
         request, "deliveries.html", who=who, deliveries=shown, now=here.now()
@@ -157,9 +168,16 @@ async def api_page(here: Here, who: Person, request: Request) -> Response:
 
 @router.get("/login")
 async def login_page(
-    request: Request, following: Annotated[str, Query(alias="next", max_length=2_000)] = HOME
+    here: Here,
+    request: Request,
+    following: Annotated[str, Query(alias="next", max_length=2_000)] = HOME,
 ) -> Response:
     """Where a token is pasted. The address never holds one."""
     return pages_of(request).answer(
-        request, "login.html", who=None, following=safe_next(following), refused=""
+        request,
+        "login.html",
+        who=None,
+        following=safe_next(following),
+        refused="",
+        forges=login_forges(here),
     )

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from ci_host.access import Token
-from ci_host.api.auth import Here, Person
+from ci_host.api.auth import Here, Person, Seen
+from ci_host.api.bodies import read_form
 from ci_host.api.problems import Problem
 from ci_host.api.schedules import SEQUENCE_MAX, listed
 from ci_host.api.services import Services
 from ci_host.api.starting import find_repo
-from ci_host.web.forms import read_form
 from ci_host.web.page import PageRoute, pages_of
 
 REPOS_SHOWN = 100
@@ -26,12 +26,13 @@ Do = Callable[[Services, str, str, Token], Awaitable[object]]
 async def schedules_page(
     here: Here,
     who: Person,
+    seen: Seen,
     request: Request,
     repo: Annotated[str, Query(max_length=2_000)] = "",
     after: Annotated[int, Query(ge=0, le=SEQUENCE_MAX)] = 0,
 ) -> Response:
     """When each schedule is due next, and what became of it last."""
-    found = await listed(here, repo, after, REPOS_SHOWN)
+    found = await listed(here, seen, repo, after, REPOS_SHOWN)
     return pages_of(request).answer(
         request,
         "schedules.html",

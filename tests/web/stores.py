@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from ci_host.access import Token
 from ci_host.adapters.nats.bus import Stored
 from pipelines.repo import Connection, Repo
+from webhooks.forge import Account, Later, Permission, Refused
 
 NOW = 1_800_000_000.0
 
@@ -22,6 +23,9 @@ class MemoryBus:
     async def last(self, _stream: str, subject: str) -> Stored | None:
         return (self.messages.get(subject) or [None])[-1]
 
+    async def publish(self, subject: str, body: bytes) -> None:
+        self.put(subject, body)
+
     def put(self, subject: str, body: bytes) -> None:
         self.sequence += 1
         stored = Stored(subject, self.sequence, NOW, body, {})
@@ -38,3 +42,15 @@ class MemoryDirectory:
 
     def find(self, connection_id: str) -> Connection | None:
         return self.connections.get(connection_id)
+
+
+@dataclass
+class MemoryMembers:
+    """What a forge says that somebody may do, by (repository, account); `asked` counts."""
+
+    told: dict[tuple[str, str], Permission | Later | Refused] = field(default_factory=dict)
+    asked: int = 0
+
+    async def permission(self, repo: Repo, who: Account) -> Permission | Later | Refused:
+        self.asked += 1
+        return self.told.get((repo.id, who.id), Permission.NONE)

@@ -26,11 +26,15 @@ from ci_host.adapters.memory.timetables import MemoryTimetables
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.adapters.memory.world import MemoryBundles
 from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.audit import NatsAudit
+from ci_host.adapters.nats.sessions import NatsSessions
 from ci_host.adapters.nats.timetables import Page
 from ci_host.adapters.sql import fold, fold_jobs
 from ci_host.adapters.sql.read_model import Change, ReadModel
 from ci_host.api.app import create_app
 from ci_host.api.beginnings import Beginnings
+from ci_host.api.forge_levels import ForgeLevels
+from ci_host.api.logins import Logins
 from ci_host.api.news import News
 from ci_host.api.services import Services
 from ci_host.engine.admissions import Admissions
@@ -56,7 +60,7 @@ from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Rep
 from pipelines.run import RunState
 from pipelines.turn import End, Paused, Turn
 from pipelines.usage import Usage
-from tests.web.stores import NOW, MemoryBus, MemoryDirectory
+from tests.web.stores import NOW, MemoryBus, MemoryDirectory, MemoryMembers
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SECRETS = {"ada": "stn_ada", "grace": "stn_grace"}
@@ -97,6 +101,7 @@ class World:
         self.bundles = MemoryBundles()
         self.timetables = PagedTimetables(NOW)
         settings = Settings(data=folder, cache=folder)
+        self.members = MemoryMembers()
         self.shells, self.trust = MemoryShells(), MemoryTrust()
         self.services = Services(
             settings=settings,
@@ -126,6 +131,10 @@ class World:
             shell_lines=cast(Any, None),
             admissions=Admissions(self.trust, MemoryPulls(), cast(Any, None), now=self.clock),
             trust=self.trust,
+            audit=NatsAudit(cast(Any, self.bus)),
+            sessions=NatsSessions(cast(Any, self.bus)),
+            levels=ForgeLevels(self.members, now=self.clock),
+            logins=Logins(self.clock),
             http=cast(Any, None),
             news=self.news,
             beginnings=Beginnings(self.model, self.history, self.bundles),

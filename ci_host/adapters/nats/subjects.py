@@ -26,6 +26,10 @@ SECRETS = "SECRETS"
 SHELLS = "SHELLS"
 REGISTRATIONS = "REGISTRATIONS"
 TRUST = "TRUST"
+SESSIONS = "SESSIONS"
+AUDIT = "AUDIT"
+# One subject: the order of all that people did.
+DEED = "audit.deed"
 SIGHTS = "SIGHTS"
 HEARD = "HEARD"
 
@@ -123,6 +127,11 @@ def prepared(bundle: str, image: str) -> str:
 def config(kind: str, name: str) -> str:
     """One setting of the host."""
     return f"config.{kind}.{token(name)}"
+
+
+def session(digest: str) -> str:
+    """The key of somebody who logged in at a forge."""
+    return f"session.{digest}"
 
 
 def held(repo: str, number: int) -> str:

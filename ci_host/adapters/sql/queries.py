@@ -1,7 +1,7 @@
 """Queries: what pages, lists and the command line ask of the read model. Read-only, blocking."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlmodel import Session, col, desc, func, select
@@ -25,7 +25,8 @@ BROKEN_TESTS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which Runs to list. Empty fields do not filter; `before` pages backwards by creation time."""
+    """Which Runs to list. Empty fields do not filter; `before` pages backwards by creation time.
+    `repos`: only of those, by their ids."""
 
     repo: str = ""
     state: str = ""
@@ -33,6 +34,7 @@ class RunFilter:
     commit: str = ""
     before: float | None = None
     limit: int = 50
+    repos: Collection[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,27 @@ def list_runs(model: ReadModel, wish: RunFilter) -> Sequence[RunRow]:
         query = query.where(col(RunRow.commit).startswith(wish.commit))
     if wish.before is not None:
         query = query.where(RunRow.created_at < wish.before)
+    if wish.repos is not None:
+        query = query.where(col(RunRow.repo).in_(wish.repos))
     with Session(model.engine) as session:
         return session.exec(query).all()
 
 
-def find_runs(model: ReadModel, prefix: str) -> Sequence[str]:
-    """Ids that begin with a prefix, or whose part behind the dash does; at most a few."""
+def find_runs(model: ReadModel, prefix: str, repos: Collection[str] | None = None) -> Sequence[str]:
+    """Ids that begin with a prefix, or whose part behind the dash does; at most a few. `repos`:
+    only Runs of those."""
     both = col(RunRow.id).startswith(prefix) | col(RunRow.id).contains(f"-{prefix}")
+    query = select(RunRow.id).where(both)
+    if repos is not None:
+        query = query.where(col(RunRow.repo).in_(repos))
     with Session(model.engine) as session:
-        return session.exec(select(RunRow.id).where(both).limit(5)).all()
+        return session.exec(query.limit(5)).all()
+
+
+def repo_of_run(model: ReadModel, run: str) -> str | None:
+    """The id of the Repo of a Run that is known here."""
+    with Session(model.engine) as session:
+        return session.exec(select(RunRow.repo).where(RunRow.id == run)).first()
 
 
 def run_detail(model: ReadModel, run: str) -> RunDetail | None:
@@ -139,9 +153,11 @@ def run_mark(model: ReadModel, run: str) -> str:
         return hashlib.sha256(repr((parts, states)).encode()).hexdigest()[:16]
 
 
-def repo_names(model: ReadModel) -> Sequence[str]:
-    """The names of the repositories that have Runs."""
+def repo_names(model: ReadModel, repos: Collection[str] | None = None) -> Sequence[str]:
+    """The names of the repositories that have Runs; of those with these ids alone."""
     query = select(RunRow.repo_name).distinct().order_by(RunRow.repo_name).limit(PAGE_MAX)
+    if repos is not None:
+        query = query.where(col(RunRow.repo).in_(repos))
     with Session(model.engine) as session:
         return session.exec(query).all()
 
@@ -160,11 +176,12 @@ def latest_run(model: ReadModel, repo: str, commit: str, pipeline: str) -> RunRo
 
 @dataclass(frozen=True, slots=True)
 class Deliveries:
-    """Which deliveries; an empty word: any."""
+    """Which deliveries; an empty word: any. `connections`: only those of these."""
 
     state: str = ""
     connection: str = ""
     limit: int = 50
+    connections: Collection[str] | None = None
 
 
 def list_deliveries(model: ReadModel, wish: Deliveries) -> Sequence[DeliveryRow]:
@@ -174,6 +191,8 @@ def list_deliveries(model: ReadModel, wish: Deliveries) -> Sequence[DeliveryRow]
         query = query.where(DeliveryRow.state == wish.state)
     if wish.connection:
         query = query.where(DeliveryRow.connection == wish.connection)
+    if wish.connections is not None:
+        query = query.where(col(DeliveryRow.connection).in_(wish.connections))
     with Session(model.engine) as session:
         return session.exec(query.limit(min(wish.limit, PAGE_MAX))).all()
 

@@ -1,0 +1,114 @@
+"""Routes of tokens: people's keys, and those of machines, with what each is good for."""
+
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
+
+from ci_host.access import Level, Token, digest_of_secret, new_secret
+from ci_host.api.auth import Admin, Here, Person
+from ci_host.api.problems import Problem
+from ci_host.api.services import Services
+from ci_host.api.starting import find_repo
+
+router = APIRouter(prefix="/api/v1", tags=["tokens"])
+
+DAY_S = 86_400.0
+DAYS_MAX = 3_650
+REPOS_MAX = 100
+TOKENS_SHOWN = 5
+
+log = structlog.get_logger()
+
+
+class TokenBody(BaseModel):
+    """A person's key, or a machine's. `scope`: what it is good for, in `repos` (names or ids; none:
+    everywhere). `admin`: the same as the scope admin. `days`: for so long; null: until revoked."""
+
+    name: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
+    teams: list[str] = Field(default_factory=list)
+    admin: bool = False
+    scope: Level = Level.ACT
+    repos: list[str] = Field(default=[], max_length=REPOS_MAX)
+    days: float | None = Field(default=None, gt=0, le=DAYS_MAX)
+
+
+@router.get("/whoami", summary="Who I am here")
+async def whoami(here: Here, who: Person) -> dict[str, Any]:
+    """The name that gates see, and what the token is good for."""
+    shown = token_view(who, _names(here))
+    wanted = ("name", "teams", "admin", "scope", "repos", "expires_at")
+    return {name: shown[name] for name in wanted}
+
+
+@router.get("/tokens", summary="List tokens")
+async def list_tokens(here: Here, _who: Admin) -> dict[str, Any]:
+    """Also those that are over. No secret is kept, so none is shown."""
+    names = _names(here)
+    found = sorted(here.directory.tokens.values(), key=lambda one: (one.name, one.created_at))
+    return {"tokens": [token_view(one, names) for one in found]}
+
+
+@router.post("/tokens", status_code=201, summary="Make a token for a person")
+async def make_token(here: Here, who: Admin, body: TokenBody) -> dict[str, Any]:
+    """The secret is answered once and kept nowhere."""
+    secret = new_secret()
+    scope = Level.ADMIN if body.admin else body.scope
+    token = Token(
+        digest=digest_of_secret(secret),
+        name=body.name,
+        teams=body.teams,
+        admin=scope is Level.ADMIN and not body.repos,
+        scope=scope,
+        repos=sorted({find_repo(here, name).id for name in body.repos}),
+        created_at=here.now(),
+        expires_at=here.now() + body.days * DAY_S if body.days is not None else 0.0,
+        by=who.name,
+    )
+    await here.catalog.put_token(token)
+    here.directory.tokens[token.digest] = token
+    log.info("token_made", token=token.id, name=token.name, by=who.name)
+    return {**token_view(token, _names(here)), "secret": secret}
+
+
+@router.post("/tokens/{token}/revoke", summary="Revoke a token")
+async def revoke_token(
+    here: Here, who: Admin, token: Annotated[str, Path(max_length=100)]
+) -> dict[str, Any]:
+    """By its id, or by its name if one token that is good has it. At once, and for ever."""
+    all_ = here.directory.tokens.values()
+    found = [one for one in all_ if one.id == token] or [
+        one for one in all_ if one.name == token and one.holds(here.now())
+    ]
+    if not found:
+        raise Problem(404, "No such token", f"No token {token!r} is good: `staunch token list`.")
+    if len(found) > 1:
+        ids = ", ".join(one.id for one in found[:TOKENS_SHOWN])
+        raise Problem(409, "Which one?", f"{token!r} has several tokens ({ids}): give the id.")
+    revoked = msgspec.structs.replace(found[0], revoked=True)
+    await here.catalog.put_token(revoked)
+    here.directory.tokens[revoked.digest] = revoked
+    log.info("token_revoked", token=revoked.id, name=revoked.name, by=who.name)
+    return token_view(revoked, _names(here))
+
+
+def _names(here: Services) -> dict[str, str]:
+    return {repo.id: repo.name for repo in here.directory.repos.values()}
+
+
+def token_view(token: Token, names: dict[str, str]) -> dict[str, Any]:
+    """One token without its secret's digest; `names` are those of Repos, by id."""
+    return {
+        "id": token.id,
+        "name": token.name,
+        "teams": token.teams,
+        "admin": token.admin,
+        "scope": token.level,
+        "repos": [names.get(repo) or repo for repo in token.repos],
+        "created_at": token.created_at,
+        "expires_at": token.expires_at or None,
+        "revoked": token.revoked,
+        "by": token.by,
+    }

@@ -1,0 +1,42 @@
+"""`staunch audit`: what people did that changed something."""
+
+import json
+import time
+from typing import Annotated
+
+import typer
+
+from ci_host.cli.client import find
+from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(audit)
+
+
+def audit(
+    limit: Annotated[int, typer.Option(help="So many, the newest first.")] = 50,
+    before: Annotated[int | None, typer.Option(help="Those before the page before.")] = None,
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show who did what, on which, when, and from where."""
+    found = find(server, token, data).get("/audit", limit=limit, before=before)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for one in found["acts"]:
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["at"]))
+        on = " ".join(f"{name}={value}" for name, value in one["on"].items())
+        cells = (at, one["by"], one["act"], on, one["address"])
+        typer.echo("\t".join(_shown(cell) for cell in cells))
+    if found["next"] is not None:
+        typer.echo(f"older ones: staunch audit --before {found['next']}")
+
+
+def _shown(text: str) -> str:
+    """What others have typed, without what a terminal would obey."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
