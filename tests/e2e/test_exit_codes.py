@@ -36,7 +36,7 @@ def test_a_wrong_token_is_refused_with_what_to_do(here, monkeypatch):
     assert "does not know this token" in told
     assert "--token or STAUNCH_TOKEN" in told
     assert "`staunch token add`" in told
-    refused(here.call("GET", "/runs", who="stranger"), 401, "unknown or revoked", "Bearer")
+    refused(here.call("GET", "/runs", who="stranger"), 401, "unknown, revoked or expired", "Bearer")
     for wrong in ("größe", " "):
         told = said(here.staunch("runs", "--token", wrong, code=1))
         assert "--token or STAUNCH_TOKEN" in told
