@@ -20,7 +20,6 @@ from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, Delivered, op
 from ci_host.adapters.nats.stores import decode_delivery
 from ci_host.adapters.sql import fold, fold_jobs
 from ci_host.adapters.sql.read_model import Change, ReadModel
-from ci_host.adapters.sql.rows import Rows
 from ci_host.ports import Damaged, Unavailable
 from pipelines.codec import Undecodable, decode_input, decode_turn
 from pipelines.export import BadExport, decode_export
@@ -36,7 +35,7 @@ SETTLE_S = 0.02
 BUSY = 8
 GATHER_S = 0.1
 
-Folded = Callable[[Rows], None]
+Understood = Callable[[Delivered], Change]
 
 log = structlog.get_logger()
 
@@ -72,19 +71,17 @@ class Projector:
             group.create_task(self._follow(subjects.INTAKE, ("intake.>",), _of_intake))
             group.create_task(self._follow(subjects.OUTCOMES, ("outcome.>",), _of_outcome))
 
-    async def _follow(
-        self, stream: str, names: tuple[str, ...], folded: Callable[[Delivered], Folded]
-    ) -> None:
+    async def _follow(self, stream: str, names: tuple[str, ...], understood: Understood) -> None:
         """Fold one stream for ever. A failure is told and tried again: the API goes on."""
         while True:
             try:
-                await self._fold_from_cursor(stream, names, folded)
+                await self._fold_from_cursor(stream, names, understood)
             except (SQLAlchemyError, NatsError, JetStreamError, Unavailable) as error:
                 log.exception("folding_failed", stream=stream, error=repr(error))
                 await asyncio.sleep(RETRY_S)
 
     async def _fold_from_cursor(
-        self, stream: str, names: tuple[str, ...], folded: Callable[[Delivered], Folded]
+        self, stream: str, names: tuple[str, ...], understood: Understood
     ) -> None:
         cursor = await asyncio.to_thread(self._model.cursor, stream)
         rule = ConsumerRule(stream, CONSUMER, names, start_after=cursor)
@@ -101,7 +98,7 @@ class Projector:
                 # What has its body elsewhere is large: it ends a batch.
                 while len(batch) < BATCH_MAX and not queue.empty() and not is_claim(batch[-1].body):
                     batch.append(queue.get_nowait())
-                changes = [await self._change(delivered, folded) for delivered in batch]
+                changes = [await self._change(delivered, understood) for delivered in batch]
                 await asyncio.to_thread(self._model.apply, stream, changes)
                 for delivered in batch:
                     await consumer.done(delivered)
@@ -112,13 +109,12 @@ class Projector:
         finally:
             pump.cancel()
 
-    async def _change(self, delivered: Delivered, folded: Callable[[Delivered], Folded]) -> Change:
+    async def _change(self, delivered: Delivered, understood: Understood) -> Change:
         """What this message changes. Raises Unavailable."""
         try:
             got = await opened(self._claims, delivered)
             # What is large takes its time: the pages go on meanwhile.
-            change = folded(got) if got is delivered else await asyncio.to_thread(folded, got)
-            return Change(delivered.sequence, change, _run_of(delivered.subject))
+            return understood(got) if got is delivered else await asyncio.to_thread(understood, got)
         except (Undecodable, msgspec.MsgspecError, Damaged) as error:
             subject, reason = delivered.subject, str(error)
             log.error("undecodable", subject=subject, reason=reason)  # noqa: TRY400
@@ -139,38 +135,46 @@ def _run_of(subject: str) -> str:
             return ""
 
 
-def _of_run(got: Delivered) -> Folded:
+def _of_run(got: Delivered) -> Change:
     run = subjects.run_of(got.subject)
     if got.subject.endswith(".turn"):
         turn = decode_turn(got.body)
-        return lambda rows: fold.fold_turn(rows, run, got.sequence, turn)
+        return Change(
+            got.sequence, lambda rows: fold.fold_turn(rows, run, got.sequence, turn), run=run
+        )
     value = decode_input(got.body)
-    return lambda rows: fold.fold_input(rows, run, got.sequence, got.at, value)
+    return Change(
+        got.sequence, lambda rows: fold.fold_input(rows, run, got.sequence, got.at, value), run=run
+    )
 
 
-def _of_lease(got: Delivered) -> Folded:
+def _of_lease(got: Delivered) -> Change:
     lease = msgspec.json.decode(got.body, type=Lease)
-    return lambda rows: fold_jobs.fold_lease(rows, lease)
+    run = _run_of(got.subject)
+    return Change(got.sequence, lambda rows: fold_jobs.fold_lease(rows, lease), run=run)
 
 
-def _of_host(got: Delivered) -> Folded:
+def _of_host(got: Delivered) -> Change:
     start = msgspec.json.decode(got.body, type=fold.ProcessStart)
-    return lambda rows: fold.fold_process_start(rows, start)
+    return Change(got.sequence, lambda rows: fold.fold_process_start(rows, start))
 
 
-def _of_import(got: Delivered) -> Folded:
+def _of_import(got: Delivered) -> Change:
     try:
         export = decode_export(got.body)
     except BadExport as error:
         raise Undecodable(str(error)) from error
-    return lambda rows: fold.fold_import(rows, export)
+    run = _run_of(got.subject)
+    return Change(got.sequence, lambda rows: fold.fold_import(rows, export), run=run)
 
 
-def _of_intake(got: Delivered) -> Folded:
+def _of_intake(got: Delivered) -> Change:
     delivery = decode_delivery(got.body)
-    return lambda rows: fold.fold_delivery(rows, delivery)
+    identity = (delivery.connection, delivery.id)
+    return Change(got.sequence, lambda rows: fold.fold_delivery(rows, delivery), delivery=identity)
 
 
-def _of_outcome(got: Delivered) -> Folded:
+def _of_outcome(got: Delivered) -> Change:
     outcome = msgspec.json.decode(got.body, type=DeliveryOutcome)
-    return lambda rows: fold.fold_outcome(rows, outcome)
+    identity = (outcome.connection, outcome.id)
+    return Change(got.sequence, lambda rows: fold.fold_outcome(rows, outcome), delivery=identity)

@@ -26,11 +26,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One message of a stream, ready to be folded. `run`: whom it is about, if it is about one."""
+    """One message of a stream, ready to be folded, and the Run or the Delivery that it is about.
+
+    `delivery`: its Connection and its id.
+    """
 
     sequence: int
     fold: Callable[[Rows], None]
     run: str = ""
+    delivery: tuple[str, str] | None = None
 
 
 class ReadModel:
@@ -81,6 +85,7 @@ class ReadModel:
             cursor = session.get(CursorRow, stream) or CursorRow(stream=stream)
             if len(changes) >= AHEAD_FROM:
                 rows.read_ahead(change.run for change in changes if change.run)
+                rows.read_deliveries_ahead(one.delivery for one in changes if one.delivery)
             for change in changes:
                 if change.sequence > cursor.sequence:
                     change.fold(rows)

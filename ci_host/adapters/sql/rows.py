@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy.orm import object_mapper
 from sqlmodel import Session, SQLModel, col, select
 
-from ci_host.adapters.sql.tables import RunRow, StepRow
+from ci_host.adapters.sql.tables import DeliveryRow, RunRow, StepRow
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -41,6 +41,19 @@ class Rows:
         for step in self._session.exec(steps):
             self._known[StepRow, (step.run, step.key)] = step
             self._open[step.run][step.key] = step
+
+    def read_deliveries_ahead(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Look up at once the Deliveries that a batch is about. Before anything is added."""
+        ids: dict[str, list[str]] = {}
+        for connection, delivery in wanted:
+            self._known[DeliveryRow, (connection, delivery)] = None
+            ids.setdefault(connection, []).append(delivery)
+        for connection, found in ids.items():
+            of_it = select(DeliveryRow).where(
+                DeliveryRow.connection == connection, col(DeliveryRow.id).in_(found)
+            )
+            for row in self._session.exec(of_it):
+                self._known[DeliveryRow, (row.connection, row.id)] = row
 
     def find(self, table: type[Row], *key: str | int) -> Row | None:
         """The row with this primary key, if there is one."""
