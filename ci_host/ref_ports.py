@@ -1,6 +1,6 @@
 """Ports of the reconciler: where refs are now, how they were last seen, what was told of them.
 
-Only branches and tags. What hidden refs stand for (pull requests) a forge alone can say.
+Branches and tags git lists; pull requests, whose heads are refs too, a forge's API alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,9 @@ from typing import Protocol
 
 import msgspec
 
+from pipelines.event import Event
 from pipelines.repo import Repo
+from webhooks.forge import Later, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,13 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """A Repo's refs (full name to commit) as they were when what is new in them was seen to.
 
     `at`: when the look at them began, in seconds since the epoch, by the clock of the one who
-    looked.
+    looked. `pulls`: whether the heads of pull requests are among them.
     """
 
     repo: str
     at: float
     refs: dict[str, str]
+    pulls: bool = False
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,17 +46,24 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotCompared(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a Repo's refs are not compared; `repo` empty: those of a whole Connection."""
+    """Why a Repo's refs are not compared; `repo` empty: those of a whole Connection. `pulls`: only
+    its open pull requests are not."""
 
     connection: str
     repo: str = ""
     reason: str
     since: float
+    pulls: bool = False
 
     @property
     def subject(self) -> str:
         """What is not compared: the Repo, or the Connection. A Repo's id has a slash in it."""
-        return self.repo or self.connection
+        return pulls_of(self.repo) if self.pulls else self.repo or self.connection
+
+
+def pulls_of(repo: str) -> str:
+    """The subject of a NotCompared that is about a Repo's pull requests."""
+    return f"{repo}#pulls"
 
 
 class RefSource(Protocol):
@@ -65,6 +75,14 @@ class RefSource(Protocol):
         Names that git would not take are left out. Raises SourceUnavailable (it may work later) and
         SourceRefused (it will not; also where there are more refs than are compared).
         """
+
+
+class PullSource(Protocol):
+    """Open pull requests, asked of Forges."""
+
+    async def open_pulls(self, repo: Repo) -> Sequence[Event] | Later | Refused | None:
+        """Those that are open now (of very many, those that changed last), as events without an
+        action; None: the Connection has no API that could be asked, or no token for it."""
 
 
 class Sights(Protocol):

@@ -4,6 +4,7 @@
 Strict where GitHub is: a call without the token learns nothing, and what is not there is a 404.
 """
 
+import hashlib
 import json
 import re
 import threading
@@ -15,6 +16,7 @@ REPO = "acme/shop"
 REPO_ID = 186853002
 STATUS = re.compile(rf"/repos/{REPO}/statuses/([0-9a-f]{{40}})")
 PULL = re.compile(rf"/repos/{REPO}/pulls/(\d+)")
+OPEN = re.compile(rf"/repos/{REPO}/pulls\?state=open&.*&page=(\d+)")
 PERMISSION = re.compile(rf"/repos/{REPO}/collaborators/([^/]+)/permission")
 
 
@@ -27,21 +29,31 @@ class PullForge:
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.is_away = False
         self.asked: list[str] = []
+        self.unchanged = 0
         forge = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._answer(*forge._read(self.path, self.headers.get("Authorization", "")))
+                status, answer = forge._read(self.path, self.headers.get("Authorization", ""))
+                etag = f'"{hashlib.sha256(json.dumps(answer).encode()).hexdigest()}"'
+                if status == 200 and self.headers.get("If-None-Match") == etag:
+                    forge.unchanged += 1
+                    self.send_response(304)
+                    self.end_headers()
+                    return
+                self._answer(status, answer, etag)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 given = self.headers.get("Authorization", "")
                 self._answer(*forge._take(self.path, given, json.loads(body)))
 
-            def _answer(self, status: int, answer: object) -> None:
+            def _answer(self, status: int, answer: object, etag: str = "") -> None:
                 content = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
+                if etag:
+                    self.send_header("ETag", etag)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
@@ -82,6 +94,9 @@ class PullForge:
         if found := PULL.fullmatch(path):
             pull = self.pulls.get(int(found[1]))
             return (404, {"message": "Not Found"}) if pull is None else (200, pull)
+        if found := OPEN.fullmatch(path):
+            shown = [one for one in self.pulls.values() if one["state"] == "open"]
+            return 200, shown if found[1] == "1" else []
         if found := PERMISSION.fullmatch(path):
             return 200, {"permission": self.permissions.get(found[1], "read")}
         return 404, {"message": "Not Found"}

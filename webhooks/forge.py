@@ -197,11 +197,29 @@ class StatusClient(Protocol):
         """Tell it once; no retries in here."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpenPulls:
+    """Those that are open now, as events without an action. `etag`: by which to ask whether they
+    have changed; empty: nobody can."""
+
+    events: list[Event]
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """It is as it was when the etag was given that was asked with. GitHub counts no such answer."""
+
+
 class PullReader(Protocol):
     """Asks one forge's API about pull requests. Never raises for what a forge or a network does."""
 
     async def facts(self, repo: Repo, number: int) -> PullFacts | Later | Refused:
         """What is so now, by the answers of the API alone."""
+
+    async def open_pulls(self, repo: Repo, known: str) -> OpenPulls | Unchanged | Later | Refused:
+        """Those that are open now; of very many, those that changed last. `known`: the etag of the
+        answer before, or empty."""
 
     async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused:
         """Whether somebody of that login may push to the repository now.

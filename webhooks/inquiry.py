@@ -1,17 +1,18 @@
 """Inquiry: asks the Forge that a Repo lives on about one of its pull requests.
 
-What follows from the answer is decided in `pipelines/trust.py`. Nothing is kept: an answer is of
-the moment, and whoever decides wants that of now.
+What follows from the answer is decided in `pipelines/trust.py`. An answer is of the moment, and
+whoever decides wants that of now; kept is only what the forge itself calls unchanged when asked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import httpx2
 import msgspec
 
+from pipelines.event import Event
 from pipelines.repo import Connection, ForgeKind, Repo
 from pipelines.trust import PullFacts
-from webhooks.forge import Connections, Later, PullReader, Refused
+from webhooks.forge import Connections, Later, OpenPulls, PullReader, Refused, Unchanged
 from webhooks.gitea.pulls import GiteaPulls
 from webhooks.github.app import AppTokens, Purpose
 from webhooks.github.pulls import GitHubPulls
@@ -31,6 +32,7 @@ class Inquiry:
     ) -> None:
         self._connections, self._client, self._now = connections, client, now
         self._apps = apps
+        self._open: dict[str, OpenPulls] = {}
 
     async def facts(self, repo: Repo, number: int) -> PullFacts | Later | Refused | None:
         """What is so now; None: there is no API to ask, or no token for it.
@@ -46,6 +48,24 @@ class Inquiry:
                 f"{repo.name} is repository {told.base_repo or 'none'} of the forge by now, and not"
                 f" {repo.external_id}, which is registered; register it with its new name"
             )
+        return told
+
+    async def open_pulls(self, repo: Repo) -> Sequence[Event] | Later | Refused | None:
+        """Those that are open now, as events without an action; None: as `facts`."""
+        reader = await self._reader(repo)
+        if reader is None or isinstance(reader, Later | Refused):
+            return reader
+        before = self._open.get(repo.id, OpenPulls([]))
+        told = await reader.open_pulls(repo, before.etag)
+        match told:
+            case Unchanged():
+                return before.events
+            case OpenPulls(events, etag):
+                # What nobody can ask after again need not be kept.
+                self._open.pop(repo.id, None)
+                if etag:
+                    self._open[repo.id] = told
+                return events
         return told
 
     async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused | None:

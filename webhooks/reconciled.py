@@ -1,7 +1,7 @@
 """Reconciled: what the host itself saw of a ref, in the form of a Delivery.
 
-Of a push that no webhook told of. It goes the way of all others. Never comes from outside: the
-webhook routes know no such event name. Who pushed, and what the commit says, nobody has told.
+Of a push or a pull request that no webhook told of. It goes the way of all others. Never comes
+from outside: the webhook routes know no such event name. Who pushed nobody has told.
 """
 
 import msgspec
@@ -18,7 +18,8 @@ RECONCILED_EVENT = "staunch.reconciled"
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
     """A ref that has moved: the repository as its forge knows it, and the commits before and now.
 
-    `commit` empty: the ref is gone; `before` empty: it is new.
+    `commit` empty: the ref is gone; `before` empty: it is new. `pull`: the event of a pull request,
+    as the forge's API lists it, of which this is the head.
     """
 
     external_id: str
@@ -26,6 +27,7 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
     ref: str
     commit: str = ""
     before: str = ""
+    pull: Event | None = None
 
 
 def parse_reconciled(delivery: Delivery) -> list[ParsedEvent]:
@@ -34,6 +36,9 @@ def parse_reconciled(delivery: Delivery) -> list[ParsedEvent]:
         moved = msgspec.json.decode(delivery.body, type=Reconciled)
     except msgspec.MsgspecError as error:
         raise Malformed(f"what the host saw of a ref cannot be read: {error}") from error
+    if moved.pull is not None:
+        event = _of_pull(moved, moved.pull, delivery)
+        return [ParsedEvent(external_id_of(moved.external_id), name_of(moved.name), event)]
     event = Event(
         kind=_kind(ref_of(moved.ref), is_there=bool(moved.commit)),
         ref=moved.ref,
@@ -50,3 +55,17 @@ def _kind(ref: str, *, is_there: bool) -> EventKind:
     if ref.startswith("refs/heads/"):
         return EventKind.PUSH if is_there else EventKind.BRANCH_DELETE
     raise Malformed(f"{ref} is neither a branch nor a tag")
+
+
+def _of_pull(moved: Reconciled, pull: Event, delivery: Delivery) -> Event:
+    """Nobody has told what was done to it: it is there, or it has other commits than before."""
+    request = pull.pull_request
+    if request is None:
+        raise Malformed("what the host saw of a pull request says nothing of it")
+    action = "synchronize" if moved.before else "opened"
+    return msgspec.structs.replace(
+        pull,
+        before=commit_of(moved.before, "before") if moved.before else "",
+        delivery=delivery.id,
+        pull_request=msgspec.structs.replace(request, action=action),
+    )

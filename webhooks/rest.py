@@ -5,18 +5,28 @@ origin alone, as forges answer after a rename: a token goes nowhere else.
 """
 
 from collections.abc import Mapping
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import httpx2
 import msgspec
 
-from webhooks.forge import Later, Refused, Sent
+from webhooks.forge import Later, Refused, Sent, Unchanged
 from webhooks.status_api import REASON_CHARS_MAX, TIMEOUT_S, classify, joined, problem_of
 
 REDIRECTS_MAX = 3
 ANSWER_BYTES_MAX = 5_000_000
+PAGES_MAX = 20
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[T]):
+    """What a list held. `etag`: by which one may ask whether it has changed; empty: one may not."""
+
+    items: list[T]
+    etag: str = ""
 
 
 class ForgeApi:
@@ -32,6 +42,30 @@ class ForgeApi:
     async def get(self, path: str, shape: type[T]) -> T | Later | Refused:
         """The JSON there. `path` begins with a slash; what is put into it must be quoted."""
         return self._as(shape, path, await self._followed(f"{self._base}{path}"))
+
+    async def listed(
+        self, path: str, shape: type[T], known: str = ""
+    ) -> Listed[T] | Unchanged | Later | Refused:
+        """All pages of a list, the first PAGES_MAX at most. `path`: with a query, without a page.
+
+        `known`: the etag of the answer before. A list of several pages has none: what is on its
+        later pages may change while the first stays as it is.
+        """
+        items: list[T] = []
+        for page in range(1, PAGES_MAX + 1):
+            url = f"{self._base}{path}&page={page}"
+            answer = await self._followed(url, {"If-None-Match": known} if known else {})
+            if isinstance(answer, httpx2.Response) and answer.status_code == 304 and known:
+                return Unchanged()
+            found = self._as(list[shape], path, answer)  # type: ignore[valid-type]
+            if isinstance(found, Later | Refused):
+                return found
+            assert isinstance(answer, httpx2.Response), "what was read is an answer"
+            items += found
+            known = ""
+            if "next" not in answer.links:
+                return Listed(items, answer.headers.get("etag", "") if page == 1 else "")
+        return Listed(items)
 
     async def send(
         self, method: str, path: str, body: Mapping[str, object] | None, shape: type[T]
@@ -55,10 +89,12 @@ class ForgeApi:
             said = f"{path} of the forge's API is not as documented: {error}"
             return Refused(said[:REASON_CHARS_MAX])
 
-    async def _followed(self, url: str) -> httpx2.Response | Later | Refused:
+    async def _followed(
+        self, url: str, more: Mapping[str, str] | None = None
+    ) -> httpx2.Response | Later | Refused:
         first = url
         for _ in range(REDIRECTS_MAX + 1):
-            answer = await self._asked("GET", url, None)
+            answer = await self._asked("GET", url, None, more)
             if not isinstance(answer, httpx2.Response):
                 return answer
             further = answer.headers.get("location", "")
@@ -71,7 +107,11 @@ class ForgeApi:
         return Refused(f"{first} leads in a circle")
 
     async def _asked(
-        self, method: str, url: str, body: Mapping[str, object] | None
+        self,
+        method: str,
+        url: str,
+        body: Mapping[str, object] | None,
+        more: Mapping[str, str] | None = None,
     ) -> httpx2.Response | Later | Refused:
         if (problem := problem_of(url)) is not None:
             return Refused(f"{url} is no URL: {problem}. Correct the connection's api_url.")
@@ -80,7 +120,7 @@ class ForgeApi:
                 method,
                 url,
                 json=None if body is None else dict(body),
-                headers=dict(self._headers),
+                headers={**self._headers, **(more or {})},
                 timeout=TIMEOUT_S,
                 follow_redirects=False,
             )

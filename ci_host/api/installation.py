@@ -11,7 +11,7 @@ from ci_host.api import views
 from ci_host.api.auth import Admin, Here, Seen
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
-from ci_host.ref_ports import NotCompared
+from ci_host.ref_ports import NotCompared, pulls_of
 from pipelines.repo import Connection, ForgeKind, Repo
 from webhooks.errors import Malformed
 from webhooks.github.app import key_problem
@@ -121,7 +121,7 @@ def _why_not_compared(
     if here.settings.reconcile_s == 0:
         reason = "no refs are compared here: Staunch was started with --reconcile-s 0"
         return NotCompared(connection=repo.connection, repo=repo.id, reason=reason, since=0.0)
-    return told.get(repo.id) or told.get(repo.connection)
+    return told.get(repo.id) or told.get(repo.connection) or told.get(pulls_of(repo.id))
 
 
 @router.put("/repos", summary="Register a repository, or change one")

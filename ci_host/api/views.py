@@ -159,7 +159,8 @@ def repo_view(repo: Repo, url: str, why_not: NotCompared | None) -> dict[str, An
     return {
         **msgspec.to_builtins(repo),
         "webhook": f"{url}/hooks/{repo.connection}",
-        "not_compared": why_not and {"reason": why_not.reason, "since": why_not.since},
+        "not_compared": why_not
+        and {"reason": why_not.reason, "since": why_not.since, "pulls": why_not.pulls},
     }
 
 

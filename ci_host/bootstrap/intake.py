@@ -53,6 +53,7 @@ from pipelines.repo import Delivery, ForgeKind, Repo
 from webhooks.bitbucket_dc.refs import have_ref_made
 from webhooks.forge import Ignored, ParsedEvent
 from webhooks.github.app import AppTokens
+from webhooks.inquiry import Inquiry
 from webhooks.manual import MANUAL_EVENT, parse_manual
 from webhooks.reconciled import RECONCILED_EVENT, parse_reconciled
 from webhooks.registry import parse_delivery
@@ -116,12 +117,13 @@ async def open_intake(
     intake = Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)
     found: list[Intake | Ringing | Reconciler] = [intake, Ringing(rings(bus), schedules)]
     if settings.reconcile_s > 0:
-        found.append(_reconciler(bus, directory, tokens, settings))
+        inquiry = Inquiry(directory, client, apps, now=time.time)
+        found.append(_reconciler(bus, directory, tokens, inquiry, settings))
     return found
 
 
 def _reconciler(
-    bus: Bus, directory: Directory, tokens: FetchTokens, settings: Settings
+    bus: Bus, directory: Directory, tokens: FetchTokens, inquiry: Inquiry, settings: Settings
 ) -> Reconciler:
     sights = NatsSights(bus)
     news = RefNews(
@@ -134,6 +136,7 @@ def _reconciler(
     )
     return Reconciler(
         GitRefs(_mirrors(settings), partial(_registered, directory, tokens), renew=tokens.renew),
+        inquiry,
         news,
         sights,
         directory.repos,

@@ -114,5 +114,6 @@ def list_repos(
         return
     for repo in found["repos"]:
         typer.echo(f"{repo['name']}\t{repo['clone_url']}\t{repo['webhook']}")
-        if repo["not_compared"]:
-            typer.echo(f"  its refs are not compared: {repo['not_compared']['reason']}")
+        if why_not := repo["not_compared"]:
+            what = "" if why_not["pulls"] else "its refs are not compared: "
+            typer.echo(f"  {what}{why_not['reason']}")

@@ -9,18 +9,20 @@ follow when that one is answered. What is not compared is told where people can 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import structlog
 
-from ci_host.engine.ref_news import RefNews
+from ci_host.engine.ref_news import Look, RefNews
 from ci_host.engine.rounds import PAUSE_S_FIRST, Pauses, Rounds
 from ci_host.ports import SourceRefused, SourceUnavailable, Unavailable
-from ci_host.ref_ports import NotCompared, RefSource, SeenRef, Sights
+from ci_host.ref_ports import NotCompared, PullSource, RefSource, SeenRef, Sights, pulls_of
+from pipelines.event import Event
 from pipelines.repo import Connection, Repo
 from webhooks.errors import InboxUnavailable
+from webhooks.forge import Later, Refused
 
 AT_ONCE_MAX = 4
 # In which a Delivery that is on its way may still come. A shorter interval has a shorter one.
@@ -40,6 +42,7 @@ class Reconciler:
     def __init__(
         self,
         source: RefSource,
+        pulls: PullSource,
         news: RefNews,
         sights: Sights,
         repos: Mapping[str, Repo],
@@ -51,6 +54,7 @@ class Reconciler:
     ) -> None:
         """`now`: seconds since the epoch; `elapsed`: of a clock that nobody sets."""
         self._source = source
+        self._pulls = pulls
         self._news = news
         self._sights = sights
         self._repos = repos
@@ -152,7 +156,8 @@ class Reconciler:
         await self._take_back(repo.connection)
         await self._take_back(repo.id)
         kind = self._connections[repo.connection].kind
-        waits = await self._news.take(repo, kind, refs, began)
+        look = Look(began, refs, await self._open_pulls(repo, began))
+        waits = await self._news.take(repo, kind, look)
         return self._soon_s if waits else None
 
     async def _ask(self, repo: Repo) -> Mapping[str, SeenRef]:
@@ -161,14 +166,31 @@ class Reconciler:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._source.refs, repo)
 
+    async def _open_pulls(self, repo: Repo, began: float) -> Sequence[Event] | None:
+        """None: nobody could be asked now. That is told, and keeps no push from being seen."""
+        told = await self._pulls.open_pulls(repo)
+        if isinstance(told, Later | Refused):
+            what = NotCompared(
+                connection=repo.connection,
+                repo=repo.id,
+                reason=f"its open pull requests cannot be listed: {told.reason}",
+                since=began,
+                pulls=True,
+            )
+            await self._tell(what, self._rounds.interval_s)
+            return None
+        await self._take_back(pulls_of(repo.id))
+        return told
+
     async def _tell(self, what: NotCompared, pause_s: float) -> None:
         said = {"connection": what.connection, "repo": what.repo, "reason": what.reason}
-        log.warning("refs_not_compared", **said, again_in_s=pause_s)
         told = await self._what_is_told()
         before = told.get(what.subject)
+        if before is not None and before.reason == what.reason:
+            log.debug("refs_still_not_compared", **said, again_in_s=pause_s)
+            return
+        log.warning("refs_not_compared", **said, again_in_s=pause_s)
         if before is not None:
-            if before.reason == what.reason:
-                return
             what = msgspec.structs.replace(what, since=before.since)
         await self._sights.tell(what)
         told[what.subject] = what

@@ -9,16 +9,21 @@ So one may die at any line. Before the Delivery is recorded nothing has happened
 Sight leads to the same Delivery, whose id is made of the ref, its commit and the Sight that it was
 compared with, and which is recorded once. Should the forge's own word come after all, or twice, the
 Run is the same: its id is made of the ref and its commit.
+
+The head of a pull request is a ref as any other. Where nobody could be asked for those that are
+open, the Sight keeps them as they were. That one is closed is no news.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 import structlog
 
 from ci_host.ports import Conflict
 from ci_host.ref_ports import Hearsay, SeenRef, Sight, Sights, Word
+from pipelines.event import Event
 from pipelines.repo import Delivery, ForgeKind, Repo
 from webhooks.inbox import Inbox
 from webhooks.reconciled import RECONCILED_EVENT, Reconciled
@@ -27,6 +32,18 @@ from webhooks.reconciled import RECONCILED_EVENT, Reconciled
 NEWS_MAX = 100
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at a Repo found that began at `at`, in seconds since the epoch.
+
+    `pulls`: the events of the pull requests that are open; None: nobody could be asked for them.
+    """
+
+    at: float
+    refs: Mapping[str, SeenRef]
+    pulls: Sequence[Event] | None = None
 
 
 class RefNews:
@@ -53,28 +70,29 @@ class RefNews:
         self._as_seen: dict[str, bytes] = {}
         self._since: dict[str, dict[str, float]] = {}
 
-    async def take(
-        self, repo: Repo, kind: ForgeKind, refs: Mapping[str, SeenRef], at: float
-    ) -> bool:
-        """See to what is new in the refs, as a look that began at `at` found them.
+    async def take(self, repo: Repo, kind: ForgeKind, look: Look) -> bool:
+        """See to what is new in what a look found.
 
         True: look again soon, something waits. Raises Unavailable, InboxUnavailable: then take it
         again.
         """
-        seen = {ref: one.commit for ref, one in refs.items()}
-        digest = _digest(seen)
+        digest = _digest(look)
         if self._as_seen.get(repo.id) == digest:
             return False
         self._as_seen.pop(repo.id, None)
         revision, sight = await self._sights.read(repo.id)
         if sight is None:
             # What was there before is not news.
-            sight = Sight(repo=repo.id, at=at, refs={})
-            settled, waits = list(seen), False
+            sight = Sight(repo=repo.id, at=look.at, refs={})
+            refs = _with_pulls(look, sight)
+            settled, waits = list(refs), False
         else:
-            settled, waits = await self._settle(repo, kind, refs, sight, revision)
-        if settled or revision == 0:
-            next_sight = Sight(repo=repo.id, at=at, refs=_moved_on(sight.refs, seen, settled))
+            refs = _with_pulls(look, sight)
+            settled, waits = await self._settle(repo, kind, look, refs, sight, revision)
+        has_pulls = sight.pulls or look.pulls is not None
+        if settled or revision == 0 or has_pulls != sight.pulls:
+            after = _moved_on(sight.refs, refs, settled)
+            next_sight = Sight(repo=repo.id, at=look.at, refs=after, pulls=has_pulls)
             try:
                 await self._sights.write(next_sight, after=revision)
             except Conflict:
@@ -87,6 +105,7 @@ class RefNews:
         self,
         repo: Repo,
         kind: ForgeKind,
+        look: Look,
         refs: Mapping[str, SeenRef],
         sight: Sight,
         revision: int,
@@ -97,11 +116,22 @@ class RefNews:
             for ref in sorted(sight.refs.keys() | refs.keys())
             if sight.refs.get(ref, "") != _commit(refs, ref)
         ]
-        words = await self._hearsay.told(repo.id, moved) if moved else {}
-        untold = [ref for ref in moved if not _is_told(words.get(ref), refs.get(ref), sight)]
+        # That a pull request is closed is no news, and those of before the first list are none.
+        news = [one for one in moved if not is_pull(one) or (one in refs and sight.pulls)]
+        words = await self._hearsay.told(repo.id, news) if news else {}
+        untold = [ref for ref in news if not _is_told(words.get(ref), refs.get(ref), sight)]
         ripe = self._ripe(repo.id, untold)[:NEWS_MAX]
+        pulls = {one.ref: one for one in look.pulls or ()}
         for ref in ripe:
-            await self._record(repo, kind, ref, _commit(refs, ref), sight, revision)
+            what = Reconciled(
+                external_id=repo.external_id,
+                name=repo.name,
+                ref=ref,
+                commit=_commit(refs, ref),
+                before=sight.refs.get(ref, ""),
+                pull=pulls.get(ref),
+            )
+            await self._record(repo, kind, what, revision)
             # What comes of this ref next has a grace of its own.
             del self._since[repo.id][ref]
         waiting = set(untold) - set(ripe)
@@ -115,23 +145,17 @@ class RefNews:
             self._since[repo] = since
         return [ref for ref, first in since.items() if now - first >= self._grace_s]
 
-    async def _record(
-        self, repo: Repo, kind: ForgeKind, ref: str, commit: str, sight: Sight, revision: int
-    ) -> None:
-        before = sight.refs.get(ref, "")
-        what = Reconciled(
-            external_id=repo.external_id, name=repo.name, ref=ref, commit=commit, before=before
-        )
+    async def _record(self, repo: Repo, kind: ForgeKind, what: Reconciled, revision: int) -> None:
         delivery = Delivery(
             connection=repo.connection,
-            id=delivery_of(repo.id, ref, commit, revision),
+            id=delivery_of(repo.id, what.ref, what.commit, revision),
             kind=kind,
             event=RECONCILED_EVENT,
             received_at=self._now(),
             body=msgspec.json.encode(what).decode(),
         )
         recorded = await self._inbox.record(delivery)
-        said = {"repo": repo.id, "ref": ref, "commit": commit, "delivery": delivery.id}
+        said = {"repo": repo.id, "ref": what.ref, "commit": what.commit, "delivery": delivery.id}
         log.info("push_was_not_told", **said, recorded=recorded)
 
 
@@ -154,17 +178,35 @@ def _commit(refs: Mapping[str, SeenRef], ref: str) -> str:
     return refs[ref].commit if ref in refs else ""
 
 
-def _moved_on(refs: dict[str, str], seen: dict[str, str], settled: Iterable[str]) -> dict[str, str]:
+def is_pull(ref: str) -> bool:
+    """Whether it is the head of a pull request, by whatever name its forge keeps it."""
+    return not ref.startswith(("refs/heads/", "refs/tags/"))
+
+
+def _with_pulls(look: Look, sight: Sight) -> dict[str, SeenRef]:
+    """All refs of a look, the heads of pull requests too: as they are, or were when last asked."""
+    if look.pulls is None:
+        heads = {ref: commit for ref, commit in sight.refs.items() if is_pull(ref)}
+    else:
+        heads = {one.ref: one.commit for one in look.pulls}
+    return {**look.refs, **{ref: SeenRef(commit=one, object=one) for ref, one in heads.items()}}
+
+
+def _moved_on(
+    before: Mapping[str, str], refs: Mapping[str, SeenRef], settled: Iterable[str]
+) -> dict[str, str]:
     """The refs of a Sight with what is settled as it was seen."""
-    after = dict(refs)
+    after = dict(before)
     for ref in settled:
-        if ref in seen:
-            after[ref] = seen[ref]
+        if ref in refs:
+            after[ref] = refs[ref].commit
         else:
             after.pop(ref, None)
     return after
 
 
-def _digest(seen: dict[str, str]) -> bytes:
-    text = "".join(f"{ref}\0{seen[ref]}\n" for ref in sorted(seen))
-    return hashlib.sha256(text.encode()).digest()
+def _digest(look: Look) -> bytes:
+    lines = [f"{ref}\0{look.refs[ref].commit}\n" for ref in sorted(look.refs)]
+    if look.pulls is not None:
+        lines += ["pulls\n", *sorted(f"{one.ref}\0{one.commit}\n" for one in look.pulls)]
+    return hashlib.sha256("".join(lines).encode()).digest()

@@ -18,7 +18,7 @@ class Rounds:
     """Times are seconds of a clock that nobody sets; every Repo is in here once."""
 
     def __init__(self, interval_s: float, began: float) -> None:
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self._began = began
         self._known: set[str] = set()
         self._next: list[tuple[float, str]] = []
@@ -48,8 +48,8 @@ class Rounds:
     def again(self, repo: str, now: float) -> float:
         """Give it back: it is looked at when its moment comes. Answers when that is."""
         share = int.from_bytes(hashlib.sha256(repo.encode()).digest()[:8]) / 2**64
-        first = self._began + share * self._interval_s
-        due = first + ((now - first) // self._interval_s + 1) * self._interval_s
+        first = self._began + share * self.interval_s
+        due = first + ((now - first) // self.interval_s + 1) * self.interval_s
         return self.at(repo, due)
 
     def at(self, repo: str, due: float) -> float:

@@ -45,7 +45,13 @@ from webhooks.forge import Command, Ignored, ParsedEvent, Sought
 
 # The kinds of events that tell where a ref leads now.
 MOVES_A_REF = frozenset(
-    {EventKind.PUSH, EventKind.TAG, EventKind.BRANCH_DELETE, EventKind.TAG_DELETE}
+    {
+        EventKind.PUSH,
+        EventKind.TAG,
+        EventKind.BRANCH_DELETE,
+        EventKind.TAG_DELETE,
+        EventKind.PULL_REQUEST,
+    }
 )
 
 log = structlog.get_logger()

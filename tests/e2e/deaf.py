@@ -38,11 +38,16 @@ def deafened(here: Installed, name: str) -> Registered:
 
 def sight_of(here: Installed, repo: Registered) -> Sight | None:
     """How its refs were when they were last seen."""
+    return sight_of_id(here, f"{repo.connection}/{repo.bare}")
+
+
+def sight_of_id(here: Installed, repo: str) -> Sight | None:
+    """The same, of a Repo by its id."""
 
     async def read() -> Sight | None:
         bus = await connect(here.installation.nats_url(), name="test")
         try:
-            return (await NatsSights(bus).read(f"{repo.connection}/{repo.bare}"))[1]
+            return (await NatsSights(bus).read(repo))[1]
         finally:
             await bus.close()
 

@@ -10,7 +10,7 @@ from ci_host.adapters.nats.bus import connect
 from ci_host.adapters.nats.sights import NatsSights
 from ci_host.ref_ports import Sight
 from tests.demo.installation import until
-from tests.e2e.deaf import OPTIONS, apart, deafened, deliveries, seen, sight_of
+from tests.e2e.deaf import OPTIONS, apart, deafened, deliveries, seen, sight_of, sight_of_id
 from tests.e2e.installed import (
     FILE,
     TIMEOUT_S,
@@ -22,6 +22,7 @@ from tests.e2e.installed import (
     plan,
     unique,
 )
+from tests.pull_forge import REPO, REPO_ID, TOKEN, PullForge
 
 pytestmark = [
     pytest.mark.xdist_group("lost_webhooks"),
@@ -55,6 +56,35 @@ def test_a_push_whose_webhook_was_lost_is_built(here: Installed, deaf: Registere
     seen(here, deaf, {"refs/heads/main": commit})
     (delivery,) = deliveries(here, deaf)
     assert (delivery["event"], delivery["runs"]) == ("staunch.reconciled", [run["id"]])
+
+
+def lists_pulls(here: Installed, repo: str) -> bool:
+    sight = sight_of_id(here, repo)
+    return sight is not None and sight.pulls
+
+
+def test_a_pull_request_whose_webhook_was_lost_is_built_once(
+    here: Installed, deaf: Registered
+) -> None:
+    with PullForge() as forge:
+        repo = f"hub/{REPO_ID}"
+        said = {"id": "hub", "kind": "github", "api_url": forge.url, "token": TOKEN, "secret": "s"}
+        assert here.call("PUT", "/connections", said).status == 200
+        told = {"connection": "hub", "external_id": str(REPO_ID), "name": REPO}
+        made = here.call("PUT", "/repos", {**told, "clone_url": str(deaf.bare)})
+        assert made.status == 200, made
+        top = "on.pull_request()\non.push()\n"
+        base = deaf.pushed({FILE: plan("return event.pull_request.action", top)})
+        forge.open(6, base, login="old", head_repo=REPO_ID)
+        until("the first list", lambda: lists_pulls(here, repo), TIMEOUT_S)
+        head = deaf.commit({FILE: plan("return [event.pull_request.action]", top)}, "a change")
+        deaf.git("push", "-q", "origin", "HEAD:refs/pull/7/head")
+        forge.open(7, head, login="sam", head_repo=REPO_ID)
+        run = here.ended(here.run(head))
+        assert run["output"] == ["opened"]
+        asked = forge.unchanged
+        until("a list that is as it was", lambda: forge.unchanged > asked + 1, TIMEOUT_S)
+        assert len(here.runs(head)) == 1
 
 
 def test_a_force_push_a_new_branch_and_tags_are_built_and_deletions_noted(

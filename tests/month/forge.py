@@ -180,6 +180,9 @@ class SeededForge:
     def refs(self, repo: Repo) -> Mapping[str, SeenRef]:
         return {ref: SeenRef(one, one) for ref, one in self._git(repo).refs.items()}
 
+    async def open_pulls(self, repo: Repo) -> None:
+        """Nobody is told: this month has no pull requests."""
+
     def _git(self, repo: Repo) -> ForgeRepo:
         if self.is_away:
             raise SourceUnavailable("nobody answers")

@@ -269,6 +269,7 @@ class Month:
         connections: Mapping[str, Connection] = {HUB.id: HUB}
         reconciler = Reconciler(
             self.forge,
+            self.forge,
             news,
             self.sights,
             self.known.repos,

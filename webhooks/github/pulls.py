@@ -11,7 +11,8 @@ import msgspec
 
 from pipelines.repo import Connection, Repo
 from pipelines.trust import Author, PullFacts
-from webhooks.forge import Later, Refused
+from webhooks.forge import Later, OpenPulls, Refused, Unchanged
+from webhooks.open_pulls import pulls_of
 from webhooks.rest import ForgeApi
 
 MEMBERS = frozenset({"admin", "maintain", "write"})
@@ -78,6 +79,11 @@ class GitHubPulls:
             login="" if pull.user is None else pull.user.login,
             is_open=pull.state == "open",
         )
+
+    async def open_pulls(self, repo: Repo, known: str) -> OpenPulls | Unchanged | Later | Refused:
+        """See PullReader."""
+        asked = "state=open&sort=updated&direction=desc&per_page=50"
+        return await pulls_of(self._api, f"/repos/{quote(repo.name)}/pulls?{asked}", known)
 
     async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused:
         """See PullReader."""

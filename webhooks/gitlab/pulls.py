@@ -12,7 +12,8 @@ import msgspec
 
 from pipelines.repo import Connection, Repo
 from pipelines.trust import Author, PullFacts
-from webhooks.forge import Later, Refused
+from webhooks.forge import Later, OpenPulls, Refused, Unchanged
+from webhooks.open_pulls import merge_requests_of
 from webhooks.rest import ForgeApi
 
 # From Developer on somebody may push to branches.
@@ -70,6 +71,14 @@ class GitLabPulls:
             login="" if merge.author is None else merge.author.username,
             is_open=merge.state == "opened",
         )
+
+    async def open_pulls(self, repo: Repo, known: str) -> OpenPulls | Unchanged | Later | Refused:
+        """See PullReader."""
+        place = _place(repo)
+        if isinstance(place, Refused):
+            return place
+        asked = "state=opened&scope=all&order_by=updated_at&sort=desc&per_page=50"
+        return await merge_requests_of(self._api, f"{place}/merge_requests?{asked}", known)
 
     async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused:
         """See PullReader."""

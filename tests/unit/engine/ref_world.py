@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 
 from ci_host.adapters.memory.sights import MemoryHearsay, MemorySights
 from ci_host.engine.reconciler import Reconciler
-from ci_host.engine.ref_news import RefNews
+from ci_host.engine.ref_news import Look, RefNews
 from ci_host.ref_ports import SeenRef, Word
-from pipelines.event import Event
+from pipelines.event import Event, EventKind, PullRequest
 from pipelines.repo import Connection, ForgeKind, Repo
 from tests.engine.crashes import Life
+from webhooks.forge import Later, Refused
 from webhooks.memory import MemoryInbox
 from webhooks.reconciled import parse_reconciled
 
@@ -56,12 +57,42 @@ class MemoryRefs:
             refs[ref] = SeenRef(commit=commit, object=tag_object or commit)
 
 
+@dataclass
+class MemoryPulls:
+    """See PullSource. `refusals`: what is said of a Repo's instead."""
+
+    repos: dict[str, list[Event]] = field(default_factory=dict)
+    refusals: dict[str, Later | Refused] = field(default_factory=dict)
+
+    async def open_pulls(self, repo: Repo) -> list[Event] | Later | Refused | None:
+        return self.refusals.get(repo.id) or self.repos.get(repo.id)
+
+    def open(self, repo: Repo, number: int, commit: str) -> None:
+        """A pull request is open, and at this commit."""
+        others = [one for one in self.repos.get(repo.id, []) if one.ref != pull_ref(number)]
+        request = PullRequest(number=number, action="", base_ref="main", head_ref=f"head-{number}")
+        event = Event(
+            kind=EventKind.PULL_REQUEST, ref=pull_ref(number), commit=commit, pull_request=request
+        )
+        self.repos[repo.id] = [*others, event]
+
+    def close(self, repo: Repo, number: int) -> None:
+        """It is open no more."""
+        self.repos[repo.id] = [one for one in self.repos[repo.id] if one.ref != pull_ref(number)]
+
+
+def pull_ref(number: int) -> str:
+    """Where the head of a pull request is kept."""
+    return f"refs/pull/{number}/head"
+
+
 class RefWorld:
     """`news` and `reconciler` are of one life; the ports stay."""
 
     def __init__(self, *repos: Repo) -> None:
         self.time = NOON
         self.source = MemoryRefs()
+        self.pulls = MemoryPulls()
         self.sights = MemorySights()
         self.hearsay = MemoryHearsay()
         self.inbox = MemoryInbox()
@@ -88,6 +119,7 @@ class RefWorld:
         """As after a restart."""
         return Reconciler(
             self.source,
+            self.pulls,
             self.new_news(),
             self.sights,
             self.repos,
@@ -99,8 +131,10 @@ class RefWorld:
 
     async def take(self, repo: Repo, news: RefNews | None = None) -> bool:
         """Look at one Repo's refs now; answers whether it is to be looked at again soon."""
-        refs = self.source.refs(repo)
-        return await (news or self.news).take(repo, ForgeKind.GITEA, refs, self.time)
+        pulls = await self.pulls.open_pulls(repo)
+        assert not isinstance(pulls, Later | Refused), "a look has what could be asked for"
+        look = Look(self.time, self.source.refs(repo), pulls)
+        return await (news or self.news).take(repo, ForgeKind.GITEA, look)
 
     async def tell(self, repo: Repo, ref: str, commit: str) -> None:
         """A Delivery of the forge's tells of this."""

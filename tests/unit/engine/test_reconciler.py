@@ -9,6 +9,7 @@ from ci_host.engine.reconciler import AT_ONCE_MAX, UNAVAILABLE_S_MAX
 from ci_host.ports import SourceRefused, SourceUnavailable, Unavailable
 from pipelines.repo import Connection, ForgeKind
 from tests.unit.engine.ref_world import GRACE, INTERVAL, MAIN, RefWorld, commit_of, repo_of
+from webhooks.forge import Refused
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +46,18 @@ async def test_a_push_that_nobody_told_of_is_delivered_within_interval_and_grace
     world.source.push(SHOP, MAIN, B)
     await passing(world, INTERVAL + GRACE + 2.0)
     assert world.told() == [("push", MAIN, B)]
+
+
+async def test_a_forge_that_lists_no_pull_requests_keeps_no_push_from_being_seen(world):
+    world.pulls.refusals[SHOP.id] = Refused("403 Resource not accessible")
+    world.source.push(SHOP, MAIN, B)
+    await passing(world, INTERVAL + GRACE + 2.0)
+    assert world.told() == [("push", MAIN, B)]
+    said = "its open pull requests cannot be listed: 403 Resource not accessible"
+    assert await reasons(world) == {f"{SHOP.id}#pulls": said}
+    del world.pulls.refusals[SHOP.id]
+    await passing(world, INTERVAL + 2.0)
+    assert await reasons(world) == {}
 
 
 async def test_it_works_as_the_only_ear_for_a_forge_that_cannot_reach_us(world):

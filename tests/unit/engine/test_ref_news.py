@@ -7,7 +7,7 @@ from ci_host.ports import Conflict
 from pipelines.event import Event, EventKind
 from pipelines.trigger import run_of
 from tests.engine.crashes import Killed, Life
-from tests.unit.engine.ref_world import GRACE, MAIN, RefWorld, commit_of, repo_of
+from tests.unit.engine.ref_world import GRACE, MAIN, RefWorld, commit_of, pull_ref, repo_of
 from webhooks.errors import InboxUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -198,6 +198,52 @@ async def test_of_two_that_look_at_once_the_slower_looks_again_and_nothing_is_to
     assert world.told() == [("push", MAIN, B)]
 
 
+async def test_pull_requests_of_before_the_first_list_are_no_news(world):
+    """Also where the API could be asked only later than git."""
+    world.pulls.open(REPO, 7, B)
+    assert not await world.take(REPO)
+    world.time += GRACE
+    assert not await world.take(REPO)
+    assert world.told() == []
+    assert (await world.sights.read(REPO.id))[1].refs == {MAIN: A, pull_ref(7): B}
+
+
+async def test_a_pull_request_that_nobody_told_of_becomes_a_delivery(world):
+    world.pulls.open(REPO, 7, B)
+    await world.take(REPO)
+    world.pulls.open(REPO, 8, C)
+    await until_told(world)
+    world.pulls.open(REPO, 7, C)
+    await until_told(world)
+    opened, pushed = world.events()
+    assert (opened.kind, opened.ref, opened.commit) == ("pull_request", pull_ref(8), C)
+    assert (opened.pull_request.action, opened.pull_request.base_ref) == ("opened", "main")
+    assert (pushed.ref, pushed.commit, pushed.before) == (pull_ref(7), C, B)
+    assert pushed.pull_request.action == "synchronize"
+
+
+async def test_a_pull_request_that_was_told_of_or_closed_becomes_none(world):
+    world.pulls.open(REPO, 7, B)
+    await world.take(REPO)
+    world.pulls.open(REPO, 8, C)
+    await world.tell(REPO, pull_ref(8), C)
+    world.pulls.close(REPO, 7)
+    assert not await world.take(REPO)
+    assert world.told() == []
+    assert (await world.sights.read(REPO.id))[1].refs == {MAIN: A, pull_ref(8): C}
+
+
+async def test_while_nobody_can_be_asked_for_pull_requests_they_stay_as_they_were(world):
+    world.pulls.open(REPO, 7, B)
+    await world.take(REPO)
+    del world.pulls.repos[REPO.id]
+    world.source.push(REPO, MAIN, C)
+    await until_told(world)
+    world.pulls.open(REPO, 7, B)
+    assert not await world.take(REPO)
+    assert world.told() == [("push", MAIN, C)]
+
+
 async def test_a_first_look_that_meets_another_takes_the_others(world):
     other = repo_of("new")
     world.source.push(other, MAIN, A)
@@ -221,9 +267,11 @@ async def test_a_death_at_any_operation_loses_nothing_and_tells_nothing_twice(af
     for ends_at in range(1, 100):
         world = RefWorld(REPO)
         world.source.push(REPO, MAIN, A)
+        world.pulls.open(REPO, 7, A)
         await world.take(REPO)
         world.source.push(REPO, MAIN, B)
         world.source.push(REPO, "refs/tags/v1", C)
+        world.pulls.open(REPO, 7, B)
         life = Life(ends_at, after=after)
         news = world.new_news(life)
         try:
@@ -236,11 +284,13 @@ async def test_a_death_at_any_operation_loses_nothing_and_tells_nothing_twice(af
         for _ in range(3):
             await world.take(REPO, news)
             world.time += GRACE
-        assert sorted(world.told()) == [("push", MAIN, B), ("tag", "refs/tags/v1", C)], life.last
-        assert (await world.sights.read(REPO.id))[1].refs == {MAIN: B, "refs/tags/v1": C}
+        told = [("pull_request", pull_ref(7), B), ("push", MAIN, B), ("tag", "refs/tags/v1", C)]
+        assert sorted(world.told()) == told, life.last
+        refs = {MAIN: B, "refs/tags/v1": C, pull_ref(7): B}
+        assert (await world.sights.read(REPO.id))[1].refs == refs
         if life.count < ends_at:
             break
-    assert deaths >= 6, "two reads, two questions, two records and a write were tried"
+    assert deaths >= 7, "two reads, two questions, three records and a write were tried"
 
 
 async def test_the_forges_late_word_and_ours_ask_for_the_same_run(world):
