@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from pipelines.event import Event
-from pipelines.repo import Repo
+from pipelines.repo import Connection, Repo
 from webhooks.forge import Later, Refused
 
 
@@ -83,6 +83,19 @@ class PullSource(Protocol):
     async def open_pulls(self, repo: Repo) -> Sequence[Event] | Later | Refused | None:
         """Those that are open now (of very many, those that changed last), as events without an
         action; None: the Connection has no API that could be asked, or no token for it."""
+
+
+class CallSource(Protocol):
+    """Webhook calls that a forge made, asked of the forge."""
+
+    async def ask_again(
+        self, connection: Connection, repo: Repo | None, since: float
+    ) -> Sequence[str] | Later | Refused | None:
+        """Have all sent again that never arrived, of those since then (seconds since the epoch).
+
+        `repo`: those of its webhook; None: those of the Connection's App. Answers the ids of their
+        Deliveries; None: the forge has no API for it, or no token is there.
+        """
 
 
 class Sights(Protocol):

@@ -4,9 +4,10 @@ Never raises for what network or forge do. A redirect is followed within the con
 origin alone, as forges answer after a rename: a token goes nowhere else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from urllib.parse import quote, urlsplit
 
 import httpx2
 import msgspec
@@ -44,16 +45,23 @@ class ForgeApi:
         return self._as(shape, path, await self._followed(f"{self._base}{path}"))
 
     async def listed(
-        self, path: str, shape: type[T], known: str = ""
+        self,
+        path: str,
+        shape: type[T],
+        known: str = "",
+        *,
+        enough: Callable[[T], bool] = lambda _: False,
     ) -> Listed[T] | Unchanged | Later | Refused:
         """All pages of a list, the first PAGES_MAX at most. `path`: with a query, without a page.
 
         `known`: the etag of the answer before. A list of several pages has none: what is on its
-        later pages may change while the first stays as it is.
+        later pages may change while the first stays as it is. `enough`: of the last one of a page,
+        whether those after it are not wanted.
         """
         items: list[T] = []
-        for page in range(1, PAGES_MAX + 1):
-            url = f"{self._base}{path}&page={page}"
+        page = "page=1"
+        for number in range(1, PAGES_MAX + 1):
+            url = f"{self._base}{path}&{page}"
             answer = await self._followed(url, {"If-None-Match": known} if known else {})
             if isinstance(answer, httpx2.Response) and answer.status_code == 304 and known:
                 return Unchanged()
@@ -63,8 +71,12 @@ class ForgeApi:
             assert isinstance(answer, httpx2.Response), "what was read is an answer"
             items += found
             known = ""
-            if "next" not in answer.links:
-                return Listed(items, answer.headers.get("etag", "") if page == 1 else "")
+            further = answer.links.get("next", {}).get("url", "")
+            if not further or not items or enough(items[-1]):
+                return Listed(items, answer.headers.get("etag", "") if number == 1 else "")
+            # Its host and path are none of the answer's business, only where in the list to go on.
+            cursor = httpx2.QueryParams(urlsplit(further).query).get("cursor")
+            page = f"cursor={quote(cursor, safe='')}" if cursor else f"page={number + 1}"
         return Listed(items)
 
     async def send(

@@ -43,6 +43,7 @@ from ci_host.engine.notices import Notices
 from ci_host.engine.people import People
 from ci_host.engine.pipeline_files import PipelineFiles
 from ci_host.engine.reconciler import GRACE_S, Reconciler
+from ci_host.engine.redeliveries import Redeliveries
 from ci_host.engine.ref_news import RefNews
 from ci_host.engine.ringing import Ringing
 from ci_host.engine.schedules import Schedules
@@ -55,6 +56,7 @@ from webhooks.forge import Ignored, ParsedEvent
 from webhooks.github.app import AppTokens
 from webhooks.inquiry import Inquiry
 from webhooks.manual import MANUAL_EVENT, parse_manual
+from webhooks.missed_calls import MissedCalls
 from webhooks.reconciled import RECONCILED_EVENT, parse_reconciled
 from webhooks.registry import parse_delivery
 
@@ -75,7 +77,7 @@ async def open_intake(
     history: NatsHistory,
     prepareds: Prepareds,
     sandbox: Sandbox,
-) -> Sequence[Intake | Ringing | Reconciler]:
+) -> Sequence[Intake | Ringing | Reconciler | Redeliveries]:
     """Put all of it together; it takes nothing before `serve`."""
     settings = process.settings
     directory = Directory(bus)
@@ -115,28 +117,39 @@ async def open_intake(
     )
     rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",))
     intake = Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)
-    found: list[Intake | Ringing | Reconciler] = [intake, Ringing(rings(bus), schedules)]
-    if settings.reconcile_s > 0:
-        inquiry = Inquiry(directory, client, apps, now=time.time)
-        found.append(_reconciler(bus, directory, tokens, inquiry, settings))
-    return found
+    found: list[Intake | Ringing | Reconciler | Redeliveries] = [
+        intake,
+        Ringing(rings(bus), schedules),
+    ]
+    return found + _lookers(bus, directory, tokens, client, apps, settings)
 
 
-def _reconciler(
-    bus: Bus, directory: Directory, tokens: FetchTokens, inquiry: Inquiry, settings: Settings
-) -> Reconciler:
+def _lookers(
+    bus: Bus,
+    directory: Directory,
+    tokens: FetchTokens,
+    client: httpx2.AsyncClient,
+    apps: AppTokens,
+    settings: Settings,
+) -> list[Reconciler | Redeliveries]:
+    """Those who look for what no webhook told of."""
+    if settings.reconcile_s == 0:
+        return []
+    calls = MissedCalls(client, settings.url, now=time.time)
+    again = Redeliveries(calls, directory.repos, directory.connections, now=time.time)
     sights = NatsSights(bus)
     news = RefNews(
         sights,
         NatsHearsay(bus),
         NatsInbox(bus),
+        missed=again.suspect,
         grace_s=min(GRACE_S, settings.reconcile_s),
         now=time.time,
         elapsed=time.monotonic,
     )
-    return Reconciler(
+    reconciler = Reconciler(
         GitRefs(_mirrors(settings), partial(_registered, directory, tokens), renew=tokens.renew),
-        inquiry,
+        Inquiry(directory, client, apps, now=time.time),
         news,
         sights,
         directory.repos,
@@ -145,6 +158,7 @@ def _reconciler(
         now=time.time,
         elapsed=time.monotonic,
     )
+    return [reconciler, again]
 
 
 def _mirrors(settings: Settings) -> Path:

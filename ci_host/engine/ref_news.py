@@ -56,11 +56,14 @@ class RefNews:
         hearsay: Hearsay,
         inbox: Inbox,
         *,
+        missed: Callable[[str], None] = lambda _repo: None,
         grace_s: float,
         now: Callable[[], float],
         elapsed: Callable[[], float],
     ) -> None:
-        """`now`: seconds since the epoch; `elapsed`: of a clock that nobody sets."""
+        """`missed` hears of each Repo of which something was told by nobody. `now`: seconds since
+        the epoch; `elapsed`: of a clock that nobody sets."""
+        self._missed = missed
         self._sights = sights
         self._hearsay = hearsay
         self._inbox = inbox
@@ -157,6 +160,7 @@ class RefNews:
         recorded = await self._inbox.record(delivery)
         said = {"repo": repo.id, "ref": what.ref, "commit": what.commit, "delivery": delivery.id}
         log.info("push_was_not_told", **said, recorded=recorded)
+        self._missed(repo.id)
 
 
 def delivery_of(repo: str, ref: str, commit: str, revision: int) -> str:

@@ -1,5 +1,6 @@
 """A world of repositories whose refs move, on memory ports, with a clock that a test moves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ci_host.adapters.memory.sights import MemoryHearsay, MemorySights
@@ -103,13 +104,16 @@ class RefWorld:
         self.news = self.new_news()
         self.reconciler = self.new_reconciler()
 
-    def new_news(self, life: Life | None = None) -> RefNews:
+    def new_news(
+        self, life: Life | None = None, missed: Callable[[str], None] = lambda _repo: None
+    ) -> RefNews:
         """As after a restart, on the ports as this life sees them."""
         port = life.port if life is not None else lambda one: one
         return RefNews(
             port(self.sights),
             port(self.hearsay),
             port(self.inbox),
+            missed=missed,
             grace_s=GRACE,
             now=lambda: self.time,
             elapsed=lambda: self.time,
