@@ -8,9 +8,11 @@ from enum import StrEnum
 
 import msgspec
 
+from pipelines.event import Event, EventKind
 from pipelines.job import Annotation
 from pipelines.run import RunState
 
+CONTEXT = "staunch"
 DESCRIPTION_CHARS_MAX = 140
 # What GitHub takes of the summary of a check.
 SUMMARY_BYTES_MAX = 65_535
@@ -18,6 +20,17 @@ ANNOTATIONS_MAX = 500
 # Of all annotations of a Status: it must fit into one message of the bus.
 ANNOTATIONS_BYTES_MAX = 1_048_576
 FENCE = "```"
+
+
+# What is told of a push has the bare name; a group of a merge queue answers for its pull requests,
+# and a Forge that requires a check of these looks for one of the same name there.
+WORDS = {
+    EventKind.PULL_REQUEST: "pull request",
+    EventKind.MERGE_GROUP: "pull request",
+    EventKind.TAG: "tag",
+    EventKind.RELEASE: "release",
+    EventKind.MANUAL: "manual",
+}
 
 
 class StatusState(StrEnum):
@@ -93,6 +106,17 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def stands(self) -> Standing:
         """How it stands."""
         return self.standing or OF_STATE[self.state]
+
+
+def context_of(event: Event, pipeline: str = "") -> str:
+    """The name under which a Forge is told what a pipeline (empty: all of them) came to.
+
+    By the kind of the event alone, never by what else ran: so that what one event came to never
+    covers what another one of the same commit did.
+    """
+    name = f"{CONTEXT}/{pipeline}" if pipeline else CONTEXT
+    word = event.schedule.name if event.schedule is not None else WORDS.get(event.kind, "")
+    return f"{name} ({word})" if word else name
 
 
 def shorten(text: str, limit: int = DESCRIPTION_CHARS_MAX) -> str:

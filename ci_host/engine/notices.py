@@ -10,10 +10,8 @@ from collections.abc import Callable
 from ci_host.ports import StatusOutbox
 from pipelines.event import Event
 from pipelines.repo import Repo
-from pipelines.status import Standing, Status, StatusState, shorten
+from pipelines.status import Standing, Status, StatusState, context_of, shorten
 from pipelines.trust import Verdict
-
-CONTEXT = "staunch"
 
 
 class Notices:
@@ -40,7 +38,6 @@ class Notices:
 
     async def skipped(self, repo: Repo, event: Event, pipeline: str, reason: str) -> None:
         """This pipeline has nothing to do here, and nobody who requires it is held up."""
-        context = f"{CONTEXT}/{pipeline}"
         await self._put(
             repo,
             event,
@@ -48,7 +45,7 @@ class Notices:
             reason,
             "deliveries",
             Standing.SKIPPED,
-            context=context,
+            pipeline=pipeline,
         )
 
     async def _put(
@@ -60,13 +57,14 @@ class Notices:
         page: str,
         standing: Standing | None = None,
         *,
-        context: str = CONTEXT,
+        pipeline: str = "",
     ) -> None:
+        context = context_of(event, pipeline)
         # An error was told under this name before there were other states.
         parts = [repo.id, event.ref, event.commit]
         if state is not StatusState.ERROR:
             parts.append(state)
-        if context != CONTEXT:
+        if pipeline:
             parts.append(context)
         await self._outbox.put(
             Status(

@@ -29,6 +29,7 @@ from pipelines.status import (
     Standing,
     Status,
     StatusState,
+    context_of,
     cut,
     shorten,
 )
@@ -68,7 +69,7 @@ def statuses_of(
     started: RunStarted, turn: Turn, base_url: str, report: RunReport | None = None
 ) -> Iterator[Status]:
     """What this Turn changes on the commit, in order. `report`: of a Run that is over with it."""
-    run_context, page = _context_of(started), _page_of(started, base_url)
+    run_context, page = context_of(started.event, started.pipeline), _page_of(started, base_url)
     if turn.number == 1:
         told = _status(started, turn, run_context, StatusState.PENDING, "running", page)
         yield _more(told, Standing.RUNNING, began_at=turn.now)
@@ -109,7 +110,8 @@ def waits_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Status]
     if wanted.gates and not works:
         standing, said = Standing.WAITING, f"waits at {', '.join(g.key for g in wanted.gates)}"
     page = _page_of(started, base_url)
-    told = _status(started, turn, _context_of(started), StatusState.PENDING, said, page)
+    context = context_of(started.event, started.pipeline)
+    told = _status(started, turn, context, StatusState.PENDING, said, page)
     # In the Turn in which it began it says two things.
     yield _more(
         told, standing, id=hashlib.sha256(f"{told.id} {standing}".encode()).hexdigest()[:32]
@@ -133,12 +135,6 @@ def said_of_end(turn: Turn) -> str:
 
 def _page_of(started: RunStarted, base_url: str) -> str:
     return f"{base_url}/runs/{started.run}"
-
-
-def _context_of(started: RunStarted) -> str:
-    """What a schedule's Runs say of a commit stands beside what the push's Run said."""
-    schedule = started.event.schedule
-    return f"staunch/{started.pipeline}" + (f" ({schedule.name})" if schedule else "")
 
 
 def _how_it_ended(result: Result) -> str:

@@ -28,6 +28,8 @@ TOP = "on.pull_request()\non.push()\n"
 OURS = plan("return {'whose': 'ours', 'files': 'a'}", TOP)
 THEIRS = plan("return {'whose': 'theirs'}", TOP)
 FORK = 4242
+# The name of what is told of a pull request as a whole.
+OF_PULLS = "staunch (pull request)"
 
 
 class Hub:
@@ -146,7 +148,7 @@ def test_a_newcomers_change_waits_until_somebody_approves_that_very_commit(hub: 
     assert outcome["state"] == "held"
     assert outcome["runs"] == []
     assert f"staunch trust approve {REPO} 4 {head}" in outcome["reason"]
-    until("the status", lambda: forge.statuses(head, "staunch") == ["pending"], TIMEOUT_S)
+    until("the status", lambda: forge.statuses(head, OF_PULLS) == ["pending"], TIMEOUT_S)
     assert f"{REPO} #4 {head}" in here.staunch("trust", "held")
     page = here.page("/trust")
     assert head in page
@@ -172,7 +174,7 @@ def test_a_newcomers_change_waits_until_somebody_approves_that_very_commit(hub: 
     assert f"#4 {newer}" not in here.staunch("trust", "held")
     until(
         "the end of the wait",
-        lambda: forge.statuses(newer, "staunch") == ["pending", "success"],
+        lambda: forge.statuses(newer, OF_PULLS) == ["pending", "success"],
         TIMEOUT_S,
     )
     again = here.call("POST", "/trust/approvals", {"repo": REPO, "number": 4, "commit": newer})
@@ -221,7 +223,7 @@ def test_a_policy_says_otherwise_for_a_repository_and_is_explained(hub: Hub) -> 
     outcome = hub.told(6, refused, "d-6")
     assert outcome["state"] == "ignored"
     assert "pull request 6 is not run: it is from another repository" in outcome["reason"]
-    until("the status", lambda: hub.forge.statuses(refused, "staunch") == ["error"], TIMEOUT_S)
+    until("the status", lambda: hub.forge.statuses(refused, OF_PULLS) == ["error"], TIMEOUT_S)
     here.staunch("trust", "remove", "--scope", REPO)
     assert REPO not in here.staunch("trust", "policies")
 
