@@ -25,6 +25,11 @@ _LINE = re.compile(
 _LOGIN = re.compile(r"\w[\w.\-]*(?:\[bot\])?\Z", re.ASCII)
 
 
+def is_login(name: str | None) -> bool:
+    """Whether an account of any forge can be called so, and it can be put into an address."""
+    return name is not None and len(name) <= LOGIN_CHARS_MAX and _LOGIN.match(name) is not None
+
+
 def commanded(
     external_id: str, name: str | None, *, number: int, ref: str, login: str | None, body: str
 ) -> list[ParsedEvent] | Ignored:
@@ -45,7 +50,7 @@ def commanded(
         )
     if not 1 <= number <= NUMBER_MAX:
         raise Malformed(f"the comment is on pull request {number}, which none has")
-    if not login or len(login) > LOGIN_CHARS_MAX or not _LOGIN.match(login):
+    if not login or not is_login(login):
         return Ignored(f"the comment's author is called {(login or '')[:80]!r}, which is no login")
     word = CommandWord(found["approve"] or found["rerun"] or found["cancel"])
     command = Command(word, number, login, found["looked_at"] or found["at"] or "")

@@ -43,6 +43,19 @@ class Again:
     failed_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class GatePress:
+    """`login` pressed a button at a gate: `mark` names it, of the chain of Runs that `run` began.
+
+    Claims, both; and whether that person may answer it is still to be asked.
+    """
+
+    run: str
+    mark: str
+    approved: bool
+    login: str
+
+
 class CommandWord(StrEnum):
     """What may be asked in a comment on a pull request."""
 
@@ -71,7 +84,8 @@ class ParsedEvent:
     nobody said another than what the pipeline declares, or than what is forked had. `wait`: the
     Run's Jobs wait for a terminal after a step that failed. `sought`: the event's commit is empty
     and has to be found so; a parser asks nobody. `again`: of the event only the commit and the
-    sender count. `command`: only the ref, which is that of the pull request's head.
+    sender count. `press`: only the commit. `command`: only the ref, which is that of the pull
+    request's head.
     """
 
     external_id: str
@@ -84,6 +98,7 @@ class ParsedEvent:
     wait: Wait | None = None
     sought: Sought | None = None
     again: Again | None = None
+    press: GatePress | None = None
     command: Command | None = None
 
 

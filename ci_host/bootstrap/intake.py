@@ -36,6 +36,7 @@ from ci_host.bootstrap.admissions import admissions_of
 from ci_host.bootstrap.check_suites import AppSuites
 from ci_host.bootstrap.fetch_tokens import FetchTokens
 from ci_host.engine.comment_commands import CommentCommands
+from ci_host.engine.forge_gates import ForgeGates
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
@@ -51,7 +52,7 @@ from ci_host.settings import ProcessSettings, Settings
 from ci_host.tenant.sandbox import Sandbox
 from pipelines.repo import Delivery, ForgeKind, Repo
 from webhooks.bitbucket_dc.refs import have_ref_made
-from webhooks.forge import Ignored, ParsedEvent
+from webhooks.forge import Connections, Ignored, ParsedEvent
 from webhooks.github.app import AppTokens
 from webhooks.manual import MANUAL_EVENT, parse_manual
 from webhooks.reconciled import RECONCILED_EVENT, parse_reconciled
@@ -103,11 +104,12 @@ async def open_intake(
         schedules,
         admissions,
         history,
-        Notices(NatsStatusOutbox(bus), now=time.time, base_url=settings.url),
+        _notices(bus, directory, settings),
         NatsOutcomes(bus),
         reruns,
         NatsHearsay(bus),
         commands,
+        ForgeGates(admissions, history, people),
         parse=_parse,
         now=time.time,
         shards=shards,
@@ -141,6 +143,21 @@ def _reconciler(
         interval_s=settings.reconcile_s,
         now=time.time,
         elapsed=time.monotonic,
+    )
+
+
+def has_checks(connections: Connections, connection: str) -> bool:
+    """Whether commits are shown checks there."""
+    known = connections.find(connection)
+    return known is not None and bool(known.app)
+
+
+def _notices(bus: Bus, directory: Directory, settings: Settings) -> Notices:
+    return Notices(
+        NatsStatusOutbox(bus),
+        now=time.time,
+        base_url=settings.url,
+        has_checks=partial(has_checks, directory),
     )
 
 

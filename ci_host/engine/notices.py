@@ -1,7 +1,8 @@
-"""Notices: what a Forge is told of a commit that has no Run to speak for it.
+"""Notices: what a Forge is told of a commit that has no Run to speak for it, or none yet.
 
 Its pipeline cannot be read, or is skipped, or a stranger's change waits for an approval, or will
-never run. The Statuses of Runs are made in `statuses.py`; both go through one outbox, in order.
+never run; or its Run is about to begin. The Statuses of Runs are made in `statuses.py`; both go
+through one outbox, in order.
 """
 
 import hashlib
@@ -15,12 +16,44 @@ from pipelines.trust import Verdict
 
 
 class Notices:
-    """Over the outbox. `base_url`: where people see the pages."""
+    """Over the outbox. `base_url`: where people see the pages. `has_checks`: whether a Connection's
+    Forge has a word for what is queued; None: none has."""
 
-    def __init__(self, outbox: StatusOutbox, *, now: Callable[[], float], base_url: str) -> None:
+    def __init__(
+        self,
+        outbox: StatusOutbox,
+        *,
+        now: Callable[[], float],
+        base_url: str,
+        has_checks: Callable[[str], bool] | None = None,
+    ) -> None:
         self._outbox = outbox
+        self._has_checks = has_checks or (lambda _: False)
         self._now = now
         self._base_url = base_url
+
+    def tells_queued(self, repo: Repo) -> bool:
+        """Whether `queued` says anything there."""
+        return self._has_checks(repo.connection)
+
+    async def queued(self, repo: Repo, event: Event, pipeline: str, run: str) -> None:
+        """This Run is about to begin. Told before it does: afterwards its Turns speak for it."""
+        await self._outbox.put(
+            Status(
+                id=hashlib.sha256(f"{run} queued".encode()).hexdigest()[:32],
+                connection=repo.connection,
+                repo=repo.external_id,
+                repo_name=repo.name,
+                commit=event.commit,
+                context=context_of(event, pipeline),
+                state=StatusState.PENDING,
+                standing=Standing.QUEUED,
+                description="queued",
+                target_url=f"{self._base_url}/runs/{run}",
+                at=self._now(),
+                run=run,
+            )
+        )
 
     async def refused(self, repo: Repo, event: Event, reason: str) -> None:
         """Nothing will ever run for this commit, and why."""

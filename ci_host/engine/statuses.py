@@ -31,6 +31,7 @@ from pipelines.status import (
     StatusState,
     context_of,
     cut,
+    gate_mark,
     shorten,
 )
 from pipelines.turn import ENDED_BY_HOST, End, Turn
@@ -70,15 +71,20 @@ def statuses_of(
 ) -> Iterator[Status]:
     """What this Turn changes on the commit, in order. `report`: of a Run that is over with it."""
     run_context, page = context_of(started.event, started.pipeline), _page_of(started, base_url)
-    if turn.number == 1:
-        told = _status(started, turn, run_context, StatusState.PENDING, "running", page)
-        yield _more(told, Standing.RUNNING, began_at=turn.now)
+    if (standing := _beginning(turn)) is not None:
+        said = "running"
+        if standing is Standing.QUEUED and turn.open.group is not None:
+            said = f"waits for its turn in {turn.open.group.key}"
+        told = _status(started, turn, run_context, StatusState.PENDING, said, page)
+        yield _more(told, standing, began_at=turn.now)
     for command in turn.commands:
         if command.kind is StepKind.GATE and command.gate is not None:
             context, said = f"{run_context}/{command.key}", _waiting_for(command.gate)
             told = _status(started, turn, context, StatusState.PENDING, said, page)
             how = _how_to_answer(started.run, command.key, command.gate, page)
-            yield _more(told, Standing.WAITING, began_at=turn.now, summary=how)
+            mark = gate_mark(started.run, command.key)
+            gate = mark if _has_button(command.gate, started.connection) else ""
+            yield _more(told, Standing.WAITING, began_at=turn.now, summary=how, gate=gate)
     for result in turn.results:
         if result.kind is StepKind.GATE and result.state in OF_STEP:
             said = result.error.message if result.error else _how_it_ended(result)
@@ -116,6 +122,27 @@ def waits_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Status]
     yield _more(
         told, standing, id=hashlib.sha256(f"{told.id} {standing}".encode()).hexdigest()[:32]
     )
+
+
+def _beginning(turn: Turn) -> Standing | None:
+    """What a Turn with which a Run begins says of it; None: it has begun before."""
+    group = turn.open.group
+    is_outside = group is not None and not group.entered
+    if turn.number == 1:
+        return Standing.QUEUED if is_outside and turn.end is None else Standing.RUNNING
+    # Nothing was asked for before it was let in: these are its first steps.
+    steps = 0 if turn.usage is None else turn.usage.steps
+    is_let_in = group is not None and group.entered and 0 < steps == len(turn.commands)
+    return Standing.RUNNING if is_let_in else None
+
+
+def _has_button(terms: GateTerms, connection: str) -> bool:
+    """Whether somebody of the Forge could open it with nothing but a press."""
+    is_asked = any(
+        (rule := terms.rules.get(name)) is None or rule.required for name in terms.inputs
+    )
+    is_named = any(one.endswith(f"@{connection}") for one in terms.approvers)
+    return not is_asked and (is_named or not terms.approvers)
 
 
 def _more(told: Status, standing: Standing, **more: Any) -> Status:  # noqa: ANN401 its own fields

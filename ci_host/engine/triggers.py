@@ -14,6 +14,7 @@ from staunch.entered import WrongInput
 
 from ci_host.engine.admissions import Admissions, full
 from ci_host.engine.comment_commands import CommentCommands
+from ci_host.engine.forge_gates import ForgeGates
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.forks import Forks, ForkWish, OtherCode
 from ci_host.engine.notices import Notices
@@ -84,6 +85,7 @@ class Triggers:
         reruns: ForgeReruns,
         hearsay: Hearsay,
         commands: CommentCommands,
+        gates: ForgeGates,
         *,
         parse: Parse,
         now: Callable[[], float],
@@ -105,6 +107,7 @@ class Triggers:
         self._skips = Skips(source, history, notices, shards=shards)
         self._reruns = reruns
         self._commands = commands
+        self._gates = gates
 
     async def take(self, delivery: Delivery) -> DeliveryOutcome:
         """Start what the Delivery asks for, and tell what became of it.
@@ -173,13 +176,8 @@ class Triggers:
             return [await self._fork(repo, parsed, parsed.fork)], ""
         if parsed.sought is not None:
             parsed = await self._found(repo, parsed, parsed.sought)
-        if parsed.again is not None:
-            again = await self._reruns.begin(repo, parsed.event, parsed.again)
-            if not again.runs:
-                raise Unwanted("; ".join(again.reasons))
-            return again.runs, "; ".join(again.reasons)
-        if parsed.command is not None:
-            return await self._obey(repo, parsed, parsed.command)
+        if (wished := await self._wished(repo, parsed)) is not None:
+            return wished
         event = parsed.event
         if event.kind in MOVES_A_REF:
             # Before anything that may take long: the Delivery is kept until it is seen to.
@@ -200,6 +198,23 @@ class Triggers:
             raise type(unwanted)("; ".join(filter(None, (str(unwanted), told)))) from unwanted
         told = await self._schedules.look(repo, event, entries)
         return runs, "; ".join(filter(None, (skipped, told)))
+
+    async def _wished(self, repo: Repo, parsed: ParsedEvent) -> tuple[list[RunId], str] | None:
+        """What came of a wish of somebody at the Forge; None: it is none. Raises Unwanted."""
+        if parsed.again is not None:
+            again = await self._reruns.begin(repo, parsed.event, parsed.again)
+            if not again.runs:
+                raise Unwanted("; ".join(again.reasons))
+            return again.runs, "; ".join(again.reasons)
+        if parsed.press is not None:
+            try:
+                said = await self._gates.answer(repo, parsed.event, parsed.press)
+            except PersonRefused as refused:
+                raise Unwanted(f"a gate's button, by {parsed.press.login}: {refused}") from refused
+            raise Done(said)
+        if parsed.command is not None:
+            return await self._obey(repo, parsed, parsed.command)
+        return None
 
     async def _going(
         self, repo: Repo, parsed: ParsedEvent, entries: list[PipelineEntry]
@@ -320,6 +335,8 @@ class Triggers:
             wait=parsed.wait or msgspec.UNSET,
             verdict=verdict or msgspec.UNSET,
         )
+        if self._notices.tells_queued(repo) and await self._history.started(run) is None:
+            await self._notices.queued(repo, event, entry.name, run)
         new = await self._history.create(run, started)
         log.info("run_created" if new else "run_exists", run=run, pipeline=entry.name)
         return run

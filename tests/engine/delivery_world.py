@@ -15,6 +15,7 @@ from ci_host.adapters.memory.sights import MemoryHearsay
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.engine.admissions import Admissions
 from ci_host.engine.comment_commands import CommentCommands
+from ci_host.engine.forge_gates import ForgeGates
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.live import Prepareds
 from ci_host.engine.notices import Notices
@@ -69,7 +70,14 @@ class NoSuites:
 class DeliveryWorld:
     """A real repository and its mirror, or another Source; the engine's code over memory ports."""
 
-    def __init__(self, folder: Path, external_id: str, source: Source | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        external_id: str,
+        source: Source | None = None,
+        *,
+        has_checks: bool = False,
+    ) -> None:
         self.checkout = Checkout(folder)
         bare = self.checkout.bare
         repo = Repo(
@@ -105,13 +113,19 @@ class DeliveryWorld:
             schedules,
             admissions,
             ports.history,
-            Notices(self.kept, now=lambda: ports.now, base_url="https://ci.example"),
+            Notices(
+                self.kept,
+                now=lambda: ports.now,
+                base_url="https://ci.example",
+                has_checks=lambda _: has_checks,
+            ),
             self.kept,
             reruns,
             MemoryHearsay(),
             CommentCommands(
                 admissions, self.source, files, ports.history, people, reruns, shards=4
             ),
+            ForgeGates(admissions, ports.history, people),
             parse=parse_delivery,
             now=lambda: ports.now,
             shards=4,
