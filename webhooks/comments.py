@@ -31,9 +31,17 @@ def is_login(name: str | None) -> bool:
 
 
 def commanded(
-    external_id: str, name: str | None, *, number: int, ref: str, login: str | None, body: str
+    external_id: str,
+    name: str | None,
+    *,
+    number: int,
+    ref: str,
+    login: str | None,
+    body: str,
+    comment: int | None = None,
 ) -> list[ParsedEvent] | Ignored:
-    """The event of a new comment, by its author's login. `ref`: of the pull request's head.
+    """The event of a new comment, by its author's login. `ref`: of the pull request's head;
+    `comment`: its id.
 
     Raises Malformed.
     """
@@ -53,6 +61,7 @@ def commanded(
     if not login or not is_login(login):
         return Ignored(f"the comment's author is called {(login or '')[:80]!r}, which is no login")
     word = CommandWord(found["approve"] or found["rerun"] or found["cancel"])
-    command = Command(word, number, login, found["looked_at"] or found["at"] or "")
+    commit = found["looked_at"] or found["at"] or ""
+    command = Command(word, number, login, commit, "" if comment is None else str(comment))
     event = Event(kind=EventKind.MANUAL, ref=ref, sender=login)
     return [ParsedEvent(external_id, name_of(name), event, command=command)]

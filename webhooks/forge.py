@@ -67,12 +67,14 @@ class CommandWord(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Command:
     """A wish that `login` wrote under a pull request. Whether that person may wish anything is
-    asked of the forge. `commit`: the one that is meant, in full; empty: whichever it is at."""
+    asked of the forge. `commit`: the one that is meant, in full; empty: whichever it is at.
+    `comment`: the forge's id of it; empty: not known."""
 
     word: CommandWord
     number: int
     login: str
     commit: str = ""
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,39 @@ class Account:
 
     id: str
     login: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment on a pull request that our own account wrote: the forge's id, and its text."""
+
+    id: str
+    text: str
+
+
+class PullComments(Protocol):
+    """What one forge lets our account write under its pull requests.
+
+    Never raises for what a forge or a network does. A text is Markdown.
+    """
+
+    async def ours(self, repo: Repo, number: int) -> list[Comment] | Later | Refused:
+        """All that our own account wrote there, the oldest first; what others wrote never."""
+        ...
+
+    async def create(self, repo: Repo, number: int, text: str) -> Comment | Later | Refused:
+        """Add one. After `Later` it may be there or not: look."""
+        ...
+
+    async def update(
+        self, repo: Repo, number: int, comment: str, text: str
+    ) -> bool | Later | Refused:
+        """Replace its text; False: it is not there any more."""
+        ...
+
+    async def react(self, repo: Repo, number: int, comment: str) -> Sent | Later | Refused:
+        """Show a thumb on anybody's comment; harmless if it is there."""
+        ...
 
 
 class MemberReader(Protocol):

@@ -41,6 +41,18 @@ class ForgeApi:
         answer = await self._asked(method, f"{self._base}{path}", body)
         return self._as(shape, path, answer)
 
+    async def change(
+        self, method: str, path: str, body: Mapping[str, object]
+    ) -> int | Later | Refused:
+        """As `send`, where the code of the answer says all: that of success, or 404."""
+        answer = await self._asked(method, f"{self._base}{path}", body)
+        if not isinstance(answer, httpx2.Response):
+            return answer
+        told = classify(answer, self._now)
+        if isinstance(told, Sent) or answer.status_code == 404:
+            return answer.status_code
+        return told
+
     def _as(
         self, shape: type[T], path: str, answer: httpx2.Response | Later | Refused
     ) -> T | Later | Refused:

@@ -7,17 +7,29 @@ through one outbox, in order.
 
 import hashlib
 from collections.abc import Callable
+from typing import Protocol
 
-from ci_host.ports import StatusOutbox
+import structlog
+
+from ci_host.ports import StatusOutbox, Unavailable
 from pipelines.event import Event
 from pipelines.repo import Repo
 from pipelines.status import Standing, Status, StatusState, context_of, shorten
 from pipelines.trust import Verdict
 
+log = structlog.get_logger()
+
+
+class PullNotes(Protocol):
+    """Where it is kept for the comment under a pull request. See PullReports."""
+
+    async def note(self, repo: Repo, event: Event, status: Status) -> None:
+        """What is said of a pull request, if it is one. Raises Unavailable."""
+
 
 class Notices:
     """Over the outbox. `base_url`: where people see the pages. `has_checks`: whether a Connection's
-    Forge has a word for what is queued; None: none has."""
+    Forge has a word for what is queued; None: none has. `pulls`: told besides."""
 
     def __init__(
         self,
@@ -26,7 +38,9 @@ class Notices:
         now: Callable[[], float],
         base_url: str,
         has_checks: Callable[[str], bool] | None = None,
+        pulls: PullNotes | None = None,
     ) -> None:
+        self._pulls = pulls
         self._outbox = outbox
         self._has_checks = has_checks or (lambda _: False)
         self._now = now
@@ -99,18 +113,24 @@ class Notices:
             parts.append(state)
         if pipeline:
             parts.append(context)
-        await self._outbox.put(
-            Status(
-                id=hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32],
-                connection=repo.connection,
-                repo=repo.external_id,
-                repo_name=repo.name,
-                commit=event.commit,
-                context=context,
-                state=state,
-                standing=standing,
-                description=shorten(said),
-                target_url=f"{self._base_url}/{page}",
-                at=self._now(),
-            )
+        status = Status(
+            id=hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32],
+            connection=repo.connection,
+            repo=repo.external_id,
+            repo_name=repo.name,
+            commit=event.commit,
+            context=context,
+            state=state,
+            standing=standing,
+            description=shorten(said),
+            target_url=f"{self._base_url}/{page}",
+            at=self._now(),
         )
+        await self._outbox.put(status)
+        if self._pulls is None:
+            return
+        try:
+            await self._pulls.note(repo, event, status)
+        except Unavailable as error:
+            # A comment is worth no delay of a Delivery: the status is told.
+            log.warning("pull_report_lost", repo=repo.id, reason=str(error))

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import shlex
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -226,8 +226,19 @@ def _status(
     )
 
 
+class PullNews(Protocol):
+    """Where Turns are told for the comments under pull requests. See PullReports."""
+
+    def follows(self, started: RunStarted) -> bool:
+        """Whether what this Run does is shown in one."""
+
+    async def tell(self, started: RunStarted, turn: Turn, told: Sequence[Status]) -> None:
+        """What this Turn says of the commit. Raises Unavailable."""
+
+
 class StatusReporter:
-    """Turns into the outbox. `shows_reports`: whether a Connection's Forge shows what jobs say."""
+    """Turns into the outbox. `shows_reports`: whether a Connection's Forge shows what jobs say.
+    `pulls`: told besides."""
 
     def __init__(
         self,
@@ -236,7 +247,9 @@ class StatusReporter:
         outbox: StatusOutbox,
         base_url: str,
         shows_reports: Callable[[str], bool],
+        pulls: PullNews | None = None,
     ) -> None:
+        self._pulls = pulls
         self._shows_reports = shows_reports
         self._turns = turns
         self._history = history
@@ -274,11 +287,29 @@ class StatusReporter:
         if started is None or not is_told(started):
             return
         report = await self._report_of(started, news)
-        for status in statuses_of(started, news.turn, self._base_url, report):
+        told = list(statuses_of(started, news.turn, self._base_url, report))
+        waits = list(waits_of(started, news.turn, self._base_url))
+        for status in [*told, *(waits if self._shows_reports(started.connection) else [])]:
             await self._outbox.put(status)
-        if self._shows_reports(started.connection):
-            for status in waits_of(started, news.turn, self._base_url):
-                await self._outbox.put(status)
+        if self._pulls is not None and self._pulls.follows(started):
+            await self._tell_pulls(self._pulls, started, news, [*told, *waits], is_last=is_last_try)
+
+    async def _tell_pulls(
+        self,
+        pulls: PullNews,
+        started: RunStarted,
+        news: TurnNews,
+        told: list[Status],
+        *,
+        is_last: bool,
+    ) -> None:
+        try:
+            await pulls.tell(started, news.turn, told)
+        except Unavailable as error:
+            if not is_last:
+                raise
+            # The statuses are told, and those of later Turns are not to wait for a comment.
+            log.warning("pull_report_lost", run=news.run, reason=str(error))
 
     async def _report_of(self, started: RunStarted, news: TurnNews) -> RunReport | None:
         if news.turn.end is None or not self._shows_reports(started.connection):

@@ -231,10 +231,10 @@ class Triggers:
         """What a comment's command came to. Raises Unwanted."""
         try:
             obeyed = await self._commands.obey(repo, parsed.event, command)
-        except PersonRefused as refused:
+        except (PersonRefused, SourceRefused) as refused:
+            await self._commands.answer(repo, command, str(refused))
             raise Unwanted(f"/staunch {command.word} by {command.login}: {refused}") from refused
-        except SourceRefused as refused:
-            raise Unwanted(f"/staunch {command.word}: {refused}") from refused
+        await self._commands.answer(repo, command)
         if obeyed.start is None:
             if not obeyed.runs:
                 raise Done(obeyed.said)

@@ -11,6 +11,7 @@ from uuid import uuid4
 from ci_host.adapters.git.mirror import Mirrors
 from ci_host.adapters.git.origin import Registered
 from ci_host.adapters.git.source import GitSource
+from ci_host.adapters.memory.comments import MemoryComments
 from ci_host.adapters.memory.sights import MemoryHearsay
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.engine.admissions import Admissions
@@ -21,6 +22,7 @@ from ci_host.engine.live import Prepareds
 from ci_host.engine.notices import Notices
 from ci_host.engine.people import People
 from ci_host.engine.pipeline_files import PipelineFiles
+from ci_host.engine.pull_reports import PullReports
 from ci_host.engine.schedules import Schedules
 from ci_host.engine.triggers import Triggers
 from ci_host.ports import Source
@@ -89,6 +91,7 @@ class DeliveryWorld:
         )
         ports = ScheduleWorld(folder)
         self.history, self.kept = ports.history, Kept(repo)
+        self.comments = MemoryComments()
         # Of what nothing is told here, git says whether it is the repository's own.
         self.trust, self.pulls = MemoryTrust(), MemoryPulls()
         registered = Registered(paths=frozenset({bare}))
@@ -118,12 +121,20 @@ class DeliveryWorld:
                 now=lambda: ports.now,
                 base_url="https://ci.example",
                 has_checks=lambda _: has_checks,
+                pulls=PullReports(self.comments, ports.history, lambda *_: True),
             ),
             self.kept,
             reruns,
             MemoryHearsay(),
             CommentCommands(
-                admissions, self.source, files, ports.history, people, reruns, shards=4
+                admissions,
+                self.source,
+                files,
+                ports.history,
+                people,
+                reruns,
+                self.comments,
+                shards=4,
             ),
             ForgeGates(admissions, ports.history, people),
             parse=parse_delivery,

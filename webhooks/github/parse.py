@@ -111,6 +111,7 @@ class _CheckEvent(msgspec.Struct):
 
 
 class _Comment(msgspec.Struct):
+    id: int | None = None
     body: str | None = None
     user: _User | None = None
 
@@ -266,6 +267,7 @@ def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
         ref=f"refs/pull/{payload.issue.number}/head",
         login=payload.comment.user.login if payload.comment.user else None,
         body=payload.comment.body or "",
+        comment=payload.comment.id,
     )
 
 
