@@ -92,6 +92,8 @@ class PullForge:
         if found := PULL.fullmatch(path):
             pull = self.pulls.get(int(found[1]))
             return (404, {"message": "Not Found"}) if pull is None else (200, pull)
+        if path == f"/repos/{REPO}":
+            return 200, {"id": REPO_ID, "full_name": REPO}
         if path == "/user":
             return 200, {"id": ME}
         if found := COMMENTS.fullmatch(path):

@@ -2,7 +2,9 @@
 
 `GET` and `POST /repos/{owner}/{repo}/issues/{number}/comments`, `PATCH …/issues/comments/{id}`,
 `POST …/issues/comments/{id}/reactions`, and `GET /user`, which says who we are. GitHub lists by
-pages; Gitea lists all at once, whatever page it is asked for.
+pages; Gitea lists all at once, whatever page it is asked for. A comment's id is good for the whole
+forge; a pull request's number is not, and a name may have a new owner: `GET /repos/{owner}/{repo}`
+says whether it is still the repository that is meant, and what it is called today.
 """
 
 from urllib.parse import quote
@@ -17,6 +19,11 @@ from webhooks.status_api import is_repo_name
 PER_PAGE = 100
 # Of a pull request with more comments ours is not looked for among the later ones.
 PAGES_MAX = 20
+
+
+class _Repository(msgspec.Struct):
+    id: int
+    full_name: str
 
 
 class _Account(msgspec.Struct):
@@ -40,14 +47,15 @@ class IssueComments:
 
     def __init__(self, api: ForgeApi, *, app: str = "") -> None:
         self._api, self._app = api, app
+        self._today: dict[str, str] = {}
 
     async def ours(self, repo: Repo, number: int) -> list[Comment] | Later | Refused:
         """See PullComments."""
         me = None if self._app else await self._api.get("/user", _Account)
         if isinstance(me, Later | Refused):
             return me
-        place = _place(repo)
-        if isinstance(place, Refused):
+        place = await self._meant(repo)
+        if not isinstance(place, str):
             return place
         found: dict[int, _Comment] = {}
         for page in range(1, PAGES_MAX + 1):
@@ -65,8 +73,8 @@ class IssueComments:
 
     async def create(self, repo: Repo, number: int, text: str) -> Comment | Later | Refused:
         """See PullComments."""
-        place = _place(repo)
-        if isinstance(place, Refused):
+        place = await self._meant(repo)
+        if not isinstance(place, str):
             return place
         path = f"{place}/issues/{number}/comments"
         made = await self._api.send("POST", path, {"body": text}, _Comment)
@@ -92,6 +100,21 @@ class IssueComments:
         told = await self._api.change("POST", path, {"content": "+1"})
         # Who deleted the comment meanwhile asks for no answer.
         return Sent() if isinstance(told, int) else told
+
+    async def _meant(self, repo: Repo) -> str | Later | Refused:
+        """Where the repository of that id is today, asked once; Refused: it is another one's."""
+        if (known := self._today.get(repo.id)) is not None:
+            return known
+        place = _place(repo)
+        if isinstance(place, Refused):
+            return place
+        found = await self._api.get(place, _Repository)
+        if not isinstance(found, _Repository):
+            return found
+        if str(found.id) != repo.external_id or not is_repo_name(found.full_name):
+            return Refused(f"{repo.name} is repository {found.id} by now, not {repo.external_id}.")
+        self._today[repo.id] = f"/repos/{quote(found.full_name)}"
+        return self._today[repo.id]
 
     def _is_ours(self, one: _Comment, me: _Account | None) -> bool:
         if me is not None:

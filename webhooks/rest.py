@@ -11,7 +11,14 @@ import httpx2
 import msgspec
 
 from webhooks.forge import Later, Refused, Sent
-from webhooks.status_api import REASON_CHARS_MAX, TIMEOUT_S, classify, joined, problem_of
+from webhooks.status_api import (
+    KEEPS_THE_METHOD,
+    REASON_CHARS_MAX,
+    TIMEOUT_S,
+    classify,
+    joined,
+    problem_of,
+)
 
 REDIRECTS_MAX = 3
 ANSWER_BYTES_MAX = 5_000_000
@@ -44,8 +51,15 @@ class ForgeApi:
     async def change(
         self, method: str, path: str, body: Mapping[str, object]
     ) -> int | Later | Refused:
-        """As `send`, where the code of the answer says all: that of success, or 404."""
-        answer = await self._asked(method, f"{self._base}{path}", body)
+        """As `send`, where the code of the answer says all: that of success, or 404.
+
+        For what is named by its own id, and so is the same at another address: that is followed.
+        """
+        url = f"{self._base}{path}"
+        answer = await self._asked(method, url, body)
+        if isinstance(answer, httpx2.Response) and answer.status_code in KEEPS_THE_METHOD:
+            further = joined(url, answer.headers.get("location", ""))
+            answer = answer if further is None else await self._asked(method, further, body)
         if not isinstance(answer, httpx2.Response):
             return answer
         told = classify(answer, self._now)

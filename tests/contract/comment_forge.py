@@ -19,6 +19,7 @@ ME, OTHER = 40, 41
 CHARS_MAX = {"github": 65_536, "gitea": 1_000_000, "gitlab": 1_000_000}
 ISSUES = {
     r"GET /user": "me",
+    r"GET /repos/[\w-]+/[\w-]+": "repository",
     rf"GET /repos/{REPO}/issues/7/comments": "listed",
     rf"POST /repos/{REPO}/issues/7/comments": "create",
     rf"PATCH /repos/{REPO}/issues/comments/(\d+)": "update",
@@ -62,6 +63,8 @@ class StrictComments:
         self.answers: list[Answer] = []
         self.calls: list[str] = []
         self.is_locked = False
+        # What the name of the repository leads to by now.
+        self.repo = int(PROJECT)
         # Of a GitHub App: the number of it, and who knows its tokens.
         self.app = 0
         self.apps: StrictGitHub | None = None
@@ -111,6 +114,10 @@ class StrictComments:
 
     def _me(self, _request: httpx2.Request, _body: Any) -> httpx2.Response:
         return httpx2.Response(200, json={"id": ME, "login": "staunch", "username": "staunch"})
+
+    def _repository(self, request: httpx2.Request, _body: Any) -> httpx2.Response:
+        # The old name leads to what it is called today.
+        return httpx2.Response(200, json={"id": self.repo, "full_name": REPO})
 
     def _listed(self, request: httpx2.Request, _body: Any) -> httpx2.Response:
         asked = dict(request.url.params)

@@ -101,15 +101,15 @@ async def test_while_the_forge_limits_us_it_is_let_alone_and_then_hears_the_last
                     await book.answer(answer(str(asked.id)))
                     await book.answer(answer("5", accepted=False, said="it is `closed`"))
                 await until(lambda: len(forge.ours()) == 2 and asked.reactions, 30.0)
-            # The limited call; then who we are, the list and the one that is made, for each of
-            # both; and the thumb.
-            assert len(forge.calls) == 8
+            # The limited call; then who we are, which repository, the list and the one that is
+            # made, for each of both; and the thumb.
+            assert len(forge.calls) == 10
             # Killed, and back: what was told is found, and nothing is written.
             revision, newest = await book.read("hub", f"hub/{PROJECT}", 7)
             assert newest is not None
             await book.write(msgspec.structs.replace(newest, head_at=2.0), after=revision)
             async with serving(bus, client):
-                await until(lambda: len(forge.calls) == 10)
+                await until(lambda: len(forge.calls) == 13)
     answered, shown = sorted(forge.ours(), key=len)
     assert answered.endswith("`/staunch rerun` did nothing: `it is 'closed'`\n")
     assert "failed: `19`" in shown

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.repo import Connection, ForgeKind
 from tests.contract.app_keys import APP, app_connection, new_keys
-from tests.contract.comment_forge import ME, PROJECT, REPO, StrictComments
+from tests.contract.comment_forge import BASES, ME, PROJECT, REPO, StrictComments
 from tests.contract.strict_github import StrictGitHub
 from webhooks.commenter import Commenter, has_comments
 from webhooks.forge import Refused, SendLater, Sent
@@ -66,7 +66,7 @@ async def test_a_comment_whose_answer_nobody_hears_is_found_again(forge, dies) -
         raise httpx2.ReadError("the line breaks after it was made")
 
     async with life(forge) as writer:
-        forge.answers = [None, None, cut]
+        forge.answers = [None] * (2 if forge.kind == "gitlab" else 3) + [cut]
         told = await show(writer, "one")
         assert isinstance(told, SendLater)
         if not dies:
@@ -74,6 +74,20 @@ async def test_a_comment_whose_answer_nobody_hears_is_found_again(forge, dies) -
     async with life(forge) as writer:
         assert await show(writer, "two") == Sent()
     assert forge.ours() == [f"{MARK}\ntwo"]
+
+
+async def test_what_was_written_though_nobody_heard_is_not_believed_to_be_as_before(forge) -> None:
+    def cut(request: httpx2.Request) -> None:
+        forge.answer(request)
+        raise httpx2.ReadError("the line breaks after it was changed")
+
+    async with life(forge) as writer:
+        await show(writer, "red")
+        forge.answers = [cut]
+        assert isinstance(await show(writer, "green"), SendLater)
+        assert forge.ours() == [f"{MARK}\ngreen"]
+        assert await show(writer, "red") == Sent()
+    assert forge.ours() == [f"{MARK}\nred"]
 
 
 async def test_a_marker_that_somebody_else_wrote_is_not_ours(forge) -> None:
@@ -103,6 +117,23 @@ async def test_one_that_was_deleted_is_made_anew(forge) -> None:
         forge.comments.clear()
         assert await show(writer, "second") == Sent()
     assert forge.ours() == [f"{MARK}\nsecond"]
+
+
+# GitLab's projects are named by their number.
+@pytest.mark.parametrize("forge", ["github", "gitea"], indirect=True)
+async def test_what_has_another_name_today_is_written_there_and_another_owners_never(forge) -> None:
+    old = ("hub", f"hub/{PROJECT}", "waterways/gate", 7)
+    async with life(forge) as writer:
+        assert await writer.show(*old, MARK, f"{MARK}\none", attempt=1) == Sent()
+        moved = f"https://forge.example{BASES[forge.kind]}/repos/{REPO}/issues/comments/100"
+        forge.answers = [httpx2.Response(307, headers={"location": moved})]
+        assert await writer.show(*old, MARK, f"{MARK}\ntwo", attempt=1) == Sent()
+    assert forge.ours() == [f"{MARK}\ntwo"]
+    forge.repo, forge.comments = 666, []
+    async with life(forge) as writer:
+        told = await show(writer, "to somebody else")
+    assert isinstance(told, Refused) and "is repository 666 by now, not 4711" in told.reason
+    assert forge.ours() == []
 
 
 async def test_limits_and_outages_are_waited_for(forge) -> None:

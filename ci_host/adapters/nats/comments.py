@@ -3,9 +3,10 @@
 import msgspec
 
 from ci_host.adapters.nats import subjects
-from ci_host.adapters.nats.bus import Bus, expected
+from ci_host.adapters.nats.bus import Bus, Refused, expected
 from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
 from ci_host.comment_ports import CommandAnswer, PullReport
+from ci_host.ports import Unavailable
 
 Written = PullReport | CommandAnswer
 
@@ -25,11 +26,18 @@ class NatsComments:
 
     async def write(self, report: PullReport, *, after: int) -> None:
         subject = subjects.pull_report(report.connection, report.repo, report.number)
-        await self._bus.publish(subject, msgspec.json.encode(report), expected(after))
+        try:
+            await self._bus.publish(subject, msgspec.json.encode(report), expected(after))
+        except Refused as error:
+            # A full disk, say: nobody who tells of a pull request is to end because of it.
+            raise Unavailable(str(error)) from error
 
     async def answer(self, answer: CommandAnswer) -> None:
         subject = subjects.command_answer(answer.connection, answer.repo, answer.comment)
-        await self._bus.put_once(subject, msgspec.json.encode(answer))
+        try:
+            await self._bus.put_once(subject, msgspec.json.encode(answer))
+        except Refused as error:
+            raise Unavailable(str(error)) from error
 
 
 def comments_of(bus: Bus, connection: str) -> NatsQueue[Written]:
