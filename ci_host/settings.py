@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `runners_listen`: host and port at which the embedded server awaits Runners of other machines;
     empty: it does not. `runners_address`: what these are told, if it is another one.
     `reconcile_s`: how often each Repo's refs are compared with what was told of them; 0: never.
+    `no_comments`: where nothing is written under pull requests: `all`, connections, Repos' names
+    or ids.
     """
 
     data: Path
@@ -63,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runners_listen: str = ""
     runners_address: str = ""
     reconcile_s: float = RECONCILE_S_DEFAULT
+    no_comments: list[str] = []
 
     @property
     def blobs_url(self) -> str:
@@ -85,6 +88,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def url(self) -> str:
         """Where people and forges find the host."""
         return (self.base_url or f"http://{self.http_host}:{self.http_port}").rstrip("/")
+
+
+def may_comment(no_comments: list[str], connection: str, repo: str, name: str) -> bool:
+    """Whether anything may be written under the pull requests of a Repo, by its id and name."""
+    owner = f"{connection}:{name.rpartition('/')[0]}"
+    return not {"all", connection, owner, repo, name} & set(no_comments)
 
 
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,20 +4,35 @@ Every final state maps to something final: a commit is never left pending by a R
 unless another goes on where it ended.
 """
 
+import hashlib
 from enum import StrEnum
 
 import msgspec
 
+from pipelines.event import Event, EventKind
 from pipelines.job import Annotation
 from pipelines.run import RunState
 
+CONTEXT = "staunch"
 DESCRIPTION_CHARS_MAX = 140
 # What GitHub takes of the summary of a check.
 SUMMARY_BYTES_MAX = 65_535
 ANNOTATIONS_MAX = 500
 # Of all annotations of a Status: it must fit into one message of the bus.
 ANNOTATIONS_BYTES_MAX = 1_048_576
+GATE_MARK_CHARS = 12
 FENCE = "```"
+
+
+# What is told of a push has the bare name; a group of a merge queue answers for its pull requests,
+# and a Forge that requires a check of these looks for one of the same name there.
+WORDS = {
+    EventKind.PULL_REQUEST: "pull request",
+    EventKind.MERGE_GROUP: "pull request",
+    EventKind.TAG: "tag",
+    EventKind.RELEASE: "release",
+    EventKind.MANUAL: "manual",
+}
 
 
 class StatusState(StrEnum):
@@ -30,10 +45,11 @@ class StatusState(StrEnum):
 class Standing(StrEnum):
     """How it stands, for Forges that have more words than a StatusState.
 
-    `waiting`: for a person. `errored`: the pipeline itself is wrong. `skipped`: nothing was to be
-    done, and nobody is to be held up by it.
+    `queued`: nothing of it has begun. `waiting`: for a person. `errored`: the pipeline itself is
+    wrong. `skipped`: nothing was to be done, and nobody is to be held up by it.
     """
 
+    QUEUED = "queued"
     RUNNING = "running"
     WAITING = "waiting"
     SUCCEEDED = "succeeded"
@@ -69,7 +85,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `id` is derived from Run, Turn and context, so telling it twice is the same telling. For Forges
     that show more: `standing` None is what `state` says; `run`: whose it is, of Runs that go on as
     others the first, and `is_last` with which that is over; `began_at` 0: not known; `summary` is
-    Markdown.
+    Markdown; `gate`: the mark of a gate that a button may answer; empty: none may.
     """
 
     id: str
@@ -88,11 +104,28 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     began_at: float = 0.0
     summary: str = ""
     annotations: list[Annotation] = []
+    gate: str = ""
 
     @property
     def stands(self) -> Standing:
         """How it stands."""
         return self.standing or OF_STATE[self.state]
+
+
+def context_of(event: Event, pipeline: str = "") -> str:
+    """The name under which a Forge is told what a pipeline (empty: all of them) came to.
+
+    By the kind of the event alone, never by what else ran: so that what one event came to never
+    covers what another one of the same commit did.
+    """
+    name = f"{CONTEXT}/{pipeline}" if pipeline else CONTEXT
+    word = event.schedule.name if event.schedule is not None else WORDS.get(event.kind, "")
+    return f"{name} ({word})" if word else name
+
+
+def gate_mark(run: str, key: str) -> str:
+    """By which a button names one gate of one Run, of a chain of Runs too, in few characters."""
+    return hashlib.sha256(f"{run} {key}".encode()).hexdigest()[:GATE_MARK_CHARS]
 
 
 def shorten(text: str, limit: int = DESCRIPTION_CHARS_MAX) -> str:

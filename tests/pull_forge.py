@@ -1,6 +1,7 @@
-"""PullForge: GitHub's API on loopback, as far as pull requests, permissions and statuses go.
+"""PullForge: GitHub's API on loopback, as far as pull requests, comments and statuses go.
 
-`pulls` is what it says of each; `permissions` what somebody may do; `told` grows as statuses come.
+`pulls` is what it says of each; `permissions` what somebody may do; `told` grows as statuses come,
+`comments` has what we wrote under each, and `thumbs` on what we reacted.
 Strict where GitHub is: a call without the token learns nothing, and what is not there is a 404.
 """
 
@@ -18,6 +19,10 @@ STATUS = re.compile(rf"/repos/{REPO}/statuses/([0-9a-f]{{40}})")
 PULL = re.compile(rf"/repos/{REPO}/pulls/(\d+)")
 OPEN = re.compile(rf"/repos/{REPO}/pulls\?state=open&.*&page=(\d+)")
 PERMISSION = re.compile(rf"/repos/{REPO}/collaborators/([^/]+)/permission")
+COMMENTS = re.compile(rf"/repos/{REPO}/issues/(\d+)/comments(?:\?.*)?")
+COMMENT = re.compile(rf"/repos/{REPO}/issues/comments/(\d+)")
+REACTIONS = re.compile(rf"/repos/{REPO}/issues/comments/(\d+)/reactions")
+ME = 40
 
 
 class PullForge:
@@ -27,6 +32,8 @@ class PullForge:
         self.pulls: dict[int, dict[str, Any]] = {}
         self.permissions: dict[str, str] = {}
         self.told: list[tuple[str, dict[str, Any]]] = []
+        self.comments: dict[int, list[dict[str, Any]]] = {}
+        self.thumbs: set[int] = set()
         self.is_away = False
         self.asked: list[str] = []
         self.unchanged = 0
@@ -42,6 +49,9 @@ class PullForge:
                     self.end_headers()
                     return
                 self._answer(status, answer, etag)
+
+            def do_PATCH(self) -> None:
+                self.do_POST()
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -97,18 +107,47 @@ class PullForge:
         if found := OPEN.fullmatch(path):
             shown = [one for one in self.pulls.values() if one["state"] == "open"]
             return 200, shown if found[1] == "1" else []
+        if path == f"/repos/{REPO}":
+            return 200, {"id": REPO_ID, "full_name": REPO}
+        if path == "/user":
+            return 200, {"id": ME}
+        if found := COMMENTS.fullmatch(path):
+            return 200, self.comments.get(int(found[1]), [])
         if found := PERMISSION.fullmatch(path):
             return 200, {"permission": self.permissions.get(found[1], "read")}
         return 404, {"message": "Not Found"}
 
     def _take(self, path: str, given: str, body: dict[str, Any]) -> tuple[int, object]:
         found = STATUS.fullmatch(path)
-        if given != f"Bearer {TOKEN}" or found is None:
+        if given != f"Bearer {TOKEN}":
             return 404, {"message": "Not Found"}
+        if found is None:
+            return self._commented(path, body)
         if len(body.get("description", "")) > 140:
             return 422, {"message": "Validation Failed"}
         self.told.append((found[1], body))
         return 201, body
+
+    def _commented(self, path: str, body: dict[str, Any]) -> tuple[int, object]:
+        if found := REACTIONS.fullmatch(path):
+            self.thumbs.add(int(found[1]))
+            return 201, body
+        if found := COMMENTS.fullmatch(path):
+            count = sum(len(those) for those in self.comments.values())
+            made = {"id": 500 + count, "body": body["body"], "user": {"id": ME}}
+            self.comments.setdefault(int(found[1]), []).append(made)
+            return 201, made
+        known = {one["id"]: one for those in self.comments.values() for one in those}
+        found = COMMENT.fullmatch(path)
+        if found is None or int(found[1]) not in known:
+            return 404, {"message": "Not Found"}
+        known[int(found[1])]["body"] = body["body"]
+        return 200, known[int(found[1])]
+
+    def said(self, number: int, kind: str) -> list[str]:
+        """What we said under a pull request: in its `report`, or as an `answer`."""
+        those = [one["body"] for one in list(self.comments.get(number, []))]
+        return [body for body in those if body.startswith(f"<!-- staunch {kind} ")]
 
     def __enter__(self) -> "PullForge":
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -25,10 +25,23 @@ _LINE = re.compile(
 _LOGIN = re.compile(r"\w[\w.\-]*(?:\[bot\])?\Z", re.ASCII)
 
 
+def is_login(name: str | None) -> bool:
+    """Whether an account of any forge can be called so, and it can be put into an address."""
+    return name is not None and len(name) <= LOGIN_CHARS_MAX and _LOGIN.match(name) is not None
+
+
 def commanded(
-    external_id: str, name: str | None, *, number: int, ref: str, login: str | None, body: str
+    external_id: str,
+    name: str | None,
+    *,
+    number: int,
+    ref: str,
+    login: str | None,
+    body: str,
+    comment: int | None = None,
 ) -> list[ParsedEvent] | Ignored:
-    """The event of a new comment, by its author's login. `ref`: of the pull request's head.
+    """The event of a new comment, by its author's login. `ref`: of the pull request's head;
+    `comment`: its id.
 
     Raises Malformed.
     """
@@ -45,9 +58,10 @@ def commanded(
         )
     if not 1 <= number <= NUMBER_MAX:
         raise Malformed(f"the comment is on pull request {number}, which none has")
-    if not login or len(login) > LOGIN_CHARS_MAX or not _LOGIN.match(login):
+    if not login or not is_login(login):
         return Ignored(f"the comment's author is called {(login or '')[:80]!r}, which is no login")
     word = CommandWord(found["approve"] or found["rerun"] or found["cancel"])
-    command = Command(word, number, login, found["looked_at"] or found["at"] or "")
+    commit = found["looked_at"] or found["at"] or ""
+    command = Command(word, number, login, commit, "" if comment is None else str(comment))
     event = Event(kind=EventKind.MANUAL, ref=ref, sender=login)
     return [ParsedEvent(external_id, name_of(name), event, command=command)]

@@ -43,6 +43,19 @@ class Again:
     failed_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class GatePress:
+    """`login` pressed a button at a gate: `mark` names it, of the chain of Runs that `run` began.
+
+    Claims, both; and whether that person may answer it is still to be asked.
+    """
+
+    run: str
+    mark: str
+    approved: bool
+    login: str
+
+
 class CommandWord(StrEnum):
     """What may be asked in a comment on a pull request."""
 
@@ -54,12 +67,14 @@ class CommandWord(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Command:
     """A wish that `login` wrote under a pull request. Whether that person may wish anything is
-    asked of the forge. `commit`: the one that is meant, in full; empty: whichever it is at."""
+    asked of the forge. `commit`: the one that is meant, in full; empty: whichever it is at.
+    `comment`: the forge's id of it; empty: not known."""
 
     word: CommandWord
     number: int
     login: str
     commit: str = ""
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +86,8 @@ class ParsedEvent:
     nobody said another than what the pipeline declares, or than what is forked had. `wait`: the
     Run's Jobs wait for a terminal after a step that failed. `sought`: the event's commit is empty
     and has to be found so; a parser asks nobody. `again`: of the event only the commit and the
-    sender count. `command`: only the ref, which is that of the pull request's head.
+    sender count. `press`: only the commit. `command`: only the ref, which is that of the pull
+    request's head.
     """
 
     external_id: str
@@ -84,6 +100,7 @@ class ParsedEvent:
     wait: Wait | None = None
     sought: Sought | None = None
     again: Again | None = None
+    press: GatePress | None = None
     command: Command | None = None
 
 
@@ -140,6 +157,39 @@ class Account:
 
     id: str
     login: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment on a pull request that our own account wrote: the forge's id, and its text."""
+
+    id: str
+    text: str
+
+
+class PullComments(Protocol):
+    """What one forge lets our account write under its pull requests.
+
+    Never raises for what a forge or a network does. A text is Markdown.
+    """
+
+    async def ours(self, repo: Repo, number: int) -> list[Comment] | Later | Refused:
+        """All that our own account wrote there, the oldest first; what others wrote never."""
+        ...
+
+    async def create(self, repo: Repo, number: int, text: str) -> Comment | Later | Refused:
+        """Add one. After `Later` it may be there or not: look."""
+        ...
+
+    async def update(
+        self, repo: Repo, number: int, comment: str, text: str
+    ) -> bool | Later | Refused:
+        """Replace its text; False: it is not there any more."""
+        ...
+
+    async def react(self, repo: Repo, number: int, comment: str) -> Sent | Later | Refused:
+        """Show a thumb on anybody's comment; harmless if it is there."""
+        ...
 
 
 class MemberReader(Protocol):

@@ -13,7 +13,14 @@ import httpx2
 import msgspec
 
 from webhooks.forge import Later, Refused, Sent, Unchanged
-from webhooks.status_api import REASON_CHARS_MAX, TIMEOUT_S, classify, joined, problem_of
+from webhooks.status_api import (
+    KEEPS_THE_METHOD,
+    REASON_CHARS_MAX,
+    TIMEOUT_S,
+    classify,
+    joined,
+    problem_of,
+)
 
 REDIRECTS_MAX = 3
 ANSWER_BYTES_MAX = 5_000_000
@@ -86,6 +93,25 @@ class ForgeApi:
         is at another address by now is not what was meant."""
         answer = await self._asked(method, f"{self._base}{path}", body)
         return self._as(shape, path, answer)
+
+    async def change(
+        self, method: str, path: str, body: Mapping[str, object]
+    ) -> int | Later | Refused:
+        """As `send`, where the code of the answer says all: that of success, or 404.
+
+        For what is named by its own id, and so is the same at another address: that is followed.
+        """
+        url = f"{self._base}{path}"
+        answer = await self._asked(method, url, body)
+        if isinstance(answer, httpx2.Response) and answer.status_code in KEEPS_THE_METHOD:
+            further = joined(url, answer.headers.get("location", ""))
+            answer = answer if further is None else await self._asked(method, further, body)
+        if not isinstance(answer, httpx2.Response):
+            return answer
+        told = classify(answer, self._now)
+        if isinstance(told, Sent) or answer.status_code == 404:
+            return answer.status_code
+        return told
 
     def _as(
         self, shape: type[T], path: str, answer: httpx2.Response | Later | Refused

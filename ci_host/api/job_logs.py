@@ -13,6 +13,9 @@ from pipelines.job import LogChunk
 from pipelines.kept_log import BadLog, KeptLog
 from pipelines.manifest import PIECES
 
+# What is longer is shown in parts.
+LINE_BYTES_MAX = 1_000
+
 
 class Reader:
     """Reads on from where it is: `behind` is the offset behind what was read."""
@@ -107,3 +110,21 @@ def _gone(mark: LogChunk, why: str) -> LogChunk:
         at=mark.at,
         text=f"=== this log of {mark.offset:,} bytes is kept no longer, or cannot be read: {why}\n",
     )
+
+
+class LastLines:
+    """See LogTails: the ends of logs, wherever they are."""
+
+    def __init__(self, here: Services) -> None:
+        self._here = here
+
+    async def last_lines(self, job: str, log_bytes: int, count: int) -> list[str]:
+        """See LogTails. It is read from so far before its end as that many lines can be long."""
+        first = max(0, log_bytes - count * LINE_BYTES_MAX)
+        reader, text = Reader(self._here, JobId(job), first), ""
+        async for chunk in reader.more():
+            text = (text + chunk.text)[-count * LINE_BYTES_MAX :]
+        lines = text.split("\n")
+        # Where it was cut, the first is a part of one.
+        whole = lines[1:] if first and len(lines) > count else lines
+        return [line for line in whole if line.strip()][-count:]

@@ -51,10 +51,12 @@ from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.app import create_app
 from ci_host.api.beginnings import Beginnings
 from ci_host.api.forge_levels import ForgeLevels
+from ci_host.api.job_logs import LastLines
 from ci_host.api.logins import Logins
 from ci_host.api.news import News
 from ci_host.api.services import Services
 from ci_host.bootstrap.admissions import admissions_of
+from ci_host.bootstrap.comments import deliver_comments, reports_of
 from ci_host.bootstrap.incarnation import incarnation
 from ci_host.engine.desk import Desk
 from ci_host.engine.desk_answers import DeskAnswers
@@ -146,6 +148,8 @@ async def _serve(here: Services) -> None:
         for shard in range(settings.shards):
             group.create_task(_reporter(here, shard).serve())
         group.create_task(deliver_statuses(bus, here.directory))
+        tails = LastLines(here)
+        group.create_task(deliver_comments(bus, here.directory, settings, tails, here.http, _dice))
         _clean_up(group, bus, settings)
         group.create_task(here.registrations.serve())
         group.create_task(_serve_http(here))
@@ -219,7 +223,8 @@ def _reporter(here: Services, shard: int) -> StatusReporter:
         return known is not None and bool(known.app)
 
     outbox, url = NatsStatusOutbox(here.bus), here.settings.url
-    return StatusReporter(queue, here.history, outbox, url, shows_reports)
+    pulls = reports_of(here.bus, here.directory, here.history, here.settings)
+    return StatusReporter(queue, here.history, outbox, url, shows_reports, pulls)
 
 
 def _clean_up(group: asyncio.TaskGroup, bus: Bus, settings: Settings) -> None:

@@ -19,6 +19,7 @@ from ci_host.adapters.git.refs import GitRefs
 from ci_host.adapters.git.source import GitSource, registered
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
+from ci_host.adapters.nats.comments import NatsComments
 from ci_host.adapters.nats.consumer import ConsumerRule, NatsQueue
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
@@ -34,8 +35,10 @@ from ci_host.adapters.nats.stores import (
 from ci_host.adapters.nats.timetables import NatsTimetables, rings
 from ci_host.bootstrap.admissions import admissions_of
 from ci_host.bootstrap.check_suites import AppSuites
+from ci_host.bootstrap.comments import answers, reports_of
 from ci_host.bootstrap.fetch_tokens import FetchTokens
 from ci_host.engine.comment_commands import CommentCommands
+from ci_host.engine.forge_gates import ForgeGates
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
@@ -52,7 +55,7 @@ from ci_host.settings import ProcessSettings, Settings
 from ci_host.tenant.sandbox import Sandbox
 from pipelines.repo import Delivery, ForgeKind, Repo
 from webhooks.bitbucket_dc.refs import have_ref_made
-from webhooks.forge import Ignored, ParsedEvent
+from webhooks.forge import Connections, Ignored, ParsedEvent
 from webhooks.github.app import AppTokens
 from webhooks.inquiry import Inquiry
 from webhooks.manual import MANUAL_EVENT, parse_manual
@@ -86,19 +89,18 @@ async def open_intake(
     client = httpx2.AsyncClient()
     apps = AppTokens(client, time.time)
     tokens = FetchTokens(apps, directory, asyncio.get_running_loop())
-    mirrors = Mirrors(
-        _mirrors(settings),
-        lambda: registered(directory.connections, directory.repos, tokens.of),
-    )
-    catalog = NatsCatalog(bus)
-    source = GitSource(mirrors, partial(_make_ref, directory), tokens.renew)
+    catalog, source = NatsCatalog(bus), _source(settings, directory, tokens)
     files = PipelineFiles(source, NatsBundles(bus), prepareds, sandbox, time.time)
     timetables, shards = NatsTimetables(bus), settings.shards
     schedules = Schedules(timetables, catalog, source, files, history, shards=shards)
     admissions = admissions_of(bus, directory, source, client, apps)
     reruns = ForgeReruns(history, AppSuites(client, apps, directory, time.time), shards)
     people = People(history, now=time.time, new_id=lambda: uuid4().hex)
-    commands = CommentCommands(admissions, source, files, history, people, reruns, shards=shards)
+    may_answer = partial(answers, directory, settings)
+    commands = CommentCommands(
+        admissions, source, files, history, people, reruns, NatsComments(bus), may_answer,
+        shards=shards,
+    )  # fmt: skip
     triggers = Triggers(
         catalog,
         source,
@@ -106,21 +108,18 @@ async def open_intake(
         schedules,
         admissions,
         history,
-        Notices(NatsStatusOutbox(bus), now=time.time, base_url=settings.url),
+        _notices(bus, directory, history, settings),
         NatsOutcomes(bus),
         reruns,
         NatsHearsay(bus),
         commands,
+        ForgeGates(admissions, history, people),
         parse=_parse,
         now=time.time,
         shards=shards,
     )
-    rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",))
-    intake = Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)
-    found: list[Intake | Ringing | Reconciler | Redeliveries] = [
-        intake,
-        Ringing(rings(bus), schedules),
-    ]
+    found: list[Intake | Ringing | Reconciler | Redeliveries]
+    found = [_intake(bus, triggers), Ringing(rings(bus), schedules)]
     return found + _lookers(bus, directory, tokens, client, apps, settings)
 
 
@@ -159,6 +158,35 @@ def _lookers(
         elapsed=time.monotonic,
     )
     return [reconciler, again]
+
+
+def has_checks(connections: Connections, connection: str) -> bool:
+    """Whether commits are shown checks there."""
+    known = connections.find(connection)
+    return known is not None and bool(known.app)
+
+
+def _source(settings: Settings, directory: Directory, tokens: FetchTokens) -> GitSource:
+    mirrors = Mirrors(
+        _mirrors(settings),
+        lambda: registered(directory.connections, directory.repos, tokens.of),
+    )
+    return GitSource(mirrors, partial(_make_ref, directory), tokens.renew)
+
+
+def _intake(bus: Bus, triggers: Triggers) -> Intake:
+    rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",))
+    return Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)
+
+
+def _notices(bus: Bus, directory: Directory, history: NatsHistory, settings: Settings) -> Notices:
+    return Notices(
+        NatsStatusOutbox(bus),
+        now=time.time,
+        base_url=settings.url,
+        has_checks=partial(has_checks, directory),
+        pulls=reports_of(bus, directory, history, settings),
+    )
 
 
 def _mirrors(settings: Settings) -> Path:

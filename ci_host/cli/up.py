@@ -110,6 +110,14 @@ ReconcileOption = Annotated[
         help="How often each repository is looked at for pushes that no webhook told of; 0: never.",
     ),
 ]
+NoCommentsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--no-comments",
+        envvar="STAUNCH_NO_COMMENTS",
+        help="Where nothing is written under pull requests: all, or a connection, or owner/name.",
+    ),
+]
 GB = 1_073_741_824
 RUNNER_DOCTOR = (sys.executable, "-m", "runners", "doctor")
 MARKS = {
@@ -151,6 +159,7 @@ def up(
     runners_listen: RunnersListenOption = "",
     runners_address: RunnersAddressOption = "",
     reconcile_s: ReconcileOption = RECONCILE_S_DEFAULT,
+    no_comments: NoCommentsOption = None,
 ) -> None:
     """Start everything on this machine, and keep it running until Ctrl-C."""
     _check_server(nats_url, nats_replicas, runners_listen, runners_address)
@@ -164,9 +173,7 @@ def up(
         http_host=host,
         http_port=port,
         base_url=base_url,
-        shards=SHARDS_DEFAULT,
-        # Each serves shards of its own. Loads do not get faster by threads of one process.
-        engines=min(engines or len(os.sched_getaffinity(0)), SHARDS_DEFAULT),
+        engines=_engines(engines),
         hibernate=hibernate,
         slots=slots,
         volumes=_volumes(volume or []),
@@ -178,8 +185,14 @@ def up(
         runners_listen=runners_listen,
         runners_address=runners_address,
         reconcile_s=reconcile_s,
+        no_comments=no_comments or [],
     )
     _supervise(settings)
+
+
+def _engines(wanted: int | None) -> int:
+    # Each serves shards of its own. Loads do not get faster by threads of one process.
+    return min(wanted or len(os.sched_getaffinity(0)), SHARDS_DEFAULT)
 
 
 def _supervise(settings: Settings) -> None:

@@ -6,15 +6,19 @@ which commit it is about: that is asked too, and must be the one that is named. 
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import structlog
+
 from ci_host.access import Token
+from ci_host.comment_ports import CommandAnswer, CommentBook
 from ci_host.engine.admissions import Admissions, Explained, full
 from ci_host.engine.continuations import end_of_chain
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.people import People, PersonRefused
 from ci_host.engine.pipeline_files import PipelineFiles
-from ci_host.ports import HistoryStore, NoPipeline, Source, SourceRefused
+from ci_host.ports import HistoryStore, NoPipeline, Source, SourceRefused, Unavailable
 from ci_host.tenant.sandbox import TenantFailed
 from pipelines.event import Event, EventKind, PullRequest
 from pipelines.ids import RunId
@@ -26,6 +30,9 @@ from pipelines.trust import Admission, PullFacts
 from webhooks.forge import Again, Command, CommandWord
 
 ATTEMPTS_LOOKED_AT_MAX = 1_000
+REFUSAL_CHARS_MAX = 2_000
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -38,7 +45,8 @@ class Obeyed:
 
 
 class CommentCommands:
-    """`shards` is how many there are now."""
+    """`shards` is how many there are now. `book`: where answers are kept; None: none are given.
+    `answers`: whether they are given in a Repo, by connection, repo id and name."""
 
     def __init__(
         self,
@@ -48,9 +56,12 @@ class CommentCommands:
         history: HistoryStore,
         people: People,
         reruns: ForgeReruns,
+        book: CommentBook | None = None,
+        answers: Callable[[str, str, str], bool] = lambda *_: True,
         *,
         shards: int,
     ) -> None:
+        self._book, self._answers = book, answers
         self._admissions = admissions
         self._source = source
         self._files = files
@@ -58,6 +69,27 @@ class CommentCommands:
         self._people = people
         self._reruns = reruns
         self._shards = shards
+
+    async def answer(self, repo: Repo, command: Command, refusal: str = "") -> None:
+        """Have whoever wrote it told, once, that it was obeyed, or why not."""
+        place = (repo.connection, repo.id, repo.name)
+        if self._book is None or not command.comment or not self._answers(*place):
+            return
+        answer = CommandAnswer(
+            connection=repo.connection,
+            repo=repo.id,
+            repo_name=repo.name,
+            number=command.number,
+            comment=command.comment,
+            word=command.word,
+            accepted=not refusal,
+            said=refusal[:REFUSAL_CHARS_MAX],
+        )
+        try:
+            await self._book.answer(answer)
+        except Unavailable as error:
+            # What was asked for is done; the outcome of the delivery says so.
+            log.warning("command_not_answered", repo=repo.id, reason=str(error))
 
     async def obey(self, repo: Repo, event: Event, command: Command) -> Obeyed:
         """Do it. `event` has ref and delivery.

@@ -69,7 +69,7 @@ class ForgeReruns:
         return outcome
 
     async def _again(self, repo: Repo, event: Event, named: str, *, failed_only: bool) -> RunId:
-        run = await self._known(repo, event, named)
+        run = await told_run(self._history, repo, event, named)
         newest = await end_of_chain(self._history, run)
         if newest != run:
             # Not over as long as one goes on where it ended; of that one is what succeeded.
@@ -80,15 +80,16 @@ class ForgeReruns:
         asked = f"{repo.connection} {event.delivery}"
         return (await self._reruns.rerun(run, wish, who, asked=asked)).run
 
-    async def _known(self, repo: Repo, event: Event, named: str) -> RunId:
-        """The Run of that name, if it is what the Forge may mean. Raises PersonRefused."""
-        if not is_run_id(named):
-            raise PersonRefused(404, f"the check names {named[:80]!r}, which is no run")
-        started = await self._history.started(RunId(named))
-        is_here = started is not None and started.repo == repo.id
-        if started is None or not is_here or started.event.commit != event.commit:
-            # One answer: whether it is somebody else's is nobody's business.
-            raise PersonRefused(404, f"there is no run {named} of {repo.name} at {event.commit}")
-        if not is_told(started):
-            raise PersonRefused(404, f"run {named} has no check; nobody can have pressed it")
-        return RunId(named)
+
+async def told_run(history: HistoryStore, repo: Repo, event: Event, named: str) -> RunId:
+    """The Run of that name, if it is one that the Forge may mean. Raises PersonRefused."""
+    if not is_run_id(named):
+        raise PersonRefused(404, f"the check names {named[:80]!r}, which is no run")
+    started = await history.started(RunId(named))
+    is_here = started is not None and started.repo == repo.id
+    if started is None or not is_here or started.event.commit != event.commit:
+        # One answer: whether it is somebody else's is nobody's business.
+        raise PersonRefused(404, f"there is no run {named} of {repo.name} at {event.commit}")
+    if not is_told(started):
+        raise PersonRefused(404, f"run {named} has no check; nobody can have pressed it")
+    return RunId(named)

@@ -1,28 +1,73 @@
-"""Notices: what a Forge is told of a commit that has no Run to speak for it.
+"""Notices: what a Forge is told of a commit that has no Run to speak for it, or none yet.
 
 Its pipeline cannot be read, or is skipped, or a stranger's change waits for an approval, or will
-never run. The Statuses of Runs are made in `statuses.py`; both go through one outbox, in order.
+never run; or its Run is about to begin. The Statuses of Runs are made in `statuses.py`; both go
+through one outbox, in order.
 """
 
 import hashlib
 from collections.abc import Callable
+from typing import Protocol
 
-from ci_host.ports import StatusOutbox
+import structlog
+
+from ci_host.ports import StatusOutbox, Unavailable
 from pipelines.event import Event
 from pipelines.repo import Repo
-from pipelines.status import Standing, Status, StatusState, shorten
+from pipelines.status import Standing, Status, StatusState, context_of, shorten
 from pipelines.trust import Verdict
 
-CONTEXT = "staunch"
+log = structlog.get_logger()
+
+
+class PullNotes(Protocol):
+    """Where it is kept for the comment under a pull request. See PullReports."""
+
+    async def note(self, repo: Repo, event: Event, status: Status) -> None:
+        """What is said of a pull request, if it is one. Raises Unavailable."""
 
 
 class Notices:
-    """Over the outbox. `base_url`: where people see the pages."""
+    """Over the outbox. `base_url`: where people see the pages. `has_checks`: whether a Connection's
+    Forge has a word for what is queued; None: none has. `pulls`: told besides."""
 
-    def __init__(self, outbox: StatusOutbox, *, now: Callable[[], float], base_url: str) -> None:
+    def __init__(
+        self,
+        outbox: StatusOutbox,
+        *,
+        now: Callable[[], float],
+        base_url: str,
+        has_checks: Callable[[str], bool] | None = None,
+        pulls: PullNotes | None = None,
+    ) -> None:
+        self._pulls = pulls
         self._outbox = outbox
+        self._has_checks = has_checks or (lambda _: False)
         self._now = now
         self._base_url = base_url
+
+    def tells_queued(self, repo: Repo) -> bool:
+        """Whether `queued` says anything there."""
+        return self._has_checks(repo.connection)
+
+    async def queued(self, repo: Repo, event: Event, pipeline: str, run: str) -> None:
+        """This Run is about to begin. Told before it does: afterwards its Turns speak for it."""
+        await self._outbox.put(
+            Status(
+                id=hashlib.sha256(f"{run} queued".encode()).hexdigest()[:32],
+                connection=repo.connection,
+                repo=repo.external_id,
+                repo_name=repo.name,
+                commit=event.commit,
+                context=context_of(event, pipeline),
+                state=StatusState.PENDING,
+                standing=Standing.QUEUED,
+                description="queued",
+                target_url=f"{self._base_url}/runs/{run}",
+                at=self._now(),
+                run=run,
+            )
+        )
 
     async def refused(self, repo: Repo, event: Event, reason: str) -> None:
         """Nothing will ever run for this commit, and why."""
@@ -40,7 +85,6 @@ class Notices:
 
     async def skipped(self, repo: Repo, event: Event, pipeline: str, reason: str) -> None:
         """This pipeline has nothing to do here, and nobody who requires it is held up."""
-        context = f"{CONTEXT}/{pipeline}"
         await self._put(
             repo,
             event,
@@ -48,7 +92,7 @@ class Notices:
             reason,
             "deliveries",
             Standing.SKIPPED,
-            context=context,
+            pipeline=pipeline,
         )
 
     async def _put(
@@ -60,26 +104,33 @@ class Notices:
         page: str,
         standing: Standing | None = None,
         *,
-        context: str = CONTEXT,
+        pipeline: str = "",
     ) -> None:
+        context = context_of(event, pipeline)
         # An error was told under this name before there were other states.
         parts = [repo.id, event.ref, event.commit]
         if state is not StatusState.ERROR:
             parts.append(state)
-        if context != CONTEXT:
+        if pipeline:
             parts.append(context)
-        await self._outbox.put(
-            Status(
-                id=hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32],
-                connection=repo.connection,
-                repo=repo.external_id,
-                repo_name=repo.name,
-                commit=event.commit,
-                context=context,
-                state=state,
-                standing=standing,
-                description=shorten(said),
-                target_url=f"{self._base_url}/{page}",
-                at=self._now(),
-            )
+        status = Status(
+            id=hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32],
+            connection=repo.connection,
+            repo=repo.external_id,
+            repo_name=repo.name,
+            commit=event.commit,
+            context=context,
+            state=state,
+            standing=standing,
+            description=shorten(said),
+            target_url=f"{self._base_url}/{page}",
+            at=self._now(),
         )
+        await self._outbox.put(status)
+        if self._pulls is None:
+            return
+        try:
+            await self._pulls.note(repo, event, status)
+        except Unavailable as error:
+            # A comment is worth no delay of a Delivery: the status is told.
+            log.warning("pull_report_lost", repo=repo.id, reason=str(error))

@@ -253,7 +253,7 @@ def _check_person(gate: OpenGate, who: Token, pending: list[StoredInput]) -> Non
             f"{who.name} may not answer gate {gate.key!r}: its approvers are"
             f" {', '.join(gate.terms.approvers)}",
         )
-    if is_among(who.name, gate.terms.barred):
+    if is_barred(who, gate.terms):
         raise PersonRefused(
             403,
             f"{who.name} may not answer gate {gate.key!r}: somebody else must, because this run was"
@@ -273,6 +273,11 @@ def _check_person(gate: OpenGate, who: Token, pending: list[StoredInput]) -> Non
             f"{who.name} has answered gate {gate.key!r} already: {gate.terms.needed} people must"
             f" approve it, {len(approved)} did ({', '.join(approved)})",
         )
+
+
+def is_barred(who: Token, terms: GateTerms) -> bool:
+    """Whether this person caused the Run, and the Gate wants somebody else; by either name."""
+    return any(is_among(name, terms.barred) for name in (who.name, who.login) if name)
 
 
 def _answered_by(key: str, people: list[str]) -> str:

@@ -29,7 +29,7 @@ class RunReport(msgspec.Struct, frozen=True):
 
 def run_report(inputs: Sequence[StoredInput], last: Turn, said: str, page: str) -> RunReport:
     """Of all `inputs` of a Run, and its `last` Turn. `said`: how it ended; `page`: where all is."""
-    jobs = _jobs(inputs, last.through)
+    jobs = last_reports(inputs, last.through)
     found = [one for job in jobs for one in job.annotations]
     found.sort(key=lambda one: WORST_FIRST.get(one.level, 0))
     told = _that_fit(found)
@@ -45,7 +45,7 @@ def run_report(inputs: Sequence[StoredInput], last: Turn, said: str, page: str) 
     return RunReport(summary, told, inputs[0].at if inputs else 0.0)
 
 
-def _jobs(inputs: Sequence[StoredInput], through: int) -> list[JobFinished]:
+def last_reports(inputs: Sequence[StoredInput], through: int) -> list[JobFinished]:
     """The last report of each Job, in the order in which these came."""
     last: dict[str, JobFinished] = {}
     for given in inputs:

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import shlex
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -29,7 +29,9 @@ from pipelines.status import (
     Standing,
     Status,
     StatusState,
+    context_of,
     cut,
+    gate_mark,
     shorten,
 )
 from pipelines.turn import ENDED_BY_HOST, End, Turn
@@ -68,16 +70,21 @@ def statuses_of(
     started: RunStarted, turn: Turn, base_url: str, report: RunReport | None = None
 ) -> Iterator[Status]:
     """What this Turn changes on the commit, in order. `report`: of a Run that is over with it."""
-    run_context, page = _context_of(started), _page_of(started, base_url)
-    if turn.number == 1:
-        told = _status(started, turn, run_context, StatusState.PENDING, "running", page)
-        yield _more(told, Standing.RUNNING, began_at=turn.now)
+    run_context, page = context_of(started.event, started.pipeline), _page_of(started, base_url)
+    if (standing := _beginning(turn)) is not None:
+        said = "running"
+        if standing is Standing.QUEUED and turn.open.group is not None:
+            said = f"waits for its turn in {turn.open.group.key}"
+        told = _status(started, turn, run_context, StatusState.PENDING, said, page)
+        yield _more(told, standing, began_at=turn.now)
     for command in turn.commands:
         if command.kind is StepKind.GATE and command.gate is not None:
             context, said = f"{run_context}/{command.key}", _waiting_for(command.gate)
             told = _status(started, turn, context, StatusState.PENDING, said, page)
             how = _how_to_answer(started.run, command.key, command.gate, page)
-            yield _more(told, Standing.WAITING, began_at=turn.now, summary=how)
+            mark = gate_mark(started.run, command.key)
+            gate = mark if _has_button(command.gate, started.connection) else ""
+            yield _more(told, Standing.WAITING, began_at=turn.now, summary=how, gate=gate)
     for result in turn.results:
         if result.kind is StepKind.GATE and result.state in OF_STEP:
             said = result.error.message if result.error else _how_it_ended(result)
@@ -109,11 +116,33 @@ def waits_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Status]
     if wanted.gates and not works:
         standing, said = Standing.WAITING, f"waits at {', '.join(g.key for g in wanted.gates)}"
     page = _page_of(started, base_url)
-    told = _status(started, turn, _context_of(started), StatusState.PENDING, said, page)
+    context = context_of(started.event, started.pipeline)
+    told = _status(started, turn, context, StatusState.PENDING, said, page)
     # In the Turn in which it began it says two things.
     yield _more(
         told, standing, id=hashlib.sha256(f"{told.id} {standing}".encode()).hexdigest()[:32]
     )
+
+
+def _beginning(turn: Turn) -> Standing | None:
+    """What a Turn with which a Run begins says of it; None: it has begun before."""
+    group = turn.open.group
+    is_outside = group is not None and not group.entered
+    if turn.number == 1:
+        return Standing.QUEUED if is_outside and turn.end is None else Standing.RUNNING
+    # Nothing was asked for before it was let in: these are its first steps.
+    steps = 0 if turn.usage is None else turn.usage.steps
+    is_let_in = group is not None and group.entered and 0 < steps == len(turn.commands)
+    return Standing.RUNNING if is_let_in else None
+
+
+def _has_button(terms: GateTerms, connection: str) -> bool:
+    """Whether somebody of the Forge could open it with nothing but a press."""
+    is_asked = any(
+        (rule := terms.rules.get(name)) is None or rule.required for name in terms.inputs
+    )
+    is_named = any(one.endswith(f"@{connection}") for one in terms.approvers)
+    return not is_asked and (is_named or not terms.approvers)
 
 
 def _more(told: Status, standing: Standing, **more: Any) -> Status:  # noqa: ANN401 its own fields
@@ -133,12 +162,6 @@ def said_of_end(turn: Turn) -> str:
 
 def _page_of(started: RunStarted, base_url: str) -> str:
     return f"{base_url}/runs/{started.run}"
-
-
-def _context_of(started: RunStarted) -> str:
-    """What a schedule's Runs say of a commit stands beside what the push's Run said."""
-    schedule = started.event.schedule
-    return f"staunch/{started.pipeline}" + (f" ({schedule.name})" if schedule else "")
 
 
 def _how_it_ended(result: Result) -> str:
@@ -203,8 +226,19 @@ def _status(
     )
 
 
+class PullNews(Protocol):
+    """Where Turns are told for the comments under pull requests. See PullReports."""
+
+    def follows(self, started: RunStarted) -> bool:
+        """Whether what this Run does is shown in one."""
+
+    async def tell(self, started: RunStarted, turn: Turn, told: Sequence[Status]) -> None:
+        """What this Turn says of the commit. Raises Unavailable."""
+
+
 class StatusReporter:
-    """Turns into the outbox. `shows_reports`: whether a Connection's Forge shows what jobs say."""
+    """Turns into the outbox. `shows_reports`: whether a Connection's Forge shows what jobs say.
+    `pulls`: told besides."""
 
     def __init__(
         self,
@@ -213,7 +247,9 @@ class StatusReporter:
         outbox: StatusOutbox,
         base_url: str,
         shows_reports: Callable[[str], bool],
+        pulls: PullNews | None = None,
     ) -> None:
+        self._pulls = pulls
         self._shows_reports = shows_reports
         self._turns = turns
         self._history = history
@@ -251,11 +287,29 @@ class StatusReporter:
         if started is None or not is_told(started):
             return
         report = await self._report_of(started, news)
-        for status in statuses_of(started, news.turn, self._base_url, report):
+        told = list(statuses_of(started, news.turn, self._base_url, report))
+        waits = list(waits_of(started, news.turn, self._base_url))
+        for status in [*told, *(waits if self._shows_reports(started.connection) else [])]:
             await self._outbox.put(status)
-        if self._shows_reports(started.connection):
-            for status in waits_of(started, news.turn, self._base_url):
-                await self._outbox.put(status)
+        if self._pulls is not None and self._pulls.follows(started):
+            await self._tell_pulls(self._pulls, started, news, [*told, *waits], is_last=is_last_try)
+
+    async def _tell_pulls(
+        self,
+        pulls: PullNews,
+        started: RunStarted,
+        news: TurnNews,
+        told: list[Status],
+        *,
+        is_last: bool,
+    ) -> None:
+        try:
+            await pulls.tell(started, news.turn, told)
+        except Unavailable as error:
+            if not is_last:
+                raise
+            # The statuses are told, and those of later Turns are not to wait for a comment.
+            log.warning("pull_report_lost", run=news.run, reason=str(error))
 
     async def _report_of(self, started: RunStarted, news: TurnNews) -> RunReport | None:
         if news.turn.end is None or not self._shows_reports(started.connection):

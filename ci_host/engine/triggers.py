@@ -14,6 +14,7 @@ from staunch.entered import WrongInput
 
 from ci_host.engine.admissions import Admissions, full
 from ci_host.engine.comment_commands import CommentCommands
+from ci_host.engine.forge_gates import ForgeGates
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.forks import Forks, ForkWish, OtherCode
 from ci_host.engine.notices import Notices
@@ -90,6 +91,7 @@ class Triggers:
         reruns: ForgeReruns,
         hearsay: Hearsay,
         commands: CommentCommands,
+        gates: ForgeGates,
         *,
         parse: Parse,
         now: Callable[[], float],
@@ -111,6 +113,7 @@ class Triggers:
         self._skips = Skips(source, history, notices, shards=shards)
         self._reruns = reruns
         self._commands = commands
+        self._gates = gates
 
     async def take(self, delivery: Delivery) -> DeliveryOutcome:
         """Start what the Delivery asks for, and tell what became of it.
@@ -179,13 +182,8 @@ class Triggers:
             return [await self._fork(repo, parsed, parsed.fork)], ""
         if parsed.sought is not None:
             parsed = await self._found(repo, parsed, parsed.sought)
-        if parsed.again is not None:
-            again = await self._reruns.begin(repo, parsed.event, parsed.again)
-            if not again.runs:
-                raise Unwanted("; ".join(again.reasons))
-            return again.runs, "; ".join(again.reasons)
-        if parsed.command is not None:
-            return await self._obey(repo, parsed, parsed.command)
+        if (wished := await self._wished(repo, parsed)) is not None:
+            return wished
         event = parsed.event
         if event.kind in MOVES_A_REF:
             # Before anything that may take long: the Delivery is kept until it is seen to.
@@ -207,6 +205,23 @@ class Triggers:
         told = await self._schedules.look(repo, event, entries)
         return runs, "; ".join(filter(None, (skipped, told)))
 
+    async def _wished(self, repo: Repo, parsed: ParsedEvent) -> tuple[list[RunId], str] | None:
+        """What came of a wish of somebody at the Forge; None: it is none. Raises Unwanted."""
+        if parsed.again is not None:
+            again = await self._reruns.begin(repo, parsed.event, parsed.again)
+            if not again.runs:
+                raise Unwanted("; ".join(again.reasons))
+            return again.runs, "; ".join(again.reasons)
+        if parsed.press is not None:
+            try:
+                said = await self._gates.answer(repo, parsed.event, parsed.press)
+            except PersonRefused as refused:
+                raise Unwanted(f"a gate's button, by {parsed.press.login}: {refused}") from refused
+            raise Done(said)
+        if parsed.command is not None:
+            return await self._obey(repo, parsed, parsed.command)
+        return None
+
     async def _going(
         self, repo: Repo, parsed: ParsedEvent, entries: list[PipelineEntry]
     ) -> tuple[list[PipelineEntry], str]:
@@ -222,10 +237,10 @@ class Triggers:
         """What a comment's command came to. Raises Unwanted."""
         try:
             obeyed = await self._commands.obey(repo, parsed.event, command)
-        except PersonRefused as refused:
+        except (PersonRefused, SourceRefused) as refused:
+            await self._commands.answer(repo, command, str(refused))
             raise Unwanted(f"/staunch {command.word} by {command.login}: {refused}") from refused
-        except SourceRefused as refused:
-            raise Unwanted(f"/staunch {command.word}: {refused}") from refused
+        await self._commands.answer(repo, command)
         if obeyed.start is None:
             if not obeyed.runs:
                 raise Done(obeyed.said)
@@ -326,6 +341,8 @@ class Triggers:
             wait=parsed.wait or msgspec.UNSET,
             verdict=verdict or msgspec.UNSET,
         )
+        if self._notices.tells_queued(repo) and await self._history.started(run) is None:
+            await self._notices.queued(repo, event, entry.name, run)
         new = await self._history.create(run, started)
         log.info("run_created" if new else "run_exists", run=run, pipeline=entry.name)
         return run

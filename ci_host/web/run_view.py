@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 from markupsafe import Markup
-from staunch.causes import is_among
 
 from ci_host.access import Token, may_open
 from ci_host.adapters.sql.coverage import Earlier, coverage_of
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, ReportedTestRow, StepRow
+from ci_host.engine.people import is_barred
 from ci_host.web.markdown import rendered
 from pipelines.commands import SENSITIVE, GateTerms
 from pipelines.failure import Failure
@@ -240,14 +240,14 @@ def _gate(step: StepRow, who: Token) -> GateCard:
     assert step.gate_json is not None
     terms = msgspec.json.decode(step.gate_json, type=GateTerms)
     approved_by = _decoded(step.approved_by_json) or []
-    is_barred = is_among(who.name, terms.barred)
+    caused_it = is_barred(who, terms)
     return GateCard(
         key=step.key,
         token=step_token(StepKey(step.key)),
         terms=terms,
         approved_by=approved_by,
-        may_answer=may_open(who, terms.approvers) and not is_barred and who.name not in approved_by,
-        is_barred=is_barred,
+        may_answer=may_open(who, terms.approvers) and not caused_it and who.name not in approved_by,
+        is_barred=caused_it,
         since=step.started_at,
     )
 

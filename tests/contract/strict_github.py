@@ -28,6 +28,7 @@ ANSWERS: dict[str, str] = {
     rf"PATCH {REPO}/check-runs/(?P<id>\d+)": "update",
     rf"GET {REPO}/commits/(?P<sha>[0-9a-f]{{40}})/check-runs": "listed",
     rf"GET {REPO}/check-suites/(?P<id>\d+)/check-runs": "listed",
+    rf"GET {REPO}/collaborators/(?P<login>[\w-]+)/permission": "permission",
 }
 STATES = {"queued", "in_progress", "completed"}
 CONCLUSIONS = {"action_required", "cancelled", "failure", "neutral", "success", "skipped",
@@ -71,7 +72,8 @@ class Granted:
 
 
 class StrictGitHub:
-    """`installed` has the number of the App's installation on each repository.
+    """`installed` has the number of the App's installation on each repository; `writers` may write
+    to it.
 
     `answers` go before what it would say; an entry may also be a function of the request, whose
     answer None is its own. `calls` has method and path of everything that came.
@@ -80,7 +82,13 @@ class StrictGitHub:
     def __init__(self, app: str, public_key: str, now: Callable[[], float]) -> None:
         self.app, self._key, self._now = app, RSAKey.import_key(public_key), now
         self.installed: dict[str, int] = {"waterways/lock": 7}
-        self.permissions = {"checks": "write", "contents": "read", "metadata": "read"}
+        self.permissions = {
+            "checks": "write",
+            "contents": "read",
+            "metadata": "read",
+            "pull_requests": "read",
+        }
+        self.writers: set[str] = set()
         self.tokens: dict[str, Granted] = {}
         self.runs: dict[int, CheckRun] = {}
         self.others: list[dict[str, Any]] = []
@@ -163,6 +171,13 @@ class StrictGitHub:
         if granted.permissions.get("checks") != "write":
             return _said(403, "Resource not accessible by integration")
         return None
+
+    def _permission(self, request: httpx2.Request, _body: Any, at: dict[str, str]) -> Any:
+        granted = self.tokens.get(_bearer(request))
+        if granted is None or "metadata" not in granted.permissions:
+            return _said(403, "Resource not accessible by integration")
+        may = "write" if at["login"] in self.writers else "read"
+        return httpx2.Response(200, json={"permission": may})
 
     def _create(self, request: httpx2.Request, body: Any, at: dict[str, str]) -> Any:
         if (refused := self._not_let_in(request, at["repo"])) is not None:

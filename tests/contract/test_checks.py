@@ -9,7 +9,7 @@ import pytest
 
 from ci_host.engine.statuses import StatusDelivery
 from pipelines.job import Annotation
-from pipelines.status import ANNOTATIONS_MAX, Standing, Status, StatusState
+from pipelines.status import ANNOTATIONS_MAX, Standing, Status, StatusState, gate_mark
 from tests.contract.app_keys import APP, app_connection, new_keys
 from tests.contract.strict_github import TOKEN_S, StrictGitHub
 from tests.contract.test_status_delivery import HourQueue
@@ -25,6 +25,7 @@ HUB = app_connection(KEYS)
 COMMIT = "a" * 40
 RUN = "1-0123456789abcdef0123"
 NAME = "staunch/pipeline"
+UNFINISHED = {Standing.QUEUED, Standing.RUNNING}
 NOW = 1_800_000_000.0
 
 
@@ -94,14 +95,18 @@ async def test_a_run_is_one_check_from_its_beginning_to_its_end() -> None:
     assert 422 not in hub.github.codes
 
 
-async def test_every_standing_is_taken_and_none_but_running_is_left_unfinished() -> None:
+async def test_every_standing_is_taken_and_none_but_queued_and_running_is_left_unfinished() -> None:
     hub = Hub()
     for number, standing in enumerate(Standing):
         one = status(standing, context=f"c{number}", is_last=True)
         assert await hub.told(one, one) == [Sent(), Sent()]
         (run,) = hub.github.named(f"c{number}")
-        assert (run.fields["status"] == "completed") == (standing is not Standing.RUNNING)
-        assert not run.fields["actions"] or run.fields["status"] == "completed" or number == 0
+        assert (run.fields["status"] == "completed") == (standing not in UNFINISHED)
+        assert (
+            not run.fields["actions"]
+            or run.fields["status"] == "completed"
+            or standing in UNFINISHED
+        )
 
 
 async def test_a_gate_asks_for_action_and_is_then_what_was_answered() -> None:
@@ -149,6 +154,24 @@ async def test_what_a_check_says_already_is_not_told_to_it_once_more() -> None:
     await hub.told(status(), waits, msgspec.structs.replace(waits, id="v", at=NOW + 1), status())
     assert [call.split()[0] for call in hub.github.calls][2:] == ["GET", "POST", "PATCH", "PATCH"]
     assert hub.check().fields["status"] == "in_progress"
+
+
+async def test_a_run_that_is_queued_runs_and_ends_is_one_check_whoever_dies_in_between() -> None:
+    hub = Hub()
+    for standing in (Standing.QUEUED, Standing.RUNNING, Standing.SUCCEEDED):
+        # Each told in a life of its own, and once more.
+        await hub.told(status(standing))
+        await hub.told(status(standing))
+    assert hub.check().fields["conclusion"] == "success"
+
+
+async def test_the_buttons_of_a_gate_are_there_while_it_waits_and_gone_afterwards() -> None:
+    hub = Hub()
+    await hub.told(status(Standing.WAITING, gate=gate_mark(RUN, "deploy")))
+    assert [one["label"] for one in hub.check().fields["actions"]] == ["Approve", "Reject"]
+    await hub.told(status(Standing.SUCCEEDED))
+    assert hub.check().fields["actions"] == []
+    assert 422 not in hub.github.codes
 
 
 async def test_another_attempt_of_the_run_is_a_check_of_its_own_beside_the_old_one() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ci_host.adapters.blobs.reading import ObstoreReader
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.log_trimmer import LogTrimmer
-from ci_host.api.job_logs import Reader, lines_of
+from ci_host.api.job_logs import LINE_BYTES_MAX, LastLines, Reader, lines_of
 from pipelines import kept_log
 from pipelines.ids import JobId
 from pipelines.job import LogChunk
@@ -117,6 +117,27 @@ async def test_a_follower_that_has_read_everything_hears_nothing_new(kept: Kept)
     await kept.keep()
     await kept.trimmed()
     assert [one async for one in reader.more()] == []
+
+
+@pytest.mark.parametrize("is_trimmed", [False, True])
+async def test_the_last_lines_are_read_from_near_the_end(kept: Kept, is_trimmed: bool) -> None:
+    kept.path.write_text(TEXT)
+    await kept.keep()
+    if is_trimmed:
+        await kept.trimmed()
+    size, ends = len(TEXT.encode()), LastLines(kept.here)
+    assert await ends.last_lines(JOB, size, 3) == TEXT.split("\n")[-3:]
+    assert await ends.last_lines(JOB, size, 1_000) == TEXT.split("\n")
+    # Whatever the runner said of its length.
+    assert (await ends.last_lines(JOB, 10**12, 3)) == []
+    assert await ends.last_lines(JobId("0-0123456789abcdef0123.none.1"), 5, 3) == []
+
+
+async def test_of_a_line_without_an_end_the_end_is_read(kept: Kept) -> None:
+    kept.path.write_text("x" * (3 * LINE_BYTES_MAX))
+    await kept.ship()
+    (line,) = await LastLines(kept.here).last_lines(JOB, 3 * LINE_BYTES_MAX, 1)
+    assert line == "x" * LINE_BYTES_MAX
 
 
 @pytest.mark.parametrize("is_trimmed", [False, True])

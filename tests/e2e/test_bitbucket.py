@@ -127,7 +127,7 @@ def test_a_pull_request_of_cloud_is_built_though_its_commit_is_cut(
             assert bitbucket.call("bitbucket/pullrequest_created", cut, delivery) == 202
         assert here.outcome("pr-2")["runs"] == [here.run(commit)]
         assert here.ended(here.run(commit))["state"] == "succeeded"
-        place = (f"{{{UUID}}}", commit, "staunch/pipeline")
+        place = (f"{{{UUID}}}", commit, "staunch/pipeline (pull request)")
         until(
             "the build there",
             lambda: forge.builds.get(place, {}).get("state") == "SUCCESSFUL",
@@ -156,7 +156,7 @@ def test_a_tag_of_data_center_is_built_and_shown_at_its_commit(
         assert bitbucket.call("bitbucket_dc/diagnostics_ping", lambda _: None, "ping") == 200
         assert bitbucket.call("bitbucket_dc/push_many", pushed, "tag-1") == 202
         assert here.ended(here.run(commit))["state"] == "succeeded"
-        place = (commit, "staunch/pipeline")
+        place = (commit, "staunch/pipeline (tag)")
         until(
             "the build there",
             lambda: forge.builds.get(place, {}).get("state") == "SUCCESSFUL",

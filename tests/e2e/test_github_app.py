@@ -73,9 +73,11 @@ class Lock:
         assert run
         return commit
 
-    def press(self, name: str, commit: str, **changes: Any) -> dict[str, Any]:
+    def press(
+        self, name: str, commit: str, pressed: dict[str, Any] | None = None, **changes: Any
+    ) -> dict[str, Any]:
         """A button on a check, with one of the example payloads."""
-        payload = json.loads((PAYLOADS / f"{name}.json").read_text())
+        payload = json.loads((PAYLOADS / f"{name}.json").read_text()) | (pressed or {})
         event = name.partition("_re")[0]
         payload[event] |= {"head_sha": commit, **changes}
         return self.call(event, payload)
@@ -159,6 +161,28 @@ def test_a_gate_asks_for_action_on_its_own_check_until_it_is_answered(lock: Lock
     lock.check(commit, "success", "staunch/pipeline/deploy")
     lock.check(commit, "success")
     assert len(lock.checks(commit, "staunch/pipeline/deploy")) == 1
+
+
+def test_a_gate_is_answered_with_a_button_on_its_check_by_who_may(lock: Lock) -> None:
+    commit = lock.push('await step.gate("deploy")')
+    gate = lock.check(commit, "action_required", "staunch/pipeline/deploy")
+    approve, reject = [one["identifier"] for one in gate.fields["actions"]]
+    run = gate.fields["external_id"]
+
+    def press(identifier: str) -> dict[str, Any]:
+        pressed = {"requested_action": {"identifier": identifier}}
+        return lock.press("check_run_requested_action", commit, pressed, external_id=run)
+
+    assert "only who may write" in press(reject)["reason"]
+    lock.github.writers.add("ada")
+    told = press(approve)
+    assert (told["state"], told["reason"]) == (
+        "done", f"ada@hub approved gate 'deploy' of run {run}"
+    )  # fmt: skip
+    lock.check(commit, "success", "staunch/pipeline/deploy")
+    lock.check(commit, "success")
+    assert "is not open any more" in press(reject)["reason"]
+    assert 422 not in lock.github.codes
 
 
 def test_a_host_killed_before_it_hears_that_its_check_was_made_makes_no_other(

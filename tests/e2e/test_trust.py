@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ TOP = "on.pull_request()\non.push()\n"
 OURS = plan("return {'whose': 'ours', 'files': 'a'}", TOP)
 THEIRS = plan("return {'whose': 'theirs'}", TOP)
 FORK = 4242
+# The name of what is told of a pull request as a whole.
+OF_PULLS = "staunch (pull request)"
 
 
 class Hub:
@@ -44,9 +47,17 @@ class Hub:
         self.main = repo.commit({FILE: OURS}, "ours")
         repo.git("push", "-q", "origin", "HEAD:refs/heads/main")
 
-    def change(self, number: int, *, login: str, fork: int | None = FORK, **said: Any) -> str:
+    def change(
+        self,
+        number: int,
+        *,
+        login: str,
+        fork: int | None = FORK,
+        theirs: str = THEIRS,
+        **said: Any,
+    ) -> str:
         """A pull request with a pipeline of its own, known to the forge; answers its commit."""
-        text = f"{THEIRS}# {number} {len(self.forge.told)} {said}\n"
+        text = f"{theirs}# {number} {len(self.forge.told)} {said}\n"
         head = self.repo.commit({FILE: text}, f"change {number}")
         self.repo.git("push", "-q", "-f", "origin", f"HEAD:refs/pull/{number}/head")
         self.repo.git("reset", "-q", "--hard", self.main)
@@ -73,7 +84,11 @@ class Hub:
         payload = json.loads(EXAMPLE.with_name("issue_comment_rerun.json").read_text())
         payload["repository"]["id"] = REPO_ID
         payload["issue"]["number"] = number
-        payload["comment"] |= {"body": text, "user": {"login": by}}
+        payload["comment"] |= {
+            "body": text,
+            "user": {"login": by},
+            "id": zlib.crc32(delivery.encode()),
+        }
         return self._delivered("issue_comment", payload, delivery)
 
     def _delivered(self, event: str, payload: dict[str, Any], delivery: str) -> dict[str, Any]:
@@ -146,7 +161,7 @@ def test_a_newcomers_change_waits_until_somebody_approves_that_very_commit(hub: 
     assert outcome["state"] == "held"
     assert outcome["runs"] == []
     assert f"staunch trust approve {REPO} 4 {head}" in outcome["reason"]
-    until("the status", lambda: forge.statuses(head, "staunch") == ["pending"], TIMEOUT_S)
+    until("the status", lambda: forge.statuses(head, OF_PULLS) == ["pending"], TIMEOUT_S)
     assert f"{REPO} #4 {head}" in here.staunch("trust", "held")
     page = here.page("/trust")
     assert head in page
@@ -172,7 +187,7 @@ def test_a_newcomers_change_waits_until_somebody_approves_that_very_commit(hub: 
     assert f"#4 {newer}" not in here.staunch("trust", "held")
     until(
         "the end of the wait",
-        lambda: forge.statuses(newer, "staunch") == ["pending", "success"],
+        lambda: forge.statuses(newer, OF_PULLS) == ["pending", "success"],
         TIMEOUT_S,
     )
     again = here.call("POST", "/trust/approvals", {"repo": REPO, "number": 4, "commit": newer})
@@ -198,6 +213,35 @@ def test_a_comment_of_who_may_write_approves_runs_again_and_that_of_a_stranger_n
     assert again["id"] != ended["id"]
     late = hub.commented(14, "/staunch cancel", "lin", "c-5")
     assert "all of its runs are over" in late["reason"]
+    # Under the pull request: each refusal with its reason, a thumb on what was done, and how it is.
+    until("all answers", lambda: len(hub.forge.said(14, "answer")) == 3, TIMEOUT_S)
+    assert "did nothing: `only who may write" in hub.forge.said(14, "answer")[0]
+    thumbs = {zlib.crc32(one.encode()) for one in ("c-3", "c-4")}
+    until("the thumbs", lambda: hub.forge.thumbs == thumbs, TIMEOUT_S)
+    report = until("the comment", lambda: hub.forge.said(14, "report"), TIMEOUT_S)
+    assert len(report) == 1 and f"`{head[:12]}`" in report[0]
+
+
+def test_one_comment_follows_a_pull_request_from_its_first_failure_on(hub: Hub) -> None:
+    failing = plan("await step.job('unit', run='echo the reason; exit 3')", TOP)
+    ours: dict[str, Any] = {"login": "ada", "fork": REPO_ID}
+    first = hub.change(15, theirs=plan("return 1", TOP), **ours)
+    hub.result(hub.told(15, first, "d-15", is_fork=False))
+    broken = hub.change(15, theirs=failing, **ours)
+    ended, _ = hub.result(hub.told(15, broken, "d-15b", is_fork=False))
+
+    def said(words: str) -> str | None:
+        found = hub.forge.said(15, "report")
+        return found[0] if found and words in found[0] else None
+
+    text = until("the failure", lambda: said("1 of 1 failed"), TIMEOUT_S)
+    assert "│ the reason\n" in text and "job `unit`" in text and f"/runs/{ended['id']})" in text
+    # Nobody was told while all was well.
+    assert broken[:12] in text and first[:12] not in text
+    again = hub.change(15, theirs=plan("return 2", TOP), **ours)
+    hub.result(hub.told(15, again, "d-15c", is_fork=False))
+    text = until("the end", lambda: said("1 of 1 succeeded"), TIMEOUT_S)
+    assert again[:12] in text and len(hub.forge.comments[15]) == 1
 
 
 def test_a_policy_says_otherwise_for_a_repository_and_is_explained(hub: Hub) -> None:
@@ -221,7 +265,7 @@ def test_a_policy_says_otherwise_for_a_repository_and_is_explained(hub: Hub) -> 
     outcome = hub.told(6, refused, "d-6")
     assert outcome["state"] == "ignored"
     assert "pull request 6 is not run: it is from another repository" in outcome["reason"]
-    until("the status", lambda: hub.forge.statuses(refused, "staunch") == ["error"], TIMEOUT_S)
+    until("the status", lambda: hub.forge.statuses(refused, OF_PULLS) == ["error"], TIMEOUT_S)
     here.staunch("trust", "remove", "--scope", REPO)
     assert REPO not in here.staunch("trust", "policies")
 

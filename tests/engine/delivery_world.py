@@ -11,15 +11,18 @@ from uuid import uuid4
 from ci_host.adapters.git.mirror import Mirrors
 from ci_host.adapters.git.origin import Registered
 from ci_host.adapters.git.source import GitSource
+from ci_host.adapters.memory.comments import MemoryComments
 from ci_host.adapters.memory.sights import MemoryHearsay
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.engine.admissions import Admissions
 from ci_host.engine.comment_commands import CommentCommands
+from ci_host.engine.forge_gates import ForgeGates
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.live import Prepareds
 from ci_host.engine.notices import Notices
 from ci_host.engine.people import People
 from ci_host.engine.pipeline_files import PipelineFiles
+from ci_host.engine.pull_reports import PullReports
 from ci_host.engine.schedules import Schedules
 from ci_host.engine.triggers import Triggers
 from ci_host.ports import Source
@@ -69,7 +72,14 @@ class NoSuites:
 class DeliveryWorld:
     """A real repository and its mirror, or another Source; the engine's code over memory ports."""
 
-    def __init__(self, folder: Path, external_id: str, source: Source | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        external_id: str,
+        source: Source | None = None,
+        *,
+        has_checks: bool = False,
+    ) -> None:
         self.checkout = Checkout(folder)
         bare = self.checkout.bare
         repo = Repo(
@@ -81,6 +91,7 @@ class DeliveryWorld:
         )
         ports = ScheduleWorld(folder)
         self.history, self.kept = ports.history, Kept(repo)
+        self.comments = MemoryComments()
         # Of what nothing is told here, git says whether it is the repository's own.
         self.trust, self.pulls = MemoryTrust(), MemoryPulls()
         registered = Registered(paths=frozenset({bare}))
@@ -105,13 +116,27 @@ class DeliveryWorld:
             schedules,
             admissions,
             ports.history,
-            Notices(self.kept, now=lambda: ports.now, base_url="https://ci.example"),
+            Notices(
+                self.kept,
+                now=lambda: ports.now,
+                base_url="https://ci.example",
+                has_checks=lambda _: has_checks,
+                pulls=PullReports(self.comments, ports.history, lambda *_: True),
+            ),
             self.kept,
             reruns,
             MemoryHearsay(),
             CommentCommands(
-                admissions, self.source, files, ports.history, people, reruns, shards=4
+                admissions,
+                self.source,
+                files,
+                ports.history,
+                people,
+                reruns,
+                self.comments,
+                shards=4,
             ),
+            ForgeGates(admissions, ports.history, people),
             parse=parse_delivery,
             now=lambda: ports.now,
             shards=4,

@@ -10,7 +10,7 @@ from collections import Counter
 from ci_host.ports import HistoryStore
 from pipelines.ids import RunId
 from pipelines.run import FINAL, RunState
-from pipelines.status import OF_RUN
+from pipelines.status import OF_RUN, context_of
 from tests.month.forge import FILE, ForgeRepo, Tip
 from tests.month.play import GRACE_S, INTERVAL_S, LOOK_S, Month
 
@@ -60,7 +60,8 @@ async def _statuses(month: Month) -> list[str]:
         if state not in FINAL:
             wrong.append(f"run {started.run} is {state}")
             continue
-        told = month.forge.told.get((repo.id, started.event.commit, "staunch/pipeline"), [])
+        context = context_of(started.event, started.pipeline)
+        told = month.forge.told.get((repo.id, started.event.commit, context), [])
         if repo.deleted_at is not None:
             continue
         failed = {"failure", "error"}

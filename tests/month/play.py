@@ -16,6 +16,7 @@ from ci_host.adapters.memory.world import MemoryBundles, MemoryJobs
 from ci_host.engine.admissions import Admissions
 from ci_host.engine.comment_commands import CommentCommands
 from ci_host.engine.crash_slots import CrashSlots
+from ci_host.engine.forge_gates import ForgeGates
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
@@ -255,6 +256,7 @@ class Month:
             reruns,
             self.hearsay,
             commands,
+            ForgeGates(admissions, self.history, people),
             parse=_parse,
             now=self.now,
             shards=4,

@@ -111,6 +111,7 @@ class _PullRequestEvent(msgspec.Struct):
 
 
 class _Comment(msgspec.Struct):
+    id: int | None = None
     body: str | None = None
     user: _User | None = None
 
@@ -299,6 +300,7 @@ def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
         ref=f"refs/pull/{payload.issue.number}/head",
         login=_login(payload.comment.user),
         body=payload.comment.body or "",
+        comment=payload.comment.id,
     )
 
 

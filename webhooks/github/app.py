@@ -55,6 +55,7 @@ class Purpose(Enum):
 
     FETCH = (("contents", "read"),)
     CHECKS = (("checks", "write"),)
+    COMMENTS = (("pull_requests", "write"), ("metadata", "read"))
     PULLS = (("pull_requests", "read"), ("metadata", "read"))
 
 

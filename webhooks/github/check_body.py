@@ -1,14 +1,22 @@
 """A Status as the body of a check run: the words, the limits and the buttons. Pure.
 
-Every Standing is something final but `running`: GitHub calls what is unfinished for 14 days stale,
-and people take longer for a gate. Source: GitHub's REST API, "Check runs".
+Every Standing is something final but `queued` and `running`: GitHub calls what is unfinished for 14
+days stale, and people take longer for a gate. Source: GitHub's REST API, "Check runs".
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.job import Annotation
-from pipelines.status import SUMMARY_BYTES_MAX, Standing, Status, cut, shorten
+from pipelines.status import (
+    GATE_MARK_CHARS,
+    SUMMARY_BYTES_MAX,
+    Standing,
+    Status,
+    cut,
+    shorten,
+)
 
 ANNOTATIONS_REQUEST_MAX = 50
 NAME_CHARS_MAX = 255
@@ -19,9 +27,11 @@ NOTE_TITLE_CHARS_MAX = 255
 
 RERUN = "rerun"
 RERUN_FAILED = "rerun-failed"
+APPROVE, REJECT = "approve-", "reject-"
 
 # (status, conclusion). A required check is passed by success, neutral and skipped.
 CHECKS: dict[Standing, tuple[str, str | None]] = {
+    Standing.QUEUED: ("queued", None),
     Standing.RUNNING: ("in_progress", None),
     Standing.WAITING: ("completed", "action_required"),
     Standing.SUCCEEDED: ("completed", "success"),
@@ -44,6 +54,9 @@ FAILED_AGAIN = {
     "description": "Another attempt that keeps what is done",
     "identifier": RERUN_FAILED,
 }
+APPROVE_GATE = {"label": "Approve", "description": "Open this gate: the run goes on"}
+REJECT_GATE = {"label": "Reject", "description": "Close this gate: its step fails"}
+_GATE = re.compile(rf"({APPROVE}|{REJECT})([0-9a-f]{{{GATE_MARK_CHARS}}})")
 _WITH_FAILED = {Standing.FAILED, Standing.CANCELLED, Standing.TIMED_OUT}
 
 
@@ -86,7 +99,18 @@ def annotations_of(status: Status) -> list[dict[str, Any]]:
     return [_annotation(one) for one in status.annotations if _has_place(one)]
 
 
+def pressed_gate(identifier: str) -> tuple[bool, str] | None:
+    """Whether a button approves (or rejects), and the mark of its gate; None: it is no gate's."""
+    found = _GATE.fullmatch(identifier)
+    return None if found is None else (found[1] == APPROVE, found[2])
+
+
 def _actions(status: Status) -> list[dict[str, str]]:
+    if status.gate and status.stands is Standing.WAITING:
+        return [
+            {**APPROVE_GATE, "identifier": APPROVE + status.gate},
+            {**REJECT_GATE, "identifier": REJECT + status.gate},
+        ]
     if not status.is_last or not status.run:
         return []
     return [AGAIN, FAILED_AGAIN] if status.stands in _WITH_FAILED else [AGAIN]

@@ -15,9 +15,9 @@ import msgspec
 from pipelines.event import Event, EventKind, MergeGroup, PullRequest
 from pipelines.repo import ForgeKind
 from pipelines.trigger import READY
-from webhooks.comments import NO_PULL_REQUEST, commanded
+from webhooks.comments import NO_PULL_REQUEST, commanded, is_login
 from webhooks.errors import Malformed
-from webhooks.forge import Again, Ignored, ParsedEvent
+from webhooks.forge import Again, GatePress, Ignored, ParsedEvent
 from webhooks.github import check_body
 from webhooks.life_cycle import CLOSED, MERGED, unbuilt
 from webhooks.payload import (
@@ -111,6 +111,7 @@ class _CheckEvent(msgspec.Struct):
 
 
 class _Comment(msgspec.Struct):
+    id: int | None = None
     body: str | None = None
     user: _User | None = None
 
@@ -266,6 +267,7 @@ def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
         ref=f"refs/pull/{payload.issue.number}/head",
         login=payload.comment.user.login if payload.comment.user else None,
         body=payload.comment.body or "",
+        comment=payload.comment.id,
     )
 
 
@@ -302,21 +304,37 @@ def _group(payload: _GroupEvent) -> list[ParsedEvent] | Ignored:
 
 def _check(kind: str, payload: _CheckEvent) -> list[ParsedEvent] | Ignored:
     """Only what people press: all else on a check is what was told by us, or by other Apps."""
-    again = _wanted(payload)
+    again, gate = _wanted(payload), _gate(payload)
     check = payload.check_run if kind == "check_run" else payload.check_suite
-    if again is None or check is None:
+    if (again is None and gate is None) or check is None:
         action = name_of(payload.action)
         return Ignored(f"{action!r} on a {kind} asks for nothing that was not asked for before")
-    if kind == "check_run":
-        again = replace(again, run=name_of(check.external_id))
-    else:
-        again = replace(again, suite=str(check.id or ""))
     event = Event(
         kind=EventKind.MANUAL,
         commit=_required(commit_of(check.head_sha, f"{kind}.head_sha")),
         sender=_login(payload.sender),
     )
-    return [replace(_parsed(payload.repository, event), again=again)]
+    parsed = _parsed(payload.repository, event)
+    if again is not None:
+        if kind == "check_run":
+            again = replace(again, run=name_of(check.external_id))
+        else:
+            again = replace(again, suite=str(check.id or ""))
+        return [replace(parsed, again=again)]
+    assert gate is not None, "one of both was pressed"
+    approved, mark = gate
+    login = payload.sender.login if payload.sender else None
+    if not is_login(login):
+        return Ignored(f"whoever pressed is called {(login or '')[:80]!r}, which is no login")
+    press = GatePress(name_of(check.external_id), mark, approved, login or "")
+    return [replace(parsed, press=press)]
+
+
+def _gate(payload: _CheckEvent) -> tuple[bool, str] | None:
+    """The gate whose button was pressed, and which one of both; None: no gate's."""
+    if payload.action != "requested_action" or payload.requested_action is None:
+        return None
+    return check_body.pressed_gate(payload.requested_action.identifier)
 
 
 def _wanted(payload: _CheckEvent) -> Again | None:

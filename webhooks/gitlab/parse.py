@@ -99,6 +99,7 @@ class _MergeRequest(msgspec.Struct):
 
 
 class _NoteAttributes(msgspec.Struct):
+    id: int | None = None
     note: str | None = None
     noteable_type: str | None = None
     # Left out by servers that call for new ones alone.
@@ -282,6 +283,7 @@ def _note(payload: _Note) -> list[ParsedEvent] | Ignored:
         ref=f"refs/merge-requests/{number}/head",
         login=payload.user.username if payload.user else None,
         body=note.note or "",
+        comment=note.id,
     )
 
 

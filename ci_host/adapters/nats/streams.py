@@ -77,6 +77,8 @@ def rules(shards: int) -> list[StreamRule]:
         StreamRule(subjects.SIGHTS, ("sight.*", "uncompared.*"), per_subject=1),
         # It counts between two looks at a Repo's refs.
         StreamRule(subjects.HEARD, ("heard.>",), max_age_s=7 * DAY_S, per_subject=1),
+        # Of each pull request the newest: what a Forge that is away has not heard is not all told.
+        StreamRule(subjects.COMMENTS, ("comment.>",), max_age_s=90 * DAY_S, per_subject=1),
         StreamRule(subjects.IMPORTS, ("import.>",), compressed=True),
         StreamRule(subjects.HOST, ("host.>",), max_age_s=90 * DAY_S),
     ]

@@ -32,6 +32,7 @@ AUDIT = "AUDIT"
 DEED = "audit.deed"
 SIGHTS = "SIGHTS"
 HEARD = "HEARD"
+COMMENTS = "COMMENTS"
 
 
 def runs_stream(shard: int) -> str:
@@ -142,6 +143,16 @@ def held(repo: str, number: int) -> str:
 def approval(repo: str, number: int, commit: str) -> str:
     """The approval of one commit of a pull request."""
     return f"trust.approval.{token(repo)}.{number}.{token(commit)}"
+
+
+def pull_report(connection: str, repo: str, number: int) -> str:
+    """What is known of a pull request, for its comment."""
+    return f"comment.{connection}.report.{token(repo)}.{number}"
+
+
+def command_answer(connection: str, repo: str, comment: str) -> str:
+    """What became of a command in a comment."""
+    return f"comment.{connection}.answer.{token(repo)}.{token(comment)}"
 
 
 def group(repo: str, key: str) -> str:

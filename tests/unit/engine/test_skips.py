@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipelines.status import Standing, StatusState
+from pipelines.event import Event, EventKind, Scheduled
+from pipelines.status import Standing, StatusState, context_of
 from pipelines.trust import Author, PullFacts
 from tests.engine.delivery_world import DeliveryWorld
 
@@ -161,7 +162,36 @@ async def test_of_a_pull_request_all_counts_that_it_changes_and_nothing_of_its_b
     other = world.commit({"docs/b": "1"})
     outcome = await pull(world, other)
     assert (outcome.state, outcome.reason) == ("ignored", "web is skipped: no changed path matches")
-    assert world.told() == [("staunch/web", "skipped: no changed path matches")]
+    assert world.told() == [("staunch/web (pull request)", "skipped: no changed path matches")]
+
+
+async def test_a_push_that_skips_itself_says_nothing_over_the_run_of_its_pull_request(world):
+    head = world.commit({".staunch/web.py": plan("on.push()", "on.pull_request()")}, "[skip ci]")
+    run = await world.started(await pull(world, head))
+    of_run = context_of(run.event, run.pipeline)
+    assert (await world.pushed("change")).state == "ignored"
+    assert world.told() == [("staunch/web", "skipped by its commit message")]
+    assert of_run == "staunch/web (pull request)"
+
+
+def test_what_each_kind_of_event_came_to_has_a_name_of_its_own() -> None:
+    at = Scheduled(name="nightly", cron="0 3 * * *", tz="UTC", due=0.0, overlap="skip")
+    names = {
+        kind: context_of(Event(kind=kind, schedule=at if kind == "schedule" else None), "ci")
+        for kind in EventKind
+        if not kind.endswith("_delete")
+    }
+    assert names == {
+        EventKind.PUSH: "staunch/ci",
+        EventKind.PULL_REQUEST: "staunch/ci (pull request)",
+        # What a queue is to merge is asked for the very check that its pull requests needed.
+        EventKind.MERGE_GROUP: "staunch/ci (pull request)",
+        EventKind.TAG: "staunch/ci (tag)",
+        EventKind.RELEASE: "staunch/ci (release)",
+        EventKind.MANUAL: "staunch/ci (manual)",
+        EventKind.SCHEDULE: "staunch/ci (nightly)",
+    }
+    assert context_of(Event(kind=EventKind.PULL_REQUEST)) == "staunch (pull request)"
 
 
 async def pull(world: World, head: str):

@@ -4,13 +4,14 @@ import pytest
 
 from pipelines.job import Annotation
 from pipelines.run import FINAL, RunState
-from pipelines.status import OF_RUN, OF_STATE, Standing, Status, StatusState
+from pipelines.status import OF_RUN, OF_STATE, Standing, Status, StatusState, gate_mark
 from webhooks.github.check_body import (
     AGAIN,
     CHECKS,
     FAILED_AGAIN,
     annotations_of,
     check_of,
+    pressed_gate,
 )
 
 # What GitHub's branch protection lets through.
@@ -37,6 +38,7 @@ def status(**changes) -> Status:
 @pytest.mark.parametrize(
     ("standing", "shown"),
     [
+        (Standing.QUEUED, ("queued", None)),
         (Standing.RUNNING, ("in_progress", None)),
         (Standing.WAITING, ("completed", "action_required")),
         (Standing.SUCCEEDED, ("completed", "success")),
@@ -75,6 +77,18 @@ def test_the_buttons_are_there_when_the_run_is_over_and_fit():
     for action in failed:
         assert [len(action[n]) <= most for n, most in
                 (("label", 20), ("description", 40), ("identifier", 20))] == [True] * 3  # fmt: skip
+
+
+def test_a_gate_that_waits_has_buttons_that_name_it_and_fit():
+    mark = gate_mark("1-0", "deploy")
+    gate = status(standing=Standing.WAITING, gate=mark)
+    actions = check_of(gate)["actions"]
+    assert [pressed_gate(one["identifier"]) for one in actions] == [(True, mark), (False, mark)]
+    for action in actions:
+        assert [len(action[n]) <= most for n, most in
+                (("label", 20), ("description", 40), ("identifier", 20))] == [True] * 3  # fmt: skip
+    assert check_of(status(standing=Standing.SUCCEEDED, gate=mark))["actions"] == []
+    assert check_of(status(standing=Standing.WAITING))["actions"] == []
 
 
 def test_a_check_is_named_by_its_run_or_else_by_what_is_told():

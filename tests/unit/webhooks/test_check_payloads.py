@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.webhooks.test_forge_payloads import COMMIT, check, one
 from webhooks.errors import Malformed
-from webhooks.forge import Again, Ignored
+from webhooks.forge import Again, GatePress, Ignored
 
 RUN = "1-0123456789abcdef0123"
 
@@ -23,7 +23,24 @@ def test_our_buttons_ask_for_the_run_again_and_one_of_them_for_what_failed():
     assert one("github/check_run_requested_action", change).again == Again(run=RUN)
 
 
-@pytest.mark.parametrize("identifier", ["", "approve", "rerun ", "RERUN"])
+@pytest.mark.parametrize(("word", "approved"), [("approve", True), ("reject", False)])
+def test_a_gates_button_names_the_gate_and_who_pressed(word, approved):
+    change = {"requested_action.identifier": f"{word}-0123456789ab"}
+    parsed = one("github/check_run_requested_action", change)
+    assert parsed.press == GatePress(RUN, "0123456789ab", approved, "ada")
+    assert (parsed.again, parsed.event.commit) == (None, COMMIT)
+
+
+@pytest.mark.parametrize("login", ["", "../ada", "ada?x=1", "a\nb", "ä"])
+def test_who_has_no_login_presses_nothing(login):
+    change = {"requested_action.identifier": "approve-0123456789ab", "sender.login": login}
+    assert isinstance(check("github/check_run_requested_action", change), Ignored)
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    ["", "approve", "rerun ", "RERUN", "approve-", "approve-0123456789AB", "approve-0"],
+)
 def test_a_button_that_is_not_ours_asks_for_nothing(identifier):
     change = {"requested_action.identifier": identifier}
     assert isinstance(check("github/check_run_requested_action", change), Ignored)

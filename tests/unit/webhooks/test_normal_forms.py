@@ -26,10 +26,14 @@ def normal(parsed: list[ParsedEvent] | Ignored) -> object:
             "tier": str(tier_of(one.event)),
             "event": full(msgspec.to_builtins(one.event)),
             **({"sought": asdict(one.sought)} if one.sought else {}),
-            **({"command": asdict(one.command)} if one.command else {}),
+            **({"command": command(asdict(one.command))} if one.command else {}),
         }
         for one in parsed
     ]
+
+
+def command(parts: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in parts.items() if name != "comment" or value}
 
 
 def full(event: dict[str, object]) -> dict[str, object]:

@@ -1,0 +1,56 @@
+"""NatsComments: what is written under pull requests, on JetStream. Implements CommentBook."""
+
+import msgspec
+
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.bus import Bus, Refused, expected
+from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
+from ci_host.comment_ports import CommandAnswer, PullReport
+from ci_host.ports import Unavailable
+
+Written = PullReport | CommandAnswer
+
+
+class NatsComments:
+    """See CommentBook."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def read(self, connection: str, repo: str, number: int) -> tuple[int, PullReport | None]:
+        subject = subjects.pull_report(connection, repo, number)
+        stored = await self._bus.newest(subjects.COMMENTS, subject)
+        if stored is None:
+            return 0, None
+        return stored.sequence, msgspec.json.decode(stored.body, type=PullReport)
+
+    async def write(self, report: PullReport, *, after: int) -> None:
+        subject = subjects.pull_report(report.connection, report.repo, report.number)
+        try:
+            await self._bus.publish(subject, msgspec.json.encode(report), expected(after))
+        except Refused as error:
+            # A full disk, say: nobody who tells of a pull request is to end because of it.
+            raise Unavailable(str(error)) from error
+
+    async def answer(self, answer: CommandAnswer) -> None:
+        subject = subjects.command_answer(answer.connection, answer.repo, answer.comment)
+        try:
+            await self._bus.put_once(subject, msgspec.json.encode(answer))
+        except Refused as error:
+            raise Unavailable(str(error)) from error
+
+
+def comments_of(bus: Bus, connection: str) -> NatsQueue[Written]:
+    """What is owed to one Connection: one at a time, so that nothing older overtakes a newer."""
+    rule = ConsumerRule(
+        subjects.COMMENTS,
+        f"comments-{connection}",
+        (f"comment.{connection}.>",),
+        in_flight_max=1,
+    )
+    return NatsQueue(bus, rule, _written)
+
+
+def _written(got: Delivered) -> Written:
+    written: Written = msgspec.json.decode(got.body, type=Written)
+    return written
