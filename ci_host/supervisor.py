@@ -31,6 +31,8 @@ from ci_host.adapters.nats.server import (
     lock_store,
 )
 from ci_host.adapters.nats.streams import ensure_streams
+from ci_host.running import FILE as RUNNING
+from ci_host.running import RunningState
 from ci_host.settings import (
     PROCESS_VARIABLE,
     SECRETS_KEY_VARIABLE,
@@ -51,15 +53,6 @@ ANSWERS_S = 0.05
 STOP_TIMEOUT_S = 10.0
 
 log = structlog.get_logger()
-
-
-class RunningState(msgspec.Struct, frozen=True):
-    """`running.json` in the data directory: where this installation is, and its process ids."""
-
-    url: str
-    nats_url: str
-    supervisor: int
-    processes: dict[str, int]
 
 
 @dataclass(slots=True)
@@ -111,7 +104,7 @@ class Supervisor:
                 await asyncio.to_thread(self._server.stop)
             if tasks:
                 with suppress(OSError):
-                    (self._settings.data / "running.json").unlink()
+                    (self._settings.data / RUNNING).unlink()
 
     async def _until_told(self, tasks: "list[asyncio.Task[None]]") -> None:
         """Until a signal comes. A keeper never ends; one that does is a bug, and not hidden."""
@@ -287,7 +280,7 @@ class Supervisor:
         if self._server_pid is not None:
             pids["nats-server"] = self._server_pid
         state = RunningState(self._settings.url, self._nats_url, os.getpid(), pids)
-        path = self._settings.data / "running.json"
+        path = self._settings.data / RUNNING
         temporary = path.with_suffix(".tmp")
         try:
             temporary.touch(mode=0o600)
@@ -375,15 +368,3 @@ def _log_file(data: Path, name: str) -> BinaryIO:
     folder = data / "logs"
     folder.mkdir(exist_ok=True)
     return (folder / f"{name}.log").open("ab")
-
-
-def read_state(data: Path) -> RunningState | None:
-    """Where the installation in this directory runs, or None; one that was killed does not."""
-    try:
-        state = msgspec.json.decode((data / "running.json").read_bytes(), type=RunningState)
-        os.kill(state.supervisor, 0)
-    except PermissionError:
-        return state
-    except (OSError, msgspec.MsgspecError):
-        return None
-    return state

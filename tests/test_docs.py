@@ -15,7 +15,7 @@ import typer.main
 from staunch.step import VERBS
 
 from ci_host.adapters.nats.streams import rules
-from ci_host.cli import COMMANDS
+from ci_host.cli import command_line
 from ci_host.engine.run_inputs import entered
 from ci_host.tenant.host import TenantHost
 from ci_host.tenant.native import NativeImage
@@ -55,9 +55,6 @@ NOT_FOR_PEOPLE = {"STAUNCH_PROCESS", "STAUNCH_MIRROR", "STAUNCH_VOLUME", "STAUNC
 
 def commands() -> dict[str, typer.core.TyperCommand]:
     """Every command by its words, from the real command line."""
-    app = typer.Typer(name="staunch")
-    for module in COMMANDS:
-        module.register(app)
     found: dict[str, typer.core.TyperCommand] = {}
 
     def walk(command: typer.core.TyperCommand, words: str) -> None:
@@ -68,7 +65,7 @@ def commands() -> dict[str, typer.core.TyperCommand]:
         for name, one in below.items():
             walk(one, f"{words} {name}")
 
-    walk(typer.main.get_command(app), "staunch")
+    walk(command_line(), "staunch")
     return found
 
 

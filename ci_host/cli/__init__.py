@@ -1,40 +1,74 @@
-"""The command line: typer commands over the REST API, and `up`, which starts an installation."""
+"""The command line: typer commands over the REST API, and `up`, which starts an installation.
 
+Which module has which command is a table, so that a command waits for no other's imports. Here is
+no command: each is in a module of its own, whose `register` adds it.
+"""
+
+import importlib
 import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from ci_host.cli import (
-    artifacts,
-    audit,
-    connecting,
-    deliveries,
-    environments,
-    exports,
-    limits,
-    pools,
-    reading,
-    run,
-    runners,
-    schedules,
-    secrets,
-    settings,
-    shell,
-    tokens,
-    trust,
-    up,
-    writing,
-)
 from ci_host.cli.client import ClientError
 
-COMMANDS = (
-    *(up, run, reading, deliveries, artifacts, writing, shell, schedules, exports),
-    *(connecting, settings, secrets, environments, limits, pools, trust, runners, tokens, audit),
-)
+DISTRIBUTION = "staunch-ci"
+
+# In the order in which `--help` lists them.
+COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "up": ("up", "image", "doctor", "rebuild"),
+    "run": ("run",),
+    "reading": ("runs", "show", "history", "logs", "runners"),
+    "deliveries": ("deliveries", "delivery"),
+    "artifacts": ("artifacts",),
+    "writing": (
+        *("start", "approve", "reject", "signal", "retry", "cancel"),
+        *("pause", "resume", "kill", "rerun", "fork"),
+    ),
+    "shell": ("shell",),
+    "schedules": ("schedules", "schedule"),
+    "exports": ("export", "import", "replay"),
+    "connecting": ("connect",),
+    "settings": ("repo",),
+    "secrets": ("secret",),
+    "environments": ("environment",),
+    "limits": ("queue", "limits"),
+    "pools": ("pool",),
+    "trust": ("trust",),
+    "runners": ("runner",),
+    "tokens": ("token",),
+    "audit": ("audit",),
+}
 
 
-def run_cli() -> None:
-    """The `staunch` command. Exit codes: docs/guide/cli.md."""
+class Commands(Mapping[str, TyperCommand | TyperGroup]):
+    """Every command by its name; its module is imported when it is asked for."""
+
+    def __init__(self) -> None:
+        self._modules = {name: module for module, names in COMMANDS.items() for name in names}
+
+    def __getitem__(self, name: str) -> TyperCommand | TyperGroup:
+        return commands_of(self._modules[name])[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+
+def commands_of(module: str) -> Mapping[str, TyperCommand | TyperGroup]:
+    """What this module of the package registers."""
+    app = typer.Typer()
+    importlib.import_module(f"{__name__}.{module}").register(app)
+    return typer.main.get_group(app).commands  # type: ignore[return-value]
+
+
+def command_line() -> TyperGroup:
+    """The `staunch` command with all that is below it."""
     app = typer.Typer(
         name="staunch",
         help="Durable CI/CD pipelines: every repository brings its own code.",
@@ -42,10 +76,34 @@ def run_cli() -> None:
         pretty_exceptions_enable=False,
         add_completion=True,
     )
-    for module in COMMANDS:
-        module.register(app)
+    app.callback()(_staunch)
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup), "with a callback it is a group"
+    group.commands = Commands()  # type: ignore[assignment]
+    return group
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"staunch {version(DISTRIBUTION)}\n")
+        raise typer.Exit
+
+
+def _staunch(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Say which version this is.", is_eager=True, callback=_say_version
+        ),
+    ] = False,
+) -> None:
+    """Durable CI/CD pipelines: every repository brings its own code."""
+
+
+def run_cli() -> None:
+    """The `staunch` command. Exit codes: docs/guide/cli.md."""
     try:
-        app()
+        command_line()()
     except ClientError as error:
         typer.secho(f"staunch: {error}", fg="red", err=True)
         sys.exit(error.exit_code)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ci_host.supervisor import read_state
+from ci_host.running import read_state
 
 if TYPE_CHECKING:
     import httpx2  # imported where it is used: `staunch up` must not wait for it

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 from ci_host.cli.client import Client, ClientError
+from ci_host.running import read_state
 from ci_host.settings import Hibernate
-from ci_host.supervisor import read_state
 
 LOOK_S = 0.03
 # More than the keeper takes at worst.

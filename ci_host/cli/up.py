@@ -19,8 +19,9 @@ from ci_host.cli.client import ClientError, default_data
 from ci_host.cli.options import CacheOption, DataOption, JsonOption, default_cache
 from ci_host.log_lines import line_logger
 from ci_host.ports import Unavailable
+from ci_host.running import RunningState, read_state
 from ci_host.settings import HTTP_PORT_DEFAULT, RECONCILE_S_DEFAULT, Hibernate, Settings
-from ci_host.supervisor import RunningState, Supervisor, read_state
+from ci_host.supervisor import Supervisor
 from pipelines.ids import SHARDS_DEFAULT
 
 PortOption = Annotated[int, typer.Option(envvar="STAUNCH_PORT")]

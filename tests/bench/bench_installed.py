@@ -13,7 +13,7 @@ from ci_host.adapters.nats.bus import Bus, connect
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.adapters.nats.stores import NatsBundles
 from ci_host.api.news import News
-from ci_host.supervisor import read_state
+from ci_host.running import read_state
 from pipelines.bundle import Bundle
 from pipelines.codec import decode_turn
 from pipelines.events import GateAnswered, SignalSent

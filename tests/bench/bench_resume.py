@@ -5,7 +5,7 @@ import random
 import time
 
 from ci_host.engine.actors import EngineLimits
-from ci_host.supervisor import read_state
+from ci_host.running import read_state
 from pipelines.events import GateAnswered, SignalSent
 from pipelines.ids import RunId
 from tests.bench import plans, report

@@ -11,7 +11,7 @@ import msgspec
 from ci_host.adapters.nats.stores import NatsCatalog
 from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.engine.calendar import CronCalendar
-from ci_host.supervisor import read_state
+from ci_host.running import read_state
 from pipelines.ids import SHARDS_DEFAULT, RunId
 from pipelines.repo import Repo
 from pipelines.schedule import Entry, Schedule, Timetable, run_due

@@ -15,7 +15,7 @@ import pytest
 
 from ci_host.adapters.nats.bus import connect
 from ci_host.adapters.nats.timetables import NatsTimetables
-from ci_host.supervisor import read_state
+from ci_host.running import read_state
 from tests.demo.installation import until
 from tests.e2e.installed import FILE, TIMEOUT_S, Installed, Registered, installed, plan
 
