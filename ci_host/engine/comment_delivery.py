@@ -83,7 +83,10 @@ class CommentDelivery:
         at = (one.connection, one.repo, one.repo_name, one.number)
         if isinstance(one, CommandAnswer):
             if one.accepted:
-                return await self._sender.react(*at, one.comment, attempt=attempt)
+                told = await self._sender.react(*at, one.comment, attempt=attempt)
+                if not isinstance(told, Refused):
+                    return told
+                # Whoever may comment may not always react: then it is said in words.
             marker, text = marker_of_answer(one), answer_text(one)
         elif not one.is_news or not self._writes(*at[:3]):
             return None

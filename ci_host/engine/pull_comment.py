@@ -57,9 +57,10 @@ def marker_of_answer(answer: CommandAnswer) -> str:
 
 
 def answer_text(answer: CommandAnswer) -> str:
-    """Why a command did nothing."""
+    """That a command was obeyed, or why it did nothing."""
     asked, said = code(f"/{CONTEXT} {answer.word}"), code(answer.said, SAID_CHARS_MAX)
-    return f"{marker_of_answer(answer)}\n{asked} did nothing: {said}\n"
+    words = "was done." if answer.accepted else f"did nothing: {said}"
+    return f"{marker_of_answer(answer)}\n{asked} {words}\n"
 
 
 def comment_text(report: PullReport, tails: Mapping[str, Sequence[str]]) -> str:
