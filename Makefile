@@ -54,7 +54,7 @@ test: published ## All tests
 published: $(READY) ## Fetch what forges publish, which requests and payloads are tested against (once)
 	@$(RUN) -m tests.published
 
-fuzz: published ## Fuzz the parsers of payloads, guided by coverage, for FOR=60 seconds a forge
+fuzz: $(READY) ## Fuzz the parsers of payloads, guided by coverage, for FOR=60 seconds a forge
 	@$(RUN) -m tests.fuzz --for $(or $(FOR),60) $(if $(FORGE),--forge $(FORGE))
 
 bench: $(READY) ## Measure everything, or ONLY=id,id; PEERS=1: other engines too, in the same run
