@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 CODE := ci_host webhooks pipelines runners tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check up lint types layers test bench sim chaos forge-month lock clean
+.PHONY: help setup demo check up lint types layers test published fuzz bench sim chaos forge-month lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -43,13 +43,19 @@ types: $(READY) ## Types, strictly
 layers: $(READY) ## Who may import whom
 	@$(VENV)/bin/lint-imports --no-cache
 
-test: $(READY) ## All tests
+test: published ## All tests
 	@$(RUN) -m ci_host image
 	@$(RUN) -m pytest -q -n 3 --dist loadgroup
 	@for how in always verify; do \
 		echo "the engine's suite once more, with --hibernate $$how"; \
 		STAUNCH_HIBERNATE=$$how $(RUN) -m pytest -q -n 2 tests/unit/engine || exit 1; \
 	done
+
+published: $(READY) ## Fetch what forges publish, which requests and payloads are tested against (once)
+	@$(RUN) -m tests.published
+
+fuzz: $(READY) ## Fuzz the parsers of payloads, guided by coverage, for FOR=60 seconds a forge
+	@$(RUN) -m tests.fuzz --for $(or $(FOR),60) $(if $(FORGE),--forge $(FORGE))
 
 bench: $(READY) ## Measure everything, or ONLY=id,id; PEERS=1: other engines too, in the same run
 	@$(RUN) -m ci_host image
@@ -70,4 +76,4 @@ lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate -q -o requirements.lock
 
 clean: ## Remove what can be made again
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .published .fuzz

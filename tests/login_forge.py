@@ -1,7 +1,8 @@
 """LoginForge: a forge's OAuth 2 provider and members, on loopback, as GitHub, Gitea or GitLab.
 
 Strict where they are: a code is good once, for the redirect_uri and the challenge that it was given
-for, to the client that knows its secret. `user` is who sits at the browser.
+for, to the client that knows its secret. `user` is who sits at the browser. What GitHub's API is
+asked is compared with GitHub's own document.
 """
 
 import base64
@@ -11,6 +12,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
+
+from tests.published.api import wrong_at_github
 
 TOKEN = "of-the-connection"
 CLIENT, CLIENT_SECRET = "staunch-here", "client-secret"
@@ -35,6 +38,7 @@ class LoginForge:
         self.codes: dict[str, dict[str, str]] = {}
         self.tokens: dict[str, tuple[int, str]] = {}
         self.asked: list[str] = []
+        self.wrong: list[str] = []
         forge = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,6 +49,8 @@ class LoginForge:
                     status, location = forge.allow(asked)
                     self._answer(status, {}, location)
                     return
+                if forge.kind == "github":
+                    forge.wrong += wrong_at_github("GET", self.path, b"")
                 self._answer(*forge.read(parts.path, dict(self.headers.items())))
 
             def do_POST(self) -> None:
@@ -133,3 +139,4 @@ class LoginForge:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+        assert not self.wrong, self.wrong

@@ -2,7 +2,8 @@
 
 `pulls` is what it says of each; `permissions` what somebody may do; `told` grows as statuses come,
 `comments` has what we wrote under each, and `thumbs` on what we reacted.
-Strict where GitHub is: a call without the token learns nothing, and what is not there is a 404.
+Strict where GitHub is: a call without the token learns nothing, what is not there is a 404, and one
+that GitHub's own document does not describe fails the test at the end of `with`.
 """
 
 import hashlib
@@ -11,6 +12,8 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.published.api import wrong_at_github
 
 TOKEN = "of-the-connection"
 REPO = "acme/shop"
@@ -37,10 +40,12 @@ class PullForge:
         self.is_away = False
         self.asked: list[str] = []
         self.unchanged = 0
+        self.wrong: list[str] = []
         forge = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                forge.wrong += wrong_at_github("GET", self.path, b"")
                 status, answer = forge._read(self.path, self.headers.get("Authorization", ""))
                 etag = f'"{hashlib.sha256(json.dumps(answer).encode()).hexdigest()}"'
                 if status == 200 and self.headers.get("If-None-Match") == etag:
@@ -56,6 +61,7 @@ class PullForge:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 given = self.headers.get("Authorization", "")
+                forge.wrong += wrong_at_github(self.command, self.path, body)
                 self._answer(*forge._take(self.path, given, json.loads(body)))
 
             def _answer(self, status: int, answer: object, etag: str = "") -> None:
@@ -156,3 +162,4 @@ class PullForge:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+        assert not self.wrong, self.wrong

@@ -66,9 +66,10 @@ class ForgeApi:
         whether those after it are not wanted.
         """
         items: list[T] = []
-        page = "page=1"
+        # The first needs no word of it, and lists that go on by cursors know none.
+        page = ""
         for number in range(1, PAGES_MAX + 1):
-            url = f"{self._base}{path}&{page}"
+            url = f"{self._base}{path}{page}"
             answer = await self._followed(url, {"If-None-Match": known} if known else {})
             if isinstance(answer, httpx2.Response) and answer.status_code == 304 and known:
                 return Unchanged()
@@ -83,7 +84,7 @@ class ForgeApi:
                 return Listed(items, answer.headers.get("etag", "") if number == 1 else "")
             # Its host and path are none of the answer's business, only where in the list to go on.
             cursor = httpx2.QueryParams(urlsplit(further).query).get("cursor")
-            page = f"cursor={quote(cursor, safe='')}" if cursor else f"page={number + 1}"
+            page = f"&cursor={quote(cursor, safe='')}" if cursor else f"&page={number + 1}"
         return Listed(items)
 
     async def send(

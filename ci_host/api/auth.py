@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
 from ci_host.access import Level, Token, digest_of_secret
-from ci_host.api.bodies import read_form
+from ci_host.api.bodies import read_form, read_json
 from ci_host.api.permissions import Need, Place, need_of
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
@@ -58,10 +58,7 @@ async def _body(request: Request) -> object:
         return await read_form(request)
     if request.scope["route"].body_field is None:
         return None
-    try:
-        return await request.json()
-    except ValueError:
-        return None
+    return await read_json(request)
 
 
 async def token_by(here: Services, digest: str) -> Token | None:

@@ -93,6 +93,22 @@ async def run_host(process: ProcessSettings) -> None:
     settings, name = process.settings, incarnation()
     bus = await connect(process.nats_url, name="host")
     model = ReadModel(f"sqlite:///{settings.data / 'read-model.sqlite'}")
+    client = httpx2.AsyncClient(timeout=FORGE_TIMEOUT_S)
+    services, requests = await services_of(bus, model, client, settings, name)
+    await serve_secrets(bus, partial(told, services.secrets))
+    await requests.start()
+    await mark_start(bus, "host", name)
+    try:
+        await _serve(services)
+    finally:
+        model.close()
+        await bus.close()
+
+
+async def services_of(
+    bus: Bus, model: ReadModel, client: httpx2.AsyncClient, settings: Settings, name: str
+) -> tuple[Services, DeskRequests]:
+    """What the routes need, and who answers Runners of other machines. `client` asks Forges."""
     directory = Directory(bus)
     await directory.start()
     await first_token(bus, directory, settings.data)
@@ -100,7 +116,6 @@ async def run_host(process: ProcessSettings) -> None:
     await news.start()
     history, bundles = NatsHistory(bus, name, settings.nats_replicas), NatsBundles(bus)
     timetables, signing = NatsTimetables(bus), SigningKeyFile(settings.data, time.time)
-    secret = secrets_of(bus, history, signing, settings)
     registrations, requests = runners_of(bus, history, settings)
     services = Services(
         settings=settings,
@@ -120,23 +135,16 @@ async def run_host(process: ProcessSettings) -> None:
         timetables=timetables,
         sights=NatsSights(bus),
         schedules=ScheduleActs(timetables, new_id=new_id, shards=settings.shards),
-        secrets=secret,
+        secrets=secrets_of(bus, history, signing, settings),
         registrations=registrations,
         signing_keys=signing,
         dispatcher=Dispatcher(NatsLine(bus), history, now=time.time),
         **_shells_of(bus, history),
-        **_trust_of(bus, directory, settings),
+        **_trust_of(bus, directory, client, settings),
         now=time.time,
         new_id=new_id,
     )
-    await serve_secrets(bus, partial(told, secret))
-    await requests.start()
-    await mark_start(bus, "host", name)
-    try:
-        await _serve(services)
-    finally:
-        model.close()
-        await bus.close()
+    return services, requests
 
 
 async def _serve(here: Services) -> None:
@@ -162,11 +170,12 @@ def _shells_of(bus: Bus, history: NatsHistory) -> dict[str, Any]:
     return {"shells": made, "shell_store": kept, "shell_lines": kept}
 
 
-def _trust_of(bus: Bus, directory: Directory, settings: Settings) -> dict[str, Any]:
+def _trust_of(
+    bus: Bus, directory: Directory, client: httpx2.AsyncClient, settings: Settings
+) -> dict[str, Any]:
     """What asking Forges needs: whose a pull request is, and what somebody may do there."""
     places = partial(registered, directory.connections, directory.repos)
     mirrors = Mirrors(settings.data / "mirrors", places)
-    client = httpx2.AsyncClient(timeout=FORGE_TIMEOUT_S)
     # Asked by people, it is by the forge alone that it judges: nothing is fetched here.
     source = GitSource(mirrors)
     apps = AppTokens(client, time.time)

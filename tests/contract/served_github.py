@@ -21,6 +21,7 @@ class ServedGitHub:
         self._released = threading.Event()
         self._released.set()
         self.held = 0
+        self._wrong: list[AssertionError] = []
         served = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -57,8 +58,13 @@ class ServedGitHub:
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> httpx2.Response:
         request = httpx2.Request(method, f"{self.url}{path}", headers=headers, content=body)
-        with self._turn:
-            answer = self.github(request)
+        try:
+            with self._turn:
+                answer = self.github(request)
+        except AssertionError as error:
+            # A thread of a server fails no test: the end of `with` does.
+            self._wrong.append(error)
+            raise
         if method != "GET" and "/check-runs" in path and not self._released.is_set():
             self.held += 1
             self._released.wait()
@@ -73,3 +79,5 @@ class ServedGitHub:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        if self._wrong:
+            raise self._wrong[0]

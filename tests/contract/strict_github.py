@@ -16,6 +16,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
+from tests.published.checked import assert_published
+
 JWT_S_MAX = 600
 TOKEN_S = 3_600
 PER_PAGE_MAX = 100
@@ -76,7 +78,8 @@ class StrictGitHub:
     to it.
 
     `answers` go before what it would say; an entry may also be a function of the request, whose
-    answer None is its own. `calls` has method and path of everything that came.
+    answer None is its own. `calls` has method and path of everything that came. What GitHub's own
+    document does not describe fails the test, whatever was told.
     """
 
     def __init__(self, app: str, public_key: str, now: Callable[[], float]) -> None:
@@ -100,6 +103,7 @@ class StrictGitHub:
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         """Answer as told, or else as GitHub does."""
         self.calls.append(f"{request.method} {request.url.path}")
+        assert_published(request)
         told = self.answers.pop(0) if self.answers else None
         answer = told if isinstance(told, httpx2.Response) or told is None else told(request)
         answer = answer or self.answer(request)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import Status, StatusState
 from tests.payloads import EVENTS, folder_of
+from tests.published.checked import transport_of
 from webhooks.bitbucket.client import BitbucketStatuses
 from webhooks.bitbucket_dc.client import BitbucketDcStatuses
 from webhooks.errors import Malformed, Unverified
@@ -180,8 +181,8 @@ def answered(told):
 def client_of(name, told):
     if name == "memory":
         return MemoryStatusClient(told)
-    http = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: answered(told)))
     kind = ForgeKind(name)
+    http = httpx2.AsyncClient(transport=transport_of(kind, lambda _: answered(told)))
     at = Connection(id="c", kind=kind, api_url="https://forge.example", token="t")
     if kind is ForgeKind.BITBUCKET_DC:
         return BitbucketDcStatuses(at, http, lambda: NOW, set())

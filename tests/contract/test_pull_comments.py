@@ -10,6 +10,7 @@ from pipelines.repo import Connection, ForgeKind
 from tests.contract.app_keys import APP, app_connection, new_keys
 from tests.contract.comment_forge import BASES, ME, PROJECT, REPO, StrictComments
 from tests.contract.strict_github import StrictGitHub
+from tests.published.checked import transport_of
 from webhooks.commenter import Commenter, has_comments
 from webhooks.forge import Refused, SendLater, Sent
 from webhooks.github.app import AppTokens
@@ -31,7 +32,7 @@ async def life(forge: StrictComments) -> Iterator[Commenter]:
     """One life of who writes; what it remembered is gone with it."""
     facts = {"id": "hub", "kind": ForgeKind(forge.kind), "api_url": "https://forge.example"}
     known = MemoryConnections(Connection(**facts, token="t0ken"))
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(forge)) as client:
+    async with httpx2.AsyncClient(transport=transport_of(ForgeKind(forge.kind), forge)) as client:
         apps = AppTokens(client, lambda: 0.0)
         yield Commenter(known, client, apps, now=lambda: 0.0, dice=lambda: 0.0)
 
@@ -167,7 +168,7 @@ async def test_a_github_app_writes_with_a_token_for_that_and_knows_its_own_comme
     keys, forge = new_keys(), StrictComments("github")
     forge.apps, forge.app = StrictGitHub(APP, keys.public, lambda: 5_000.0), int(APP)
     known = MemoryConnections(app_connection(keys, url="https://forge.example"))
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(forge)) as client:
+    async with httpx2.AsyncClient(transport=transport_of(ForgeKind.GITHUB, forge)) as client:
         # Each in a life of its own.
         for text in ("first", "second", "third"):
             apps = AppTokens(client, lambda: 5_000.0)

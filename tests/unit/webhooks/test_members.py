@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from pipelines.repo import Connection, ForgeKind, Repo
+from tests.published.checked import transport_of
 from webhooks.forge import Account, Later, Permission, Refused
 from webhooks.github.app import AppTokens
 from webhooks.members import Members
@@ -52,7 +53,7 @@ class Known:
 
 async def permission(forge: Forge, kind: ForgeKind, *, token: str = "t", name: str = "acme/shop"):
     repo = Repo(id="it/7", connection="it", external_id="7", name=name, clone_url="u")
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(forge)) as client:
+    async with httpx2.AsyncClient(transport=transport_of(kind, forge)) as client:
         apps = AppTokens(client, lambda: 0.0)
         members = Members(Known(connection(kind, token=token)), client, apps, now=lambda: 0.0)
         return await members.permission(repo, ADA)

@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.repo import Connection, ForgeKind, Repo
 from tests.contract.app_keys import new_keys
+from tests.published.checked import transport_of
 from webhooks.forge import Later, Refused
 from webhooks.github.deliveries import ATTEMPTS_MAX, KEPT_S, Attempt, lost
 from webhooks.missed_calls import MissedCalls
@@ -86,7 +87,7 @@ class Hub:
 
     async def told(self, connection=TOKEN, repo=REPO, since=0.0):
         """What asking it comes to."""
-        async with httpx2.AsyncClient(transport=httpx2.MockTransport(self)) as client:
+        async with httpx2.AsyncClient(transport=transport_of(ForgeKind.GITHUB, self)) as client:
             calls = MissedCalls(client, URL, now=lambda: NOW)
             return await calls.ask_again(connection, repo, since)
 

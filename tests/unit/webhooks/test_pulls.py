@@ -5,6 +5,7 @@ import pytest
 
 from pipelines.repo import Connection, ForgeKind, Repo
 from pipelines.trust import Author, PullFacts
+from tests.published.checked import transport_of
 from webhooks.forge import Later, Refused
 from webhooks.github.app import AppTokens
 from webhooks.inquiry import Inquiry
@@ -82,7 +83,7 @@ async def asked(kind, changes=None, *, token="t", api_url=BASE_URL):
         return httpx2.Response(200, json=answer)
 
     connection = Connection(id="c", kind=kind, api_url=api_url, token=token)
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(forge)) as client:
+    async with httpx2.AsyncClient(transport=transport_of(kind, forge)) as client:
         apps = AppTokens(client, lambda: 1.0)
         inquiry = Inquiry(MemoryConnections(connection), client, apps, now=lambda: 1.0)
         return await inquiry.facts(REPO, 7), requests
@@ -268,12 +269,12 @@ async def listed(kind, pages, *, times=1):
         assert request.url.path == LISTS[kind]
         if request.headers.get("if-none-match") == '"one"':
             return httpx2.Response(304)
-        page = int(request.url.params["page"])
+        page = int(request.url.params.get("page", 1))
         more = {"link": '<https://forge.example/?page=2>; rel="next"'} if page < len(pages) else {}
         return httpx2.Response(200, json=pages[page - 1], headers={"etag": '"one"', **more})
 
     connection = Connection(id="c", kind=kind, api_url=BASE_URL, token="t")
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(forge)) as client:
+    async with httpx2.AsyncClient(transport=transport_of(kind, forge)) as client:
         apps = AppTokens(client, lambda: 1.0)
         inquiry = Inquiry(MemoryConnections(connection), client, apps, now=lambda: 1.0)
         return [await inquiry.open_pulls(REPO) for _ in range(times)], requests

@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import DESCRIPTION_CHARS_MAX, Status, StatusState
+from tests.published.checked import transport_of
 from webhooks.forge import Refused, SendLater, Sent
 from webhooks.memory import MemoryConnections
 from webhooks.reporter import BACKOFF_S_MAX, StatusSender, backoff_s
@@ -33,7 +34,7 @@ STATUS = Status(
 
 async def check(answer, *, attempt=1, dice=0.0, **changes):
     """What becomes of a Status, and the requests that were made for it."""
-    requests = []
+    requests, known = [], MemoryConnections(HUB, TEA, BARE)
 
     def forge(request: httpx2.Request) -> httpx2.Response:
         requests.append(request)
@@ -41,10 +42,9 @@ async def check(answer, *, attempt=1, dice=0.0, **changes):
             raise answer
         return answer
 
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(forge)) as client:
-        sender = StatusSender(
-            MemoryConnections(HUB, TEA, BARE), client, now=lambda: NOW, dice=lambda: dice
-        )
+    kind = (known.find(changes.get("connection", "hub")) or BARE).kind
+    async with httpx2.AsyncClient(transport=transport_of(kind, forge)) as client:
+        sender = StatusSender(known, client, now=lambda: NOW, dice=lambda: dice)
         status = msgspec.structs.replace(STATUS, **changes)
         return await sender.send(status, attempt=attempt), requests
 

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from pipelines.repo import Connection, ForgeKind
+from tests.published.checked import transport_of
 from webhooks.forge import FoundRepo, Later, MadeHook, Refused, Tried
 from webhooks.setup import NoPlace, Place, place_of, setup_of
 
@@ -99,7 +100,7 @@ async def asked(forge: HookForge, act):
     connection = Connection(
         id="forge", kind=forge.kind, api_url="https://forge.example", token="t0ken"
     )
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(forge)) as client:
+    async with httpx2.AsyncClient(transport=transport_of(forge.kind, forge)) as client:
         return await act(setup_of(connection, client, 1.0))
 
 

@@ -4,6 +4,7 @@ import httpx2
 import pytest
 
 from pipelines.repo import Connection, ForgeKind
+from tests.published.checked import transport_of
 from tests.unit.webhooks.test_pulls import BASE_URL, KINDS, REPO, TOKENS
 from webhooks.forge import Later, Refused
 from webhooks.github.app import AppTokens
@@ -38,7 +39,7 @@ async def may_write(kind, answers, login="sam", *, token="t"):
         return httpx2.Response(200, json=answer)
 
     connection = Connection(id="c", kind=kind, api_url=BASE_URL, token=token)
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(forge)) as client:
+    async with httpx2.AsyncClient(transport=transport_of(kind, forge)) as client:
         apps = AppTokens(client, lambda: 1.0)
         inquiry = Inquiry(MemoryConnections(connection), client, apps, now=lambda: 1.0)
         return await inquiry.may_write(REPO, login), asked

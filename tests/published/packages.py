@@ -1,0 +1,66 @@
+"""Packages: which are fetched, pinned by version and digest, and where what they hold is kept.
+
+`PINNED` in a package's folder says that all of it is there; `unreachable` says why none came.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parents[2] / ".published"
+UNREACHABLE = FOLDER / "unreachable"
+PINNED = "pinned"
+# How it is kept. A new number when `api.py` cuts in another way: then it is fetched anew.
+FORM = 1
+
+
+@dataclass(frozen=True)
+class Package:
+    """Of the npm registry. `integrity`: SHA-512 of its archive, in the registry's own form;
+    `keep`: which of its files are of use, as patterns."""
+
+    name: str
+    version: str
+    integrity: str
+    keep: tuple[str, ...]
+    root: Path = FOLDER
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self.root / f"{self.name.rpartition('/')[2]}-{self.version}"
+
+    def is_there(self) -> bool:
+        """Whether it was fetched whole, and is this very one."""
+        pinned = self.folder / PINNED
+        return pinned.exists() and pinned.read_text() == self.stamp
+
+    @property
+    def stamp(self) -> str:
+        """What the file `PINNED` holds."""
+        return f"{self.integrity} {FORM}"
+
+
+# Webhook payloads of github.com and of Enterprise Server.
+EXAMPLES = Package(
+    "@octokit/webhooks-examples",
+    "7.6.1",
+    "sha512-De6U3XB6O3DtCa7bKgCMzTHdeopqqZ6SNivMYJnK65ierKL1AnNIA0tkRYCRS7lwGT792d+Ps1WbfHlso6MynQ==",
+    ("*/index.json",),
+)
+# GitHub's REST API as an OpenAPI document.
+OPENAPI = Package(
+    "@octokit/openapi",
+    "23.0.2",
+    "sha512-pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg==",
+    ("generated/api.github.com.json",),
+)
+PACKAGES = (EXAMPLES, OPENAPI)
+
+
+def missing() -> str:
+    """Why what was published is not here; empty: all of it is."""
+    if all(package.is_there() for package in PACKAGES):
+        return ""
+    if UNREACHABLE.exists():
+        return UNREACHABLE.read_text()
+    return "`make published` was not called: it fetches what forges publish"
