@@ -86,8 +86,8 @@ def test_a_package_is_fetched_once_and_anew_when_another_is_pinned(tmp_path):
     ("said", "error"),
     [
         ("npm error code EINTEGRITY", WrongPackage),
-        ("npm error code E404", WrongPackage),
-        ("npm error code ETARGET", WrongPackage),
+        ("npm error code E404", Unreachable),
+        ("npm error code ETARGET", Unreachable),
         ("npm error code ENOTFOUND", Unreachable),
         ("npm error code ETIMEDOUT", Unreachable),
         ("npm error code E503", Unreachable),
