@@ -12,8 +12,10 @@ from pipelines.refs import is_commit
 from pipelines.repo import Connection
 from pipelines.status import Status, StatusState, shorten
 from webhooks.forge import Refused, Sent, Told
+from webhooks.rest import ForgeApi
 from webhooks.status_api import classify, request
 
+API = "/rest/api/latest"
 TEXT_CHARS_MAX = 255
 
 # An error is not CANCELLED: a pipeline that is wrong must not look like one that somebody ended.
@@ -82,10 +84,24 @@ class BitbucketDcStatuses:
 
 def repository_url(connection: Connection, name: str) -> str | None:
     """Where the API has the repository `<project key>/<repository>`; None: this is no such name."""
+    path = repository_path(name)
+    return None if isinstance(path, Refused) else f"{_server(connection)}{API}{path}"
+
+
+def repository_path(name: str) -> str | Refused:
+    """Where in the API the repository `<project key>/<repository>` is."""
     found = _NAME.match(name)
     if found is None:
-        return None
-    return f"{_server(connection)}/rest/api/latest/projects/{found[1]}/repos/{found[2]}"
+        return Refused(
+            f"{name!r} cannot be put into an API URL; register the repository under its name"
+            " <project key>/<repository>"
+        )
+    return f"/projects/{found[1]}/repos/{found[2]}"
+
+
+def api_of(connection: Connection, client: httpx2.AsyncClient, now: float) -> ForgeApi:
+    """The server's REST API."""
+    return ForgeApi(f"{_server(connection)}{API}", authorized(connection), client, now)
 
 
 def authorized(connection: Connection) -> dict[str, str]:
@@ -94,7 +110,7 @@ def authorized(connection: Connection) -> dict[str, str]:
 
 
 def _server(connection: Connection) -> str:
-    return connection.api_url.rstrip("/").removesuffix("/rest/api/latest")
+    return connection.api_url.rstrip("/").removesuffix(API)
 
 
 def _body(status: Status) -> dict[str, str]:
