@@ -37,22 +37,16 @@ def authorization(token: str) -> str:
     return f"Bearer {token}"
 
 
-def workspace_of(name: str) -> str | None:
-    """Of `<workspace>/<repository>` the first; None: this is no such name."""
-    found = _NAME.match(name)
-    return None if found is None else found[1]
-
-
 def repository_part(name: str, external_id: str) -> tuple[str, str] | Refused:
     """Workspace and quoted UUID, as paths of the API have them: a UUID gets no new owner."""
-    workspace = workspace_of(name)
+    found = _NAME.match(name)
     try:
         repository = quote(f"{{{repository_uuid(external_id)}}}")
     except Malformed as error:
         return Refused(f"{error}; register the repository with its UUID")
-    if workspace is None:
+    if found is None:
         return Refused(
             f"{name!r} cannot be put into an API URL; register the repository under its name"
             " <workspace>/<repository>"
         )
-    return workspace, repository
+    return found[1], repository
