@@ -1,4 +1,7 @@
-"""Bitbucket Cloud's build statuses, over its REST API: by the repository's UUID, and workspace."""
+"""Bitbucket Cloud's build statuses, over its REST API: by the repository's UUID, and workspace.
+
+The last of a Run has a report beside it, see `code_insights`.
+"""
 
 import hashlib
 import ipaddress
@@ -10,8 +13,11 @@ import httpx2
 from pipelines.refs import is_commit
 from pipelines.repo import Connection
 from pipelines.status import Status, StatusState, shorten
+from webhooks import code_insights
 from webhooks.bitbucket.api import base_url, headers, repository_part
-from webhooks.forge import Refused, Told
+from webhooks.bitbucket.reports import annotations_of, report_of
+from webhooks.code_insights import tell_report
+from webhooks.forge import Refused, Sent, Told
 from webhooks.status_api import classify, request
 
 KEY_CHARS_MAX = 40
@@ -48,7 +54,18 @@ class BitbucketStatuses:
         answer = await request(self._client, f"{url}/statuses/build", self._headers, _body(status))
         if not isinstance(answer, httpx2.Response):
             return answer
-        return _told(answer, status.target_url, self._now())
+        told = _told(answer, status.target_url, self._now())
+        if not isinstance(told, Sent) or not status.is_last:
+            return told
+        return await tell_report(
+            self._client,
+            f"{url}/reports/{code_insights.key_of(status)}",
+            self._headers,
+            report_of(status),
+            annotations_of(status),
+            body_of=list,
+            now=self._now(),
+        )
 
 
 def key_of(context: str) -> str:
