@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
-from pipelines.refs import is_commit
+from pipelines.refs import SHORT_DIGITS_MIN, is_commit
 from pipelines.repo import Connection, Repo
 from pipelines.trust import Author, PullFacts
 from webhooks.bitbucket.api import bitbucket_api, repository_part
@@ -19,6 +19,8 @@ from webhooks.bitbucket.parse import repository_uuid
 from webhooks.errors import Malformed
 from webhooks.forge import Later, Refused
 
+# In one page, and newest first: that of the head is among the first.
+COMMITS_MAX = 50
 MEMBERS = frozenset({"admin", "write"})
 
 
@@ -120,14 +122,16 @@ class BitbucketPulls:
             return ""
         if is_commit(pull.source.commit.hash):
             return pull.source.commit.hash
-        path = f"{place}/pullrequests/{number}/commits?pagelen=1"
+        path = f"{place}/pullrequests/{number}/commits?pagelen={COMMITS_MAX}"
         told = await self._api.get(path, _Commits)
         if not isinstance(told, _Commits):
             return told
-        newest = told.values[0].hash if told.values else ""
-        if not is_commit(newest) or not newest.startswith(pull.source.commit.hash):
-            return Later(f"pull request {number} has just changed: its newest commit is not told")
-        return newest
+        cut = pull.source.commit.hash
+        found = {one.hash for one in told.values if is_commit(one.hash)}
+        ours = [one for one in found if len(cut) >= SHORT_DIGITS_MIN and one.startswith(cut)]
+        if len(ours) != 1:
+            return Refused(f"the commit {cut[:40]!r} of pull request {number} is not told in full")
+        return ours[0]
 
     async def _author(
         self, repo: Repo, place: str, pull: _Pull, *, is_ours: bool

@@ -334,13 +334,19 @@ async def test_a_branch_of_the_repository_itself_is_a_members_and_nobody_else_is
     assert not [one for one in requests if "permission" in str(one.url)]
 
 
-async def test_a_commit_that_bitbucket_cuts_is_told_in_full_or_asked_for_again():
+async def test_a_commit_that_bitbucket_cuts_is_told_in_full_or_nobody_knows_it():
     commits = f"{CLOUD}/pullrequests/7/commits"
-    facts, _ = await asked(ForgeKind.BITBUCKET)
-    assert facts.head_commit == HEAD
-    # Somebody has pushed between the two answers.
-    told, _ = await asked(ForgeKind.BITBUCKET, {commits: {"values": [{"hash": "c" * 40}]}})
-    assert isinstance(told, Later)
+    for hashes in ([HEAD], ["c" * 40, HEAD], [HEAD[:12], HEAD, HEAD]):
+        told = {"values": [{"hash": one} for one in hashes]}
+        facts, _ = await asked(ForgeKind.BITBUCKET, {commits: told})
+        assert facts.head_commit == HEAD
+    # Somebody has pushed between the two answers; or two begin so.
+    for hashes in ([], ["c" * 40], [HEAD, HEAD[:39] + "b"]):
+        told = {"values": [{"hash": one} for one in hashes]}
+        facts, _ = await asked(ForgeKind.BITBUCKET, {commits: told})
+        assert isinstance(facts, Refused)
+    facts, _ = await asked(ForgeKind.BITBUCKET, {commits: 502})
+    assert isinstance(facts, Later)
 
 
 async def test_a_login_is_quoted_where_it_is_put_into_an_address():
