@@ -82,14 +82,15 @@ class StrictBitbucket:
 class StrictDataCenter:
     """A server of Bitbucket Data Center; `is_older`: before 7.4, when it had no builds yet.
 
-    `look` is called with the number of a pull request whose changes are asked for: only then does
-    the server make its ref.
+    `told` has what else it answers, by path. `look` is called with the number of a pull request
+    whose changes are asked for: only then does the server make its ref.
     """
 
     def __init__(self, token: str, repositories: set[str], *, is_older: bool = False) -> None:
         self._token, self._repositories, self._is_older = token, repositories, is_older
         self.builds: dict[tuple[str, str], dict[str, str]] = {}
         self.insights = StrictInsights(is_cloud=False)
+        self.told: dict[str, object] = {}
         self.look: Callable[[int], object] = lambda number: None
         self.answers: list[httpx2.Response] = []
         self.paths: list[str] = []
@@ -106,6 +107,8 @@ class StrictDataCenter:
         if request.method == "GET" and (changes := CHANGES.fullmatch(request.url.path)):
             self.look(int(changes[3]))
             return httpx2.Response(200, json={"values": [], "isLastPage": True})
+        if request.method == "GET" and request.url.path in self.told:
+            return httpx2.Response(200, json=self.told[request.url.path])
         if (report := SERVER_REPORT.fullmatch(request.url.path)) and not self._is_older:
             code, words = self.insights.answer(request, report[1], is_list=report[2] is not None)
             return httpx2.Response(code) if not words else _server(code, words, "com.atlassian.X")
