@@ -218,7 +218,10 @@ def test_a_fork_of_data_center_is_built_when_a_comment_of_somebody_who_may_write
         assert (run["state"], run["ref"]) == ("succeeded", "refs/pull-requests/7/from")
         until("the report there", lambda: bool(forge.insights.reports), TIMEOUT_S)
     ((_, report),) = forge.insights.reports.items()
-    assert (report.body["title"], report.body["result"]) == ("staunch/pipeline", "PASS")
+    assert (report.body["title"], report.body["result"]) == (
+        "staunch/pipeline (pull request)",
+        "PASS",
+    )
 
 
 def test_the_command_line_registers_both_and_says_which_id_is_none(here: Installed) -> None:

@@ -107,6 +107,9 @@ class BitbucketPulls:
             is_open=pull.state == "OPEN",
         )
 
+    async def open_pulls(self, repo: Repo, known: str) -> None:
+        """See PullReader. They are not listed."""
+
     async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused:
         """See PullReader."""
         try:

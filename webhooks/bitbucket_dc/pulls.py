@@ -83,6 +83,9 @@ class BitbucketDcPulls:
             is_open=pull.state == "OPEN",
         )
 
+    async def open_pulls(self, repo: Repo, known: str) -> None:
+        """See PullReader. They are not listed."""
+
     async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused:
         """See PullReader."""
         user = await self._api.get(f"/users/{quote(login, safe='')}", _User)
