@@ -45,11 +45,13 @@ EVENTS: dict[ForgeKind, dict[str, str]] = {
         "push": "repo:push",
         "pullrequest_created": "pullrequest:created",
         "pullrequest_updated": "pullrequest:updated",
+        "pullrequest_comment_created": "pullrequest:comment_created",
     },
     ForgeKind.BITBUCKET_DC: {
         "push": "repo:refs_changed",
         "pr_opened": "pr:opened",
         "pr_from_ref_updated": "pr:from_ref_updated",
+        "pr_comment_added": "pr:comment:added",
         "mirror_repo_synchronized": "mirror:repo_synchronized",
         "diagnostics_ping": "diagnostics:ping",
     },

@@ -267,9 +267,11 @@ class PullReader(Protocol):
     async def facts(self, repo: Repo, number: int) -> PullFacts | Later | Refused:
         """What is so now, by the answers of the API alone."""
 
-    async def open_pulls(self, repo: Repo, known: str) -> OpenPulls | Unchanged | Later | Refused:
+    async def open_pulls(
+        self, repo: Repo, known: str
+    ) -> OpenPulls | Unchanged | Later | Refused | None:
         """Those that are open now; of very many, those that changed last. `known`: the etag of the
-        answer before, or empty."""
+        answer before, or empty. None: this forge's are not listed."""
 
     async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused:
         """Whether somebody of that login may push to the repository now.

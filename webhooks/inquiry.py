@@ -7,14 +7,15 @@ whoever decides wants that of now; kept is only what the forge itself calls unch
 from collections.abc import Callable, Sequence
 
 import httpx2
-import msgspec
 
 from pipelines.event import Event
 from pipelines.repo import Connection, ForgeKind, Repo
 from pipelines.trust import PullFacts
+from webhooks.bitbucket.pulls import BitbucketPulls
+from webhooks.bitbucket_dc.pulls import BitbucketDcPulls
 from webhooks.forge import Connections, Later, OpenPulls, PullReader, Refused, Unchanged
 from webhooks.gitea.pulls import GiteaPulls
-from webhooks.github.app import AppTokens, Purpose
+from webhooks.github.app import AppTokens
 from webhooks.github.pulls import GitHubPulls
 from webhooks.gitlab.pulls import GitLabPulls
 
@@ -77,12 +78,10 @@ class Inquiry:
 
     async def _reader(self, repo: Repo) -> PullReader | Later | Refused | None:
         connection = self._connections.find(repo.connection)
-        if connection is not None and connection.app:
-            token = await self._apps.token(connection, repo.name, Purpose.PULLS)
-            if not isinstance(token, str):
-                return token
-            connection = msgspec.structs.replace(connection, token=token)
-        return None if connection is None else self._reader_of(connection)
+        if connection is None:
+            return None
+        asking = await self._apps.asking(connection, repo.name)
+        return self._reader_of(asking) if isinstance(asking, Connection) else asking
 
     def _reader_of(self, connection: Connection) -> PullReader | None:
         if not connection.api_url or not connection.token:
@@ -94,5 +93,9 @@ class Inquiry:
                 return GiteaPulls(connection, self._client, self._now())
             case ForgeKind.GITLAB:
                 return GitLabPulls(connection, self._client, self._now())
-            case _:
+            case ForgeKind.BITBUCKET:
+                return BitbucketPulls(connection, self._client, self._now())
+            case ForgeKind.BITBUCKET_DC:
+                return BitbucketDcPulls(connection, self._client, self._now())
+            case ForgeKind.GIT:
                 return None

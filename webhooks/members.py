@@ -6,12 +6,11 @@ Asked with the connection's own token. An answer is of the moment: who keeps it 
 from collections.abc import Callable
 
 import httpx2
-import msgspec
 
 from pipelines.repo import Connection, ForgeKind, Repo
 from webhooks.forge import Account, Connections, Later, MemberReader, Permission, Refused
 from webhooks.gitea.members import GiteaMembers
-from webhooks.github.app import AppTokens, Purpose
+from webhooks.github.app import AppTokens
 from webhooks.github.members import GitHubMembers
 from webhooks.gitlab.members import GitLabMembers
 
@@ -33,12 +32,10 @@ class Members:
     async def permission(self, repo: Repo, who: Account) -> Permission | Later | Refused:
         """What is so now. Never raises for what network or forge do."""
         connection = self._connections.find(repo.connection)
-        if connection is not None and connection.app:
-            token = await self._apps.token(connection, repo.name, Purpose.PULLS)
-            if not isinstance(token, str):
-                return token
-            connection = msgspec.structs.replace(connection, token=token)
-        reader = None if connection is None else self._reader_of(connection)
+        asking = None if connection is None else await self._apps.asking(connection, repo.name)
+        if isinstance(asking, Later | Refused):
+            return asking
+        reader = None if asking is None else self._reader_of(asking)
         if reader is None:
             return Refused(f"connection {repo.connection} has no API, or no token, to ask with")
         return await reader.permission(repo, who)

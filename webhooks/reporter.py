@@ -34,6 +34,11 @@ def backoff_s(attempt: int, dice: float) -> float:
     return full * (0.5 + dice / 2)
 
 
+def shows_reports_of(connection: Connection) -> bool:
+    """Whether its commits show what jobs say of them: summaries, and annotations of lines."""
+    return bool(connection.app) or connection.kind in (ForgeKind.BITBUCKET, ForgeKind.BITBUCKET_DC)
+
+
 class StatusSender:
     """Sends Statuses of all Connections over one HTTP client.
 

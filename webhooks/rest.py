@@ -171,3 +171,9 @@ class ForgeApi:
         if len(answer.content) > ANSWER_BYTES_MAX:
             return Refused(f"the forge's answer has more than {ANSWER_BYTES_MAX} bytes")
         return answer
+
+
+def without_user(url: str) -> str:
+    """An address without whom it was told to: some forges put the asker's name into it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

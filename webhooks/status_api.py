@@ -5,7 +5,7 @@ nowhere else.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx2
@@ -59,7 +59,7 @@ async def request(
     client: httpx2.AsyncClient,
     url: str,
     headers: Mapping[str, str],
-    body: Mapping[str, Any] | None,
+    body: Mapping[str, Any] | Sequence[Any] | None,
     method: str = "POST",
 ) -> httpx2.Response | Later | Refused:
     """The answer to one request, or why there is none. Never raises for what network or forge do.
@@ -80,7 +80,7 @@ async def _asked(
     method: str,
     url: str,
     headers: Mapping[str, str],
-    body: Mapping[str, Any] | None,
+    body: Mapping[str, Any] | Sequence[Any] | None,
 ) -> httpx2.Response | Later | Refused:
     if (problem := problem_of(url)) is not None:
         return Refused(f"{url} is no URL: {problem}. Correct the connection's api_url.")
@@ -88,7 +88,7 @@ async def _asked(
         return await client.request(
             method,
             url,
-            json=None if body is None else dict(body),
+            json=dict(body) if isinstance(body, Mapping) else body,
             headers=dict(headers),
             timeout=TIMEOUT_S,
             follow_redirects=False,

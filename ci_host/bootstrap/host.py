@@ -80,7 +80,7 @@ from pipelines.codec import decode_turn
 from pipelines.status import Status
 from webhooks.github.app import AppTokens
 from webhooks.members import Members
-from webhooks.reporter import StatusSender
+from webhooks.reporter import StatusSender, shows_reports_of
 
 NEW_CONNECTIONS_S = 1.0
 FORGE_TIMEOUT_S = 15.0
@@ -229,7 +229,7 @@ def _reporter(here: Services, shard: int) -> StatusReporter:
 
     def shows_reports(connection: str) -> bool:
         known = here.directory.find(connection)
-        return known is not None and bool(known.app)
+        return known is not None and shows_reports_of(known)
 
     outbox, url = NatsStatusOutbox(here.bus), here.settings.url
     pulls = reports_of(here.bus, here.directory, here.history, here.settings)

@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def connect(
-    forge: Annotated[str, typer.Argument(help="github, gitlab or gitea (Forgejo too).")],
+    forge: Annotated[
+        str, typer.Argument(help="github, gitlab, gitea (Forgejo too), bitbucket, bitbucket-dc.")
+    ],
     url: Annotated[str, typer.Argument(help="The repository's address in a browser.")],
     forge_token: Annotated[
         str,

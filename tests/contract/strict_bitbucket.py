@@ -1,5 +1,7 @@
 """StrictBitbucket and StrictDataCenter: both build status APIs in memory, with limits and errors.
 
+Their Code Insights are in `strict_insights`.
+
 `MockTransport` handlers: no port, no clock. They are strict where the real ones are, so that a
 client which breaks a limit is told so here.
 """
@@ -11,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 import httpx2
 
+from tests.contract.strict_insights import StrictInsights
+
 CLOUD = re.compile(
     r"/2\.0/repositories/([\w.-]+)/(\{[0-9a-f-]{36}\}|[\w.-]+)/commit/([0-9a-f]{40})/statuses/build"
 )
@@ -19,6 +23,13 @@ BUILDS = re.compile(
 )
 CHANGES = re.compile(
     r"/rest/api/latest/projects/(~?[\w.-]+)/repos/([\w.-]+)/pull-requests/(\d+)/changes"
+)
+REPORT = r"commits?/[0-9a-f]{40}/reports/([\w.-]+)"
+CLOUD_REPORT = re.compile(
+    rf"/2\.0/repositories/[\w.-]+/(\{{[0-9a-f-]{{36}}\}})/{REPORT}(/annotations)?"
+)
+SERVER_REPORT = re.compile(
+    rf"/rest/insights/latest/projects/~?[\w.-]+/repos/[\w.-]+/{REPORT}(/annotations)?"
 )
 OLDER = re.compile(r"/rest/build-status/1\.0/commits/([0-9a-f]{40})")
 STATES = {"INPROGRESS", "SUCCESSFUL", "FAILED"}
@@ -30,6 +41,7 @@ class StrictBitbucket:
 
     def __init__(self, authorization: str, repositories: set[str]) -> None:
         self._authorization, self._repositories = authorization, repositories
+        self.insights = StrictInsights(is_cloud=True)
         self.builds: dict[tuple[str, str, str], dict[str, str]] = {}
         self.answers: list[httpx2.Response] = []
         self.codes: list[int] = []
@@ -43,7 +55,11 @@ class StrictBitbucket:
     def _take(self, request: httpx2.Request) -> httpx2.Response:
         if request.headers.get("authorization") != self._authorization:
             return _cloud(401, "Token is invalid, expired, or not supported for this endpoint.")
-        found = CLOUD.fullmatch(unquote(request.url.path))
+        path = unquote(request.url.path)
+        if (report := CLOUD_REPORT.fullmatch(path)) and report[1] in self._repositories:
+            code, words = self.insights.answer(request, report[2], is_list=report[3] is not None)
+            return httpx2.Response(code) if not words else _cloud(code, words)
+        found = CLOUD.fullmatch(path)
         if request.method != "POST" or found is None or found[2] not in self._repositories:
             return _cloud(404, "You may not have access to this repository or it no longer exists")
         body = json.loads(request.content)
@@ -66,13 +82,15 @@ class StrictBitbucket:
 class StrictDataCenter:
     """A server of Bitbucket Data Center; `is_older`: before 7.4, when it had no builds yet.
 
-    `look` is called with the number of a pull request whose changes are asked for: only then does
-    the server make its ref.
+    `told` has what else it answers, by path. `look` is called with the number of a pull request
+    whose changes are asked for: only then does the server make its ref.
     """
 
     def __init__(self, token: str, repositories: set[str], *, is_older: bool = False) -> None:
         self._token, self._repositories, self._is_older = token, repositories, is_older
         self.builds: dict[tuple[str, str], dict[str, str]] = {}
+        self.insights = StrictInsights(is_cloud=False)
+        self.told: dict[str, object] = {}
         self.look: Callable[[int], object] = lambda number: None
         self.answers: list[httpx2.Response] = []
         self.paths: list[str] = []
@@ -89,6 +107,11 @@ class StrictDataCenter:
         if request.method == "GET" and (changes := CHANGES.fullmatch(request.url.path)):
             self.look(int(changes[3]))
             return httpx2.Response(200, json={"values": [], "isLastPage": True})
+        if request.method == "GET" and request.url.path in self.told:
+            return httpx2.Response(200, json=self.told[request.url.path])
+        if (report := SERVER_REPORT.fullmatch(request.url.path)) and not self._is_older:
+            code, words = self.insights.answer(request, report[1], is_list=report[2] is not None)
+            return httpx2.Response(code) if not words else _server(code, words, "com.atlassian.X")
         older = OLDER.fullmatch(request.url.path)
         builds = None if self._is_older else BUILDS.fullmatch(request.url.path)
         if request.method != "POST" or (older is None and builds is None):

@@ -27,6 +27,9 @@ pytestmark = [
     pytest.mark.bwrap,
 ]
 
+API = "/rest/api/latest"
+PLACE = f"{API}/projects/WATER/repos/lock"
+ADA = {"id": 12, "name": "ada@waterways.example", "slug": "ada_waterways.example"}
 UUID = "8d3e1c7a-0b52-4f6e-9a41-5c2d7e90f1b3"
 TOP = "on.push()\non.tag()\non.pull_request()\n"
 QUICK = plan("return 'done'", TOP)
@@ -47,7 +50,7 @@ def served(forge: Callable[[httpx2.Request], httpx2.Response]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(answer.content)
 
-        do_GET = do_POST
+        do_GET = do_PUT = do_DELETE = do_POST
 
         def log_message(self, *_: object) -> None:
             """The test's output is its own."""
@@ -165,11 +168,23 @@ def test_a_tag_of_data_center_is_built_and_shown_at_its_commit(
     assert {commit for commit, _ in forge.builds} == {commit} != {tag}
 
 
-def test_an_approved_fork_of_data_center_is_built_though_its_ref_is_made_only_on_a_look(
+def test_a_fork_of_data_center_is_built_when_a_comment_of_somebody_who_may_write_lets_it(
     here: Installed, checkout: Repo
 ) -> None:
     forge = StrictDataCenter("t0ken", {"WATER/lock"})
     commit = checkout.commit({FILE: QUICK})
+    stranger = {"id": 77, "name": "sam", "slug": "sam"}
+    forge.told = {
+        f"{PLACE}/pull-requests/7": {
+            "state": "OPEN",
+            "author": {"user": stranger},
+            "fromRef": {"id": "refs/heads/x", "latestCommit": commit, "repository": {"id": 91}},
+            "toRef": {"id": "refs/heads/main", "latestCommit": commit, "repository": {"id": 62}},
+        },
+        f"{PLACE}/pull-requests": {"values": []},
+        f"{API}/users": {"values": []},
+        f"{API}/users/{ADA['slug']}": ADA,
+    }
 
     def look(number: int) -> None:
         checkout.git("push", "-q", "origin", f"HEAD:refs/pull-requests/{number}/from")
@@ -187,12 +202,26 @@ def test_an_approved_fork_of_data_center_is_built_though_its_ref_is_made_only_on
         assert forge.builds == {}
         forge.look = look
         assert bitbucket.call(name, latest, "seen") == 202
-        # Nobody can be asked who its author is, so that somebody has to read it first.
+        # Of its author nothing was ever merged, so that somebody has to read it first.
         assert here.outcome("seen")["state"] == "held"
-        approval = {"repo": f"{bitbucket.connection}/62", "number": 7, "commit": commit}
-        assert here.call("POST", "/trust/approvals", approval).status < 300
+
+        def lets(payload: Any) -> None:
+            payload["pullRequest"]["id"] = 7
+            payload["comment"]["text"] = f"/staunch ok-to-test {commit}"
+
+        assert bitbucket.call("bitbucket_dc/pr_comment_added", lets, "by-a-reader") == 202
+        told = here.outcome("by-a-reader")
+        assert told["state"] == "ignored" and "may not, as the forge says" in told["reason"]
+        forge.told[f"{API}/users"] = {"values": [ADA]}
+        assert bitbucket.call("bitbucket_dc/pr_comment_added", lets, "by-a-writer") == 202
         run = here.ended(here.run(commit))
         assert (run["state"], run["ref"]) == ("succeeded", "refs/pull-requests/7/from")
+        until("the report there", lambda: bool(forge.insights.reports), TIMEOUT_S)
+    ((_, report),) = forge.insights.reports.items()
+    assert (report.body["title"], report.body["result"]) == (
+        "staunch/pipeline (pull request)",
+        "PASS",
+    )
 
 
 def test_the_command_line_registers_both_and_says_which_id_is_none(here: Installed) -> None:

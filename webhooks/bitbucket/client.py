@@ -1,20 +1,23 @@
-"""Bitbucket Cloud's build statuses, over its REST API: by the repository's UUID, and workspace."""
+"""Bitbucket Cloud's build statuses, over its REST API: by the repository's UUID, and workspace.
 
-import base64
+The last of a Run has a report beside it, see `code_insights`.
+"""
+
 import hashlib
 import ipaddress
-import re
 from collections.abc import Callable
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx2
 
 from pipelines.refs import is_commit
 from pipelines.repo import Connection
 from pipelines.status import Status, StatusState, shorten
-from webhooks.bitbucket.parse import repository_uuid
-from webhooks.errors import Malformed
-from webhooks.forge import Refused, Told
+from webhooks import code_insights
+from webhooks.bitbucket.api import base_url, headers, repository_part
+from webhooks.bitbucket.reports import annotations_of, report_of
+from webhooks.code_insights import tell_report
+from webhooks.forge import Refused, Sent, Told
 from webhooks.status_api import classify, request
 
 KEY_CHARS_MAX = 40
@@ -28,8 +31,6 @@ STATES = {
     StatusState.ERROR: "FAILED",
 }
 
-_NAME = re.compile(r"([\w.-]*[\w-][\w.-]*)/[^/]+\Z", re.ASCII)
-
 
 class BitbucketStatuses:
     """See StatusClient. `api_url` is https://api.bitbucket.org, with or without `/2.0`."""
@@ -37,40 +38,34 @@ class BitbucketStatuses:
     def __init__(
         self, connection: Connection, client: httpx2.AsyncClient, now: Callable[[], float]
     ) -> None:
-        self._api = connection.api_url.rstrip("/").removesuffix("/2.0")
+        self._base, self._headers = base_url(connection), headers(connection)
         self._client, self._now = client, now
-        self._headers = {
-            "Accept": "application/json",
-            "Authorization": authorization(connection.token),
-        }
 
     async def post_status(self, status: Status) -> Told:
         """See StatusClient. A later status of the same key takes the place of the one before."""
-        name = _NAME.match(status.repo_name)
-        try:
-            repository = quote(f"{{{repository_uuid(status.repo.rpartition('/')[2])}}}")
-        except Malformed as error:
-            return Refused(f"{error}; register the repository with its UUID")
-        if name is None or not is_commit(status.commit):
-            return Refused(
-                f"{status.repo_name!r} at {status.commit!r} cannot be put into an API URL; register"
-                " the repository under its name <workspace>/<repository>"
-            )
+        part = repository_part(status.repo_name, status.repo.rpartition("/")[2])
+        if isinstance(part, Refused):
+            return part
+        if not is_commit(status.commit):
+            return Refused(f"{status.commit!r} cannot be put into an API URL")
         if not status.target_url:
             return Refused("Bitbucket takes no status without a link, and this one has none")
-        path = f"{name[1]}/{repository}/commit/{status.commit}/statuses/build"
-        url = f"{self._api}/2.0/repositories/{path}"
-        answer = await request(self._client, url, self._headers, _body(status))
+        url = f"{self._base}/repositories/{part[0]}/{part[1]}/commit/{status.commit}"
+        answer = await request(self._client, f"{url}/statuses/build", self._headers, _body(status))
         if not isinstance(answer, httpx2.Response):
             return answer
-        return _told(answer, status.target_url, self._now())
-
-
-def authorization(token: str) -> str:
-    """The header for a token: `<user or e-mail>:<API token>` is Basic, an access token Bearer."""
-    if ":" in token:
-        return f"Basic {base64.b64encode(token.encode()).decode()}"
-    return f"Bearer {token}"
+        told = _told(answer, status.target_url, self._now())
+        if not isinstance(told, Sent) or not status.is_last:
+            return told
+        return await tell_report(
+            self._client,
+            f"{url}/reports/{code_insights.key_of(status)}",
+            self._headers,
+            report_of(status),
+            annotations_of(status),
+            body_of=list,
+            now=self._now(),
+        )
 
 
 def key_of(context: str) -> str:

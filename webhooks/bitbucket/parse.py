@@ -13,6 +13,7 @@ import msgspec
 from pipelines.event import Event, EventKind, PullRequest
 from pipelines.refs import is_commit
 from pipelines.repo import ForgeKind
+from webhooks.comments import commanded
 from webhooks.errors import Malformed
 from webhooks.forge import Ignored, ParsedEvent, Sought
 from webhooks.payload import (
@@ -29,6 +30,7 @@ from webhooks.signature import verify_prefixed
 PUSH = "repo:push"
 # Theirs to ours. An update may be of the title alone: then its commit has its Run already.
 PULL_REQUEST_ACTIONS = {"pullrequest:created": "opened", "pullrequest:updated": "synchronize"}
+COMMENT = "pullrequest:comment_created"
 FOLDERS = {"branch": "refs/heads/", "tag": "refs/tags/"}
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.ASCII)
@@ -40,6 +42,7 @@ class _Repository(msgspec.Struct):
 
 
 class _User(msgspec.Struct):
+    uuid: str | None = None
     nickname: str | None = None
     display_name: str | None = None
 
@@ -97,6 +100,25 @@ class _PullRequestEvent(msgspec.Struct):
     actor: _User | None = None
 
 
+class _Numbered(msgspec.Struct):
+    id: int
+
+
+class _Content(msgspec.Struct):
+    raw: str | None = None
+
+
+class _Comment(msgspec.Struct):
+    content: _Content
+    user: _User | None = None
+
+
+class _CommentEvent(msgspec.Struct):
+    comment: _Comment
+    pullrequest: _Numbered
+    repository: _Repository
+
+
 class Bitbucket:
     """See Forge."""
 
@@ -118,7 +140,7 @@ class Bitbucket:
 
     def ignores(self, event: str) -> Ignored | None:
         """See Forge."""
-        if event == PUSH or event in PULL_REQUEST_ACTIONS:
+        if event in (PUSH, COMMENT) or event in PULL_REQUEST_ACTIONS:
             return None
         known = ", ".join((PUSH, *PULL_REQUEST_ACTIONS))
         return Ignored(f"pipelines are started by {known}, not by {name_of(event)!r}")
@@ -127,6 +149,8 @@ class Bitbucket:
         """See Forge. Refs that are neither branch nor tag are left out."""
         if ignored := self.ignores(event):
             return ignored
+        if event == COMMENT:
+            return _comment(decode(body, _CommentEvent, f"Bitbucket {event}"))
         if event != PUSH:
             payload = decode(body, _PullRequestEvent, f"Bitbucket {event}")
             return _pull_request(payload, PULL_REQUEST_ACTIONS[event])
@@ -176,6 +200,24 @@ def _changed(change: _Change, sender: str) -> Event | None:
     )
 
 
+def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
+    user = payload.comment.user
+    return commanded(
+        repository_uuid(payload.repository.uuid),
+        payload.repository.full_name,
+        number=payload.pullrequest.id,
+        ref=_ref_of(payload.pullrequest.id),
+        # Several people may have one nickname.
+        login=(user.uuid or "").strip("{}").lower() if user is not None else None,
+        body=payload.comment.content.raw or "",
+    )
+
+
+def _ref_of(number: int) -> str:
+    """There is no such ref: it is a name for what two pull requests do not share."""
+    return f"refs/pull-requests/{number}/from"
+
+
 def _pull_request(payload: _PullRequestEvent, action: str) -> list[ParsedEvent] | Ignored:
     pull, source = payload.pullrequest, payload.pullrequest.source
     if pull.id < 1:
@@ -190,8 +232,7 @@ def _pull_request(payload: _PullRequestEvent, action: str) -> list[ParsedEvent] 
     head = _branch(source.branch, "source.branch.name")
     event = Event(
         kind=EventKind.PULL_REQUEST,
-        # There is no such ref: it is a name for what two pull requests do not share.
-        ref=f"refs/pull-requests/{pull.id}/from",
+        ref=_ref_of(pull.id),
         sender=_login(payload.actor),
         message=message_of(pull.title),
         pull_request=PullRequest(

@@ -1,4 +1,7 @@
-"""Bitbucket Data Center's build statuses, over its REST API; older servers have another one."""
+"""Bitbucket Data Center's build statuses, over its REST API; older servers have another one.
+
+The last of a Run has a report beside it, see `code_insights`.
+"""
 
 import hashlib
 import re
@@ -11,9 +14,14 @@ import msgspec
 from pipelines.refs import is_commit
 from pipelines.repo import Connection
 from pipelines.status import Status, StatusState, shorten
+from webhooks import code_insights
+from webhooks.bitbucket_dc.reports import annotations_of, report_of
+from webhooks.code_insights import tell_report
 from webhooks.forge import Refused, Sent, Told
+from webhooks.rest import ForgeApi
 from webhooks.status_api import classify, request
 
+API, INSIGHTS = "/rest/api/latest", "/rest/insights/latest"
 TEXT_CHARS_MAX = 255
 
 # An error is not CANCELLED: a pipeline that is wrong must not look like one that somebody ended.
@@ -48,6 +56,23 @@ class BitbucketDcStatuses:
 
     async def post_status(self, status: Status) -> Told:
         """See StatusClient. A later status of the same key takes the place of the one before."""
+        told = await self._post_build(status)
+        path = repository_path(status.repo_name)
+        if not isinstance(told, Sent) or not status.is_last or isinstance(path, Refused):
+            return told
+        key = code_insights.key_of(status)
+        return await tell_report(
+            self._client,
+            f"{self._api}{INSIGHTS}{path}/commits/{status.commit}/reports/{key}",
+            # What deletes is suspected of having come from another site's page.
+            {**self._headers, "X-Atlassian-Token": "no-check"},
+            report_of(status),
+            annotations_of(status),
+            body_of=lambda notes: {"annotations": notes},
+            now=self._now(),
+        )
+
+    async def _post_build(self, status: Status) -> Told:
         base = repository_url(self._connection, status.repo_name)
         if base is None or not is_commit(status.commit):
             return Refused(
@@ -82,10 +107,24 @@ class BitbucketDcStatuses:
 
 def repository_url(connection: Connection, name: str) -> str | None:
     """Where the API has the repository `<project key>/<repository>`; None: this is no such name."""
+    path = repository_path(name)
+    return None if isinstance(path, Refused) else f"{_server(connection)}{API}{path}"
+
+
+def repository_path(name: str) -> str | Refused:
+    """Where in the API the repository `<project key>/<repository>` is."""
     found = _NAME.match(name)
     if found is None:
-        return None
-    return f"{_server(connection)}/rest/api/latest/projects/{found[1]}/repos/{found[2]}"
+        return Refused(
+            f"{name!r} cannot be put into an API URL; register the repository under its name"
+            " <project key>/<repository>"
+        )
+    return f"/projects/{found[1]}/repos/{found[2]}"
+
+
+def api_of(connection: Connection, client: httpx2.AsyncClient, now: float) -> ForgeApi:
+    """The server's REST API."""
+    return ForgeApi(f"{_server(connection)}{API}", authorized(connection), client, now)
 
 
 def authorized(connection: Connection) -> dict[str, str]:
@@ -94,7 +133,7 @@ def authorized(connection: Connection) -> dict[str, str]:
 
 
 def _server(connection: Connection) -> str:
-    return connection.api_url.rstrip("/").removesuffix("/rest/api/latest")
+    return connection.api_url.rstrip("/").removesuffix(API)
 
 
 def _body(status: Status) -> dict[str, str]:

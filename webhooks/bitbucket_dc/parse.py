@@ -10,6 +10,7 @@ import msgspec
 
 from pipelines.event import Event, EventKind, PullRequest
 from pipelines.repo import ForgeKind
+from webhooks.comments import commanded
 from webhooks.errors import Malformed
 from webhooks.forge import Ignored, ParsedEvent, Sought
 from webhooks.payload import (
@@ -24,7 +25,7 @@ from webhooks.payload import (
 from webhooks.signature import verify_prefixed
 
 REFS_CHANGED, SYNCHRONIZED = "repo:refs_changed", "mirror:repo_synchronized"
-PING = "diagnostics:ping"
+PING, COMMENT = "diagnostics:ping", "pr:comment:added"
 # Theirs to ours. The others (modified, merged, to_ref_updated …) change no code.
 PULL_REQUEST_ACTIONS = {"pr:opened": "opened", "pr:from_ref_updated": "synchronize"}
 
@@ -41,6 +42,7 @@ class _Repository(msgspec.Struct):
 
 class _User(msgspec.Struct):
     name: str | None = None
+    slug: str | None = None
 
 
 class _Commit(msgspec.Struct):
@@ -96,6 +98,26 @@ class _PullRequestEvent(msgspec.Struct, rename="camel"):
     previous_from_hash: str | None = None
 
 
+class _ToRef(msgspec.Struct):
+    repository: _Repository
+
+
+class _CommentedPull(msgspec.Struct, rename="camel"):
+    id: int
+    to_ref: _ToRef
+
+
+class _Comment(msgspec.Struct):
+    text: str | None = None
+    author: _User | None = None
+
+
+class _CommentEvent(msgspec.Struct, rename="camel"):
+    comment: _Comment
+    pull_request: _CommentedPull
+    event_key: str | None = None
+
+
 class BitbucketDataCenter:
     """See Forge."""
 
@@ -117,7 +139,7 @@ class BitbucketDataCenter:
 
     def ignores(self, event: str) -> Ignored | None:
         """See Forge."""
-        if event in (REFS_CHANGED, SYNCHRONIZED) or event in PULL_REQUEST_ACTIONS:
+        if event in (REFS_CHANGED, SYNCHRONIZED, COMMENT) or event in PULL_REQUEST_ACTIONS:
             return None
         if event == PING:
             return Ignored("a ping asks for nothing; the webhook works")
@@ -128,6 +150,10 @@ class BitbucketDataCenter:
         """See Forge. Refs that are neither branch nor tag are left out."""
         if ignored := self.ignores(event):
             return ignored
+        if event == COMMENT:
+            comment = decode(body, _CommentEvent, f"Bitbucket {event}")
+            _check_key(event, comment.event_key)
+            return _commented(comment)
         if event in PULL_REQUEST_ACTIONS:
             payload = decode(body, _PullRequestEvent, f"Bitbucket {event}")
             _check_key(event, payload.event_key)
@@ -181,6 +207,19 @@ def _changed(push: _Push, change: _Change) -> ParsedEvent:
     return _parsed(push.repository, event, sought)
 
 
+def _commented(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
+    pull, author = payload.pull_request, payload.comment.author
+    return commanded(
+        external_id_of(pull.to_ref.repository.id),
+        _full_name(pull.to_ref.repository),
+        number=pull.id,
+        ref=f"refs/pull-requests/{pull.id}/from",
+        # A name may have characters that mean something in an address; its slug has none.
+        login=author.slug if author is not None else None,
+        body=payload.comment.text or "",
+    )
+
+
 def _pull_request(payload: _PullRequestEvent, action: str) -> list[ParsedEvent] | Ignored:
     pull, before = payload.pull_request, payload.previous_from_hash
     head, base = pull.from_ref, pull.to_ref
@@ -218,14 +257,17 @@ def _pull_request(payload: _PullRequestEvent, action: str) -> list[ParsedEvent] 
 
 
 def _parsed(repository: _Repository, event: Event, sought: Sought | None) -> ParsedEvent:
-    key = repository.project.key if repository.project else None
-    name = "/".join(part for part in (key, repository.slug) if part)
     return ParsedEvent(
         external_id=external_id_of(repository.id),
-        name=name_of(name),
+        name=name_of(_full_name(repository)),
         event=event,
         sought=sought,
     )
+
+
+def _full_name(repository: _Repository) -> str:
+    key = repository.project.key if repository.project else None
+    return "/".join(part for part in (key, repository.slug) if part)
 
 
 def _branch(ref: str, field: str) -> str:

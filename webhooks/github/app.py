@@ -131,6 +131,16 @@ class AppTokens:
             self._granted.popitem(last=False)
         return made.token
 
+    async def asking(self, connection: Connection, repo_name: str) -> Connection | Later | Refused:
+        """The Connection with what to ask about people and pull requests with: of an App a token
+        for this repository, else its own token. Never raises."""
+        if not connection.app:
+            return connection
+        token = await self.token(connection, repo_name, Purpose.PULLS)
+        if not isinstance(token, str):
+            return token
+        return msgspec.structs.replace(connection, token=token)
+
     def forget(
         self, connection: Connection, repo_name: str, purpose: Purpose, *, older_s: float = 0.0
     ) -> bool:

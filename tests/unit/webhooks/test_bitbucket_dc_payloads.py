@@ -8,8 +8,9 @@ from pipelines.repo import ForgeKind
 from pipelines.trust import Tier, tier_of
 from tests.payloads import PAYLOADS, event_of
 from webhooks.bitbucket_dc.parse import BitbucketDataCenter
+from webhooks.comments import NO_COMMAND
 from webhooks.errors import Malformed
-from webhooks.forge import Ignored, Sought
+from webhooks.forge import Command, CommandWord, Ignored, Sought
 from webhooks.payload import CHANGES_MAX
 from webhooks.registry import registered_id
 
@@ -176,9 +177,23 @@ def test_a_pull_request_may_lack_whatever_decides_nothing():
 @pytest.mark.parametrize(
     "event",
     ["pr:modified", "pr:merged", "pr:declined", "pr:deleted", "pr:to_ref_updated", "repo:forked",
-     "pr:comment:added", "project:modified", "diagnostics:ping", ""],
+     "pr:comment:edited", "project:modified", "diagnostics:ping", ""],
 )  # fmt: skip
 def test_any_other_event_is_ignored_with_a_reason(event):
     ignored = BitbucketDataCenter().ignores(event)
     assert ignored is not None and len(ignored.reason) > 20
     assert BitbucketDataCenter().parse(event, '{"test":true}') == ignored
+
+
+def test_a_comment_commands_by_the_slug_of_its_author_in_the_repository_it_is_meant_for():
+    parsed = one("pr_comment_added")
+    who = "ada_waterways.example"
+    assert parsed.command == Command(CommandWord.RERUN, 9, who, "")
+    assert (parsed.external_id, parsed.name) == ("62", "WATERWAYS/lock")
+    assert parsed.event.ref == "refs/pull-requests/9/from"
+    for author in (None, {"name": "ada"}, {"slug": "../admin"}):
+        told = check("pr_comment_added", comment__author=author)
+        assert isinstance(told, Ignored) and "no login" in told.reason
+    assert check("pr_comment_added", comment__text=None) == NO_COMMAND
+    with pytest.raises(Malformed):
+        check("pr_comment_added", eventKey="pr:comment:edited")

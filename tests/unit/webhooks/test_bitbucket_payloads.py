@@ -10,8 +10,9 @@ from pipelines.repo import ForgeKind
 from pipelines.trust import Tier, tier_of
 from tests.payloads import PAYLOADS, event_of
 from webhooks.bitbucket.parse import Bitbucket, repository_uuid
+from webhooks.comments import NO_COMMAND
 from webhooks.errors import Malformed
-from webhooks.forge import Ignored, Sought
+from webhooks.forge import Command, CommandWord, Ignored, Sought
 from webhooks.payload import CHANGES_MAX
 from webhooks.registry import registered_id
 
@@ -161,7 +162,7 @@ def test_what_is_started_is_of_the_repository_itself_and_so_trusted():
 
 @pytest.mark.parametrize(
     "event",
-    ["pullrequest:fulfilled", "pullrequest:rejected", "pullrequest:comment_created", "repo:fork",
+    ["pullrequest:fulfilled", "pullrequest:rejected", "pullrequest:comment_updated", "repo:fork",
      "repo:commit_status_updated", "issue:created", "REPO:PUSH", ""],
 )  # fmt: skip
 def test_any_other_event_is_ignored_with_a_reason(event):
@@ -176,3 +177,17 @@ def test_any_text_is_a_uuid_or_malformed(uuid):
         assert len(repository_uuid(uuid)) == 36
     except Malformed as error:
         assert len(str(error)) < 500
+
+
+def test_a_comment_commands_by_the_uuid_of_its_author_and_not_by_a_nickname():
+    parsed = one("pullrequest_comment_created")
+    who = "55d3f9a1-20c4-4e7b-8f6d-9b1e3c7a4410"
+    assert parsed.command == Command(CommandWord.OK_TO_TEST, 7, who, COMMIT)
+    assert (parsed.external_id, parsed.name) == (UUID, "waterways/lock")
+    # The same as that of the pull request's own events, by which its Runs are found again.
+    assert parsed.event.ref == "refs/pull-requests/7/from"
+    for user in (None, {"nickname": "ada"}, {"uuid": None}):
+        told = check("pullrequest_comment_created", comment__user=user)
+        assert isinstance(told, Ignored) and "no login" in told.reason
+    for raw in (None, "", "LGTM"):
+        assert check("pullrequest_comment_created", comment__content__raw=raw) == NO_COMMAND

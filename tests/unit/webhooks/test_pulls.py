@@ -18,6 +18,17 @@ BASE_URL = "https://forge.example"
 REPO = Repo(
     id="c/1", connection="c", external_id="1", name="acme/shop", clone_url="https://forge.example/x"
 )
+UUIDS = {n: f"{n}{n}{n}{n}{n}{n}{n}{n}-0b52-4f6e-9a41-5c2d7e90f1b3" for n in (1, 2, 5, 9)}
+CLOUD_REPO = Repo(
+    id=f"c/{UUIDS[1]}",
+    connection="c",
+    external_id=UUIDS[1],
+    name=REPO.name,
+    clone_url=REPO.clone_url,
+)
+CLOUD = f"/2.0/repositories/acme/{{{UUIDS[1]}}}"
+CLOUD_PERMISSIONS = f"/2.0/workspaces/acme/permissions/repositories/{{{UUIDS[1]}}}"
+SERVER = "/rest/api/latest/projects/acme/repos/shop"
 GITHUB = {
     "/repos/acme/shop/pulls/7": {
         "state": "open",
@@ -51,13 +62,60 @@ GITLAB = {
     },
     "/api/v4/projects/1/members/all/5": {"access_level": 20, "state": "active"},
 }
+
+
+def may(permission):
+    """Bitbucket Cloud's answer that sam has this permission."""
+    about = {"user": {"uuid": f"{{{UUIDS[5]}}}"}, "repository": {"uuid": f"{{{UUIDS[1]}}}"}}
+    return {"values": [{"permission": permission, **about}]}
+
+
+BITBUCKET = {
+    f"{CLOUD}/pullrequests/7": {
+        "state": "OPEN",
+        "author": {"uuid": f"{{{UUIDS[5]}}}", "nickname": "sam"},
+        "source": {
+            "branch": {"name": "x"},
+            "commit": {"hash": HEAD[:12]},
+            "repository": {"uuid": f"{{{UUIDS[2]}}}"},
+        },
+        "destination": {
+            "branch": {"name": "main"},
+            "repository": {"uuid": f"{{{UUIDS[1]}}}"},
+        },
+    },
+    f"{CLOUD}/pullrequests/7/commits": {"values": [{"hash": HEAD}]},
+    CLOUD_PERMISSIONS: may("read"),
+    f"{CLOUD}/pullrequests": {"values": [{"id": 1}]},
+}
+SAM = {"id": 5, "name": "sam", "slug": "sam"}
+BITBUCKET_DC = {
+    f"{SERVER}/pull-requests/7": {
+        "state": "OPEN",
+        "author": {"user": SAM},
+        "fromRef": {"id": "refs/heads/x", "latestCommit": HEAD, "repository": {"id": 2}},
+        "toRef": {"id": "refs/heads/main", "latestCommit": "b" * 40, "repository": {"id": 1}},
+    },
+    "/rest/api/latest/users": {"values": [{"id": 6, "name": "samuel"}]},
+    f"{SERVER}/pull-requests": {"values": [{"id": 1}]},
+}
 PULL = {
+    ForgeKind.BITBUCKET: f"{CLOUD}/pullrequests/7",
+    ForgeKind.BITBUCKET_DC: f"{SERVER}/pull-requests/7",
     ForgeKind.GITHUB: "/repos/acme/shop/pulls/7",
     ForgeKind.GITEA: "/api/v1/repos/acme/shop/pulls/7",
     ForgeKind.GITLAB: "/api/v4/projects/1/merge_requests/7",
 }
-ANSWERS = {ForgeKind.GITHUB: GITHUB, ForgeKind.GITEA: GITEA, ForgeKind.GITLAB: GITLAB}
+ANSWERS = {
+    ForgeKind.GITHUB: GITHUB,
+    ForgeKind.GITEA: GITEA,
+    ForgeKind.GITLAB: GITLAB,
+    ForgeKind.BITBUCKET: BITBUCKET,
+    ForgeKind.BITBUCKET_DC: BITBUCKET_DC,
+}
 TOKENS = {
+    ForgeKind.BITBUCKET: ("authorization", "Bearer t"),
+    ForgeKind.BITBUCKET_DC: ("authorization", "Bearer t"),
     ForgeKind.GITHUB: ("authorization", "Bearer t"),
     ForgeKind.GITEA: ("authorization", "token t"),
     ForgeKind.GITLAB: ("private-token", "t"),
@@ -86,7 +144,17 @@ async def asked(kind, changes=None, *, token="t", api_url=BASE_URL):
     async with httpx2.AsyncClient(transport=transport_of(kind, forge)) as client:
         apps = AppTokens(client, lambda: 1.0)
         inquiry = Inquiry(MemoryConnections(connection), client, apps, now=lambda: 1.0)
-        return await inquiry.facts(REPO, 7), requests
+        return await inquiry.facts(repo_of(kind), 7), requests
+
+
+def repo_of(kind):
+    """The repository, as it is registered for a forge of that kind."""
+    return CLOUD_REPO if kind is ForgeKind.BITBUCKET else REPO
+
+
+def id_of(kind, number):
+    """What the forge calls a repository by."""
+    return UUIDS[number] if kind is ForgeKind.BITBUCKET else str(number)
 
 
 def changed(kind, **fields):
@@ -98,8 +166,8 @@ def changed(kind, **fields):
 async def test_a_strangers_pull_request_is_described_by_the_answers_alone(kind):
     facts, _ = await asked(kind)
     assert facts == PullFacts(
-        head_repo="2",
-        base_repo="1",
+        head_repo=id_of(kind, 2),
+        base_repo=id_of(kind, 1),
         base_ref="main",
         head_commit=HEAD,
         author=Author.STRANGER,
@@ -130,6 +198,16 @@ async def test_a_strangers_pull_request_is_described_by_the_answers_alone(kind):
             (ForgeKind.GITLAB, {"/api/v4/projects/1/members/all/5": {"access_level": one}})
             for one in (30, 40, 50)
         ],
+        *[(ForgeKind.BITBUCKET, {CLOUD_PERMISSIONS: may(one)}) for one in ("write", "admin")],
+        (
+            # The workspace is not told to this token; what somebody was given by name is.
+            ForgeKind.BITBUCKET,
+            {
+                CLOUD_PERMISSIONS: 403,
+                f"{CLOUD}/permissions-config/users/{{{UUIDS[5]}}}": may("write")["values"][0],
+            },
+        ),
+        (ForgeKind.BITBUCKET_DC, {"/rest/api/latest/users": {"values": [SAM]}}),
     ],
 )
 async def test_who_may_write_is_a_member(kind, answer):
@@ -151,6 +229,12 @@ async def test_who_may_write_is_a_member(kind, answer):
         ),
         (ForgeKind.GITLAB, changed(ForgeKind.GITLAB, first_contribution=True)),
         (ForgeKind.GITLAB, changed(ForgeKind.GITLAB, author=None)),
+        (ForgeKind.BITBUCKET, {f"{CLOUD}/pullrequests": {"values": []}}),
+        (ForgeKind.BITBUCKET, {f"{CLOUD}/pullrequests": 403}),
+        (ForgeKind.BITBUCKET, changed(ForgeKind.BITBUCKET, author=None)),
+        (ForgeKind.BITBUCKET, changed(ForgeKind.BITBUCKET, author={"uuid": 'x" OR "'})),
+        (ForgeKind.BITBUCKET_DC, {f"{SERVER}/pull-requests": {"values": []}}),
+        (ForgeKind.BITBUCKET_DC, changed(ForgeKind.BITBUCKET_DC, author=None)),
     ],
 )
 async def test_of_whom_nothing_was_taken_yet_is_a_newcomer(kind, answer):
@@ -169,6 +253,14 @@ async def test_of_whom_nothing_was_taken_yet_is_a_newcomer(kind, answer):
             ForgeKind.GITLAB,
             {"/api/v4/projects/1/members/all/5": {"access_level": 50, "state": "awaiting"}},
         ),
+        (ForgeKind.BITBUCKET, {CLOUD_PERMISSIONS: 403}),
+        (ForgeKind.BITBUCKET, {CLOUD_PERMISSIONS: {"values": []}}),
+        (
+            ForgeKind.BITBUCKET,
+            {CLOUD_PERMISSIONS: {"values": [{**may("admin")["values"][0], "user": None}]}},
+        ),
+        (ForgeKind.BITBUCKET_DC, {"/rest/api/latest/users": 403}),
+        (ForgeKind.BITBUCKET_DC, {"/rest/api/latest/users": {"values": [{**SAM, "id": 9}]}}),
     ],
 )
 async def test_where_the_forge_does_not_say_that_somebody_may_write_they_may_not(kind, answer):
@@ -182,6 +274,11 @@ async def test_where_the_forge_does_not_say_that_somebody_may_write_they_may_not
         (ForgeKind.GITHUB, {"head": {"ref": "x", "sha": HEAD, "repo": None}}),
         (ForgeKind.GITEA, {"head": {"ref": "x", "sha": HEAD, "repo_id": 0, "repo": None}}),
         (ForgeKind.GITLAB, {"source_project_id": None}),
+        (
+            ForgeKind.BITBUCKET,
+            {"source": {"branch": {"name": "x"}, "commit": {"hash": HEAD}, "repository": None}},
+        ),
+        (ForgeKind.BITBUCKET_DC, {"fromRef": {"id": "refs/heads/x", "latestCommit": HEAD}}),
     ],
 )
 async def test_a_fork_that_was_deleted_has_no_repository(kind, fields):
@@ -192,15 +289,18 @@ async def test_a_fork_that_was_deleted_has_no_repository(kind, fields):
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_name_that_belongs_to_another_repository_by_now_tells_nothing(kind):
-    other = (
-        {"target_project_id": 9}
-        if kind is ForgeKind.GITLAB
-        else {"base": {"ref": "main", "sha": HEAD, "repo_id": 9, "repo": {"id": 9}}}
-    )
-    told, _ = await asked(kind, changed(kind, **other))
+    base = {"base": {"ref": "main", "sha": HEAD, "repo_id": 9, "repo": {"id": 9}}}
+    cloud = {"branch": {"name": "main"}, "repository": {"uuid": f"{{{UUIDS[9]}}}"}}
+    server = {"id": "refs/heads/main", "latestCommit": HEAD, "repository": {"id": 9}}
+    other = {
+        ForgeKind.GITLAB: {"target_project_id": 9},
+        ForgeKind.BITBUCKET: {"destination": cloud},
+        ForgeKind.BITBUCKET_DC: {"toRef": server},
+    }
+    told, _ = await asked(kind, changed(kind, **other.get(kind, base)))
     assert told == Refused(
-        "acme/shop is repository 9 of the forge by now, and not 1, which is registered; register it"
-        " with its new name"
+        f"acme/shop is repository {id_of(kind, 9)} of the forge by now, and not {id_of(kind, 1)},"
+        " which is registered; register it with its new name"
     )
 
 
@@ -224,6 +324,32 @@ async def test_without_a_token_or_an_address_nobody_is_asked(kind):
     assert await asked(kind, api_url="") == (None, [])
 
 
+@pytest.mark.parametrize("kind", [ForgeKind.BITBUCKET, ForgeKind.BITBUCKET_DC])
+async def test_a_branch_of_the_repository_itself_is_a_members_and_nobody_else_is_asked(kind):
+    cloud = {**BITBUCKET[PULL[ForgeKind.BITBUCKET]]["source"]}
+    cloud["repository"] = {"uuid": f"{{{UUIDS[1]}}}"}
+    server = {"id": "refs/heads/x", "latestCommit": HEAD, "repository": {"id": 1}}
+    own = {"source": cloud} if kind is ForgeKind.BITBUCKET else {"fromRef": server}
+    facts, requests = await asked(kind, changed(kind, **own))
+    assert (facts.author, facts.head_repo) == (Author.MEMBER, facts.base_repo)
+    assert not [one for one in requests if "permission" in str(one.url)]
+
+
+async def test_a_commit_that_bitbucket_cuts_is_told_in_full_or_nobody_knows_it():
+    commits = f"{CLOUD}/pullrequests/7/commits"
+    for hashes in ([HEAD], ["c" * 40, HEAD], [HEAD[:12], HEAD, HEAD]):
+        told = {"values": [{"hash": one} for one in hashes]}
+        facts, _ = await asked(ForgeKind.BITBUCKET, {commits: told})
+        assert facts.head_commit == HEAD
+    # Somebody has pushed between the two answers; or two begin so.
+    for hashes in ([], ["c" * 40], [HEAD, HEAD[:39] + "b"]):
+        told = {"values": [{"hash": one} for one in hashes]}
+        facts, _ = await asked(ForgeKind.BITBUCKET, {commits: told})
+        assert isinstance(facts, Refused)
+    facts, _ = await asked(ForgeKind.BITBUCKET, {commits: 502})
+    assert isinstance(facts, Later)
+
+
 async def test_a_login_is_quoted_where_it_is_put_into_an_address():
     hostile = changed(ForgeKind.GITHUB, user={"login": "../../admin?x=#"})
     _, requests = await asked(ForgeKind.GITHUB, hostile)
@@ -245,83 +371,3 @@ async def test_a_redirect_after_a_rename_is_followed_and_one_to_another_host_is_
     told, requests = await asked(ForgeKind.GITHUB, {path: circle})
     assert told == Refused(f"{BASE_URL}{path} leads in a circle")
     assert len(requests) == 4
-
-
-LISTS = {
-    ForgeKind.GITHUB: "/repos/acme/shop/pulls",
-    ForgeKind.GITEA: "/api/v1/repos/acme/shop/pulls",
-    ForgeKind.GITLAB: "/api/v4/projects/1/merge_requests",
-}
-
-
-def in_list(kind, number, **fields):
-    """One of a forge's list."""
-    one = {**ANSWERS[kind][PULL[kind]], "title": f"Change {number}", **fields}
-    return {**one, "iid" if kind is ForgeKind.GITLAB else "number": number}
-
-
-async def listed(kind, pages, *, times=1):
-    """What was listed each time, of a forge with these pages, and how it was asked."""
-    requests = []
-
-    def forge(request: httpx2.Request) -> httpx2.Response:
-        requests.append(request)
-        assert request.url.path == LISTS[kind]
-        if request.headers.get("if-none-match") == '"one"':
-            return httpx2.Response(304)
-        page = int(request.url.params.get("page", 1))
-        more = {"link": '<https://forge.example/?page=2>; rel="next"'} if page < len(pages) else {}
-        return httpx2.Response(200, json=pages[page - 1], headers={"etag": '"one"', **more})
-
-    connection = Connection(id="c", kind=kind, api_url=BASE_URL, token="t")
-    async with httpx2.AsyncClient(transport=transport_of(kind, forge)) as client:
-        apps = AppTokens(client, lambda: 1.0)
-        inquiry = Inquiry(MemoryConnections(connection), client, apps, now=lambda: 1.0)
-        return [await inquiry.open_pulls(REPO) for _ in range(times)], requests
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_open_pull_requests_are_listed_as_the_events_they_would_be(kind):
-    labels = ["later"] if kind is ForgeKind.GITLAB else [{"name": "later"}]
-    pages = [[in_list(kind, 7, draft=True, labels=labels)], [in_list(kind, 8)]]
-    (found,), requests = await listed(kind, pages)
-    assert [one.pull_request.number for one in found] == [7, 8]
-    assert len(requests) == 2
-    (first, _) = found
-    folder = "merge-requests" if kind is ForgeKind.GITLAB else "pull"
-    assert (first.ref, first.commit) == (f"refs/{folder}/7/head", HEAD)
-    assert first.message == "Change 7"
-    request = first.pull_request
-    assert (request.author, request.base_ref, request.head_ref) == ("sam", "main", "x")
-    assert (request.is_fork, request.head_repo, request.is_draft) == (True, "2", True)
-    assert request.labels == ["later"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_a_list_that_did_not_change_is_not_sent_again(kind):
-    told, requests = await listed(kind, [[in_list(kind, 7)]], times=3)
-    assert told[0] == told[1] == told[2] != []
-    assert [one.headers.get("if-none-match") for one in requests] == [None, '"one"', '"one"']
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_a_list_of_several_pages_is_read_anew_each_time(kind):
-    pages = [[in_list(kind, 7)], [in_list(kind, 8)]]
-    told, requests = await listed(kind, pages, times=2)
-    assert told[0] == told[1]
-    assert len(requests) == 4
-    assert not any("if-none-match" in one.headers for one in requests)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_one_that_git_could_not_fetch_is_left_out_of_the_list(kind):
-    branch = "source_branch" if kind is ForgeKind.GITLAB else "head"
-    name = "a..b" if kind is ForgeKind.GITLAB else {"ref": "a..b", "sha": HEAD, "repo": {"id": 2}}
-    (found,), _ = await listed(kind, [[in_list(kind, 7, **{branch: name}), in_list(kind, 8)]])
-    assert [one.pull_request.number for one in found] == [8]
-
-
-async def test_only_in_titles_of_gitea_a_word_makes_a_draft():
-    kinds = (ForgeKind.GITHUB, ForgeKind.GITEA)
-    found = [await listed(kind, [[in_list(kind, 7, title="WIP: x")]]) for kind in kinds]
-    assert [told[0].pull_request.is_draft for (told,), _ in found] == [False, True]

@@ -1,0 +1,92 @@
+"""Open pull requests are listed by forges' APIs as the events that their webhooks would be."""
+
+import httpx2
+import pytest
+
+from pipelines.repo import Connection, ForgeKind
+from tests.published.checked import transport_of
+from tests.unit.webhooks.test_pulls import ANSWERS, BASE_URL, HEAD, PULL, REPO
+from webhooks.github.app import AppTokens
+from webhooks.inquiry import Inquiry
+from webhooks.memory import MemoryConnections
+
+pytestmark = pytest.mark.anyio
+
+LISTS = {
+    ForgeKind.GITHUB: "/repos/acme/shop/pulls",
+    ForgeKind.GITEA: "/api/v1/repos/acme/shop/pulls",
+    ForgeKind.GITLAB: "/api/v4/projects/1/merge_requests",
+}
+
+
+def in_list(kind, number, **fields):
+    """One of a forge's list."""
+    one = {**ANSWERS[kind][PULL[kind]], "title": f"Change {number}", **fields}
+    return {**one, "iid" if kind is ForgeKind.GITLAB else "number": number}
+
+
+async def listed(kind, pages, *, times=1):
+    """What was listed each time, of a forge with these pages, and how it was asked."""
+    requests = []
+
+    def forge(request: httpx2.Request) -> httpx2.Response:
+        requests.append(request)
+        assert request.url.path == LISTS[kind]
+        if request.headers.get("if-none-match") == '"one"':
+            return httpx2.Response(304)
+        page = int(request.url.params.get("page", 1))
+        more = {"link": '<https://forge.example/?page=2>; rel="next"'} if page < len(pages) else {}
+        return httpx2.Response(200, json=pages[page - 1], headers={"etag": '"one"', **more})
+
+    connection = Connection(id="c", kind=kind, api_url=BASE_URL, token="t")
+    async with httpx2.AsyncClient(transport=transport_of(kind, forge)) as client:
+        apps = AppTokens(client, lambda: 1.0)
+        inquiry = Inquiry(MemoryConnections(connection), client, apps, now=lambda: 1.0)
+        return [await inquiry.open_pulls(REPO) for _ in range(times)], requests
+
+
+@pytest.mark.parametrize("kind", LISTS)
+async def test_open_pull_requests_are_listed_as_the_events_they_would_be(kind):
+    labels = ["later"] if kind is ForgeKind.GITLAB else [{"name": "later"}]
+    pages = [[in_list(kind, 7, draft=True, labels=labels)], [in_list(kind, 8)]]
+    (found,), requests = await listed(kind, pages)
+    assert [one.pull_request.number for one in found] == [7, 8]
+    assert len(requests) == 2
+    (first, _) = found
+    folder = "merge-requests" if kind is ForgeKind.GITLAB else "pull"
+    assert (first.ref, first.commit) == (f"refs/{folder}/7/head", HEAD)
+    assert first.message == "Change 7"
+    request = first.pull_request
+    assert (request.author, request.base_ref, request.head_ref) == ("sam", "main", "x")
+    assert (request.is_fork, request.head_repo, request.is_draft) == (True, "2", True)
+    assert request.labels == ["later"]
+
+
+@pytest.mark.parametrize("kind", LISTS)
+async def test_a_list_that_did_not_change_is_not_sent_again(kind):
+    told, requests = await listed(kind, [[in_list(kind, 7)]], times=3)
+    assert told[0] == told[1] == told[2] != []
+    assert [one.headers.get("if-none-match") for one in requests] == [None, '"one"', '"one"']
+
+
+@pytest.mark.parametrize("kind", LISTS)
+async def test_a_list_of_several_pages_is_read_anew_each_time(kind):
+    pages = [[in_list(kind, 7)], [in_list(kind, 8)]]
+    told, requests = await listed(kind, pages, times=2)
+    assert told[0] == told[1]
+    assert len(requests) == 4
+    assert not any("if-none-match" in one.headers for one in requests)
+
+
+@pytest.mark.parametrize("kind", LISTS)
+async def test_one_that_git_could_not_fetch_is_left_out_of_the_list(kind):
+    branch = "source_branch" if kind is ForgeKind.GITLAB else "head"
+    name = "a..b" if kind is ForgeKind.GITLAB else {"ref": "a..b", "sha": HEAD, "repo": {"id": 2}}
+    (found,), _ = await listed(kind, [[in_list(kind, 7, **{branch: name}), in_list(kind, 8)]])
+    assert [one.pull_request.number for one in found] == [8]
+
+
+async def test_only_in_titles_of_gitea_a_word_makes_a_draft():
+    kinds = (ForgeKind.GITHUB, ForgeKind.GITEA)
+    found = [await listed(kind, [[in_list(kind, 7, title="WIP: x")]]) for kind in kinds]
+    assert [told[0].pull_request.is_draft for (told,), _ in found] == [False, True]
