@@ -49,7 +49,9 @@ class StrictInsights:
             return 400, f"{body['result']} is no result"
         if self._is_cloud and body["report_type"] not in {"SECURITY", "COVERAGE", "TEST", "BUG"}:
             return 400, "report_type is not valid"
-        self.reports[key] = Report(body)
+        there = self.reports.get(key)
+        # Nobody documents that the annotations of the one before go with it.
+        self.reports[key] = Report(body, there.annotations if there else {})
         return self._judge(body) or (200, "")
 
     def _add(self, report: Report, body: Any) -> tuple[int, str]:
