@@ -63,6 +63,16 @@ def no_such_repo(name: str, known: Sequence[str]) -> Problem:
     return Problem(404, "No such repository", f"{name!r} is not registered (there is: {names}).")
 
 
+def several_repos(name: str, found: Sequence[Repo]) -> Problem:
+    """A name that repositories of several connections have: none of them is meant by it alone.
+
+    `found`: those that may be shown to whoever asked.
+    """
+    ids = ", ".join(sorted(repo.id for repo in found))
+    told = f"Several are called {name!r}; say which one by its id: {ids}."
+    return Problem(409, "More than one repository", told)
+
+
 def more_than_one(text: str, found: Sequence[str]) -> Problem:
     """The beginning of an id that several have."""
     return Problem(409, "More than one run", f"{text!r} begins {', '.join(found)}; type more.")
@@ -137,15 +147,28 @@ async def _named(asked: HTTPConnection) -> list[str]:
 
 async def _repo_in_sight(here: Services, who: Token, name: str) -> Repo:
     # The same one that the route itself will find, so that two of a name are never mixed up.
-    found = named_repo(here, name)
-    if found is not None and await level_in(here, who, found.id) is not None:
-        return found
+    named = repos_named(here, name)
+    found = [one for one in named if await level_in(here, who, one.id) is not None]
+    if found and len(named) > 1:
+        raise several_repos(name, found)
+    if found:
+        return found[0]
     seen = await sight_of(here, who)
     known = [repo.name for repo in here.directory.repos.values() if seen.has(repo.id)]
     raise no_such_repo(name, known)
 
 
 def named_repo(here: Services, name: str) -> Repo | None:
-    """The Repo of this id, or else of this name."""
+    """The Repo of this id, or else of this name. Raises Problem: several forges have one."""
+    found = repos_named(here, name)
+    if len(found) > 1:
+        raise several_repos(name, found)
+    return found[0] if found else None
+
+
+def repos_named(here: Services, name: str) -> list[Repo]:
+    """The Repo of this id, or else all of this name: each forge may have one."""
     known = here.directory.repos
-    return known.get(name) or next((r for r in known.values() if r.name == name), None)
+    if name in known:
+        return [known[name]]
+    return [repo for repo in known.values() if repo.name == name]

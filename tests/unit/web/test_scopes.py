@@ -117,10 +117,10 @@ async def test_a_body_is_judged_as_the_route_reads_it(world, kind):
 async def test_one_of_two_repositories_of_a_name_is_never_taken_for_the_other(world):
     other = other_repo(world, "me/shop")
     secret = token(world, "eve", repos=[other])
-    # The name is the other one's, whose it was first; the id says which is meant.
+    # The name is the other one's, too; the id says which is meant.
     body = {"repo": "me/shop", "name": "n"}
     by_name = await ask(world, secret, "/api/v1/schedules/pause", "POST", json=body)
-    assert (by_name.status_code, by_name.json()["title"]) == (404, "No such repository")
+    assert (by_name.status_code, by_name.json()["title"]) == (409, "More than one repository")
     by_id = await ask(
         world, secret, "/api/v1/schedules/pause", "POST", json={**body, "repo": other}
     )
@@ -176,3 +176,31 @@ async def test_what_is_followed_ends_when_the_key_is_good_for_it_no_more(world, 
     world.history.now += ASK_AGAIN_S
     async with asyncio.timeout(30):
         assert (await following).status_code == 200
+
+
+async def test_of_two_repositories_of_one_name_neither_is_taken_for_the_other(world):
+    """Each forge may have an acme/shop; a secret or a policy of one is nothing for the other."""
+    await waiting_run(world)
+    (first,) = world.directory.repos.values()
+    second = other_repo(world, first.name)
+    admin = token(world, "root", admin=True)
+    body = {"repo": first.name, "name": "KEY", "value": "x"}
+    for path in (
+        f"/api/v1/tests?repo={first.name}",
+        f"/api/v1/schedules?repo={first.name}",
+    ):
+        told = await ask(world, admin, path)
+        assert (told.status_code, told.json()["title"]) == (409, "More than one repository"), path
+        assert first.id in told.json()["detail"]
+        assert second in told.json()["detail"]
+    told = await ask(world, admin, "/api/v1/secrets", "PUT", json=body)
+    assert told.status_code == 409
+    assert (await ask(world, admin, f"/api/v1/schedules?repo={first.id}")).status_code == 200
+    # Whoever sees one of the two hears nothing of the other's id.
+    narrow = token(world, "bot", repos=[first.id])
+    told = await ask(world, narrow, f"/api/v1/schedules?repo={first.name}")
+    assert told.status_code == 409
+    assert second not in told.json()["detail"]
+    other = token(world, "stranger", repos=["tea/9"])
+    told = await ask(world, other, f"/api/v1/schedules?repo={first.name}")
+    assert told.status_code == 404
