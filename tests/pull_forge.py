@@ -20,7 +20,7 @@ REPO = "acme/shop"
 REPO_ID = 186853002
 STATUS = re.compile(rf"/repos/{REPO}/statuses/([0-9a-f]{{40}})")
 PULL = re.compile(rf"/repos/{REPO}/pulls/(\d+)")
-OPEN = re.compile(rf"/repos/{REPO}/pulls\?state=open&.*&page=(\d+)")
+OPEN = re.compile(rf"/repos/{REPO}/pulls\?state=open&[^#]*")
 PERMISSION = re.compile(rf"/repos/{REPO}/collaborators/([^/]+)/permission")
 COMMENTS = re.compile(rf"/repos/{REPO}/issues/(\d+)/comments(?:\?.*)?")
 COMMENT = re.compile(rf"/repos/{REPO}/issues/comments/(\d+)")
@@ -110,9 +110,8 @@ class PullForge:
         if found := PULL.fullmatch(path):
             pull = self.pulls.get(int(found[1]))
             return (404, {"message": "Not Found"}) if pull is None else (200, pull)
-        if found := OPEN.fullmatch(path):
-            shown = [one for one in self.pulls.values() if one["state"] == "open"]
-            return 200, shown if found[1] == "1" else []
+        if OPEN.fullmatch(path):
+            return 200, [one for one in self.pulls.values() if one["state"] == "open"]
         if path == f"/repos/{REPO}":
             return 200, {"id": REPO_ID, "full_name": REPO}
         if path == "/user":

@@ -13,6 +13,7 @@ from ci_host.api import (
     deliveries,
     environments,
     exports,
+    failures,
     forking,
     installation,
     logs,
@@ -53,6 +54,7 @@ def create_app(services: Services) -> FastAPI:
         webhook_routes(connections=services.directory, inbox=services.inbox, now=time.time)
     )
     app.include_router(runs.router)
+    app.include_router(failures.router)
     app.include_router(acts.router)
     app.include_router(forking.router)
     app.include_router(exports.router)

@@ -67,6 +67,7 @@ NEEDS: dict[str, Need] = {
         Place.RUN,
         f"GET {API}/runs/{{run}}",
         f"GET {API}/runs/{{run}}/wait",
+        f"GET {API}/runs/{{run}}/failure",
         f"GET {API}/runs/{{run}}/history",
         f"GET {API}/runs/{{run}}/export",
         f"GET {API}/runs/{{run}}/tests",

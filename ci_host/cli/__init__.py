@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "up": ("up", "image", "doctor", "rebuild"),
     "run": ("run",),
     "reading": ("runs", "show", "history", "logs", "runners"),
+    "why": ("why",),
     "deliveries": ("deliveries", "delivery"),
     "artifacts": ("artifacts",),
     "writing": (

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ci_host.cli.links import link_of
 from ci_host.running import read_state
 
 if TYPE_CHECKING:
@@ -136,7 +137,11 @@ class Client:
 
 
 def run_path(run: str) -> str:
-    """Where the API has a run. Raises ClientError for what cannot be a run's id."""
+    """Where the API has a run: of an id, the beginning of one, or the address of its page.
+
+    Raises ClientError for what cannot be a run's id.
+    """
+    run = link_of(run).run
     if not run or "/" in run or not run.strip("."):
         raise ClientError(f"there is no run {run!r}; `staunch runs` lists them", 4)
     return f"/runs/{quote(run, safe='', errors='replace')}"

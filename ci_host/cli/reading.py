@@ -13,12 +13,15 @@ from rich.table import Table
 from rich.tree import Tree
 
 from ci_host.cli.client import Client, ClientError, find, run_path
+from ci_host.cli.links import link_of
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 from ci_host.cli.trust import trust_line
 from ci_host.cli.waits import coverage_words, duration, inputs_asked, timed_out, waiting_lines
 
 if TYPE_CHECKING:
     import httpx2
+
+LINKED_LINES_MAX = 1_000
 
 console = Console()
 
@@ -279,10 +282,19 @@ def logs(
     server: ServerOption = None,
     token: TokenOption = None,
 ) -> None:
-    """Print a job's log, or that of one of its services."""
-    client = find(server, token, data)
-    chosen = _choose(client.get(run_path(run)), job, attempt, service)
-    if follow:
+    """Print a job's log, or a service's. RUN may be a pasted link, to lines of it too."""
+    client, link = find(server, token, data), link_of(run)
+    chosen = _choose(
+        client.get(run_path(run)),
+        job or link.job,
+        attempt or link.attempt,
+        service or link.service,
+    )
+    if link.first:
+        count = min(link.last - link.first + 1, LINKED_LINES_MAX)
+        found = client.get(f"/jobs/{chosen}/log/lines", first=link.first, count=count)
+        typer.echo("\n".join(found["lines"]))
+    elif follow:
         _follow(client, chosen)
     else:
         typer.echo(client.text(f"/jobs/{chosen}/log"), nl=False)

@@ -13,6 +13,7 @@ from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.tables import DeliveryRow, RunRow
 from ci_host.api.auth import Here, Person, Seen
 from ci_host.api.deliveries import deliveries_seen
+from ci_host.api.log_tail import FAILURE_LINES, TAIL_LINES, log_tail
 from ci_host.api.problems import Problem
 from ci_host.api.runs import pools_for, resolve
 from ci_host.api.services import Services
@@ -25,7 +26,6 @@ from ci_host.web.drawing import draw
 from ci_host.web.forge_links import links_of
 from ci_host.web.forge_login import login_forges
 from ci_host.web.listing import STATES, Listing
-from ci_host.web.log_tail import FAILURE_LINES, TAIL_LINES, log_tail
 from ci_host.web.page import PageRoute, pages_of
 from ci_host.web.redirects import HOME, safe_next
 from ci_host.web.run_view import run_view

@@ -15,6 +15,7 @@ from ci_host.access import Token, may_open
 from ci_host.adapters.sql.coverage import Earlier, coverage_of
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import AttemptRow, ReportedTestRow, StepRow
+from ci_host.api.failures import FailureCard, annotations_of, card_of
 from ci_host.engine.people import is_barred
 from ci_host.web.markdown import rendered
 from pipelines.commands import SENSITIVE, GateTerms
@@ -22,7 +23,6 @@ from pipelines.failure import Failure
 from pipelines.ids import StepKey, step_token
 from pipelines.job import Annotation, Coverage
 
-BROKEN = frozenset({"failed", "timed_out", "lost", "refused"})
 VALUE_CHARS_MAX = 160
 HANDED_SHOWN_MAX = 20
 
@@ -37,15 +37,6 @@ class Node:
     attempts: Sequence[AttemptRow] = ()
     note: str = ""
     children: list["Node"] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class FailureCard:
-    """Why the Run failed: what the plan saw, and what the job that broke it had to say."""
-
-    failure: Failure
-    job: AttemptRow | None
-    annotations: Sequence[Annotation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +93,7 @@ class RunView:
 
 def run_view(detail: RunDetail, who: Token, job: str = "", attempt: int = 0) -> RunView:
     """The Run as `who` sees it; `job` and `attempt` choose a log, empty: whatever matters most."""
-    failure = _failure(detail)
+    failure = card_of(detail)
     newest = _newest(detail.attempts)
     shown_above = failure.job if failure is not None else None
     return RunView(
@@ -170,31 +161,6 @@ def _opened_by(value: object) -> str:
 
 def _decoded(text: str | None) -> Any:  # noqa: ANN401 whatever was stored
     return None if text is None else msgspec.json.decode(text)
-
-
-def _failure(detail: RunDetail) -> FailureCard | None:
-    if detail.run.error_json is None:
-        return None
-    failure = msgspec.json.decode(detail.run.error_json, type=Failure)
-    job = _broken_job(detail, failure)
-    notes = [] if job is None else annotations_of(job)
-    return FailureCard(failure, job, notes)
-
-
-def _broken_job(detail: RunDetail, failure: Failure) -> AttemptRow | None:
-    """The Attempt that the failure is about; else the first that broke."""
-    broken = [attempt for attempt in detail.attempts if attempt.state in BROKEN]
-    blamed = [attempt for attempt in broken if attempt.key == failure.step]
-    if blamed:
-        return max(blamed, key=lambda one: one.attempt)
-    last_broken = {s.key for s in detail.steps if s.kind == "job" and s.state in BROKEN}
-    found = [attempt for attempt in broken if attempt.key in last_broken]
-    return found[0] if found else None
-
-
-def annotations_of(attempt: AttemptRow) -> list[Annotation]:
-    """What the Attempt's log said about places in the repository."""
-    return msgspec.json.decode(attempt.annotations_json, type=list[Annotation])
 
 
 def _newest(attempts: Sequence[AttemptRow]) -> list[AttemptRow]:

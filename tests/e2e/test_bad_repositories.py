@@ -135,7 +135,7 @@ def test_a_tag_is_an_event_of_its_own(here, repo):
     ended = here.ended(here.run(commit))
     assert (ended["event"], ended["ref"]) == ("tag", "refs/tags/v1")
     assert ended["output"] == ["tag", "v1", ""]
-    assert here.verdict(commit).state == "success"
+    assert here.verdict(commit, "staunch/pipeline (tag)").state == "success"
 
 
 def test_a_branch_that_is_deleted_starts_nothing(here, repo):

@@ -1,7 +1,7 @@
 import pytest
 
 from ci_host.adapters.sql.tables import AttemptRow
-from ci_host.web.log_tail import LINE_CHARS_MAX, WHOLE_BYTES_MAX, log_tail, plain_lines
+from ci_host.api.log_tail import LINE_CHARS_MAX, WHOLE_BYTES_MAX, log_tail, plain_lines
 from pipelines.ids import RunId, StepKey, job_id
 
 pytestmark = pytest.mark.anyio
