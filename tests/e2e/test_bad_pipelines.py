@@ -34,6 +34,9 @@ def told_everywhere(here, run, commit, type_, place, message):
     assert message in error["message"]
     shown = " ".join(here.staunch("show", run).split())
     assert f"{place}: {error['message'].splitlines()[0][:40]}" in shown
+    why = here.staunch("why", ended["url"])
+    assert f"{place} in the pipeline" in why
+    assert error["message"].splitlines()[0][:40] in why
     assert place in here.page(f"/runs/{run}")
     verdict = here.verdict(commit)
     assert (verdict.state, verdict.context) == ("error", "staunch/pipeline")
