@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "run": ("run",),
     "reading": ("runs", "show", "history", "logs", "runners"),
     "why": ("why",),
+    "watch": ("watch",),
     "deliveries": ("deliveries", "delivery"),
     "artifacts": ("artifacts",),
     "writing": (

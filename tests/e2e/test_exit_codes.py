@@ -1,9 +1,11 @@
 """How the command line says what kind of trouble it is."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.e2e.answers import refused, said
-from tests.e2e.installed import parsed
+from tests.e2e.installed import TIMEOUT_S, parsed
 
 pytestmark = [
     pytest.mark.xdist_group("e2e"),
@@ -28,6 +30,22 @@ def test_the_exit_code_says_what_kind_of_trouble_it_is(here, repo):
     for command in ("show", "logs", "history", "cancel"):
         assert "here is no run 'nonsense'" in said(here.staunch(command, "nonsense", code=4))
     assert "not registered" in said(here.staunch("start", "e2e/nowhere", "0" * 40, code=4))
+
+
+def test_a_run_is_watched_to_its_end_and_the_exit_code_says_how_it_ended(here, repo):
+    run = repo.plan("await step.gate('go-live')\nraise ValueError('it is not 4')")
+    here.waiting(run, "gate go-live")
+    link = f"{here.installation.url}/runs/{run}"
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(here.installation.command, "watch", link, token=here.people[""])
+        here.staunch("approve", run, "go-live")
+        done = watching.result(TIMEOUT_S)
+    told = said(done.stdout)
+    assert done.returncode == 1, done.stderr
+    assert "succeeded go-live gate" in told
+    assert "it is not 4" in told
+    assert "in the pipeline" in told
+    assert "succeeded" in here.staunch("watch", repo.plan("return 1"))
 
 
 def test_a_wrong_token_is_refused_with_what_to_do(here, monkeypatch):

@@ -1,0 +1,68 @@
+"""`watch`: a run of a host as it happens, in a terminal, to its end. What is told, and how, is
+`following.py`'s; a run of this machine alone is `run.py`'s."""
+
+import json
+import shlex
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ci_host.cli.client import find, run_path
+from ci_host.cli.following import ENDED_WELL, Follower
+from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.reading import state_text
+from ci_host.cli.waits import duration
+from ci_host.cli.why import lines_of
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(watch)
+
+
+def watch(
+    run: str,
+    data: DataOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a run does as it happens, to its end. Exit code 1: it did not succeed."""
+    client = find(server, token, data)
+    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    where = f"--server {shlex.quote(server)}" if server else ""
+    where = f"--data {shlex.quote(str(data))}" if data and not server else where
+    began = client.get(run_path(run))
+    console.print(_heading(began))
+
+    def tell_gate(id_: str, wait: dict[str, Any]) -> None:
+        console.print(f"[yellow]{escape(' '.join(wait['words'].split()))}[/]")
+        console.print(escape(f"  staunch approve {id_} {wait['key']} {where}".rstrip()))
+
+    detail = Follower(client, console, where, tell_gate, _nothing).to_end(began["id"])
+    if as_json:
+        typer.echo(json.dumps(detail))
+    else:
+        console.print(_heading(detail))
+    if detail["state"] == ENDED_WELL:
+        return
+    if not as_json:
+        for line in lines_of(client.get(f"{run_path(detail['id'])}/failure")):
+            console.print(line)
+    raise typer.Exit(1)
+
+
+def _heading(run: dict[str, Any]) -> str:
+    took = ""
+    if run["finished_at"] is not None:
+        took = f" · {duration(run['finished_at'] - run['created_at'])}"
+    return (
+        f"[bold]{run['id']}[/] {state_text(run['state'])} · {escape(run['repo_name'])}"
+        f" · {escape(run['pipeline'])} · {escape(run['ref'])} {run['commit'][:10]}{took}"
+    )
+
+
+def _nothing() -> None:
+    """A host that is being started again is waited for; whoever will not wait presses Ctrl-C."""
