@@ -1,0 +1,31 @@
+"""Check: every rule on every file of a pipeline."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from pipelines.lint import arguments, awaits, handling, imports, plans, sandbox, verbs
+from pipelines.lint.calls import Calls
+from pipelines.lint.finding import Finding
+from pipelines.lint.project import CheckSchedule, Project, project
+from pipelines.lint.source import Source
+
+Family = Callable[[Source, Calls, Project], Iterator[Finding]]
+
+FAMILIES: tuple[Family, ...] = (
+    plans.check,
+    verbs.check,
+    arguments.check,
+    awaits.check,
+    imports.check,
+    sandbox.check,
+    handling.check,
+)
+
+
+def lint(files: Mapping[str, str], check_schedule: CheckSchedule) -> list[Finding]:
+    """The mistakes of a Bundle's files, by file and place; each once."""
+    asked = project(files, check_schedule)
+    found = set(asked.unread)
+    for module, source in asked.sources.items():
+        for family in FAMILIES:
+            found.update(family(source, asked.calls[module], asked))
+    return sorted(found)
