@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.lint.calls import Calls, Given, Target, missing_of
 from pipelines.lint.finding import Finding
 from pipelines.lint.project import Project
-from pipelines.lint.sdk import Refusal, declare, kind_of, refusals, signature
+from pipelines.lint.sdk import Refusal, declare, form_of, kind_of, refusals, signature
 from pipelines.lint.source import Source
 from pipelines.lint.values import UNKNOWN
 from pipelines.schedule import ScheduleRefused, schedules_of
@@ -50,9 +50,12 @@ def _ill_bound(source: Source, node: ast.Call, target: Target, given: Given) -> 
         yield source.finding(
             value,
             "extra-argument",
-            f"{target.shown} takes no such argument by its place, or it was given before",
-            f"name it, or leave it out: {target.shown}{_form(target)}",
+            f"{target.shown} takes no further argument by its place",
+            f"name it (name=…), or leave it out: {target.shown}{_form(target)}",
         )
+    for value in given.twice:
+        message = f"{target.shown} is given this argument twice"
+        yield source.finding(value, "extra-argument", message, "leave one of the two out")
     missing = missing_of(target, given)
     if missing and not given.unknown:
         yield source.finding(
@@ -92,7 +95,7 @@ def _tried(
         return
     found = refusals(target.call, named, rest, scope)
     for one in found:
-        yield _refused(source, node, target, given, one)
+        yield _refused(source, calls, node, target, given, one)
     if not found and target.shown.startswith("on.") and UNKNOWN not in named.values():
         before = len(scope.get(_TRIGGERS, []))
         declare(target.call, named, rest, scope)
@@ -111,16 +114,31 @@ def _listed(source: Source, node: ast.expr, target: Target) -> Finding:
 
 
 def _refused(
-    source: Source, node: ast.Call, target: Target, given: Given, refusal: Refusal
+    source: Source, calls: Calls, node: ast.Call, target: Target, given: Given, refusal: Refusal
 ) -> Finding:
     where = given.named.get(refusal.argument, node)
     rule = _OF_ARGUMENTS.get(refusal.argument, "")
     if not rule or (rule == "wrong-name" and not target.shown.startswith("step.")):
         rule = _RULES[kind_of(target.call, refusal.argument)]
     message, _, fix = refusal.message.partition("; ")
-    if not refusal.argument:
-        fix = fix or f"say it once, and as {target.shown}{_form(target)}"
-    return source.finding(where, rule, message, fix or f"change {refusal.argument}=…")
+    fix = fix or _fix(source, calls, where, target, refusal)
+    return source.finding(where, rule, message, fix)
+
+
+def _fix(source: Source, calls: Calls, where: ast.expr, target: Target, refusal: Refusal) -> str:
+    argument = refusal.argument
+    if not argument:
+        return f"say it once, and as {target.shown}{_form(target)}"
+    if argument == "pipeline":
+        known = sorted(calls.books.pipelines)
+        near = difflib.get_close_matches(str(calls.values.of(where)), known, 1)
+        return f"write {near[0]!r}" if near else "name one of these, or add its file to .staunch/"
+    _, _, example = refusal.message.rpartition(": ")
+    if example.startswith(f"{argument}=") and example != refusal.message:
+        return f"write {example}"
+    if argument not in signature(target.call).parameters:
+        return f"change {argument}=…"
+    return f"give {argument} a value that it takes: {form_of(target.call, argument)}"
 
 
 def _schedules(source: Source, project: Project, module: dict[str, Any]) -> Iterator[Finding]:

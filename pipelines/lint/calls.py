@@ -37,6 +37,7 @@ class Given:
     named: dict[str, ast.expr] = field(default_factory=dict)
     rest: list[ast.expr] = field(default_factory=list)
     extra: list[ast.expr] = field(default_factory=list)
+    twice: list[ast.expr] = field(default_factory=list)
     unknown: list[ast.keyword] = field(default_factory=list)
     is_open: bool = False
 
@@ -47,6 +48,7 @@ class Calls:
     def __init__(self, source: Source, books: Books) -> None:
         self.source = source
         self.values = Values(source, self._made)
+        self.books = books
         self.step = step_of(books)
         self._run_parameters = _run_parameters(source.tree)
 
@@ -106,8 +108,9 @@ class Calls:
                 given.is_open = True
             elif parameter is not None and parameter.kind is not parameter.VAR_POSITIONAL:
                 if one.arg in given.named:
-                    given.extra.append(given.named[one.arg])
-                given.named[one.arg] = one.value
+                    given.twice.append(one.value)
+                else:
+                    given.named[one.arg] = one.value
             elif takes_any:
                 given.named[one.arg] = one.value
             else:
@@ -134,7 +137,13 @@ class Calls:
         if target is None or self.verb(node) or target.shown.startswith("on."):
             return UNKNOWN
         given = self.given(node, target)
-        if given.is_open or given.extra or given.unknown or target.shown == "run_timeout":
+        if (
+            given.is_open
+            or given.extra
+            or given.twice
+            or given.unknown
+            or target.shown == "run_timeout"
+        ):
             return UNKNOWN
         named, rest = self.evaluated(given)
         missing = missing_of(target, given)

@@ -6,6 +6,7 @@ from pipelines.lint import arguments, awaits, handling, imports, plans, sandbox,
 from pipelines.lint.calls import Calls
 from pipelines.lint.finding import Finding
 from pipelines.lint.project import CheckSchedule, Project, project
+from pipelines.lint.rules import RULES
 from pipelines.lint.source import Source
 
 Family = Callable[[Source, Calls, Project], Iterator[Finding]]
@@ -28,4 +29,5 @@ def lint(files: Mapping[str, str], check_schedule: CheckSchedule) -> list[Findin
     for module, source in asked.sources.items():
         for family in FAMILIES:
             found.update(family(source, asked.calls[module], asked))
+    assert all(one.rule in RULES for one in found), "every rule is in the table"
     return sorted(found)

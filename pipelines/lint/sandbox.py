@@ -23,11 +23,11 @@ class Lack(NamedTuple):
 
 
 _FILES = Lack("no-files", "a plan has no files", "read and write files in a step.job")
-_ZONES = Lack("no-files", "the sandbox has no files of time zones", "compute with UTC, or in a job")
+_ZONES = Lack("no-time-zones", "the sandbox knows no time zones", "compute with UTC, or in a job")
 _NETWORK = Lack("no-network", "a plan has no network", "do it in a step.job with a network")
 _PROCESS = Lack("no-process", "a plan cannot start programs", "write: await step.job(name, run=…)")
 _THREADS = Lack("no-threads", "a plan has no threads", "write step.parallel(…), or use a step.job")
-_SLEEP = Lack("blocking-sleep", "time.sleep cannot wait in a plan",
+_SLEEP = Lack("blocking-sleep", "it cannot wait in a plan",
               "write: await step.sleep('name', '10s')")  # fmt: skip
 _LOOP = Lack("own-loop", "a plan runs on its loop already", "await it, or use step.parallel(…)")
 _ENVIRON = Lack("no-environment", "the environment of a plan is empty",

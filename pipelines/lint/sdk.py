@@ -6,6 +6,7 @@ in which a Run would fail with it; which argument it is about is found by leavin
 """
 
 import inspect
+import re
 import typing
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -123,6 +124,16 @@ def kind_of(call: Callable[..., Any], argument: str) -> str:
     return "value"
 
 
+def form_of(call: Callable[..., Any], argument: str) -> str:
+    """What this parameter takes, in words: its choices, or its type."""
+    annotation = signature(call).parameters[argument].annotation
+    parts = [one for one in (annotation, *get_args(annotation)) if get_origin(one) is Literal]
+    if parts:
+        return "one of " + ", ".join(map(repr, get_args(parts[0])))
+    shown = inspect.formatannotation(annotation)
+    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", shown)
+
+
 def refusals(
     call: Callable[..., Any], given: Mapping[str, Any], rest: list[Any], scope: dict[str, Any]
 ) -> list[Refusal]:
@@ -167,7 +178,9 @@ def _culprit(
         left = {other: value for other, value in known.items() if other != name}
         if _tried(call, given, left, rest, scope) != message:
             found.append(name)
-    return next((name for name in found if name in message), found[0] if found else "")
+    # The one that the message begins with: "needed=2, but there are only 1 approvers".
+    told = sorted((message.find(name), name) for name in found if name in message)
+    return told[0][1] if told else "".join(found[:1])
 
 
 def _tried(

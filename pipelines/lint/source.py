@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pipelines.lint.finding import Finding
 from pipelines.lint.names import Names
 
+_BLOCKS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that could be parsed. `name` is the module's, `run` what a pipeline is started by."""
+    """A file that could be parsed, and all of its nodes."""
 
     path: str
     text: str
@@ -22,6 +24,10 @@ class Source:
         """About this node."""
         line = getattr(node, "lineno", 1)
         end_line = getattr(node, "end_lineno", None) or line
+        end = self._column(end_line, getattr(node, "end_col_offset", 0) or 0)
+        if isinstance(node, _BLOCKS):
+            # Nobody wants a whole block underlined.
+            end_line, end = line, len(self.text.split("\n")[line - 1].rstrip()) + 1
         return Finding(
             file=self.path,
             line=line,
@@ -30,7 +36,7 @@ class Source:
             message=message,
             fix=fix,
             end_line=end_line,
-            end_column=self._column(end_line, getattr(node, "end_col_offset", 0) or 0),
+            end_column=end,
         )
 
     def _column(self, line: int, offset: int) -> int:

@@ -6,12 +6,14 @@ is whatever holds it.
 """
 
 import ast
+import builtins
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.lint.source import Source
 
-_TYPES = {f"builtins.{one.__name__}": one for one in (str, int, float, bool)}
+_TYPES = {f"builtins.{name}": one for name, one in vars(builtins).items() if isinstance(one, type)}
 DEPTH_MAX = 50
 ITEMS_MAX = 2_000
 
@@ -51,7 +53,7 @@ class Values:
             case ast.Name() | ast.Attribute():
                 return self._named(node, depth)
             case ast.Lambda():
-                return _function
+                return Function("a lambda")
             case ast.Call():
                 return self._make(node)
         return UNKNOWN
@@ -86,7 +88,8 @@ class Values:
         if binding.kind == "def":
             if getattr(binding.node, "decorator_list", None):
                 return UNKNOWN
-            return _async if isinstance(binding.node, ast.AsyncFunctionDef) else _function
+            is_async = isinstance(binding.node, ast.AsyncFunctionDef)
+            return AsyncFunction(node.id) if is_async else Function(node.id)
         is_of_module = binding in self._source.names.module.bound.get(node.id, ())
         if binding.value is None or not is_of_module:
             return UNKNOWN
@@ -100,9 +103,22 @@ def _is_key(name: object) -> bool:
     return isinstance(name, str | int | float | bool | None | tuple)
 
 
-def _function(*_: object) -> None:
-    """Stands for a function of the file; nobody calls it."""
+@dataclass(frozen=True, slots=True)
+class Function:
+    """Stands for a function of the file, which nobody calls."""
+
+    name: str
+
+    def __call__(self, *_: Any) -> Any:
+        """What any function can."""
+
+    def __repr__(self) -> str:
+        return self.name
 
 
-async def _async(*_: object) -> None:
-    """Stands for an async function of the file."""
+@dataclass(frozen=True, slots=True, repr=False)
+class AsyncFunction(Function):
+    """The same for an async one."""
+
+    async def __call__(self, *_: Any) -> Any:
+        """What any async function can."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.bench import (
     bench_alone,
+    bench_cli,
     bench_installed,
     bench_intake,
     bench_job_start,
@@ -40,6 +41,8 @@ ALONE: dict[str, Callable[[], None]] = {
     "log.masked.5": bench_masking.masked,
     "log.masked.50": bench_masking.masked,
     "reconcile.cost": bench_refs.cost,
+    "cli.start": bench_cli.start,
+    "cli.lint": bench_cli.lint,
 }
 INSTALLED: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "idle.memory": bench_installed.idle,

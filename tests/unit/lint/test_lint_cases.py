@@ -1,0 +1,86 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from ci_host.engine.calendar import check
+from ci_host.tenant.host import TenantHost
+from ci_host.tenant.native import NativeImage
+from pipelines.bundle import Bundle
+from pipelines.failure import Failure
+from pipelines.lint.check import lint
+from pipelines.lint.finding import Finding
+from pipelines.lint.rules import RULES
+from tests.lint_cases import Case, cases, shown
+
+CASES = dict(cases())
+GUIDE = Path(__file__).resolve().parents[3] / "docs/guide/lint.md"
+# The words for these are this Python's, and another one has others.
+OF_PYTHON = "syntax-error"
+# Found where files are read: see tests/unit/cli/test_lint_command.py.
+OF_FILES = {"refused-file"}
+
+
+def found_in(case: Case) -> list[Finding]:
+    """What lint says of it, with the host's own knowledge of schedules."""
+    return lint(case.files, lambda schedule: check(schedule, 1_000_000.0))
+
+
+def refused(files: dict[str, str]) -> list[Failure]:
+    """What the loader refuses of these files."""
+    prepared = TenantHost(NativeImage()).prepare(Bundle(files=files))
+    return [one.error for one in prepared.pipelines if one.error is not None]
+
+
+def test_there_are_at_least_sixty_cases_and_one_for_every_rule() -> None:
+    rules = set(re.findall(r": ([a-z-]+): ", "".join(one.findings for one in CASES.values())))
+    assert len(CASES) >= 60
+    assert set(RULES) - OF_FILES <= rules
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_mistake_is_found_at_its_place_with_what_is_wrong_and_a_fix(name: str) -> None:
+    found, wanted = found_in(CASES[name]), CASES[name].findings
+    assert found
+    if OF_PYTHON in wanted:
+        first = found[0]
+        assert wanted.startswith(f"{first.file}:{first.line}:{first.column}-")
+        assert first.rule == OF_PYTHON
+    else:
+        assert shown(found) == wanted
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_the_loader_refuses_is_found_in_the_same_file_and_line(name: str) -> None:
+    places = {(one.file, one.line) for one in found_in(CASES[name])}
+    whole = {one.file for one in found_in(CASES[name]) if one.rule == "run-not-async"}
+    for error in refused(CASES[name].files):
+        # That a `run` is none the loader says of the whole file.
+        assert (error.file, error.line) in places or error.file in whole, error
+
+
+def test_a_case_that_is_mended_has_no_findings_and_loads() -> None:
+    files = {
+        ".staunch/pipeline.py": (
+            "from staunch import Retry, on\n\nfrom prices import total\n\n"
+            'on.push(branches=["main"])\non.schedule("0 3 * * 1-5", tz="Europe/Berlin")\n\n\n'
+            "async def run(event, step):\n"
+            '    built = await step.job("build", run="make", retries=Retry(2), timeout="5m")\n'
+            '    return total(built.outputs), await step.call("eu", "deploy")\n'
+        ),
+        ".staunch/prices.py": "def total(outputs):\n    return len(outputs)\n",
+        ".staunch/deploy.py": "async def run(event, step):\n    return 1\n",
+    }
+    assert found_in(Case(files, "")) == []
+    assert refused(files) == []
+
+
+def test_the_guide_has_a_section_for_every_rule_and_for_nothing_else() -> None:
+    headings = re.findall(r"^### (.+)$", GUIDE.read_text(), re.M)
+    assert headings == list(RULES)
+
+
+@pytest.mark.parametrize("text", ["\0", "(" * 5000, "x = " + "[" * 300 + "]" * 300, "\ud800"])
+def test_what_no_parser_reads_is_a_finding_and_no_error_of_ours(text: str) -> None:
+    found = lint({".staunch/pipeline.py": text}, lambda _: None)
+    assert [one.rule for one in found if one.rule == OF_PYTHON] == [OF_PYTHON]
