@@ -49,6 +49,7 @@ class Calls:
         self.source = source
         self.values = Values(source, self._made)
         self.books = books
+        self._asked: set[ast.AST] = set()
         self.step = step_of(books)
         self._run_parameters = _run_parameters(source.tree)
 
@@ -124,7 +125,14 @@ class Calls:
 
     def _binds_step(self, binding: Binding) -> bool:
         if binding.kind == "value":
-            return isinstance(binding.value, ast.Call) and self.is_step(binding.value)
+            # `step = step.scope("eu")`: it is one if all that it is besides are.
+            if binding.node in self._asked:
+                return True
+            self._asked.add(binding.node)
+            try:
+                return isinstance(binding.value, ast.Call) and self.is_step(binding.value)
+            finally:
+                self._asked.discard(binding.node)
         node = binding.node
         if binding.kind != "parameter" or not isinstance(node, ast.arg):
             return False

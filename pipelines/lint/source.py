@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipelines.lint.finding import Finding
 from pipelines.lint.names import Names
 
+SEGMENT_CHARS_MAX = 80
 _BLOCKS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)
 
 
@@ -46,8 +47,12 @@ class Source:
         return len(text.encode()[:offset].decode("utf-8", "replace")) + 1
 
     def segment(self, node: ast.AST) -> str:
-        """How it is written, on one line."""
-        return ast.unparse(node)
+        """How it is written, on one line, which may be cut."""
+        try:
+            text = " ".join(ast.unparse(node).split())
+        except RecursionError:
+            return "this"
+        return text if len(text) <= SEGMENT_CHARS_MAX else f"{text[: SEGMENT_CHARS_MAX - 1]}…"
 
 
 def read(path: str, text: str) -> Source | Finding:
@@ -58,13 +63,13 @@ def read(path: str, text: str) -> Source | Finding:
             warnings.simplefilter("ignore")
             tree = ast.parse(text, path)
             compile(text, path, "exec", dont_inherit=True)
+            return Source(path, text, tree, Names(tree), list(ast.walk(tree)))
     except SyntaxError as error:
         return _of_syntax(path, text, error)
     except (ValueError, RecursionError, MemoryError) as error:
         what = str(error) or type(error).__name__
         fix = "take out what is no text of a program, or write it less nested"
         return Finding(path, 1, 1, "syntax-error", f"Python cannot read it: {what}", fix, 1, 1)
-    return Source(path, text, tree, Names(tree), list(ast.walk(tree)))
 
 
 def _of_syntax(path: str, text: str, error: SyntaxError) -> Finding:

@@ -1,3 +1,4 @@
+import random
 import re
 from pathlib import Path
 
@@ -19,6 +20,7 @@ GUIDE = Path(__file__).resolve().parents[3] / "docs/guide/lint.md"
 OF_PYTHON = "syntax-error"
 # Found where files are read: see tests/unit/cli/test_lint_command.py.
 OF_FILES = {"refused-file"}
+MEDDLING = ["await", "step", "*", "**", "None", "[]", "...", "-1", "lambda: 1", "run", "1e400"]
 
 
 def found_in(case: Case) -> list[Finding]:
@@ -84,3 +86,29 @@ def test_the_guide_has_a_section_for_every_rule_and_for_nothing_else() -> None:
 def test_what_no_parser_reads_is_a_finding_and_no_error_of_ours(text: str) -> None:
     found = lint({".staunch/pipeline.py": text}, lambda _: None)
     assert [one.rule for one in found if one.rule == OF_PYTHON] == [OF_PYTHON]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_is_changed_in_a_pipeline_lint_answers_with_findings(seed: int) -> None:
+    dice = random.Random(seed)
+    for _ in range(200):
+        files = dict(CASES[dice.choice(list(CASES))].files)
+        for path, text in files.items():
+            files[path] = changed(text, dice)
+        assert all(one.message and one.fix and one.line >= 1 for one in found_in(Case(files, "")))
+
+
+def changed(text: str, dice: random.Random) -> str:
+    """The text with one or two words left out, doubled, or put in place of another."""
+    words = re.split(r"(\s+|\W)", text)
+    for _ in range(dice.randint(1, 2)):
+        place = dice.randrange(len(words))
+        words[place] = dice.choice(["", *MEDDLING, words[place] * 2, dice.choice(words)])
+    return "".join(words)
+
+
+def test_a_step_that_is_named_after_itself_is_a_step() -> None:
+    source = 'async def run(event, step):\n    step = step.scope("eu")\n    await step.jbo("a")\n'
+    assert [one.rule for one in lint({".staunch/pipeline.py": source}, lambda _: None)] == [
+        "unknown-verb"
+    ]

@@ -21,6 +21,7 @@ MEANT = {
     "tests/e2e/test_bad_pipelines.py": {"missing-module", "syntax-error"},
     "tests/e2e/test_shell.py": {"syntax-error"},
     "tests/month/forge.py": {"wrong-duration"},
+    "tests/unit/cli/test_lint_command.py": {"unknown-verb", "wrong-name"},
     "tests/unit/engine/test_actors.py": {"syntax-error"},
     "tests/unit/engine/test_reruns.py": {"unknown-pipeline"},
     "tests/unit/tenant/test_limits.py": {"missing-module"},
