@@ -110,6 +110,7 @@ class _CommentedPull(msgspec.Struct, rename="camel"):
 class _Comment(msgspec.Struct):
     text: str | None = None
     author: _User | None = None
+    id: int | None = None
 
 
 class _CommentEvent(msgspec.Struct, rename="camel"):
@@ -217,6 +218,7 @@ def _commented(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
         # A name may have characters that mean something in an address; its slug has none.
         login=author.slug if author is not None else None,
         body=payload.comment.text or "",
+        comment=payload.comment.id,
     )
 
 
