@@ -14,6 +14,8 @@ import httpx2
 import msgspec
 
 from pipelines.repo import Connection, ForgeKind, Repo
+from webhooks.bitbucket.comments import BitbucketComments
+from webhooks.bitbucket_dc.comments import BitbucketDcComments
 from webhooks.forge import Comment, Connections, Later, PullComments, Refused, SendLater, Sent
 from webhooks.github.app import HEADERS, AppTokens, Purpose
 from webhooks.gitlab.notes import GitLabNotes
@@ -22,7 +24,7 @@ from webhooks.reporter import backoff_s
 from webhooks.rest import ForgeApi
 
 KNOWN_MAX = 10_000
-COMMENTS_ON = frozenset({ForgeKind.GITHUB, ForgeKind.GITEA, ForgeKind.GITLAB})
+COMMENTS_ON = frozenset(ForgeKind) - {ForgeKind.GIT}
 TURN_OFF = "or have none written: `staunch up --no-comments`"
 
 
@@ -144,6 +146,10 @@ class Commenter:
         match connection.kind:
             case ForgeKind.GITLAB:
                 return GitLabNotes(connection, self._client, self._now())
+            case ForgeKind.BITBUCKET:
+                return BitbucketComments(connection, self._client, self._now())
+            case ForgeKind.BITBUCKET_DC:
+                return BitbucketDcComments(connection, self._client, self._now())
             case ForgeKind.GITEA:
                 base = f"{base.removesuffix('/api/v1')}/api/v1"
                 headers = {

@@ -4,7 +4,8 @@ For the reconciler: of a pull request whose webhook was lost nothing else tells.
 event that a payload would have been, without an action; whose change it is this does not decide.
 
 GitHub: "List pull requests". Gitea, Forgejo: `GET /repos/{owner}/{repo}/pulls`. GitLab:
-`GET /projects/:id/merge_requests`. Bitbucket Cloud and Data Center are not listed.
+`GET /projects/:id/merge_requests`. Bitbucket Data Center's are read in its own
+folder, as its payloads are; Bitbucket Cloud, which cuts commits to 12 digits, is not listed.
 """
 
 from collections.abc import Callable

@@ -7,9 +7,9 @@ from outside: the webhook routes know no such event name. Who pushed nobody has 
 import msgspec
 
 from pipelines.event import Event, EventKind
-from pipelines.repo import Delivery
+from pipelines.repo import Delivery, ForgeKind
 from webhooks.errors import Malformed
-from webhooks.forge import ParsedEvent
+from webhooks.forge import ParsedEvent, Sought
 from webhooks.payload import commit_of, external_id_of, name_of, ref_of
 
 RECONCILED_EVENT = "staunch.reconciled"
@@ -38,7 +38,9 @@ def parse_reconciled(delivery: Delivery) -> list[ParsedEvent]:
         raise Malformed(f"what the host saw of a ref cannot be read: {error}") from error
     if moved.pull is not None:
         event = _of_pull(moved, moved.pull, delivery)
-        return [ParsedEvent(external_id_of(moved.external_id), name_of(moved.name), event)]
+        sought = _sought(event) if delivery.kind is ForgeKind.BITBUCKET_DC else None
+        name = name_of(moved.name)
+        return [ParsedEvent(external_id_of(moved.external_id), name, event, sought=sought)]
     event = Event(
         kind=_kind(ref_of(moved.ref), is_there=bool(moved.commit)),
         ref=moved.ref,
@@ -47,6 +49,14 @@ def parse_reconciled(delivery: Delivery) -> list[ParsedEvent]:
         delivery=delivery.id,
     )
     return [ParsedEvent(external_id_of(moved.external_id), name_of(moved.name), event)]
+
+
+def _sought(event: Event) -> Sought:
+    """Data Center makes a pull request's own ref at its leisure; a branch of its own is there."""
+    request = event.pull_request
+    own = request is not None and not request.is_fork
+    where = f"refs/heads/{request.head_ref}" if request is not None and own else event.ref
+    return Sought(commit_of(event.commit, "commit"), ref_of(where))
 
 
 def _kind(ref: str, *, is_there: bool) -> EventKind:

@@ -37,7 +37,13 @@ TOKENS = {
     "gitea": ("authorization", "token t0ken"),
     "gitlab": ("private-token", "t0ken"),
 }
-BASES = {"github": "", "gitea": "/api/v1", "gitlab": "/api/v4"}
+BASES = {
+    "github": "",
+    "gitea": "/api/v1",
+    "gitlab": "/api/v4",
+    "bitbucket": "/2.0",
+    "bitbucket-dc": "/rest/api/latest",
+}
 
 
 @dataclass
@@ -68,6 +74,11 @@ class StrictComments:
         # Of a GitHub App: the number of it, and who knows its tokens.
         self.app = 0
         self.apps: StrictGitHub | None = None
+
+    @property
+    def repo_id(self) -> str:
+        """What the repository is registered with."""
+        return PROJECT
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         """Answer as told, or else as the forge does."""
@@ -107,6 +118,10 @@ class StrictComments:
     def ours(self) -> list[str]:
         """What our account has written."""
         return [one.body for one in self.comments if one.author == ME]
+
+    def bodies(self) -> list[str]:
+        """What everybody wrote."""
+        return [one.body for one in self.comments]
 
     def writes(self) -> int:
         """How many requests wrote."""

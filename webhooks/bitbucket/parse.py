@@ -111,6 +111,7 @@ class _Content(msgspec.Struct):
 class _Comment(msgspec.Struct):
     content: _Content
     user: _User | None = None
+    id: int | None = None
 
 
 class _CommentEvent(msgspec.Struct):
@@ -210,6 +211,7 @@ def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
         # Several people may have one nickname.
         login=(user.uuid or "").strip("{}").lower() if user is not None else None,
         body=payload.comment.content.raw or "",
+        comment=payload.comment.id,
     )
 
 

@@ -108,7 +108,7 @@ class BitbucketPulls:
         )
 
     async def open_pulls(self, repo: Repo, known: str) -> None:
-        """See PullReader. They are not listed."""
+        """See PullReader. A list has no whole commit ids; what its branches lead to git says."""
 
     async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused:
         """See PullReader."""

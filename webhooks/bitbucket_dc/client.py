@@ -21,7 +21,7 @@ from webhooks.forge import Refused, Sent, Told
 from webhooks.rest import ForgeApi
 from webhooks.status_api import classify, request
 
-API, INSIGHTS = "/rest/api/latest", "/rest/insights/latest"
+API, INSIGHTS, LIKES = "/rest/api/latest", "/rest/insights/latest", "/rest/comment-likes/latest"
 TEXT_CHARS_MAX = 255
 
 # An error is not CANCELLED: a pipeline that is wrong must not look like one that somebody ended.
@@ -122,9 +122,11 @@ def repository_path(name: str) -> str | Refused:
     return f"/projects/{found[1]}/repos/{found[2]}"
 
 
-def api_of(connection: Connection, client: httpx2.AsyncClient, now: float) -> ForgeApi:
-    """The server's REST API."""
-    return ForgeApi(f"{_server(connection)}{API}", authorized(connection), client, now)
+def api_of(
+    connection: Connection, client: httpx2.AsyncClient, now: float, part: str = API
+) -> ForgeApi:
+    """The server's REST API, or that of another `part` of it."""
+    return ForgeApi(f"{_server(connection)}{part}", authorized(connection), client, now)
 
 
 def authorized(connection: Connection) -> dict[str, str]:

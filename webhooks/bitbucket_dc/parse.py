@@ -72,7 +72,9 @@ class _Synchronized(msgspec.Struct, rename="camel"):
     event_key: str | None = None
 
 
-class _Side(msgspec.Struct, rename="camel"):
+class PullSide(msgspec.Struct, rename="camel"):
+    """Where its commits are, or where they are to go."""
+
     id: str
     latest_commit: str
     repository: _Repository | None = None
@@ -82,17 +84,19 @@ class _Author(msgspec.Struct):
     user: _User | None = None
 
 
-class _PullRequest(msgspec.Struct, rename="camel"):
+class PullShape(msgspec.Struct, rename="camel"):
+    """A pull request, in payloads and in answers of the API."""
+
     id: int
-    from_ref: _Side
-    to_ref: _Side
+    from_ref: PullSide
+    to_ref: PullSide
     title: str | None = None
     draft: bool | None = False
     author: _Author | None = None
 
 
 class _PullRequestEvent(msgspec.Struct, rename="camel"):
-    pull_request: _PullRequest
+    pull_request: PullShape
     event_key: str | None = None
     actor: _User | None = None
     previous_from_hash: str | None = None
@@ -110,6 +114,7 @@ class _CommentedPull(msgspec.Struct, rename="camel"):
 class _Comment(msgspec.Struct):
     text: str | None = None
     author: _User | None = None
+    id: int | None = None
 
 
 class _CommentEvent(msgspec.Struct, rename="camel"):
@@ -217,10 +222,18 @@ def _commented(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
         # A name may have characters that mean something in an address; its slug has none.
         login=author.slug if author is not None else None,
         body=payload.comment.text or "",
+        comment=payload.comment.id,
     )
 
 
-def _pull_request(payload: _PullRequestEvent, action: str) -> list[ParsedEvent] | Ignored:
+def event_of_pull(pull: PullShape) -> Event:
+    """Of an open one, as the API tells of it, without an action. Raises Malformed."""
+    (parsed,) = _pull_request(_PullRequestEvent(pull), "")
+    assert parsed.sought is not None, "a pull request is sought by its whole commit id"
+    return msgspec.structs.replace(parsed.event, commit=parsed.sought.name)
+
+
+def _pull_request(payload: _PullRequestEvent, action: str) -> list[ParsedEvent]:
     pull, before = payload.pull_request, payload.previous_from_hash
     head, base = pull.from_ref, pull.to_ref
     if pull.id < 1:

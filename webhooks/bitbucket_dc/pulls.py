@@ -5,6 +5,7 @@ write to a repository: effective permissions, of groups and projects too. What s
 can be another's by tomorrow; in one answer of the API an account is known by its number.
 """
 
+from contextlib import suppress
 from urllib.parse import quote, urlencode
 
 import httpx2
@@ -13,10 +14,14 @@ import msgspec
 from pipelines.repo import Connection, Repo
 from pipelines.trust import Author, PullFacts
 from webhooks.bitbucket_dc.client import api_of, repository_path
-from webhooks.forge import Later, Refused
+from webhooks.bitbucket_dc.parse import PullShape, PullSide, event_of_pull
+from webhooks.errors import Malformed
+from webhooks.forge import Later, OpenPulls, Refused
+from webhooks.rest import PAGES_MAX
 
 # What Data Center gives at most in one page.
 USERS_MAX = 1_000
+OPEN_PER_PAGE = 50
 
 
 class _Repository(msgspec.Struct):
@@ -53,6 +58,12 @@ class _Pulls(msgspec.Struct):
     values: list[object]
 
 
+class _Open(msgspec.Struct, rename="camel"):
+    values: list[PullShape]
+    is_last_page: bool = True
+    next_page_start: int | None = None
+
+
 class BitbucketDcPulls:
     """See PullReader. A `login` is the slug of an account, as it stands in addresses."""
 
@@ -83,8 +94,27 @@ class BitbucketDcPulls:
             is_open=pull.state == "OPEN",
         )
 
-    async def open_pulls(self, repo: Repo, known: str) -> None:
-        """See PullReader. They are not listed."""
+    async def open_pulls(self, repo: Repo, known: str) -> OpenPulls | Later | Refused:
+        """See PullReader. There are no etags: it is asked for the whole list each time."""
+        place = repository_path(repo.name)
+        if isinstance(place, Refused):
+            return place
+        found, start = OpenPulls([]), 0
+        for _ in range(PAGES_MAX):
+            wish = {"state": "OPEN", "order": "NEWEST", "limit": OPEN_PER_PAGE, "start": start}
+            told = await self._api.get(f"{place}/pull-requests?{urlencode(wish)}", _Open)
+            if not isinstance(told, _Open):
+                return told
+            if any(_id_of(one.to_ref) != repo.external_id for one in told.values):
+                return Refused(f"{repo.name} is another repository by now; connect its new name")
+            for one in told.values:
+                # One with a name that git would not take has no commit that could be fetched.
+                with suppress(Malformed):
+                    found.events.append(event_of_pull(one))
+            if told.is_last_page or told.next_page_start is None:
+                break
+            start = told.next_page_start
+        return found
 
     async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused:
         """See PullReader."""
@@ -132,5 +162,5 @@ class BitbucketDcPulls:
         return user in told.values if isinstance(told, _Users) else told
 
 
-def _id_of(side: _Side) -> str:
+def _id_of(side: _Side | PullSide) -> str:
     return "" if side.repository is None else str(side.repository.id)

@@ -5,7 +5,8 @@ import pytest
 
 from pipelines.repo import Connection, ForgeKind
 from tests.published.checked import transport_of
-from tests.unit.webhooks.test_pulls import ANSWERS, BASE_URL, HEAD, PULL, REPO
+from tests.unit.webhooks.test_pulls import ANSWERS, BASE_URL, HEAD, PULL, REPO, SERVER
+from webhooks.forge import Later, Refused
 from webhooks.github.app import AppTokens
 from webhooks.inquiry import Inquiry
 from webhooks.memory import MemoryConnections
@@ -90,3 +91,51 @@ async def test_only_in_titles_of_gitea_a_word_makes_a_draft():
     kinds = (ForgeKind.GITHUB, ForgeKind.GITEA)
     found = [await listed(kind, [[in_list(kind, 7, title="WIP: x")]]) for kind in kinds]
     assert [told[0].pull_request.is_draft for (told,), _ in found] == [False, True]
+
+
+async def of_data_center(pages):
+    """What is listed of a server with these pages; a number is an error's code."""
+    starts = []
+
+    def server(request: httpx2.Request) -> httpx2.Response:
+        assert request.url.path == f"{SERVER}/pull-requests"
+        assert request.url.params["state"] == "OPEN"
+        starts.append(int(request.url.params["start"]))
+        page = pages[len(starts) - 1]
+        if isinstance(page, int):
+            return httpx2.Response(page, json={"errors": [{"message": "no"}]})
+        is_last = len(starts) == len(pages)
+        more = {"isLastPage": is_last, "nextPageStart": None if is_last else 25 * len(starts)}
+        return httpx2.Response(200, json={"values": page, **more})
+
+    kind = ForgeKind.BITBUCKET_DC
+    known = MemoryConnections(Connection(id="c", kind=kind, api_url=BASE_URL, token="t"))
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(server)) as client:
+        inquiry = Inquiry(known, client, AppTokens(client, lambda: 1.0), now=lambda: 1.0)
+        return await inquiry.open_pulls(REPO), starts
+
+
+def on_data_center(number, **fields):
+    kind = ForgeKind.BITBUCKET_DC
+    return {**ANSWERS[kind][PULL[kind]], "id": number, "title": f"Change {number}", **fields}
+
+
+async def test_data_center_lists_page_by_page_what_its_webhooks_would_have_told():
+    bad = {"id": "refs/heads/a..b", "latestCommit": HEAD, "repository": {"id": 2}}
+    pages = [[on_data_center(7, draft=True), on_data_center(9, fromRef=bad)], [on_data_center(8)]]
+    found, starts = await of_data_center(pages)
+    assert ([one.pull_request.number for one in found], starts) == ([7, 8], [0, 25])
+    first = found[0]
+    assert (first.ref, first.commit) == ("refs/pull-requests/7/from", HEAD)
+    assert (first.message, first.sender) == ("Change 7", "")
+    request = first.pull_request
+    assert (request.action, request.base_ref, request.head_ref) == ("", "main", "x")
+    assert (request.is_fork, request.head_repo, request.is_draft) == (True, "2", True)
+
+
+async def test_data_center_that_is_away_or_has_given_the_name_to_another_lists_nothing():
+    assert isinstance((await of_data_center([[on_data_center(7)], 503]))[0], Later)
+    assert isinstance((await of_data_center([403]))[0], Refused)
+    theirs = {"id": "refs/heads/main", "latestCommit": HEAD, "repository": {"id": 3}}
+    told, _ = await of_data_center([[on_data_center(7, toRef=theirs)]])
+    assert isinstance(told, Refused) and "another repository" in told.reason

@@ -3,9 +3,10 @@
 import msgspec
 import pytest
 
-from pipelines.event import EventKind
+from pipelines.event import Event, EventKind, PullRequest
 from pipelines.repo import Delivery, ForgeKind
 from webhooks.errors import Malformed
+from webhooks.forge import Sought
 from webhooks.reconciled import RECONCILED_EVENT, Reconciled, parse_reconciled
 from webhooks.registry import FORGES
 
@@ -68,3 +69,18 @@ def test_neither_a_hidden_ref_nor_half_a_commit_is_taken(ref, commit):
 @pytest.mark.parametrize("kind", sorted(FORGES))
 def test_no_forge_can_call_an_event_of_its_own_by_this_name(kind):
     assert FORGES[kind].ignores(RECONCILED_EVENT) is not None
+
+
+@pytest.mark.parametrize(
+    ("is_fork", "where"), [(True, "refs/pull-requests/7/from"), (False, "refs/heads/x")]
+)
+def test_a_lost_pull_request_of_data_center_is_fetched_from_where_its_commit_is(is_fork, where):
+    request = PullRequest(number=7, action="", base_ref="main", head_ref="x", is_fork=is_fork)
+    ref = "refs/pull-requests/7/from"
+    pull = Event(kind=EventKind.PULL_REQUEST, ref=ref, commit=A, pull_request=request)
+    what = Reconciled(external_id="7", name="acme/shop", ref=ref, commit=A, pull=pull)
+    told = delivery(msgspec.json.encode(what).decode())
+    (elsewhere,) = parse_reconciled(told)
+    assert elsewhere.sought is None
+    (parsed,) = parse_reconciled(msgspec.structs.replace(told, kind=ForgeKind.BITBUCKET_DC))
+    assert parsed.sought == Sought(A, where)
