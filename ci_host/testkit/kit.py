@@ -42,7 +42,8 @@ class PipelineTest:
 
     `strict`: a job, call or gate with a deadline for which nothing is prepared fails the test, and
     so does what is prepared and never asked for. Without, jobs and calls succeed by themselves.
-    `hibernate`: after every Turn the plan is thrown away and played again from its history.
+    `hibernate`: after every Turn the plan is also made anew from its history alone, as after a
+    restart of the engine, and must decide the same.
     Raises BrokenPipeline where there is no such file.
     """
 
@@ -275,9 +276,7 @@ def _words(failure: Failure) -> str:
 
 def _beside_any_loop(what: Callable[[], T]) -> T:
     """In this thread, or, where an event loop is at work in it, in one of its own."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if asyncio._get_running_loop() is None:
         return what()
     done: list[T] = []
     wrong: list[BaseException] = []

@@ -1,8 +1,8 @@
 """Story: one Run's History as it is made: inputs in, Turns out, each played again at once.
 
 The driver, the ledger and the rules are those of engines: `HistoryView` folds the Turns, and
-`check_replay` compares. With hibernation nothing of the plan is kept from one Turn to the next: it
-is thrown away, and made again of what is recorded.
+`check_replay` compares. With hibernation each Turn is decided a second time, by a plan that was
+made anew of what is recorded: one that always started anew would never be seen to differ.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ BY = "staunch.testing"
 
 @dataclass(slots=True)
 class Story:
-    """`at` is when the Run was created; `hibernate`: between any two Turns."""
+    """`at` is when the Run was created; `hibernate`: after every Turn."""
 
     host: TenantHost
     prepared: Prepared
@@ -62,7 +62,7 @@ class Story:
             TurnInputs(inputs.inputs, turn.results, history_bytes=inputs.history_bytes)
         )
         if self.hibernate:
-            self._hibernate()
+            self._verify()
         return turn
 
     def close(self) -> None:
@@ -107,19 +107,20 @@ class Story:
         )
         return msgspec.structs.replace(turn, usage=usage)
 
-    def _hibernate(self) -> None:
-        """Throw the plan away, and make it again. Raises Nondeterministic."""
-        self.close()
+    def _verify(self) -> None:
+        """Have a new plan, that knows only the record, decide it all. Raises Nondeterministic."""
         lived, self.script.sites = self.script.sites, {}
-        self._tenant = self._load()
-        outcomes = self._tenant.advance(self._played)
+        tenant = self._load()
+        try:
+            outcomes = tenant.advance(self._played)
+        finally:
+            tenant.close()
+            replayed, self.script.sites = self.script.sites, lived
         for turn, outcome in zip(self.turns, outcomes, strict=True):
             try:
                 check_replay(turn, outcome)
             except Divergence as found:
-                raise Nondeterministic(
-                    _told(turn, outcome, found, lived, self.script.sites)
-                ) from None
+                raise Nondeterministic(_told(turn, outcome, found, lived, replayed)) from None
 
 
 def _told(
