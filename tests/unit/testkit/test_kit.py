@@ -97,7 +97,7 @@ def test_a_gate_is_rejected_or_times_out() -> None:
 
 
 def test_an_answer_that_an_engine_would_not_take_is_refused() -> None:
-    with pytest.raises(WrongAnswer, match="'mallory' may not answer.*ada, grace"):
+    with pytest.raises(WrongAnswer, match=r"'mallory' may not answer.*ada, grace"):
         kit(RELEASE).gate("go-live", approve_by="mallory").run()
     with pytest.raises(WrongAnswer, match="is one of these"):
         kit(RELEASE).gate("go-live")
@@ -109,7 +109,7 @@ def test_an_answer_that_an_engine_would_not_take_is_refused() -> None:
 def test_a_gate_of_two_needs_two_answers() -> None:
     two = "async def run(event, step):\n    return (await step.gate('g', needed=2)).by"
     assert kit(two).gate("g", approve_by=["ada", "bob"]).run().output == ["ada", "bob"]
-    with pytest.raises(Unanswered, match="'g' has 1 of 2 approvals: add test.gate"):
+    with pytest.raises(Unanswered, match=r"'g' has 1 of 2 approvals: add test.gate"):
         kit(two).gate("g", approve_by="ada").run()
 
 
@@ -193,7 +193,7 @@ def test_what_a_sandbox_has_not_is_not_there_in_a_test(body: str, said: str) -> 
 def test_a_strict_test_says_which_line_to_add() -> None:
     with pytest.raises(Unanswered, match=r"add test\.job\('unit'\)"):
         kit(RELEASE, strict=True).run()
-    with pytest.raises(Unused, match="never asked for job 'untt'"):
+    with pytest.raises(Unused, match=r"never asked for job 'untt'"):
         test = kit(RELEASE, strict=True).job("unit").job("lint").job("untt")
         test.run(pull_request())
     assert kit(RELEASE).job("untt").run(pull_request()).unused == ["job 'untt'"]
@@ -245,7 +245,7 @@ def test_a_name_that_is_not_there_is_told_with_those_that_are() -> None:
     result = kit(RELEASE).run(pull_request())
     with pytest.raises(KitFailure, match=r"no 'unti' \(did you mean 'unit'\?\); there are"):
         result.jobs["unti"]
-    with pytest.raises(KitFailure, match="run failed after.*\n.*JobFailed.*\n.*do 'version'"):
+    with pytest.raises(KitFailure, match=r"run failed after.*\n.*JobFailed.*\n.*do 'version'"):
         kit(RELEASE).fail("lint").run(pull_request()).succeeded()
 
 
@@ -272,7 +272,7 @@ def test_a_pipeline_is_found_in_the_repository_from_any_folder_of_it(tmp_path, m
     (tmp_path / "tests").mkdir()
     monkeypatch.chdir(tmp_path / "tests")
     assert PipelineTest(FILE).run().succeeded().names == ["unit"]
-    with pytest.raises(BrokenPipeline, match="there is no .staunch/other.py"):
+    with pytest.raises(BrokenPipeline, match=r"there is no .staunch/other.py"):
         PipelineTest(".staunch/other.py")
 
 
