@@ -3,10 +3,14 @@
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import staunch
+from staunch import testing
 from staunch.errors import LimitBreached
 from staunch.event import Event
 from staunch.retry import Retry
@@ -50,6 +54,40 @@ SDK = [
     "run_timeout",
     "shell",
 ]
+TESTING = [
+    "BrokenPipeline",
+    "JobRecord",
+    "KitFailure",
+    "Nondeterministic",
+    "NotTriggered",
+    "PipelineTest",
+    "Result",
+    "Start",
+    "StatusRecord",
+    "StepRecord",
+    "Unanswered",
+    "Unused",
+    "WrongAnswer",
+    "manual",
+    "merge_group",
+    "pull_request",
+    "push",
+    "release",
+    "schedule",
+    "tag",
+]
+PREPARING = {
+    "job": ["name", "outcome", "exit_code", "message", "outputs", "takes"],
+    "gate": ["name", "approve_by", "reject_by", "times_out", "inputs", "comment", "after"],
+    "signal": ["name", "payload", "after"],
+    "call": ["name", "returns", "fails", "takes"],
+    "do": ["name", "returns", "raises"],
+    "fail": ["name", "message"],
+    "cancel": ["during", "by"],
+    "runs_on": ["event"],
+    "run": ["event", "inputs"],
+    "of": ["files", "file", "strict", "hibernate", "repo"],
+}
 PARAMETERS = {
     "do": ["name", "fn", "args", "retries", "timeout", "rollback", "sensitive"],
     "job": [
@@ -134,6 +172,21 @@ USAGE_FIELDS = [
 def test_the_sdk_exports_exactly_these_names() -> None:
     assert staunch.__all__ == SDK
     assert all(hasattr(staunch, name) for name in SDK)
+
+
+def test_the_test_kit_exports_exactly_these_names_and_takes_these_parameters() -> None:
+    assert testing.__all__ == TESTING
+    kit = testing.PipelineTest
+    public = {name: one for name, one in inspect.getmembers(kit, callable) if name[0] != "_"}
+    assert sorted(public) == sorted(PREPARING)
+    for name, names in PREPARING.items():
+        assert [n for n in inspect.signature(public[name]).parameters if n != "self"] == names
+
+
+def test_the_sdk_does_not_bring_the_test_kit_along() -> None:
+    asked = "import sys, staunch; sys.exit('staunch.testing' in sys.modules)"
+    path = {"PYTHONPATH": str(Path(staunch.__file__).parents[1])}
+    assert subprocess.run([sys.executable, "-c", asked], env=path).returncode == 0
 
 
 def test_a_star_import_brings_nothing_else() -> None:

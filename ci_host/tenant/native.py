@@ -7,17 +7,43 @@ driver and SDK are the same as in the sandbox, so what a plan decides is the sam
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import RLock
 from types import ModuleType
+from typing import Protocol
 
 from ci_host.tenant.guest import Guest, Refused
 from pipelines.guest.dice import Dice
 from pipelines.guest.exports import Err, Exports, NoRecords
 from pipelines.guest.printing import Printed
+from pipelines.guest.refusals import TESTING
+from pipelines.guest.rehearsal import Rehearsal
 from pipelines.ids import digest_of
 
 _EXPORTS = ("ready", "prepare", "load", "start", "advance")
+
+
+class Surroundings(Protocol):
+    """What a guest in this process has around it besides the driver, while a call lasts."""
+
+    def show_clock(self, now: float) -> None:
+        """It is `now` from here on (seconds since the epoch)."""
+        ...
+
+    def install(self) -> Callable[[], None]:
+        """Put it there; returns what takes it away."""
+        ...
+
+
+class Plain:
+    """See Surroundings: this process as it is, with its own clock."""
+
+    def show_clock(self, now: float) -> None:
+        """Nobody looks."""
+
+    def install(self) -> Callable[[], None]:
+        """Nothing is changed."""
+        return lambda: None
 
 
 class NativeImage:
@@ -44,8 +70,14 @@ class NativeGuest:
     # It asks this process's own clock, past anybody who could notice.
     has_seen_clock = True
 
-    def __init__(self, lock: RLock) -> None:
+    def __init__(
+        self,
+        lock: RLock,
+        surroundings: Surroundings | None = None,
+        rehearsal: Rehearsal | None = None,
+    ) -> None:
         self._lock = lock
+        self._surroundings = surroundings or Plain()
         self._printed = Printed()
         self._dice = Dice()
         self._modules: dict[str, ModuleType] = {}
@@ -53,13 +85,15 @@ class NativeGuest:
             printed=self._printed,
             dice=self._dice,
             recorder=NoRecords(),
-            on_clock=lambda _: None,
+            on_clock=self._surroundings.show_clock,
             tell=lambda _: None,
+            rehearsal=rehearsal,
         )
 
     def call(self, export: str, argument: str, *, now: float, seconds: float) -> str:
         """Call an export."""
         assert export in _EXPORTS, export
+        self._surroundings.show_clock(now)
         with self._lock, self._inhabited():
             try:
                 answer: str = getattr(self._exports, export)(argument)
@@ -78,7 +112,10 @@ class NativeGuest:
         mine = self._exports.modules
         if mine is not None:
             mine.install()
+        # A plan that imports it must find what it finds in the sandbox: that it is not there.
+        kit = _hidden(TESTING)
         undo = self._dice.install()
+        take_away = self._surroundings.install()
         try:
             with (
                 contextlib.redirect_stdout(self._printed),
@@ -86,9 +123,25 @@ class NativeGuest:
             ):
                 yield
         finally:
+            take_away()
             undo()
+            if kit is not None:
+                _show(TESTING, kit)
             sys.meta_path[:] = path
             mine = self._exports.modules
             names = set(mine.sources) if mine is not None else set()
             self._modules = {name: sys.modules.pop(name) for name in names if name in sys.modules}
             sys.modules.update({name: before[name] for name in names if name in before})
+
+
+def _hidden(name: str) -> ModuleType | None:
+    package, _, inner = name.partition(".")
+    if package in sys.modules:
+        vars(sys.modules[package]).pop(inner, None)
+    return sys.modules.pop(name, None)
+
+
+def _show(name: str, module: ModuleType) -> None:
+    package, _, inner = name.partition(".")
+    sys.modules[name] = module
+    setattr(sys.modules[package], inner, module)

@@ -24,23 +24,12 @@ from pipelines.guest.exports import Err, Exports  # noqa: E402
 from pipelines.guest.failures import failure_of  # noqa: E402
 from pipelines.guest.printing import Printed  # noqa: E402
 from pipelines.guest.records import Records, forget_patterns  # noqa: E402
+from pipelines.guest.refusals import refuse_input, refuse_network, refuse_sleep  # noqa: E402
 from pipelines.guest.warm_up import warm_up  # noqa: E402
 from pipelines.guest.wire import canonical  # noqa: E402
 
 DICE = Dice()
 RECORDS = Records()
-
-
-def refuse_sleep(seconds: float) -> None:
-    """In place of time.sleep."""
-    raise RuntimeError(
-        f"time.sleep({seconds!r}) cannot wait in a plan; use: await step.sleep('name', '10s')"
-    )
-
-
-def refuse_network(*_: object, **__: object) -> None:
-    """In place of what makes a socket."""
-    raise PermissionError("a plan has no network; put this into a step.job")
 
 
 real_write = os.write
@@ -52,11 +41,6 @@ def write(fd: int, data: bytes) -> int:
         return real_write(fd, data)
     sys.stdout.write(bytes(data).decode("utf-8", "replace"))
     return len(data)
-
-
-def refuse_input(prompt: object = "") -> str:
-    """In place of input."""
-    raise RuntimeError("nobody can type into a plan; use: await step.gate('name', inputs={…})")
 
 
 def fresh(

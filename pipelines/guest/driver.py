@@ -26,6 +26,7 @@ from pipelines.guest.failures import failure_of
 from pipelines.guest.ledger import Books
 from pipelines.guest.limits import CANCEL_ROUNDS_MAX
 from pipelines.guest.printing import Printed
+from pipelines.guest.rehearsal import Real, Rehearsal
 from pipelines.guest.wire import canonical, digest, plain
 
 Plan = Callable[[Event, Step], Coroutine[Any, Any, Any]]
@@ -49,6 +50,7 @@ class Driver:
         timeout: RunTimeout | None = None,
         concurrency: Concurrency | None = None,
         asks: dict[str, Any] | None = None,
+        rehearsal: Rehearsal | None = None,
     ) -> None:
         self._plan = plan
         self._concurrency = concurrency
@@ -57,7 +59,8 @@ class Driver:
         self._printed = printed
         self._loop = PlanLoop(on_clock, printed.note)
         self._loop.now = at
-        self._books = Books(seed, self._loop, files, asks or {}, printed.note)
+        heard = rehearsal or Real()
+        self._books = Books(seed, self._loop, files, asks or {}, printed.note, heard)
         self._main: asyncio.Task[Any] | None = None
         self._ending: dict[str, Any] | None = None
         self._rollbacks: asyncio.Task[None] | None = None

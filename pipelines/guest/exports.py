@@ -16,6 +16,7 @@ from pipelines.guest.driver import Driver
 from pipelines.guest.failures import failure_of
 from pipelines.guest.loading import Modules, NotAPipeline, Source, entries_of, sources_of
 from pipelines.guest.printing import Printed
+from pipelines.guest.rehearsal import Real, Rehearsal
 from pipelines.guest.wire import canonical
 
 
@@ -65,6 +66,7 @@ class Exports:
         recorder: Recorder,
         on_clock: Callable[[float], None],
         tell: Callable[[str], None],
+        rehearsal: Rehearsal | None = None,
     ) -> None:
         self.modules: Modules | None = None
         self._printed = printed
@@ -72,6 +74,7 @@ class Exports:
         self._recorder = recorder
         self._on_clock = on_clock
         self._tell = tell
+        self._rehearsal = rehearsal or Real()
         self._plan: Any = None
         self._timeout: RunTimeout | None = None
         self._asks: dict[str, Any] = {}
@@ -134,6 +137,7 @@ class Exports:
             at=asked["at"],
             on_clock=self._on_clock,
             timeout=self._timeout,
+            rehearsal=self._rehearsal,
         )
         return ""
 

@@ -20,6 +20,7 @@ from pipelines.guest.jobs import Jobs, Report
 from pipelines.guest.limits import COMMANDS_TURN_MAX, STEPS_RUN_MAX
 from pipelines.guest.loading import pipeline_files, pipeline_name
 from pipelines.guest.pauses import Pauses
+from pipelines.guest.rehearsal import Rehearsal
 from pipelines.guest.signals import Signals
 from pipelines.guest.usage import usage_of
 from pipelines.guest.wire import child_id, fingerprint, plain
@@ -35,6 +36,7 @@ class Books:
         files: set[str],
         asks: dict[str, Any],
         tell: Callable[[str], None],
+        rehearsal: Rehearsal,
     ) -> None:
         self.seed = seed
         self.commands: list[dict[str, Any]] = []
@@ -48,6 +50,7 @@ class Books:
         self._files = files
         self._asks = asks
         self._tell = tell
+        self._rehearsal = rehearsal
         self._recalled: dict[tuple[str, str], dict[str, Any]] = {}
         self._recalled_from = ""
         self._counts: dict[str, int] = {}
@@ -124,6 +127,7 @@ class Books:
 
     def given(self, verb: str, key: str, site: Site, step: Coroutine[Any, Any, Any]) -> None:
         """A step was handed out."""
+        self._rehearsal.given(key, site)
         self._handed_out.add(Given(verb, key, site, step))
 
     def ask(self, kind: str, key: str, options: dict[str, Any], **parts: Any) -> None:
@@ -160,6 +164,10 @@ class Books:
     def recall(self, key: str, attempt: int) -> dict[str, Any] | None:
         """The recorded result of a `do` attempt that succeeded in this Turn."""
         return self.memo.get((key, attempt))
+
+    def stand_in(self, key: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """The author's function, but for tests."""
+        return self._rehearsal.stand_in(key, fn)
 
     def plain(self, key: str, value: Any) -> Any:
         """The value as the History gives it back."""

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, cast
 from staunch import deadline, priority, triggers
 
 from pipelines.guest.failures import failure_of
+from pipelines.guest.refusals import TESTING, refuse_testing
 from pipelines.guest.wire import canonical
 
 FOLDER = ".staunch/"
@@ -110,6 +111,8 @@ class Modules:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Part of the import protocol."""
+        if name == TESTING:
+            refuse_testing()
         source = self.sources.get(name)
         if source is None:
             return None

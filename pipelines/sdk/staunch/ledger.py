@@ -90,6 +90,10 @@ class Ledger(Protocol):
         """On replay: the recorded result of this `do` attempt, if it settled in this Turn."""
         ...
 
+    def stand_in(self, key: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """What this `do` step calls: its function, but for a test of the author's."""
+        ...
+
     def plain(self, key: str, value: Any) -> Any:
         """The value as it will come back from the History. Raises TypeError or ValueError."""
         ...

@@ -9,7 +9,7 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any
 
@@ -39,6 +39,7 @@ async def run(ledger: Ledger, key: str, call: Call) -> Any:
     if (kept := ledger.recalled("do", key, options)) is not None:
         return _owed(ledger, key, call, kept.get("value"))
     ledger.ask("do", key, options)
+    call = replace(call, fn=ledger.stand_in(key, call.fn))
     is_async = is_async_function(call.fn)
     number = 1
     while True:
