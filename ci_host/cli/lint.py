@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,7 +25,9 @@ from pipelines.bundle import (
 )
 from pipelines.lint.check import lint as findings_of
 from pipelines.lint.finding import Finding
-from pipelines.schedule import Schedule
+
+if TYPE_CHECKING:
+    from pipelines.schedule import Schedule
 
 RULE = "refused-file"
 
@@ -126,7 +128,7 @@ def _text(path: Path) -> str | tuple[str, str]:
         return f"it is not UTF-8 text (byte {error.start})", "save it as UTF-8"
 
 
-def _check_schedule(schedule: Schedule) -> None:
+def _check_schedule(schedule: "Schedule") -> None:
     # Only pipelines with schedules wait for what knows them.
     from ci_host.engine.calendar import check
 

@@ -3,7 +3,7 @@
 import ast
 import difflib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.lint.calls import Calls, Given, Target, missing_of
 from pipelines.lint.finding import Finding
@@ -11,7 +11,9 @@ from pipelines.lint.project import Project
 from pipelines.lint.sdk import Refusal, declare, form_of, kind_of, refusals, signature
 from pipelines.lint.source import Source
 from pipelines.lint.values import UNKNOWN
-from pipelines.schedule import ScheduleRefused, schedules_of
+
+if TYPE_CHECKING:
+    from pipelines.schedule import ScheduleRefused
 
 _RULES = {"duration": "wrong-duration", "choice": "wrong-choice", "value": "wrong-argument"}
 _OF_ARGUMENTS = {"name": "wrong-name", "pipeline": "unknown-pipeline", "cron": "wrong-schedule"}
@@ -157,7 +159,10 @@ def _schedules(source: Source, project: Project, module: dict[str, Any]) -> Iter
 
 def _refused_schedules(
     declared: list[dict[str, Any]], project: Project
-) -> Iterator[ScheduleRefused]:
+) -> Iterator["ScheduleRefused"]:
+    # Only here: most pipelines have none, and editors wait for every import.
+    from pipelines.schedule import ScheduleRefused, schedules_of
+
     for one in declared:
         try:
             for schedule in schedules_of([one]):

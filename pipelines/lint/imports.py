@@ -2,7 +2,6 @@
 
 import ast
 import difflib
-import sys
 from collections.abc import Iterator
 
 from pipelines.guest.loading import module_name
@@ -10,22 +9,9 @@ from pipelines.lint.calls import Calls
 from pipelines.lint.finding import Finding
 from pipelines.lint.project import Project
 from pipelines.lint.sandbox import is_skipped
+from pipelines.lint.sandbox_modules import GONE, PARTS, STDLIB
 from pipelines.lint.source import Source
 
-# The sandbox has CPython 3.14. What this Python has and that one has not, or has not in WASI, and
-# what is new there; a test asks the image itself.
-GONE = frozenset(
-    {
-        "aifc", "asynchat", "asyncore", "audioop", "cgi", "cgitb", "chunk", "crypt",
-        "distutils", "imghdr", "imp", "lib2to3", "mailcap", "msilib", "nis", "nntplib",
-        "ossaudiodev", "pipes", "smtpd", "sndhdr", "spwd", "sunau", "telnetlib", "uu",
-        "xdrlib", "bz2", "ctypes", "curses", "fcntl", "grp", "idlelib", "lzma", "mmap",
-        "msvcrt", "nt", "pty", "pwd", "readline", "resource", "ssl", "syslog", "termios",
-        "tkinter", "tty", "turtle", "turtledemo", "winreg", "winsound",
-    }
-)  # fmt: skip
-NEW = frozenset({"annotationlib", "compression"})
-STDLIB = (sys.stdlib_module_names - GONE) | NEW
 OURS = frozenset({"staunch"})
 _HANDLED = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 RULE = "missing-module"
@@ -97,10 +83,9 @@ def _sets_names(source: Source) -> bool:
 
 def _is_there(name: str, project: Project) -> bool:
     top = name.partition(".")[0]
-    if top in STDLIB or top in OURS:
-        # Parts of the standard library are its own matter.
-        return True
-    return name in project.modules
+    if top in STDLIB:
+        return name == top or name in PARTS
+    return top in OURS or name in project.modules
 
 
 def _missing(source: Source, node: ast.AST, name: str, project: Project) -> Finding:
@@ -109,8 +94,8 @@ def _missing(source: Source, node: ast.AST, name: str, project: Project) -> Find
         message = f"there is no module {name!r} among the pipeline's files"
         near = difflib.get_close_matches(name, project.modules, 1)
         fix = f"write {near[0]}" if near else f"add .staunch/{name.replace('.', '/')}.py"
-    elif top in GONE:
-        message = f"the sandbox's Python has no module {top!r}"
+    elif top in GONE or top in STDLIB:
+        message = f"the sandbox's Python has no module {name!r}"
         fix = "do without it, or do this in a step.job"
     else:
         message = f"there is no module {top!r} in the sandbox: it has the standard library alone"

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pipelines.guest.loading import module_name, pipeline_files, pipeline_name
 from pipelines.lint.calls import Calls
 from pipelines.lint.finding import Finding
 from pipelines.lint.sdk import Books
 from pipelines.lint.source import Source, read
-from pipelines.schedule import Schedule
+
+if TYPE_CHECKING:
+    from pipelines.schedule import Schedule
 
 # Raises ScheduleRefused where an expression or a time zone means nothing: the host's knowledge.
-CheckSchedule = Callable[[Schedule], None]
+CheckSchedule = Callable[["Schedule"], None]
 
 
 @dataclass(slots=True)

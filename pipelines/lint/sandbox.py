@@ -79,10 +79,10 @@ NEVER: Mapping[str, Lack] = {
     **_of(_ENVIRON, "os", "environ environb getenv getenvb"),
     **_of(_INPUT, "builtins", "input breakpoint"),
     **_of(_EXIT, "os", "_exit abort"),
-    **_of(_HOST, "platform", "node uname platform"),
+    **_of(_HOST, "platform", "node"),
     **_of(_HOST, "socket", "gethostname getfqdn"),
     **_of(_HOST, "getpass", "getuser"),
-    **_of(_HOST, "os", "getlogin cpu_count"),
+    **_of(_HOST, "os", "getlogin"),
     **_of(_HOST, "uuid", "uuid1 getnode"),
 }  # fmt: skip
 AT_IMPORT: Mapping[str, Lack] = {
