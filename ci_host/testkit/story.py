@@ -23,6 +23,10 @@ from pipelines.run import FINAL, RunState
 from pipelines.turn import Divergence, Turn, TurnOutcome, check_replay
 
 BY = "staunch.testing"
+# So many Turns are each verified at once, those after them together, now and then and at the end:
+# else a test would take time by the square of its Turns.
+VERIFIED_AT_ONCE = 50
+VERIFIED_EVERY = 1.1
 
 
 @dataclass(slots=True)
@@ -41,6 +45,7 @@ class Story:
     _played: list[TurnInputs] = field(default_factory=list)
     _tenant: Tenant | None = None
     _sequence: int = 0
+    _verify_at: float = 0.0
 
     def turn(self, what: Input, at: float) -> Turn:
         """What the plan decides because of this. Raises Nondeterministic, BrokenPipeline."""
@@ -61,8 +66,10 @@ class Story:
         self._played.append(
             TurnInputs(inputs.inputs, turn.results, history_bytes=inputs.history_bytes)
         )
-        if self.hibernate:
+        if self.hibernate and (turn.number >= self._verify_at or turn.end is not None):
             self._verify()
+            if turn.number >= VERIFIED_AT_ONCE:
+                self._verify_at = turn.number * VERIFIED_EVERY
         return turn
 
     def close(self) -> None:

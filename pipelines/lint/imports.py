@@ -5,6 +5,7 @@ import difflib
 from collections.abc import Iterator
 
 from pipelines.guest.loading import module_name
+from pipelines.guest.refusals import TESTING
 from pipelines.lint.calls import Calls
 from pipelines.lint.finding import Finding
 from pipelines.lint.project import Project
@@ -83,6 +84,8 @@ def _sets_names(source: Source) -> bool:
 
 def _is_there(name: str, project: Project) -> bool:
     top = name.partition(".")[0]
+    if name == TESTING:
+        return False
     if top in STDLIB:
         return name == top or name in PARTS
     return top in OURS or name in project.modules
@@ -90,7 +93,10 @@ def _is_there(name: str, project: Project) -> bool:
 
 def _missing(source: Source, node: ast.AST, name: str, project: Project) -> Finding:
     top = name.partition(".")[0]
-    if top in project.modules:
+    if name == TESTING:
+        message = f"{name} is for tests, and is not in the sandbox"
+        fix = "import it in a test, in a file outside of .staunch/"
+    elif top in project.modules:
         message = f"there is no module {name!r} among the pipeline's files"
         near = difflib.get_close_matches(name, project.modules, 1)
         fix = f"write {near[0]}" if near else f"add .staunch/{name.replace('.', '/')}.py"

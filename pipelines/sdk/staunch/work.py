@@ -39,7 +39,8 @@ async def run(ledger: Ledger, key: str, call: Call) -> Any:
     if (kept := ledger.recalled("do", key, options)) is not None:
         return _owed(ledger, key, call, kept.get("value"))
     ledger.ask("do", key, options)
-    call = replace(call, fn=ledger.stand_in(key, call.fn))
+    fn = ledger.stand_in(key, call.fn)
+    call = call if fn is call.fn else replace(call, fn=fn)
     is_async = is_async_function(call.fn)
     number = 1
     while True:

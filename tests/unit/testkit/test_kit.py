@@ -21,6 +21,7 @@ from staunch.testing import (
     tag,
 )
 
+from ci_host.testkit.kit import TURNS_MAX
 from tests.unit.testkit.pipelines_under_test import (
     CALLS,
     CLOCK,
@@ -290,3 +291,29 @@ def test_a_run_that_goes_on_as_new_ends_there_with_what_the_next_begins_with() -
     )
     result = kit(source).run(inputs={"n": 1})
     assert (result.state, result.continuation) == ("continued", {"n": 2})
+
+
+def test_a_run_in_a_concurrency_group_is_let_in() -> None:
+    source = (
+        "from staunch import on\non.concurrency('deploys')\n"
+        "async def run(event, step):\n    await step.job('deploy', run='true')\n"
+    )
+    assert kit(source).run().succeeded().names == ["deploy"]
+
+
+@pytest.mark.parametrize(("outcome", "said"), [("cancelled", "during='unit'"), ("gone", "lost")])
+def test_a_job_ends_only_as_a_runner_may_report(outcome: str, said: str) -> None:
+    with pytest.raises(WrongAnswer, match=said):
+        kit(RELEASE).job("unit", outcome=outcome)
+
+
+def waiting(turns: int) -> PipelineTest:
+    """A pipeline of so many Turns."""
+    loop = f"for number in range({turns - 1}):\n        await step.sleep('again', 60)"
+    return kit(f"async def run(event, step):\n    {loop}\n", hibernate=False)
+
+
+def test_a_run_of_too_many_turns_is_taken_for_endless() -> None:
+    assert waiting(TURNS_MAX).run().state == "succeeded"
+    with pytest.raises(KitFailure, match="after 2,000 turns the run is not over"):
+        waiting(TURNS_MAX + 1).run()

@@ -1,6 +1,7 @@
 import pytest
 from staunch.testing import Nondeterministic, PipelineTest
 
+from ci_host.testkit.story import VERIFIED_AT_ONCE
 from tests.unit.testkit.pipelines_under_test import FILE, KEPT_OUTSIDE
 
 
@@ -32,3 +33,11 @@ def test_a_plan_is_made_anew_after_every_turn_and_its_functions_are_not_called_a
     )
     result = PipelineTest.of({FILE: source}).run().succeeded()
     assert result.printed == "computed 0\ncomputed 1\ncomputed 2\n"
+
+
+@pytest.mark.parametrize("turns", [VERIFIED_AT_ONCE - 10, VERIFIED_AT_ONCE, 3 * VERIFIED_AT_ONCE])
+def test_what_is_verified_later_is_found_all_the_same(turns: int) -> None:
+    loop = f"for number in range({turns}):\n        await step.sleep('again', 60)\n    if seen:"
+    source = KEPT_OUTSIDE.replace("if seen:", loop)
+    with pytest.raises(Nondeterministic, match=f"turn {turns + 2} decided job 'one'"):
+        PipelineTest.of({FILE: source}).run()
