@@ -1,6 +1,8 @@
 """`make fuzz FOR=60 FORGE=gitlab`: every forge's parsers under atheris, for so many seconds each.
 
 atheris is 35 MB that nothing else needs, so it is installed beside the venv, the first time.
+`--runs`, as `make check` asks for it: so many inputs, the same each time, and none where atheris
+cannot be had.
 """
 
 import argparse
@@ -22,12 +24,19 @@ def main() -> int:
     """The exit code: that of the first forge in whose parsers something was found."""
     asked = argparse.ArgumentParser(prog="make fuzz")
     asked.add_argument("--for", type=int, dest="seconds", default=60)
+    asked.add_argument("--runs", type=int, default=0)
     asked.add_argument("--forge", choices=[str(kind) for kind in ForgeKind])
     wish = asked.parse_args()
-    there = _installed()
+    try:
+        there = _installed()
+    except subprocess.CalledProcessError as error:
+        if not wish.runs:
+            raise
+        print(f"atheris cannot be installed ({error}); the parsers are not fuzzed by coverage")
+        return 0
     for kind in [wish.forge] if wish.forge else list(ForgeKind):
-        print(f"{kind}: {wish.seconds} s", flush=True)
-        if code := _fuzz(str(kind), wish.seconds, there):
+        print(f"{kind}: {f'{wish.runs} inputs' if wish.runs else f'{wish.seconds} s'}", flush=True)
+        if code := _fuzz(str(kind), wish.seconds, wish.runs, there):
             print(f"{kind}: found something; the input is in {FOLDER / str(kind)}")
             return code
     return 0
@@ -42,16 +51,24 @@ def _installed() -> Path:
     return there
 
 
-def _fuzz(kind: str, seconds: int, there: Path) -> int:
+def _fuzz(kind: str, seconds: int, runs: int, there: Path) -> int:
     # What reached new code is kept there, and gone on from the next time.
     corpus = FOLDER / kind
     corpus.mkdir(parents=True, exist_ok=True)
-    options = [f"-max_total_time={seconds}", f"-max_len={BYTES_MAX}", f"-artifact_prefix={corpus}/",
-               "-print_final_stats=1", "-verbosity=0", str(corpus)]  # fmt: skip
+    options = [f"-max_len={BYTES_MAX}", f"-artifact_prefix={corpus}/"]
+    if runs:
+        options += [f"-runs={runs}", "-seed=1", "-verbosity=0"]
+    else:
+        options += [f"-max_total_time={seconds}", "-print_final_stats=1", "-verbosity=0"]
+        options.append(str(corpus))
     paths = [str(there), str(ROOT), str(ROOT / "pipelines/sdk")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "0"}
     command = [sys.executable, "-m", "tests.fuzz.guided", kind, *options]
-    return subprocess.run(command, cwd=ROOT, env=environment).returncode
+    # Of a check nobody wants to read what was instrumented, unless something was found.
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=bool(runs))
+    if done.returncode and runs:
+        sys.stderr.buffer.write(done.stdout + done.stderr)
+    return done.returncode
 
 
 if __name__ == "__main__":
