@@ -7,6 +7,7 @@ an entry of the list of its own, under the same guid.
 
 from collections.abc import Iterable
 from datetime import datetime
+from urllib.parse import quote
 
 import httpx2
 import msgspec
@@ -64,7 +65,7 @@ class GitHubDeliveries:
 
     async def place_of(self, repo: Repo, url: str) -> str | Later | Refused:
         """Where the deliveries of a repository's webhook are that calls this URL."""
-        hooks = f"/repos/{repo.name}/hooks"
+        hooks = f"/repos/{quote(repo.name)}/hooks"
         found = await self._api.get(f"{hooks}?per_page=100", list[_Hook])
         if not isinstance(found, list):
             return found
