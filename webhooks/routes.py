@@ -2,17 +2,21 @@
 
 Parsing, fetching and starting Runs come later, from the inbox: a forge waits five seconds, and
 some do not try again. The one thing that may take time is the inbox's fsync.
+In a flood of calls the framework around a route costs more than all that is done here: `HooksFirst`
+answers them in front of the application, in which the route stands to be listed and tried.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
+import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines.repo import Connection, Delivery, ForgeKind
 from webhooks.errors import InboxUnavailable, Unverified
@@ -24,6 +28,8 @@ BODY_BYTES_MAX = 25 * 1024 * 1024
 DELIVERY_ID_CHARS_MAX = 200
 RECORD_TIMEOUT_S = 4.0
 RETRY_AFTER_S = 5
+
+log = structlog.get_logger()
 
 
 class Problem(Exception):
@@ -50,40 +56,88 @@ class _AnyObject(msgspec.Struct):
 _any_object = msgspec.json.Decoder(_AnyObject)
 
 
-def webhook_routes(
-    *,
-    connections: Connections,
-    inbox: Inbox,
-    now: Callable[[], float],
-    forges: Mapping[ForgeKind, Forge] = FORGES,
-    record_timeout_s: float = RECORD_TIMEOUT_S,
-) -> APIRouter:
-    """The router, to be mounted by the host or served alone. `now`: seconds since the epoch."""
-    router = APIRouter(tags=["webhooks"])
+class Hook:
+    """What a call is answered with. `now`: seconds since the epoch."""
 
-    @router.post(
-        "/hooks/{connection_id}",
-        status_code=202,
-        response_class=JSONResponse,
-        summary="Take one webhook call of a forge",
-        responses=_RESPONSES,
-    )
-    async def hook(connection_id: str, request: Request) -> Response:
+    def __init__(
+        self,
+        *,
+        connections: Connections,
+        inbox: Inbox,
+        now: Callable[[], float],
+        forges: Mapping[ForgeKind, Forge] = FORGES,
+        record_timeout_s: float = RECORD_TIMEOUT_S,
+    ) -> None:
+        self._connections, self._inbox, self._now = connections, inbox, now
+        self._forges, self._record_timeout_s = forges, record_timeout_s
+
+    async def answer(self, connection_id: str, request: Request) -> Response:
         """Verified over the raw bytes, made durable, and only then answered with 202."""
         try:
-            connection = _known(connections, connection_id)
-            forge = forges[connection.kind]
+            connection = _known(self._connections, connection_id)
+            forge = self._forges[connection.kind]
             body = await _read(request)
-            taken = _taken(forge, connection, request.headers, body, now())
+            taken = _taken(forge, connection, request.headers, body, self._now())
             if isinstance(taken, Ignored):
                 return JSONResponse({"ignored": f"ignored, because {taken.reason}"})
-            recorded = await _record(inbox, taken, record_timeout_s)
+            recorded = await _record(self._inbox, taken, self._record_timeout_s)
         except Problem as problem:
             return problem.response()
         duplicate = recorded is Recorded.DUPLICATE
         return JSONResponse({"delivery": taken.id, "duplicate": duplicate}, 202)
 
+
+class HooksFirst:
+    """An ASGI application that answers calls of hooks, and leaves all else to another."""
+
+    def __init__(self, hook: Hook, application: ASGIApp) -> None:
+        self._hook, self._application = hook, application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        connection_id = _called(scope)
+        if connection_id is None:
+            await self._application(scope, receive, send)
+            return
+        try:
+            answer = await self._hook.answer(connection_id, Request(scope, receive))
+        except Exception:  # the edge: the application's own is behind this one
+            log.exception("hook_broke", connection=connection_id)
+            answer = Problem(
+                500, "An error of Staunch's own", "Send it again; the host's log has the details."
+            ).response()
+        await answer(scope, receive, send)
+
+
+def _called(scope: Scope) -> str | None:
+    """Whose hook is called: `POST /hooks/{connection}` and nothing longer."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return None
+    before, _, connection_id = scope["path"].rpartition("/")
+    return connection_id if before == "/hooks" and connection_id else None
+
+
+def webhook_routes(hook: Hook) -> APIRouter:
+    """The route, for an application that lists it, or serves it itself."""
+    router = APIRouter(tags=["webhooks"])
+    router.add_api_route(
+        "/hooks/{connection_id}",
+        _endpoint(hook),
+        methods=["POST"],
+        status_code=202,
+        response_class=JSONResponse,
+        summary="Take one webhook call of a forge",
+        responses=_RESPONSES,
+    )
     return router
+
+
+def _endpoint(hook: Hook) -> Callable[[str, Request], Awaitable[Response]]:
+    async def take(connection_id: str, request: Request) -> Response:
+        """Verified over the raw bytes, made durable, and only then answered with 202."""
+        return await hook.answer(connection_id, request)
+
+    return take
 
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -31,7 +31,7 @@ from ci_host.api import (
     well_known,
 )
 from ci_host.api.services import Services
-from webhooks.routes import webhook_routes
+from webhooks.routes import Hook, webhook_routes
 
 DESCRIPTION = """Durable CI/CD pipelines. Every error is `application/problem+json` and says what
 to do next. Lists are paged with `next`; times are seconds since the epoch."""
@@ -50,9 +50,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.add_middleware(audit.Audited, services=services)
-    app.include_router(
-        webhook_routes(connections=services.directory, inbox=services.inbox, now=time.time)
-    )
+    app.include_router(webhook_routes(hook_of(services)))
     app.include_router(runs.router)
     app.include_router(failures.router)
     app.include_router(acts.router)
@@ -77,3 +75,8 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(audit.router)
     app.include_router(connecting.router)
     return app
+
+
+def hook_of(services: Services) -> Hook:
+    """What answers webhook calls."""
+    return Hook(connections=services.directory, inbox=services.inbox, now=time.time)

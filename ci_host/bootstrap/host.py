@@ -48,7 +48,7 @@ from ci_host.adapters.nats.stores import NatsBundles, NatsCatalog, NatsInbox, Na
 from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.nats.trust import NatsTrust
 from ci_host.adapters.sql.read_model import ReadModel
-from ci_host.api.app import create_app
+from ci_host.api.app import create_app, hook_of
 from ci_host.api.beginnings import Beginnings
 from ci_host.api.forge_levels import ForgeLevels
 from ci_host.api.job_logs import LastLines
@@ -81,6 +81,7 @@ from pipelines.status import Status
 from webhooks.github.app import AppTokens
 from webhooks.members import Members
 from webhooks.reporter import StatusSender, shows_reports_of
+from webhooks.routes import HooksFirst
 
 NEW_CONNECTIONS_S = 1.0
 FORGE_TIMEOUT_S = 15.0
@@ -314,7 +315,7 @@ async def _serve_http(services: Services) -> None:
     app = create_app(services)
     add_pages(app)
     config = uvicorn.Config(
-        app,
+        HooksFirst(hook_of(services), app),
         host=settings.http_host,
         port=settings.http_port,
         log_config=None,

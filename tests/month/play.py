@@ -46,7 +46,7 @@ from webhooks.memory import MemoryConnections
 from webhooks.reconciled import RECONCILED_EVENT, parse_reconciled
 from webhooks.registry import parse_delivery
 from webhooks.reporter import StatusSender
-from webhooks.routes import webhook_routes
+from webhooks.routes import Hook, webhook_routes
 
 INTERVAL_S, GRACE_S, LOOK_S = 300.0, 30.0, 30.0
 REPOS = 4
@@ -139,7 +139,7 @@ class Month:
         self.app = FastAPI()
         connections = MemoryConnections(HUB)
         self.app.include_router(
-            webhook_routes(connections=connections, inbox=self.inbox, now=self.now)
+            webhook_routes(Hook(connections=connections, inbox=self.inbox, now=self.now))
         )
         self.connections = connections
         self.is_up = False

@@ -20,7 +20,7 @@ from webhooks.forge import Ignored
 from webhooks.manual import MANUAL_EVENT, ManualStart
 from webhooks.memory import MemoryConnections, MemoryInbox
 from webhooks.registry import FORGES, parse_delivery
-from webhooks.routes import BODY_BYTES_MAX, webhook_routes
+from webhooks.routes import BODY_BYTES_MAX, Hook, HooksFirst, webhook_routes
 from webhooks.signature import sign_standard, standard_key
 
 pytestmark = pytest.mark.anyio
@@ -35,12 +35,11 @@ CONNECTIONS = MemoryConnections(
 )
 
 
-def app_with(inbox, **options) -> FastAPI:
+def app_with(inbox, **options) -> HooksFirst:
+    hook = Hook(connections=CONNECTIONS, inbox=inbox, now=lambda: NOW, **options)
     app = FastAPI()
-    app.include_router(
-        webhook_routes(connections=CONNECTIONS, inbox=inbox, now=lambda: NOW, **options)
-    )
-    return app
+    app.include_router(webhook_routes(hook))
+    return HooksFirst(hook, app)
 
 
 def signed(body: bytes, **changes) -> dict[str, str]:

@@ -16,7 +16,7 @@ from tests.published.packages import EXAMPLES, missing
 from webhooks.forge import Ignored, ParsedEvent
 from webhooks.memory import MemoryConnections, MemoryInbox
 from webhooks.registry import FORGES, parse_delivery
-from webhooks.routes import webhook_routes
+from webhooks.routes import Hook, webhook_routes
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "it is there")
 
@@ -97,7 +97,7 @@ def test_a_pull_request_of_an_example_is_built_where_its_code_is_new_and_at_no_o
 async def test_every_example_is_taken_at_the_door_and_read_from_the_inbox():
     inbox, app = MemoryInbox(), FastAPI()
     known = MemoryConnections(HUB)
-    app.include_router(webhook_routes(connections=known, inbox=inbox, now=lambda: 0.0))
+    app.include_router(webhook_routes(Hook(connections=known, inbox=inbox, now=lambda: 0.0)))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         for number, (_, event, payload) in enumerate(examples("api*")):

@@ -14,7 +14,7 @@ from pipelines.repo import Connection, ForgeKind
 from webhooks.errors import Unverified
 from webhooks.memory import MemoryConnections, MemoryInbox
 from webhooks.registry import FORGES
-from webhooks.routes import BODY_BYTES_MAX, webhook_routes
+from webhooks.routes import BODY_BYTES_MAX, Hook, webhook_routes
 from webhooks.signature import TOLERANCE_S, sign_standard, standard_key
 
 NOW = 1_700_000_000
@@ -188,7 +188,7 @@ def test_where_the_time_is_signed_an_old_call_is_refused_and_its_time_cannot_be_
 async def posted(scheme: Scheme, inbox: MemoryInbox, body, headers) -> httpx2.Response:
     app = FastAPI()
     known = MemoryConnections(Connection(id="it", kind=scheme.kind, secrets=[scheme.secret]))
-    app.include_router(webhook_routes(connections=known, inbox=inbox, now=lambda: NOW))
+    app.include_router(webhook_routes(Hook(connections=known, inbox=inbox, now=lambda: NOW)))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         return await client.post("/hooks/it", content=body, headers={**scheme.names, **headers})
