@@ -18,7 +18,7 @@ from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.claims import Claims, is_claim
 from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, Delivered, opened
 from ci_host.adapters.nats.stores import decode_delivery
-from ci_host.adapters.sql import fold, fold_jobs
+from ci_host.adapters.sql import fold, fold_deliveries, fold_jobs
 from ci_host.adapters.sql.read_model import Change, ReadModel
 from ci_host.ports import Damaged, Unavailable
 from pipelines.codec import Undecodable, decode_input, decode_turn
@@ -170,11 +170,9 @@ def _of_import(got: Delivered) -> Change:
 
 def _of_intake(got: Delivered) -> Change:
     delivery = decode_delivery(got.body)
-    identity = (delivery.connection, delivery.id)
-    return Change(got.sequence, lambda rows: fold.fold_delivery(rows, delivery), delivery=identity)
+    return Change(got.sequence, lambda rows: fold_deliveries.fold_delivery(rows, delivery))
 
 
 def _of_outcome(got: Delivered) -> Change:
     outcome = msgspec.json.decode(got.body, type=DeliveryOutcome)
-    identity = (outcome.connection, outcome.id)
-    return Change(got.sequence, lambda rows: fold.fold_outcome(rows, outcome), delivery=identity)
+    return Change(got.sequence, lambda rows: fold_deliveries.fold_outcome(rows, outcome))

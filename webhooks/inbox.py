@@ -23,3 +23,6 @@ class Inbox(Protocol):
 
     async def record(self, delivery: Delivery) -> Recorded:
         """Durable before it returns. Raises InboxUnavailable where that cannot be promised."""
+
+    async def count(self) -> int:
+        """How many were ever recorded. Raises InboxUnavailable."""

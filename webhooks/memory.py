@@ -24,6 +24,12 @@ class MemoryInbox:
         self.deliveries[key] = delivery
         return Recorded.RECORDED
 
+    async def count(self) -> int:
+        """See Inbox."""
+        if not self.available:
+            raise InboxUnavailable("the inbox is switched off")
+        return len(self.deliveries)
+
 
 class MemoryConnections:
     """Connections by id, as the host's configuration offers them."""

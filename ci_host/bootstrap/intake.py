@@ -176,7 +176,8 @@ def _source(settings: Settings, directory: Directory, tokens: FetchTokens) -> Gi
 
 def _intake(bus: Bus, triggers: Triggers) -> Intake:
     rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",))
-    return Intake(NatsQueue(bus, rule, lambda got: decode_delivery(got.body)), triggers)
+    queue = NatsQueue(bus, rule, lambda got: decode_delivery(got.body))
+    return Intake(queue, triggers, NatsInbox(bus), time.monotonic)
 
 
 def _notices(bus: Bus, directory: Directory, history: NatsHistory, settings: Settings) -> Notices:

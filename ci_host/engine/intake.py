@@ -1,14 +1,18 @@
 """Intake: takes recorded Deliveries one after another from the queue and starts their Runs."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
+from ci_host.engine.pace import Pace
 from ci_host.engine.triggers import Triggers
 from ci_host.ports import Owed, Queue, SourceUnavailable, Unavailable
 from pipelines.repo import Delivery
+from webhooks.errors import InboxUnavailable
+from webhooks.inbox import Inbox
 
-AT_ONCE_MAX = 8
+LOOK_S = 0.5
 RETRY_S_FIRST = 2.0
 RETRY_S_MAX = 120.0
 # A forge that is away for a week is waited for; of an error of ours somebody must look sooner.
@@ -19,19 +23,43 @@ log = structlog.get_logger()
 
 
 class Intake:
-    """Several Deliveries at a time; each is done when it is told what became of it."""
+    """Several Deliveries at a time; each is done when it is told what became of it.
 
-    def __init__(self, deliveries: Queue[Delivery], triggers: Triggers) -> None:
+    `steady`: seconds of a clock that nobody sets.
+    """
+
+    def __init__(
+        self,
+        deliveries: Queue[Delivery],
+        triggers: Triggers,
+        inbox: Inbox,
+        steady: Callable[[], float],
+    ) -> None:
         self._deliveries = deliveries
         self._triggers = triggers
-        self._room = asyncio.Semaphore(AT_ONCE_MAX)
+        self._inbox, self._steady = inbox, steady
+        self._pace = Pace()
+        self._taking = asyncio.Event()
 
     async def serve(self) -> None:
         """Take Deliveries for ever."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch())
             async for owed in self._deliveries:
-                await self._room.acquire()
+                self._taking.set()
+                await self._pace.enter()
                 group.create_task(self._take(owed))
+
+    async def _watch(self) -> None:
+        """Count the calls for as long as any are taken; nobody is asked while nothing comes."""
+        while True:
+            await self._taking.wait()
+            self._taking.clear()
+            try:
+                await self._pace.counted(await self._inbox.count(), self._steady())
+            except InboxUnavailable as error:
+                log.warning("calls_not_counted", reason=str(error))
+            await asyncio.sleep(LOOK_S)
 
     async def _take(self, owed: Owed[Delivery]) -> None:
         try:
@@ -44,7 +72,8 @@ class Intake:
             said = "an error of Staunch's own, see the engine's log"
             await self._try_again(owed, said, BROKEN_TRIES_MAX)
         finally:
-            self._room.release()
+            await asyncio.sleep(self._pace.rest_s)
+            await self._pace.leave()
 
     async def _try_again(self, owed: Owed[Delivery], reason: str, tries_max: int) -> None:
         delivery = owed.item

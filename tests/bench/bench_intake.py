@@ -12,7 +12,7 @@ from tests.bench.bench_installed import Bench
 from tests.bench.pushing import BenchRepo, signed
 from tests.demo.forge import TOKEN, RecordingForge
 
-FLOOD_S = 20.0
+FLOOD_S = 30.0
 CONNECTIONS = 32
 PUSHES = 35
 

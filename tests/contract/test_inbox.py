@@ -93,3 +93,16 @@ async def test_what_was_recorded_is_there_as_it_came_after_the_server_was_killed
                 assert await inbox.get("c", one.id) == one
                 assert await inbox.record(one) is Recorded.DUPLICATE
             assert await inbox.get("c", "d-3") is None
+
+
+async def test_it_counts_what_was_ever_recorded_and_each_once(inbox):
+    assert await inbox.count() == 0
+    for identity in ("d-1", "d-2", "d-1"):
+        await inbox.record(delivery(id=identity))
+    assert await inbox.count() == 2
+
+
+async def test_one_that_is_away_says_so_when_it_is_asked_for_its_count(place):
+    place.break_down()
+    with pytest.raises(InboxUnavailable):
+        await place.inbox.count()

@@ -217,12 +217,16 @@ class Month:
             self.history.turns, self.history, self.outbox, "https://ci", lambda _: False
         )
         serving = [
-            Intake(self.inbox.queue, self._triggers(threads)).serve(),
+            self._intake(threads).serve(),
             reporter.serve(),
             StatusDelivery(self.outbox.queue, sender).serve(),
             self._reconcile(),
         ]
         return Host(engine, [asyncio.ensure_future(one) for one in serving], client, threads)
+
+    def _intake(self, threads: SandboxThreads) -> Intake:
+        steady = asyncio.get_running_loop().time
+        return Intake(self.inbox.queue, self._triggers(threads), self.inbox, steady)
 
     async def _die(self, host: Host) -> None:
         broken = await host.kill()

@@ -29,7 +29,7 @@ from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.audit import NatsAudit
 from ci_host.adapters.nats.sessions import NatsSessions
 from ci_host.adapters.nats.timetables import Page
-from ci_host.adapters.sql import fold, fold_jobs
+from ci_host.adapters.sql import fold, fold_deliveries, fold_jobs
 from ci_host.adapters.sql.read_model import Change, ReadModel
 from ci_host.api.app import create_app
 from ci_host.api.beginnings import Beginnings
@@ -175,7 +175,7 @@ class World:
             received_at=self.clock(),
             body="{}",
         )
-        self.fold("", lambda session: fold.fold_delivery(session, delivery))
+        self.fold("", lambda session: fold_deliveries.fold_delivery(session, delivery))
         outcome = DeliveryOutcome(
             connection="tea",
             id=id_,
@@ -183,7 +183,7 @@ class World:
             reason=reason,
             runs=list(runs),
         )
-        self.fold("", lambda session: fold.fold_outcome(session, outcome))
+        self.fold("", lambda session: fold_deliveries.fold_outcome(session, outcome))
 
     def write_log(self, job: JobId, text: str, *, offset: int = 0) -> int:
         """Append to a log; answers the offset behind it."""

@@ -49,10 +49,17 @@ class PublishAck(msgspec.Struct, frozen=True):
     error: ApiError | None = None
 
 
-class StreamTime(msgspec.Struct, frozen=True):
-    """What a stream's server says of the time, as RFC 3339."""
+class StreamState(msgspec.Struct, frozen=True):
+    """What a stream's server says of its messages."""
+
+    last_seq: int = 0
+
+
+class StreamInfo(msgspec.Struct, frozen=True):
+    """What a stream's server says of it, and of the time, as RFC 3339."""
 
     ts: str = ""
+    state: StreamState = StreamState()
     error: ApiError | None = None
 
 
@@ -164,11 +171,18 @@ class Bus:
 
     async def time(self, stream: str) -> float:
         """What time it is for the server that leads a stream. Raises Unavailable."""
+        return stored_at((await self._info(stream)).ts)
+
+    async def newest_sequence(self, stream: str) -> int:
+        """How many messages were ever stored in a stream. Raises Unavailable."""
+        return (await self._info(stream)).state.last_seq
+
+    async def _info(self, stream: str) -> StreamInfo:
         answer = await self.request(f"$JS.API.STREAM.INFO.{stream}")
-        told = msgspec.json.decode(answer.data, type=StreamTime)
+        told = msgspec.json.decode(answer.data, type=StreamInfo)
         if told.error is not None:
             raise Unavailable(f"{stream}: {told.error.description}")
-        return stored_at(told.ts)
+        return told
 
     async def hint(self, subject: str, body: bytes = b"") -> None:
         """Tell whoever listens just now; nobody may depend on it."""

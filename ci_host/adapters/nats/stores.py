@@ -156,6 +156,13 @@ class NatsInbox:
             raise InboxUnavailable(str(error)) from error
         return Recorded.RECORDED if new else Recorded.DUPLICATE
 
+    async def count(self) -> int:
+        try:
+            # Nothing else is in the stream, so its sequence counts them.
+            return await self._bus.newest_sequence(subjects.INTAKE)
+        except Unavailable as error:
+            raise InboxUnavailable(str(error)) from error
+
     async def get(self, connection: str, delivery: str) -> Delivery | None:
         """A kept delivery, or None."""
         subject = subjects.intake(connection, delivery)

@@ -13,7 +13,6 @@ import msgspec
 from ci_host.adapters.sql.fold_jobs import fold_job_finished, fold_queued
 from ci_host.adapters.sql.rows import Rows
 from ci_host.adapters.sql.tables import (
-    DeliveryRow,
     InputRow,
     ProcessStartRow,
     RunRow,
@@ -39,7 +38,6 @@ from pipelines.events import (
 )
 from pipelines.export import Export
 from pipelines.ids import RunId, StepKey, child_id, successor_id
-from pipelines.repo import Delivery, DeliveryOutcome
 from pipelines.run import FINAL, RunState
 from pipelines.status import shorten
 from pipelines.turn import Turn
@@ -329,24 +327,3 @@ def fold_process_start(rows: Rows, start: ProcessStart) -> None:
     """A process of the host began."""
     if rows.find(ProcessStartRow, start.role, start.incarnation) is None:
         rows.add(ProcessStartRow(role=start.role, incarnation=start.incarnation, at=start.at))
-
-
-def fold_delivery(rows: Rows, delivery: Delivery) -> None:
-    """A webhook call was recorded."""
-    row = _delivery(rows, delivery.connection, delivery.id)
-    row.event, row.received_at = delivery.event, delivery.received_at
-    rows.add(row)
-
-
-def fold_outcome(rows: Rows, outcome: DeliveryOutcome) -> None:
-    """It is known what became of a Delivery."""
-    row = _delivery(rows, outcome.connection, outcome.id)
-    row.state, row.reason = outcome.state, outcome.reason
-    row.runs_json = msgspec.json.encode(outcome.runs).decode()
-    row.received_at = row.received_at or outcome.at
-    rows.add(row)
-
-
-def _delivery(rows: Rows, connection: str, delivery: str) -> DeliveryRow:
-    row = rows.find(DeliveryRow, connection, delivery)
-    return row or DeliveryRow(connection=connection, id=delivery)

@@ -26,15 +26,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One message of a stream, ready to be folded, and the Run or the Delivery that it is about.
-
-    `delivery`: its Connection and its id.
-    """
+    """One message of a stream, ready to be folded, and the Run that it is about."""
 
     sequence: int
     fold: Callable[[Rows], None]
     run: str = ""
-    delivery: tuple[str, str] | None = None
 
 
 class ReadModel:
@@ -85,11 +81,11 @@ class ReadModel:
             cursor = session.get(CursorRow, stream) or CursorRow(stream=stream)
             if len(changes) >= AHEAD_FROM:
                 rows.read_ahead(change.run for change in changes if change.run)
-                rows.read_deliveries_ahead(one.delivery for one in changes if one.delivery)
             for change in changes:
                 if change.sequence > cursor.sequence:
                     change.fold(rows)
                     cursor.sequence = change.sequence
+            rows.write()
             session.add(cursor)
             session.commit()
             return cursor.sequence

@@ -4,15 +4,22 @@ A batch is about few Runs, and most of its rows are new. An ordinary session wri
 before each look-up, and looks again for what it did not find; this remembers both.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
-from sqlalchemy.orm import object_mapper
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import class_mapper, object_mapper
 from sqlmodel import Session, SQLModel, col, select
 
-from ci_host.adapters.sql.tables import DeliveryRow, RunRow, StepRow
+from ci_host.adapters.sql.tables import RunRow, StepRow
 
 Row = TypeVar("Row", bound=SQLModel)
+
+# Both databases have the words, and SQLAlchemy no common form of them.
+UPSERTS: Mapping[str, Callable[[type[SQLModel]], sqlite.Insert | postgresql.Insert]] = (
+    MappingProxyType({"sqlite": sqlite.insert, "postgresql": postgresql.insert})
+)
 
 
 class Rows:
@@ -24,6 +31,8 @@ class Rows:
         self._known: dict[tuple[type[SQLModel], tuple[object, ...]], SQLModel | None] = {}
         # The Steps that are not over, of each Run that was read ahead.
         self._open: dict[str, dict[str, StepRow]] = {}
+        # What is put without a look at what is there, by table and the columns that it changes.
+        self._put: dict[tuple[type[SQLModel], tuple[str, ...]], list[Mapping[str, object]]] = {}
 
     def read_ahead(self, runs: Iterable[str]) -> None:
         """Look up at once what a batch about these Runs will ask for. Before anything is added."""
@@ -42,19 +51,6 @@ class Rows:
             self._known[StepRow, (step.run, step.key)] = step
             self._open[step.run][step.key] = step
 
-    def read_deliveries_ahead(self, wanted: Iterable[tuple[str, str]]) -> None:
-        """Look up at once the Deliveries that a batch is about. Before anything is added."""
-        ids: dict[str, list[str]] = {}
-        for connection, delivery in wanted:
-            self._known[DeliveryRow, (connection, delivery)] = None
-            ids.setdefault(connection, []).append(delivery)
-        for connection, found in ids.items():
-            of_it = select(DeliveryRow).where(
-                DeliveryRow.connection == connection, col(DeliveryRow.id).in_(found)
-            )
-            for row in self._session.exec(of_it):
-                self._known[DeliveryRow, (row.connection, row.id)] = row
-
     def find(self, table: type[Row], *key: str | int) -> Row | None:
         """The row with this primary key, if there is one."""
         if (table, key) not in self._known:
@@ -70,6 +66,22 @@ class Rows:
         self._known[type(row), tuple(object_mapper(row).primary_key_from_instance(row))] = row
         if isinstance(row, StepRow) and row.run in self._open:
             self._open[row.run][row.key] = row
+
+    def put(
+        self, table: type[SQLModel], row: Mapping[str, object], changed: tuple[str, ...]
+    ) -> None:
+        """A whole row, of which only `changed` is written where there is one of this key."""
+        self._put.setdefault((table, changed), []).append(row)
+
+    def write(self) -> None:
+        """Send what was put, in order: one statement for all that change the same columns."""
+        for (table, changed), rows in self._put.items():
+            put = UPSERTS[self._session.get_bind().dialect.name](table)
+            keys = [column.name for column in class_mapper(table).primary_key]
+            new = {name: put.excluded[name] for name in changed}
+            put = put.on_conflict_do_update(index_elements=keys, set_=new)
+            self._session.connection().execute(put, rows)
+        self._put.clear()
 
     def open_steps(self, run: str) -> list[StepRow]:
         """The Steps of a Run that are not over."""

@@ -10,6 +10,7 @@ from ci_host.engine.intake import AWAY_TRIES_MAX, BROKEN_TRIES_MAX, RETRY_S_MAX,
 from ci_host.ports import SourceUnavailable, Unavailable
 from pipelines.repo import Delivery, ForgeKind
 from tests.engine.world import until
+from webhooks.memory import MemoryInbox
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +57,9 @@ class Failing:
 
 async def tried(error: Exception, times: int) -> tuple[list[object], list[str]]:
     queue, triggers = Once(times), Failing(error)
-    serving = asyncio.create_task(Intake(queue, triggers).serve())  # type: ignore[arg-type]
+    serving = asyncio.create_task(
+        Intake(queue, triggers, MemoryInbox(), lambda: 0.0).serve()  # type: ignore[arg-type]
+    )
     await until(lambda: queue.told)
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
