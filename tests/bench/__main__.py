@@ -49,6 +49,7 @@ INSTALLED: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "intake.accept": bench_installed.intake,
     "intake.rate": bench_intake.flood,
     "intake.accept.flood": bench_intake.flood,
+    "intake.seen_to": bench_intake.flood,
     "push.first_command": bench_installed.push,
     "push.pending_status": bench_intake.pending,
     "run.create_complete": bench_installed.create_complete,

@@ -43,11 +43,20 @@ async def flood(bench: Bench) -> None:
     settings = {"connections": CONNECTIONS, "refused": told["refused"], "lost": lost}
     report.single("intake.rate", "deliveries/s", accepted / FLOOD_S, **settings)
     report.spread("intake.accept.flood", "ms", [one * 1e3 for one in told["samples"]], **settings)
+    await _seen_to(bench)
 
 
-async def _kept(bench: Bench) -> int:
-    """How many deliveries are in the stream."""
-    answer = await bench.bus.request(f"$JS.API.STREAM.INFO.{subjects.INTAKE}")
+async def _seen_to(bench: Bench) -> None:
+    """How fast they are seen to, once the flood is over; what is measured next finds peace."""
+    began, left = time.perf_counter(), await _kept(bench) - await _kept(bench, subjects.OUTCOMES)
+    while await _kept(bench) > await _kept(bench, subjects.OUTCOMES):
+        await asyncio.sleep(0.1)
+    report.single("intake.seen_to", "deliveries/s", left / (time.perf_counter() - began))
+
+
+async def _kept(bench: Bench, stream: str = subjects.INTAKE) -> int:
+    """How many deliveries, or outcomes of them, are in the stream."""
+    answer = await bench.bus.request(f"$JS.API.STREAM.INFO.{stream}")
     return int(json.loads(answer.data)["state"]["messages"])
 
 
