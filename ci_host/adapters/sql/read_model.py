@@ -87,8 +87,9 @@ class ReadModel:
                     cursor.sequence = change.sequence
             rows.write()
             session.add(cursor)
+            reached = cursor.sequence
             session.commit()
-            return cursor.sequence
+            return reached
 
     def cursor(self, stream: str) -> int:
         """How far a stream is folded."""
