@@ -139,6 +139,13 @@ class Refused:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Whoever is there wants nothing any more; `reason` is what it said."""
+
+    reason: str
+
+
 Told = Sent | Later | Refused
 
 

@@ -123,11 +123,11 @@ def classify(answer: httpx2.Response, now: float, advice: Mapping[int, str] | No
         return Sent()
     reason = f"the forge answered {code}: {message_in(answer)}"
     if code in (408, 425, 429) or code >= 500:
-        return Later(reason, _retry_after(answer.headers, now))
+        return Later(reason, retry_after(answer.headers, now))
     # GitHub's secondary limit looks like a refusal, but for these headers.
     limited = answer.headers.get("x-ratelimit-remaining") == "0"
     if code == 403 and (limited or "retry-after" in answer.headers):
-        return Later(reason, _retry_after(answer.headers, now))
+        return Later(reason, retry_after(answer.headers, now))
     if code == 403 and "rate limit" in reason.lower():
         # It may say so in words alone, and wants a minute then.
         return Later(reason, RATE_LIMIT_S)
@@ -172,7 +172,7 @@ def _inner_message(body: dict[Any, Any]) -> object:
     return inner.get("message") if isinstance(inner, dict) else None
 
 
-def _retry_after(headers: httpx2.Headers, now: float) -> float | None:
+def retry_after(headers: httpx2.Headers, now: float) -> float | None:
     """Seconds until another try is welcome, or None; a date in Retry-After is not read."""
     wait = _number(headers.get("retry-after"))
     # GitLab's has no x-.

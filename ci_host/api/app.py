@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from ci_host.api import (
     acts,
+    announcements,
     artifacts,
     audit,
     connecting,
@@ -26,6 +27,7 @@ from ci_host.api import (
     schedules,
     secrets,
     shells,
+    subscriptions,
     tokens,
     trust,
     well_known,
@@ -74,6 +76,8 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(tokens.router)
     app.include_router(audit.router)
     app.include_router(connecting.router)
+    app.include_router(announcements.router)
+    app.include_router(subscriptions.router)
     return app
 
 

@@ -58,6 +58,7 @@ class News:
         await self._bus.client.subscribe("moved.*", cb=self._on_moved)
         await self._bus.client.subscribe("log.>", cb=self._on_log)
         await self._bus.client.subscribe("outcome.>", cb=self._on_outcome)
+        await self._bus.client.subscribe("announcement.>", cb=self._on_announcement)
 
     async def _on_moved(self, message: Msg) -> None:
         self.tell(message.subject.partition(".")[2])
@@ -67,6 +68,9 @@ class News:
 
     async def _on_outcome(self, message: Msg) -> None:
         self.tell(message.subject)
+
+    async def _on_announcement(self, message: Msg) -> None:
+        self.tell(message.subject.partition(".")[0])
 
     def tell(self, topic: str) -> None:
         """Wake whoever waits for this topic (a run id, or a subject), or for everything."""

@@ -161,7 +161,14 @@ NEEDS: dict[str, Need] = {
         "GET /deliveries",
         "GET /trust",
     ),
-    **_all(Level.READ, Place.REPO_OR_LIST, f"GET {API}/schedules", "GET /schedules"),
+    **_all(
+        Level.READ,
+        Place.REPO_OR_LIST,
+        f"GET {API}/schedules",
+        f"GET {API}/events",
+        f"GET {API}/events/stream",
+        "GET /schedules",
+    ),
     **_all(
         Level.READ,
         Place.HERE,
@@ -193,6 +200,12 @@ NEEDS: dict[str, Need] = {
         f"GET {API}/audit",
         f"POST {API}/tokens",
         f"POST {API}/tokens/{{token}}/revoke",
+        f"GET {API}/subscriptions",
+        f"POST {API}/subscriptions",
+        f"DELETE {API}/subscriptions/{{subscription}}",
+        f"POST {API}/subscriptions/{{subscription}}/resume",
+        f"POST {API}/subscriptions/{{subscription}}/rotate-secret",
+        f"POST {API}/subscriptions/{{subscription}}/ping",
     ),
 }
 

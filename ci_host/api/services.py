@@ -1,6 +1,6 @@
 """Services: what the routes need, put together once by `bootstrap/host.py`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import httpx2
@@ -27,6 +27,7 @@ from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.secrets import Secrets
 from ci_host.engine.shells import Shells
+from ci_host.engine.subscription_delivery import Tried
 from ci_host.ports import Bundles
 from ci_host.ref_ports import Sights
 from ci_host.secret_ports import SigningKeys
@@ -68,6 +69,8 @@ class Services:
     audit: NatsAudit
     sessions: NatsSessions
     levels: ForgeLevels
+    # The last tries of each Subscription, newest first, of this process's life.
+    tries: dict[str, Sequence[Tried]]
     logins: Logins
     http: httpx2.AsyncClient
     now: Callable[[], float]

@@ -28,6 +28,7 @@ from ci_host.adapters.git.packs import MirrorPacks
 from ci_host.adapters.git.source import GitSource, registered
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.accounts import NatsAccounts
+from ci_host.adapters.nats.announcements import NatsAnnouncements
 from ci_host.adapters.nats.audit import NatsAudit
 from ci_host.adapters.nats.bus import Bus, connect
 from ci_host.adapters.nats.caches import NatsCacheRecords
@@ -59,6 +60,7 @@ from ci_host.api.services import Services
 from ci_host.bootstrap.admissions import admissions_of
 from ci_host.bootstrap.comments import deliver_comments, reports_of
 from ci_host.bootstrap.incarnation import incarnation
+from ci_host.bootstrap.subscriptions import deliver_announcements
 from ci_host.engine.desk import Desk
 from ci_host.engine.desk_answers import DeskAnswers
 from ci_host.engine.dispatcher import Dispatcher
@@ -162,6 +164,7 @@ async def _serve(here: Services) -> None:
             group.create_task(_reporter(here, shard).serve())
         group.create_task(deliver_statuses(bus, here.directory))
         tails = LastLines(here)
+        group.create_task(deliver_announcements(here, _dice))
         group.create_task(deliver_comments(bus, here.directory, settings, tails, here.http, _dice))
         _clean_up(group, bus, settings)
         group.create_task(here.registrations.serve())
@@ -193,6 +196,7 @@ def _trust_of(
         "sessions": NatsSessions(bus),
         "levels": ForgeLevels(Members(directory, client, apps, now=time.time), now=time.time),
         "logins": Logins(time.time),
+        "tries": {},
     }
 
 
@@ -238,7 +242,8 @@ def _reporter(here: Services, shard: int) -> StatusReporter:
 
     outbox, url = NatsStatusOutbox(here.bus), here.settings.url
     pulls = reports_of(here.bus, here.directory, here.history, here.settings)
-    return StatusReporter(queue, here.history, outbox, url, shows_reports, pulls)
+    announcements = NatsAnnouncements(here.bus)
+    return StatusReporter(queue, here.history, outbox, url, shows_reports, pulls, announcements)
 
 
 def _clean_up(group: asyncio.TaskGroup, bus: Bus, settings: Settings) -> None:

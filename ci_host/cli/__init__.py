@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "runners": ("runner",),
     "tokens": ("token",),
     "audit": ("audit",),
+    "subscriptions": ("events", "subscription"),
 }
 
 

@@ -101,6 +101,22 @@ class Client:
         finally:
             partial.unlink(missing_ok=True)
 
+    def lines(self, path: str) -> Iterator[str]:
+        """GET, as lines that come for as long as the host sends any."""
+        import httpx2
+
+        try:
+            with (
+                httpx2.Client(timeout=httpx2.Timeout(TIMEOUT_S, read=None)) as http,
+                http.stream("GET", f"{self.url}/api/v1{path}", headers=self.headers) as answer,
+            ):
+                if not answer.is_success:
+                    answer.read()
+                    raise self._refused(answer)
+                yield from answer.iter_lines()
+        except httpx2.TransportError as error:
+            raise ClientError(f"{self.url} answers no more: {error}", 3) from error
+
     def _call(self, method: str, path: str, **how: Any) -> Any:  # noqa: ANN401
         return self._answer(method, path, **how).json()
 

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
+from ci_host.announcement_ports import Announcements
+from ci_host.engine.announcements import announcements_of
 from ci_host.engine.run_reports import RunReport, run_report
 from ci_host.ports import Damaged, HistoryStore, Owed, Queue, StatusOutbox, TurnNews, Unavailable
 from pipelines.commands import GateTerms, Result, StepKind, StepState
@@ -238,7 +240,7 @@ class PullNews(Protocol):
 
 class StatusReporter:
     """Turns into the outbox. `shows_reports`: whether a Connection's Forge shows what jobs say.
-    `pulls`: told besides."""
+    `pulls`, `announcements`: told besides, the latter of every Run."""
 
     def __init__(
         self,
@@ -248,7 +250,9 @@ class StatusReporter:
         base_url: str,
         shows_reports: Callable[[str], bool],
         pulls: PullNews | None = None,
+        announcements: Announcements | None = None,
     ) -> None:
+        self._announcements = announcements
         self._pulls = pulls
         self._shows_reports = shows_reports
         self._turns = turns
@@ -284,7 +288,12 @@ class StatusReporter:
         if started is None and not is_last_try:
             # What has a Turn was begun: one of a cluster's servers does not have it yet.
             raise Unavailable(f"the store's answer for {news.run} does not reach its beginning yet")
-        if started is None or not is_told(started):
+        if started is None:
+            return
+        if self._announcements is not None:
+            for one in announcements_of(started, news.turn, self._base_url):
+                await self._announcements.put(one)
+        if not is_told(started):
             return
         report = await self._report_of(started, news)
         told = list(statuses_of(started, news.turn, self._base_url, report))

@@ -135,6 +135,7 @@ class World:
             sessions=NatsSessions(cast(Any, self.bus)),
             levels=ForgeLevels(self.members, now=self.clock),
             logins=Logins(self.clock),
+            tries={},
             http=cast(Any, None),
             news=self.news,
             beginnings=Beginnings(self.model, self.history, self.bundles),

@@ -43,6 +43,7 @@ class ConsumerRule:
     each reconnect, and not after the ack wait. If another reader of the same consumer lives, some
     messages come to both; that costs a look at the History and decides nothing.
     `start_after`: the reader keeps its own place; the consumer is made anew behind that sequence.
+    `begins_after`: where the consumer keeps the place, which one that is not there yet begins with.
     `kept_s`: it is gone when nobody has read of it for so long; None: it stays.
     """
 
@@ -52,6 +53,7 @@ class ConsumerRule:
     in_flight_max: int = 10_000
     batch: int = 256
     start_after: int | None = None
+    begins_after: int = 0
     kept_s: float | None = None
 
 
@@ -120,7 +122,7 @@ class Consumer:
             await js.delete_consumer(rule.stream, rule.name)
         except NotFoundError:
             log.info("consumer_created", stream=rule.stream, name=rule.name)
-        start = rule.start_after
+        start = rule.start_after or rule.begins_after
         await js.add_consumer(
             rule.stream,
             ConsumerConfig(

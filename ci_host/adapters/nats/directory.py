@@ -15,6 +15,7 @@ from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.sweep import sweep
 from ci_host.ports import Unavailable
+from pipelines.announcement import Subscription
 from pipelines.repo import Connection, Repo
 
 REFRESH_S = 30.0
@@ -23,13 +24,14 @@ log = structlog.get_logger()
 
 
 class Directory:
-    """Connections and Repos by id, Tokens by the digest of their secret."""
+    """Connections, Repos and Subscriptions by id, Tokens by the digest of their secret."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self.connections: dict[str, Connection] = {}
         self.repos: dict[str, Repo] = {}
         self.tokens: dict[str, Token] = {}
+        self.subscriptions: dict[str, Subscription] = {}
         self._task: asyncio.Task[None] | None = None
         # Everything up to this sequence is known; what changes gets a higher one.
         self._through = 0
@@ -81,6 +83,9 @@ class Directory:
             case "token":
                 token = msgspec.json.decode(body, type=Token)
                 self.tokens[token.digest] = token
+            case "subscription":
+                subscription = msgspec.json.decode(body, type=Subscription)
+                self.subscriptions[subscription.id] = subscription
             case "limit" | "pool" | "environment":
                 pass  # the line's own, see NatsLine
             case "trust":

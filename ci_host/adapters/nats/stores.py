@@ -11,6 +11,7 @@ from ci_host.adapters.nats.blobs import NatsBlobs
 from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, Refused, expected
 from ci_host.line_ports import EnvironmentRule, JobLimit, PoolRule
 from ci_host.ports import Missing, Unavailable
+from pipelines.announcement import Subscription
 from pipelines.bundle import Bundle
 from pipelines.group import Group
 from pipelines.ids import Digest
@@ -104,6 +105,10 @@ class NatsCatalog:
     async def put_token(self, token: Token) -> None:
         """Add or replace; durable when it returns."""
         await self._put("token", token.digest, token)
+
+    async def put_subscription(self, subscription: Subscription) -> None:
+        """Add or replace; durable when it returns."""
+        await self._put("subscription", subscription.id, subscription)
 
     async def limits(self) -> list[JobLimit]:
         """Every limit, also those that were removed."""

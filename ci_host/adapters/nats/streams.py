@@ -79,6 +79,7 @@ def rules(shards: int) -> list[StreamRule]:
         StreamRule(subjects.HEARD, ("heard.>",), max_age_s=7 * DAY_S, per_subject=1),
         # Of each pull request the newest: what a Forge that is away has not heard is not all told.
         StreamRule(subjects.COMMENTS, ("comment.>",), max_age_s=90 * DAY_S, per_subject=1),
+        StreamRule(subjects.ANNOUNCEMENTS, ("announcement.>",), max_age_s=30 * DAY_S),
         StreamRule(subjects.IMPORTS, ("import.>",), compressed=True),
         StreamRule(subjects.HOST, ("host.>",), max_age_s=90 * DAY_S),
     ]

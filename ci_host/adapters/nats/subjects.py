@@ -33,6 +33,7 @@ DEED = "audit.deed"
 SIGHTS = "SIGHTS"
 HEARD = "HEARD"
 COMMENTS = "COMMENTS"
+ANNOUNCEMENTS = "ANNOUNCEMENTS"
 
 
 def runs_stream(shard: int) -> str:
@@ -148,6 +149,11 @@ def approval(repo: str, number: int, commit: str) -> str:
 def pull_report(connection: str, repo: str, number: int) -> str:
     """What is known of a pull request, for its comment."""
     return f"comment.{connection}.report.{token(repo)}.{number}"
+
+
+def announcement(repo: str, id_: str) -> str:
+    """What programs outside are told; its id has three tokens. `>` for all of a Repo."""
+    return f"announcement.{token(repo)}.{id_}"
 
 
 def command_answer(connection: str, repo: str, comment: str) -> str:

@@ -1,0 +1,73 @@
+"""NatsAnnouncements: what programs outside are told, on JetStream. See Announcements."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.bus import Bus, Refused
+from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
+from ci_host.ports import Unavailable
+from pipelines.announcement import Announcement, Subscription
+
+# Of all that come, so many are looked at for somebody who sees only some.
+LOOKED_AT_MAX = 1_000
+
+
+class NatsAnnouncements:
+    """See Announcements."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def put(self, one: Announcement) -> None:
+        subject = subjects.announcement(one.repo, one.id)
+        try:
+            await self._bus.put_once(subject, msgspec.json.encode(one))
+        except Refused as error:
+            raise Unavailable(str(error)) from error
+
+    async def newest(self) -> int:
+        return await self._bus.newest_sequence(subjects.ANNOUNCEMENTS)
+
+    async def page(
+        self, after: int, at_most: int, repos: Sequence[str] | None
+    ) -> list[tuple[int, Announcement]]:
+        name = "announcement.>"
+        if repos is not None and len(repos) == 1:
+            name = subjects.announcement(repos[0], ">")
+        seen = None if repos is None else set(repos)
+        found: list[tuple[int, Announcement]] = []
+        while len(found) < at_most:
+            stored, more = await self._bus.page(subjects.ANNOUNCEMENTS, name, after, LOOKED_AT_MAX)
+            for one in stored:
+                after = one.sequence
+                told = msgspec.json.decode(one.body, type=Announcement)
+                if seen is None or told.repo in seen:
+                    found.append((one.sequence, told))
+            if not more or not stored:
+                break
+        return found[:at_most]
+
+
+def announcements_for(bus: Bus, subscription: Subscription) -> NatsQueue[Announcement]:
+    """What is owed to one Subscription: one at a time, in order, from when it was made."""
+    repos = subscription.repos
+    names = tuple(subjects.announcement(repo, ">") for repo in repos) or ("announcement.>",)
+    rule = ConsumerRule(
+        subjects.ANNOUNCEMENTS,
+        consumer_of(subscription.id),
+        names,
+        in_flight_max=1,
+        begins_after=subscription.after,
+    )
+    return NatsQueue(bus, rule, _announcement)
+
+
+def consumer_of(subscription: str) -> str:
+    """The name of its durable consumer."""
+    return f"subscription-{subscription}"
+
+
+def _announcement(got: Delivered) -> Announcement:
+    return msgspec.json.decode(got.body, type=Announcement)
