@@ -27,7 +27,8 @@ pytestmark = [pytest.mark.nats, pytest.mark.xdist_group("every-route")]
 # These wait for something that does not happen here, or tell of it without end.
 WAITING = {"GET /api/v1/runs/{run}/wait", "POST /api/v1/runs", "POST /api/v1/runs/{run}/rerun",
            "GET /api/v1/jobs/{job}/log/stream", "GET /api/v1/events/stream",
-           "POST /api/v1/delivery/replay", "POST /api/v1/trust/approvals", "POST /api/v1/connect"}  # fmt: skip
+           "POST /api/v1/delivery/replay", "POST /api/v1/trust/approvals",
+           "POST /api/v1/connect"}  # fmt: skip
 WAITED_S = 0.05
 EXAMPLES = 6
 # What a person would not type.
