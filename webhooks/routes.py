@@ -26,6 +26,7 @@ from webhooks.registry import FORGES
 
 BODY_BYTES_MAX = 25 * 1024 * 1024
 DELIVERY_ID_CHARS_MAX = 200
+HOOK_PATH = "/hooks/{connection_id}"
 RECORD_TIMEOUT_S = 4.0
 RETRY_AFTER_S = 5
 
@@ -121,7 +122,7 @@ def webhook_routes(hook: Hook) -> APIRouter:
     """The route, for an application that lists it, or serves it itself."""
     router = APIRouter(tags=["webhooks"])
     router.add_api_route(
-        "/hooks/{connection_id}",
+        HOOK_PATH,
         _endpoint(hook),
         methods=["POST"],
         status_code=202,

@@ -18,6 +18,7 @@ from ci_host.api import (
     forking,
     installation,
     logs,
+    metrics,
     pool_rules,
     problems,
     queue,
@@ -77,6 +78,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(audit.router)
     app.include_router(connecting.router)
     app.include_router(announcements.router)
+    app.include_router(metrics.router)
     app.include_router(subscriptions.router)
     return app
 

@@ -176,6 +176,7 @@ NEEDS: dict[str, Need] = {
         f"GET {API}/pools",
         f"GET {API}/runners",
         f"GET {API}/runners/registered",
+        "GET /metrics",
     ),
     **_all(
         Level.ADMIN,

@@ -17,6 +17,7 @@ from ci_host.api.beginnings import Beginnings
 from ci_host.api.forge_levels import ForgeLevels
 from ci_host.api.logins import Logins
 from ci_host.api.news import News
+from ci_host.api.requests_measured import RequestNumbers
 from ci_host.blob_ports import BlobReader
 from ci_host.engine.admissions import Admissions
 from ci_host.engine.dispatcher import Dispatcher
@@ -72,6 +73,7 @@ class Services:
     # The last tries of each Subscription, newest first, of this process's life.
     tries: dict[str, Sequence[Tried]]
     logins: Logins
+    requests: RequestNumbers
     http: httpx2.AsyncClient
     now: Callable[[], float]
     new_id: Callable[[], str]

@@ -56,6 +56,7 @@ from ci_host.api.forge_levels import ForgeLevels
 from ci_host.api.job_logs import LastLines
 from ci_host.api.logins import Logins
 from ci_host.api.news import News
+from ci_host.api.requests_measured import RequestNumbers, RequestsMeasured
 from ci_host.api.services import Services
 from ci_host.bootstrap.admissions import admissions_of
 from ci_host.bootstrap.comments import deliver_comments, reports_of
@@ -197,6 +198,7 @@ def _trust_of(
         "levels": ForgeLevels(Members(directory, client, apps, now=time.time), now=time.time),
         "logins": Logins(time.time),
         "tries": {},
+        "requests": RequestNumbers(),
     }
 
 
@@ -324,7 +326,7 @@ async def _serve_http(services: Services) -> None:
     app = create_app(services)
     add_pages(app)
     config = uvicorn.Config(
-        HooksFirst(hook_of(services), app),
+        RequestsMeasured(HooksFirst(hook_of(services), app), services.requests),
         host=settings.http_host,
         port=settings.http_port,
         log_config=None,

@@ -9,7 +9,7 @@ from ci_host.api import problems
 from ci_host.web import acts, forge_login, live, pages, schedules, trust
 from ci_host.web.page import HERE, Pages, SecurityHeaders, refusal
 
-FOR_MACHINES = ("/api/", "/hooks/")
+FOR_MACHINES = ("/api/", "/hooks/", "/metrics")
 
 
 def add_pages(app: FastAPI) -> None:

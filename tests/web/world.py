@@ -36,6 +36,7 @@ from ci_host.api.beginnings import Beginnings
 from ci_host.api.forge_levels import ForgeLevels
 from ci_host.api.logins import Logins
 from ci_host.api.news import News
+from ci_host.api.requests_measured import RequestNumbers
 from ci_host.api.services import Services
 from ci_host.engine.admissions import Admissions
 from ci_host.engine.dispatcher import Dispatcher
@@ -136,6 +137,7 @@ class World:
             levels=ForgeLevels(self.members, now=self.clock),
             logins=Logins(self.clock),
             tries={},
+            requests=RequestNumbers(),
             http=cast(Any, None),
             news=self.news,
             beginnings=Beginnings(self.model, self.history, self.bundles),
