@@ -1,5 +1,6 @@
 """Settings: what an installation is told, as plain records. Read by the command line, not here."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -11,6 +12,10 @@ HTTP_PORT_DEFAULT = 8765
 RECONCILE_S_DEFAULT = 300.0
 PROCESS_VARIABLE = "STAUNCH_PROCESS"
 SECRETS_KEY_VARIABLE = "STAUNCH_SECRETS_KEY"
+# OpenTelemetry's own names for where a collector is. All that begin so are the host's only: one
+# holds keys. https://opentelemetry.io/docs/languages/sdk-configuration/otlp-exporter/
+OTLP_VARIABLES = "OTEL_EXPORTER_OTLP_"
+OTLP_ENDPOINTS = (f"{OTLP_VARIABLES}TRACES_ENDPOINT", f"{OTLP_VARIABLES}ENDPOINT")
 
 
 class Hibernate(StrEnum):
@@ -121,3 +126,13 @@ def decode(text: str) -> ProcessSettings:
 def _path(kind: type, value: object) -> object:
     assert kind is Path, kind
     return Path(str(value))
+
+
+def is_traced(environment: Mapping[str, str]) -> bool:
+    """Whether a collector of traces is named."""
+    return any(environment.get(name) for name in OTLP_ENDPOINTS)
+
+
+def is_hosts_own(variable: str) -> bool:
+    """Whether a variable of the environment is for the host alone."""
+    return variable == SECRETS_KEY_VARIABLE or variable.startswith(OTLP_VARIABLES)

@@ -35,10 +35,10 @@ from ci_host.running import FILE as RUNNING
 from ci_host.running import RunningState
 from ci_host.settings import (
     PROCESS_VARIABLE,
-    SECRETS_KEY_VARIABLE,
     ProcessSettings,
     Settings,
     encode,
+    is_hosts_own,
 )
 
 PAUSE_S_FIRST = 0.1
@@ -356,11 +356,11 @@ def _refuse_taken_port(host: str, port: int) -> None:
 
 
 def _inherited(name: str) -> dict[str, str]:
-    """Our environment, for a child: the keys of secrets are the host's only."""
+    """Our environment, for a child: keys are the host's only."""
     return {
         variable: value
         for variable, value in os.environ.items()
-        if name == "host" or variable != SECRETS_KEY_VARIABLE
+        if name == "host" or not is_hosts_own(variable)
     }
 
 

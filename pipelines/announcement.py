@@ -45,6 +45,11 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.run}.{self.turn}.{self.number}"
 
 
+def decode_announcement(body: bytes) -> Announcement:
+    """As it is on the bus. Raises msgspec.MsgspecError."""
+    return msgspec.json.decode(body, type=Announcement)
+
+
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """Where Announcements are sent, and which.
 

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.ids import JobId, RunId
 from pipelines.job import STEPS_PER_JOB_MAX, JobSpec, ShellStep
 from pipelines.shell import WAIT_S_MAX
+from pipelines.trace import traceparent
 from pipelines.trust import Tier
 from runners import handed
 from runners.ports import LaunchStep, Refused
@@ -98,6 +100,7 @@ def environment_of(spec: JobSpec) -> dict[str, str]:
         "STAUNCH_ATTEMPT": str(spec.attempt),
         "STAUNCH_COMMIT": spec.source.commit,
         "STAUNCH_REPO": spec.repo,
+        "TRACEPARENT": traceparent(RunId(spec.run), JobId(spec.id)),
         **spec.request.env,
     }
     for name, value in env.items():

@@ -78,7 +78,7 @@ from ci_host.engine.shells import Shells
 from ci_host.engine.statuses import StatusDelivery, StatusReporter
 from ci_host.ports import TurnNews
 from ci_host.projector import Projector
-from ci_host.settings import ProcessSettings, Settings
+from ci_host.settings import ProcessSettings, Settings, is_traced
 from ci_host.web.site import add_pages
 from pipelines.codec import decode_turn
 from pipelines.status import Status
@@ -168,6 +168,8 @@ async def _serve(here: Services) -> None:
         group.create_task(deliver_announcements(here, _dice))
         group.create_task(deliver_comments(bus, here.directory, settings, tails, here.http, _dice))
         _clean_up(group, bus, settings)
+        if is_traced(os.environ):
+            group.create_task(_trace(here))
         group.create_task(here.registrations.serve())
         group.create_task(_serve_http(here))
 
@@ -251,6 +253,14 @@ def _reporter(here: Services, shard: int) -> StatusReporter:
 def _clean_up(group: asyncio.TaskGroup, bus: Bus, settings: Settings) -> None:
     group.create_task(LogTrimmer(bus).serve())
     group.create_task(_retention(bus, settings).serve())
+
+
+async def _trace(here: Services) -> None:
+    # Only here: where no collector is named, nothing of it is loaded.
+    from ci_host.tracer import tracer_of
+
+    tracer = await tracer_of(here.bus, here.model, here.settings.url)
+    await tracer.serve()
 
 
 def _retention(bus: Bus, settings: Settings) -> Retention:

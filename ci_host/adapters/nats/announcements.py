@@ -6,9 +6,9 @@ import msgspec
 
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus, Refused
-from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
+from ci_host.adapters.nats.consumer import ConsumerRule, NatsQueue
 from ci_host.ports import Unavailable
-from pipelines.announcement import Announcement, Subscription
+from pipelines.announcement import Announcement, Subscription, decode_announcement
 
 # Of all that come, so many are looked at for somebody who sees only some.
 LOOKED_AT_MAX = 1_000
@@ -42,7 +42,7 @@ class NatsAnnouncements:
             stored, more = await self._bus.page(subjects.ANNOUNCEMENTS, name, after, LOOKED_AT_MAX)
             for one in stored:
                 after = one.sequence
-                told = msgspec.json.decode(one.body, type=Announcement)
+                told = decode_announcement(one.body)
                 if seen is None or told.repo in seen:
                     found.append((one.sequence, told))
             if not more or not stored:
@@ -61,13 +61,9 @@ def announcements_for(bus: Bus, subscription: Subscription) -> NatsQueue[Announc
         in_flight_max=1,
         begins_after=subscription.after,
     )
-    return NatsQueue(bus, rule, _announcement)
+    return NatsQueue(bus, rule, lambda got: decode_announcement(got.body))
 
 
 def consumer_of(subscription: str) -> str:
     """The name of its durable consumer."""
     return f"subscription-{subscription}"
-
-
-def _announcement(got: Delivered) -> Announcement:
-    return msgspec.json.decode(got.body, type=Announcement)
