@@ -14,7 +14,7 @@ RUN = "1-0123456789abcdef0123"
 JOB = f"{RUN}.token.2"
 
 
-def told(state: str = "succeeded", *, **attempt):
+def told(state: str = "succeeded", **attempt):
     run = RunRow(
         id=RUN, repo="tea/7", repo_name="me/shop", connection="tea", pipeline="deploy", file="f",
         bundle="b", event="push", ref="refs/heads/main", commit="c" * 40, state=state,
