@@ -33,6 +33,7 @@ from ci_host.api import (
     trust,
     well_known,
 )
+from ci_host.api.etags import ETags
 from ci_host.api.services import Services
 from webhooks.routes import Hook, webhook_routes
 
@@ -53,6 +54,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.add_middleware(audit.Audited, services=services)
+    app.add_middleware(ETags)
     app.include_router(webhook_routes(hook_of(services)))
     app.include_router(runs.router)
     app.include_router(failures.router)

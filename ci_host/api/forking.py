@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from ci_host.api.auth import Here, Person
+from ci_host.api.idempotency import IdempotencyKey, one_key
 from ci_host.api.runs import NAME_CHARS_MAX, resolve
 from ci_host.api.starting import delivery_id, find_repo, start_by_delivery
 from ci_host.engine.forks import ForkWish
@@ -38,11 +39,14 @@ class ForkBody(BaseModel):
 
 
 @router.post("/{run}/fork", status_code=201, summary="Make a new run from one that is over")
-async def fork(here: Here, who: Person, run: str, body: ForkBody) -> dict[str, Any]:
+async def fork(
+    here: Here, who: Person, run: str, body: ForkBody, again: IdempotencyKey
+) -> dict[str, Any]:
     """With other inputs, or the code of another commit. The forge is told nothing of it."""
     found = await resolve(here, run)
     # Apart from the keys of starts, and from those of forks of other Runs.
-    key = delivery_id(here, body.key and f"fork {found} {body.key}")
+    wished = one_key(again, body.key)
+    key = delivery_id(here, wished and f"fork {found} {wished}")
     started = await here.history.started(found)
     if started is None:
         raise PersonRefused(409, f"run {found} was imported: there is only a record of it here")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from ci_host.adapters.sql import queries
 from ci_host.api import news, pools, views
 from ci_host.api.auth import Here, Person, Seen
+from ci_host.api.idempotency import IdempotencyKey, one_key
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.sight import is_whole, more_than_one, no_such_run
@@ -106,9 +107,12 @@ async def list_runs(
 
 
 @router.post("", status_code=201, summary="Start a run by hand")
-async def start_run(here: Here, who: Person, body: StartBody) -> dict[str, Any]:
+async def start_run(
+    here: Here, who: Person, body: StartBody, again: IdempotencyKey
+) -> dict[str, Any]:
     """The code is what the repository holds at `commit`; one that ran before starts at once."""
-    what = (body.repo, body.commit, body.ref, body.pipeline, body.key, body.inputs)
+    key = one_key(again, body.key)
+    what = (body.repo, body.commit, body.ref, body.pipeline, key, body.inputs)
     wish = Start(*what, body.priority, body.wait_s)
     return {"runs": await start(here, who, wish)}
 
@@ -217,10 +221,12 @@ async def answer_gate(
 
 
 @router.post("/{run}/signals", status_code=202, summary="Send a signal to a run")
-async def send_signal(here: Here, who: Person, run: str, body: SignalBody) -> dict[str, Any]:
+async def send_signal(
+    here: Here, who: Person, run: str, body: SignalBody, again: IdempotencyKey
+) -> dict[str, Any]:
     """Kept if nobody waits for it yet."""
     found = await resolve(here, run)
-    await here.people.signal(found, body.name, body.payload, who, body.id)
+    await here.people.signal(found, body.name, body.payload, who, one_key(again, body.id))
     return {"run": found, "signal": body.name}
 
 
@@ -233,9 +239,11 @@ async def retry_step(here: Here, who: Person, run: str, key: str) -> dict[str, A
 
 
 @router.post("/{run}/rerun", status_code=201, summary="Run it again as its next attempt")
-async def rerun(here: Here, who: Person, run: str, body: RerunBody) -> dict[str, Any]:
+async def rerun(
+    here: Here, who: Person, run: str, body: RerunBody, again: IdempotencyKey
+) -> dict[str, Any]:
     """Same commit, same pipeline, same event. What it takes over is not done again."""
     found = await resolve(here, run)
     wish = Wish(body.failed_only, body.from_step, body.priority, body.wait_s)
-    begun = await here.reruns.rerun(found, wish, who)
+    begun = await here.reruns.rerun(found, wish, who, asked=again and f"api {again}")
     return {"run": begun.run, "attempt": begun.attempt, "of": found, "recalled": begun.recalled}

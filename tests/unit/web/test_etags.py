@@ -1,0 +1,65 @@
+"""ETags: of whole answers in JSON, and of nothing else."""
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from ci_host.api.etags import ETags
+
+pytestmark = pytest.mark.anyio
+
+
+def app() -> ETags:
+    made = FastAPI()
+
+    @made.get("/api/v1/things")
+    async def things(n: int = 1) -> JSONResponse:
+        return JSONResponse({"n": n})
+
+    @made.get("/api/v1/parts")
+    async def parts() -> StreamingResponse:
+        return StreamingResponse(iter([b'{"a"', b": 1}"]), media_type="application/json")
+
+    @made.get("/api/v1/text")
+    async def text() -> StreamingResponse:
+        return StreamingResponse(iter([b"a", b"b"]), media_type="text/plain")
+
+    @made.post("/api/v1/things")
+    async def make() -> JSONResponse:
+        return JSONResponse({"n": 1})
+
+    return ETags(made)
+
+
+async def asked(path: str, method: str = "GET", **headers: str) -> httpx2.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    transport = httpx2.ASGITransport(app=app())
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        return await client.request(method, path, headers=named)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/things", "/api/v1/parts"])
+async def test_the_same_answer_has_the_same_tag_and_is_not_sent_twice(path):
+    first = await asked(path)
+    tag = first.headers["etag"]
+    assert tag.startswith('W/"') and first.headers["cache-control"] == "private, no-cache"
+    for wanted in (tag, tag.removeprefix("W/"), f'"x", {tag}', "*"):
+        again = await asked(path, if_none_match=wanted)
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == tag
+
+
+async def test_another_answer_has_another_tag_and_is_sent():
+    tag = (await asked("/api/v1/things")).headers["etag"]
+    other = await asked("/api/v1/things?n=2", if_none_match=tag)
+    assert (other.status_code, other.json()) == (200, {"n": 2})
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [("/api/v1/text", "GET"), ("/api/v1/things", "POST"), ("/api/v1/no", "GET"), ("/x", "GET")],
+)
+async def test_all_else_goes_as_it_comes(path, method):
+    answer = await asked(path, method, if_none_match="*")
+    assert answer.status_code in (200, 404) and "etag" not in answer.headers
