@@ -14,7 +14,8 @@ SANDBOX_ID = "1000"
 HOME = "/home/job"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# Of /etc only what programs need to link, to verify certificates, and to know the time.
+# Of /etc only what programs need to link, to verify certificates, and to know the time and where
+# they are; and what Debian keeps there of JDKs, Maven and Perl, which do not start without.
 ETC = (
     "ssl",
     "pki",
@@ -27,6 +28,17 @@ ETC = (
     "localtime",
     "mime.types",
     "crypto-policies",
+    "os-release",
+    "debian_version",
+    "protocols",
+    "services",
+    "java",
+    *(f"java-{release}-openjdk" for release in (8, 11, 17, 21, 25)),
+    # Not its settings: they may hold the operator's passwords.
+    "maven/m2.conf",
+    "maven/logging",
+    "perl",
+    "fonts",
 )
 ETC_OWN = ("passwd", "group", "hosts", "gitconfig")
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")

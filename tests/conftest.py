@@ -11,6 +11,9 @@ from hypothesis import settings
 from ci_host.adapters.wasm.instance import WasmImage
 from ci_host.tenant.limits import Limits
 
+# Repositories that tests run pipelines on: their tests are their own.
+collect_ignore = ["checkouts"]
+
 # A test says what is right, not how fast: the machine may be busy.
 settings.register_profile("staunch", deadline=None)
 settings.load_profile("staunch")

@@ -21,6 +21,7 @@ DISTRIBUTION = "staunch-ci"
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "up": ("up", "image", "doctor", "rebuild"),
     "run": ("run",),
+    "init": ("init",),
     "lint": ("lint",),
     "reading": ("runs", "show", "history", "logs", "runners"),
     "why": ("why",),

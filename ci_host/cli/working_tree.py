@@ -85,6 +85,15 @@ def top_of(path: Path) -> Path:
     return Path(found)
 
 
+def default_branch(top: Path) -> str:
+    """The branch that others start from: the remote's own, else the one checked out, else main."""
+    for asked in (("refs/remotes/origin/HEAD",), ("HEAD",)):
+        status, found, _ = _git(top, "symbolic-ref", "--quiet", "--short", *asked)
+        if status == 0 and found:
+            return found.removeprefix("origin/")
+    return "main"
+
+
 def snapshot(top: Path, bare: Path) -> Snapshot:
     """Commit what is in the working tree, ignored files aside, into `bare`, which is made.
 
