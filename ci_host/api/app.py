@@ -12,6 +12,7 @@ from ci_host.api import (
     connecting,
     coverage,
     deliveries,
+    device_login,
     environments,
     exports,
     failures,
@@ -81,6 +82,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(connecting.router)
     app.include_router(announcements.router)
     app.include_router(metrics.router)
+    app.include_router(device_login.router)
     app.include_router(subscriptions.router)
     return app
 

@@ -14,6 +14,7 @@ from ci_host.adapters.nats.stores import NatsCatalog, NatsInbox
 from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.beginnings import Beginnings
+from ci_host.api.device_logins import DeviceLogins
 from ci_host.api.forge_levels import ForgeLevels
 from ci_host.api.logins import Logins
 from ci_host.api.news import News
@@ -73,6 +74,7 @@ class Services:
     # The last tries of each Subscription, newest first, of this process's life.
     tries: dict[str, Sequence[Tried]]
     logins: Logins
+    device_logins: DeviceLogins
     requests: RequestNumbers
     http: httpx2.AsyncClient
     now: Callable[[], float]

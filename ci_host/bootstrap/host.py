@@ -52,6 +52,7 @@ from ci_host.adapters.nats.trust import NatsTrust
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.app import create_app, hook_of
 from ci_host.api.beginnings import Beginnings
+from ci_host.api.device_logins import DeviceLogins
 from ci_host.api.forge_levels import ForgeLevels
 from ci_host.api.job_logs import LastLines
 from ci_host.api.logins import Logins
@@ -199,6 +200,7 @@ def _trust_of(
         "sessions": NatsSessions(bus),
         "levels": ForgeLevels(Members(directory, client, apps, now=time.time), now=time.time),
         "logins": Logins(time.time),
+        "device_logins": DeviceLogins(time.time),
         "tries": {},
         "requests": RequestNumbers(),
     }

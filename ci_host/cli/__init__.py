@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "up": ("up", "image", "doctor", "rebuild"),
     "run": ("run",),
     "init": ("init",),
+    "login": ("login", "logout", "profiles"),
     "lint": ("lint",),
     "reading": ("runs", "show", "history", "logs", "runners"),
     "why": ("why",),

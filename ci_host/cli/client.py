@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ci_host.cli.links import link_of
+from ci_host.cli.profiles import PROFILE_VARIABLE, BadProfiles, Profile, read_profiles
 from ci_host.running import read_state
 
 if TYPE_CHECKING:
@@ -149,7 +150,8 @@ class Client:
     @property
     def headers(self) -> dict[str, str]:
         """What every request carries."""
-        return {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        who = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return {**who, "Content-Type": "application/json"}
 
 
 def run_path(run: str) -> str:
@@ -179,7 +181,10 @@ def _detail(answer: "httpx2.Response") -> str:
 
 
 def find(server: str | None, token: str | None, data: Path | None) -> Client:
-    """The host that was named, or the one that runs from the data directory."""
+    """The host that was named, that of a profile, or the one that runs from the data directory."""
+    profile = _profile(server, is_local=data is not None)
+    if profile is not None:
+        server, token = profile.server, token or profile.token
     folder = data or default_data()
     if server is None:
         state = read_state(folder)
@@ -205,6 +210,28 @@ def find(server: str | None, token: str | None, data: Path | None) -> Client:
             "the token of --token or STAUNCH_TOKEN is empty, or no token of Staunch's"
         )
     return Client(server.rstrip("/"), token)
+
+
+def _profile(server: str | None, *, is_local: bool) -> Profile | None:
+    """The one that was named, that of the server that was named, or the current one.
+
+    A data directory that was named means the host there. Raises ClientError.
+    """
+    name = os.environ.get(PROFILE_VARIABLE, "")
+    try:
+        current, known = read_profiles()
+    except BadProfiles as error:
+        raise ClientError(str(error)) from error
+    if name and name not in known:
+        names = ", ".join(known) or "none"
+        said = f"{PROFILE_VARIABLE} names no profile: {name!r} (there is: {names}); staunch login"
+        raise ClientError(said, 2)
+    if server is not None:
+        of_it = (one for one in known.values() if one.server == server.rstrip("/"))
+        return next(of_it, None)
+    if name:
+        return known[name]
+    return None if is_local else known.get(current)
 
 
 @contextlib.contextmanager

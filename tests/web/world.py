@@ -22,17 +22,16 @@ from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.line import MemoryLine
 from ci_host.adapters.memory.shells import MemoryShells
 from ci_host.adapters.memory.sights import MemorySights
-from ci_host.adapters.memory.timetables import MemoryTimetables
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.adapters.memory.world import MemoryBundles
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.audit import NatsAudit
 from ci_host.adapters.nats.sessions import NatsSessions
-from ci_host.adapters.nats.timetables import Page
 from ci_host.adapters.sql import fold, fold_deliveries, fold_jobs
 from ci_host.adapters.sql.read_model import Change, ReadModel
 from ci_host.api.app import create_app
 from ci_host.api.beginnings import Beginnings
+from ci_host.api.device_logins import DeviceLogins
 from ci_host.api.forge_levels import ForgeLevels
 from ci_host.api.logins import Logins
 from ci_host.api.news import News
@@ -61,18 +60,10 @@ from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Rep
 from pipelines.run import RunState
 from pipelines.turn import End, Paused, Turn
 from pipelines.usage import Usage
-from tests.web.stores import NOW, MemoryBus, MemoryDirectory, MemoryMembers
+from tests.web.stores import NOW, MemoryBus, MemoryDirectory, MemoryMembers, PagedTimetables
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SECRETS = {"ada": "stn_ada", "grace": "stn_grace"}
-
-
-class PagedTimetables(MemoryTimetables):
-    """With the list that the page shows: one Timetable, and no further page."""
-
-    async def page(self, _after: int, _at_most: int) -> Page:
-        _, table = await self.read("tea/7")
-        return Page([table], None)
 
 
 class World:
@@ -136,6 +127,7 @@ class World:
             sessions=NatsSessions(cast(Any, self.bus)),
             levels=ForgeLevels(self.members, now=self.clock),
             logins=Logins(self.clock),
+            device_logins=DeviceLogins(self.clock),
             tries={},
             requests=RequestNumbers(),
             http=cast(Any, None),

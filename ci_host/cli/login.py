@@ -1,0 +1,109 @@
+"""`login`, `logout`, `profiles`: which servers the commands speak to, and as whom."""
+
+import hashlib
+import platform
+import secrets
+import sys
+import time
+import webbrowser
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ci_host.cli.client import Client, ClientError
+from ci_host.cli.profiles import BadProfiles, Profile, read_profiles, write_profiles
+
+NOT_YET = None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(login)
+    app.command()(logout)
+    app.command()(profiles)
+
+
+def login(
+    server: Annotated[str, typer.Argument(help="The host's URL.")],
+    name: Annotated[
+        str, typer.Option("--name", help="What it is called here; default: the host's name.")
+    ] = "",
+    with_token: Annotated[
+        bool, typer.Option("--with-token", help="Read a token from standard input.")
+    ] = False,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page, or only say where it is.")
+    ] = True,
+) -> None:
+    """Log in to a server, in the browser or with a token; other commands then go there."""
+    server = server.rstrip("/")
+    if urlsplit(server).scheme not in ("http", "https"):
+        raise ClientError(f"{server!r} is no URL: give it with https://", 2)
+    token = sys.stdin.readline().strip() if with_token else _by_browser(server, opens=browser)
+    if not token or not (token.isascii() and token.isprintable()):
+        raise ClientError("standard input holds no token of Staunch's", 2)
+    who = Client(server, token).get("/whoami")
+    name = name or urlsplit(server).netloc
+    _, known = _read()
+    write_profiles(name, known | {name: Profile(name, server, token)})
+    typer.echo(f"logged in to {server} as {who['name']} ({who['scope']}); it is profile {name}")
+
+
+def _by_browser(server: str, *, opens: bool) -> str:
+    """Ask to be let in, and wait for somebody's answer. Raises ClientError: no, or too late."""
+    verifier = secrets.token_urlsafe(48)
+    client = Client(server, "")
+    challenge = hashlib.sha256(verifier.encode()).hexdigest()
+    asked = client.post("/logins", {"challenge": challenge, "machine": platform.node()[:100]})
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"open {escape(asked['url'])}")
+    console.print(f"and compare the code there with [bold]{escape(asked['code'])}[/]")
+    if opens:
+        webbrowser.open(asked["url"])
+    while time.time() < asked["expires_at"]:
+        time.sleep(asked["poll_s"])
+        told = client.post("/logins/claim", {"code": asked["code"], "verifier": verifier})
+        if told["secret"] is not NOT_YET:
+            return str(told["secret"])
+    raise ClientError("nobody answered within ten minutes: begin again")
+
+
+def logout(
+    name: Annotated[str, typer.Argument(help="Which profile; default: the current one.")] = "",
+) -> None:
+    """Forget a server and its key. The key itself is revoked with `staunch token revoke`."""
+    current, known = _read()
+    name = name or current
+    if name not in known:
+        raise ClientError(f"there is no profile {name!r} (there is: {_names(known)})", 4)
+    del known[name]
+    write_profiles("" if name == current else current, known)
+    typer.echo(f"profile {name} is forgotten")
+
+
+def profiles(
+    use: Annotated[str, typer.Option("--use", help="Make this one the current one.")] = "",
+) -> None:
+    """List the servers that you have logged in to; `*` is where commands go."""
+    current, known = _read()
+    if use:
+        if use not in known:
+            raise ClientError(f"there is no profile {use!r} (there is: {_names(known)})", 4)
+        current = use
+        write_profiles(current, known)
+    for one in known.values():
+        typer.echo(f"{'*' if one.name == current else ' '} {one.name}\t{one.server}")
+
+
+def _read() -> tuple[str, dict[str, Profile]]:
+    try:
+        return read_profiles()
+    except BadProfiles as error:
+        raise ClientError(str(error)) from error
+
+
+def _names(known: dict[str, Any]) -> str:
+    return ", ".join(known) or "none"

@@ -1,0 +1,136 @@
+"""Logging in from the command line: by the browser, with a token; and where commands go then."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.e2e.answers import refused
+from tests.e2e.installed import TIMEOUT_S, Answer
+
+pytestmark = [
+    pytest.mark.xdist_group("e2e"),
+    pytest.mark.slow,
+    pytest.mark.sandbox,
+    pytest.mark.nats,
+    pytest.mark.bwrap,
+]
+
+
+class Shell:
+    """Somebody's shell on a machine that has no installation."""
+
+    def __init__(self, home: Path) -> None:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("STAUNCH_", "XDG_"))}
+        self.env = {**kept, "HOME": str(home), "COLUMNS": "110"}
+        self.profiles = home / ".config" / "staunch" / "profiles.json"
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        pipe = subprocess.PIPE
+        command = [sys.executable, "-m", "ci_host", *words]
+        return subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=self.env
+        )
+
+    def run(self, *words: str, typed: str = "", code: int = 0) -> str:
+        process = self.start(*words)
+        out, errors = process.communicate(typed, timeout=TIMEOUT_S)
+        assert process.returncode == code, out + errors
+        return out if code == 0 else errors
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+def asking(shell: Shell, url: str) -> tuple["subprocess.Popen[str]", str]:
+    """The command, and the code that it shows."""
+    process = shell.start("login", url, "--no-browser", "--name", "work")
+    assert process.stderr is not None
+    address, shown = process.stderr.readline(), process.stderr.readline()
+    found = re.search(r"[A-Z]{4}-[A-Z]{4}", shown)
+    if found is None:
+        process.kill()
+        raise AssertionError(address + shown + "".join(process.communicate()))
+    assert address == f"open {url}/let-in/{found[0]}\n"
+    return process, found[0]
+
+
+def answered(here, code: str, decision: str, who: str, **headers: str) -> httpx2.Response:
+    return httpx2.post(
+        f"{here.installation.url}/let-in/{code}",
+        data={"decision": decision},
+        headers={"Cookie": f"staunch_token={here.people[who]}", "sec-fetch-site": "same-origin"}
+        | {name.replace("_", "-"): value for name, value in headers.items()},
+        timeout=TIMEOUT_S,
+    )
+
+
+def test_a_command_line_is_let_in_as_whoever_compared_its_code(here, shell):
+    process, code = asking(shell, here.installation.url)
+    page = httpx2.get(
+        f"{here.installation.url}/let-in/{code}",
+        headers={"Cookie": f"staunch_token={here.people['mallory']}"},
+    )
+    assert code in page.text and "mallory" in page.text
+    # A page of somebody else's cannot say yes in her name.
+    assert answered(here, code, "let-in", "mallory", sec_fetch_site="cross-site").status_code == 403
+    assert "act as you now" in answered(here, code, "let-in", "mallory").text
+    out, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, errors
+    assert "as mallory (act); it is profile work" in out
+    assert shell.profiles.stat().st_mode & 0o777 == 0o600
+    assert here.people["mallory"] not in shell.profiles.read_text()
+    # From now on commands go there, as her.
+    shell.run("runs")
+    told = shell.run("token", "list", code=1)
+    assert "mallory may not change settings" in told
+    acts = here.get("/audit?limit=20")["acts"]
+    assert any(one["act"] == "POST /let-in/{code}" and one["by"] == "mallory" for one in acts)
+    assert answered(here, code, "let-in", "mallory").status_code == 404
+
+
+def test_one_that_is_turned_away_says_so_and_keeps_nothing(here, shell):
+    process, code = asking(shell, here.installation.url)
+    assert "Nobody may act as you" in answered(here, code, "no", "mallory").text
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1 and "said no" in errors
+    assert not shell.profiles.exists()
+
+
+def test_a_code_is_worth_nothing_without_the_verifier(here, shell):
+    process, code = asking(shell, here.installation.url)
+    body = {"code": code, "verifier": "x" * 43}
+    answer = httpx2.post(f"{here.installation.url}/api/v1/logins/claim", json=body)
+    refused(Answer(answer.status_code, answer.json()), 404, "ask again")
+    process.kill()
+    process.communicate()
+    stranger = httpx2.get(f"{here.installation.url}/let-in/{code}")
+    assert stranger.status_code == 303 and "/login" in stranger.headers["location"]
+
+
+def test_with_a_token_and_between_profiles(here, shell):
+    url = here.installation.url
+    told = shell.run("login", url, "--with-token", "--name", "a", typed=here.people["grace"] + "\n")
+    assert told == f"logged in to {url} as grace (act); it is profile a\n"
+    shell.run("login", url, "--with-token", "--name", "b", typed=here.people[""] + "\n")
+    assert shell.run("profiles") == f"  a\t{url}\n* b\t{url}\n"
+    shell.run("token", "list")
+    shell.run("profiles", "--use", "a")
+    shell.run("token", "list", code=1)
+    shell.env["STAUNCH_PROFILE"] = "b"
+    shell.run("token", "list")
+    shell.env["STAUNCH_PROFILE"] = "nobody"
+    assert "names no profile: 'nobody'" in shell.run("runs", code=2)
+    del shell.env["STAUNCH_PROFILE"]
+    shell.run("logout", "a")
+    assert "a\t" not in shell.run("profiles")
+    assert "there is no profile 'a'" in shell.run("logout", "a", code=4)
+    assert "valid there" in shell.run("login", url, "--with-token", typed="stn_wrong\n", code=1)
+    shell.profiles.write_text("{")
+    assert "log in again" in shell.run("runs", code=1)
