@@ -1,0 +1,12 @@
+"""Change stamps: how far lists of repositories are read, and when something in them changed."""
+
+from datetime import datetime
+
+# Of what changed lately, and of all that there is; of 100 repositories each, or 50.
+LATELY_PAGES_MAX = 5
+WHOLE_PAGES_MAX = 100
+
+
+def seconds_of(at: datetime | None) -> float:
+    """Seconds since the epoch; 0: it never changed, or before that."""
+    return 0.0 if at is None else max(0.0, at.timestamp())
