@@ -257,10 +257,11 @@ class StatusClient(Protocol):
 @dataclass(frozen=True, slots=True)
 class OpenPulls:
     """Those that are open now, as events without an action. `etag`: by which to ask whether they
-    have changed; empty: nobody can."""
+    have changed; empty: nobody can. `good_s`: for so many seconds one does not ask again."""
 
     events: list[Event]
     etag: str = ""
+    good_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

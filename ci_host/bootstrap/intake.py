@@ -36,6 +36,7 @@ from ci_host.bootstrap.check_suites import AppSuites
 from ci_host.bootstrap.comments import answers, reports_of
 from ci_host.bootstrap.fetch_tokens import FetchTokens
 from ci_host.bootstrap.lookers import Lookers
+from ci_host.bootstrap.places import Places
 from ci_host.engine.attention import Attention, Heeded
 from ci_host.engine.comment_commands import CommentCommands
 from ci_host.engine.forge_gates import ForgeGates
@@ -52,8 +53,7 @@ from ci_host.engine.schedules import Schedules
 from ci_host.engine.triggers import Triggers
 from ci_host.settings import ProcessSettings, Settings
 from ci_host.tenant.sandbox import Sandbox
-from pipelines.repo import Delivery, ForgeKind, Repo
-from webhooks.bitbucket_dc.refs import have_ref_made
+from pipelines.repo import Delivery, Repo
 from webhooks.forge import Connections, Ignored, ParsedEvent
 from webhooks.github.app import AppTokens
 from webhooks.manual import MANUAL_EVENT, parse_manual
@@ -86,7 +86,8 @@ async def open_intake(
     client = httpx2.AsyncClient()
     apps = AppTokens(client, time.time)
     tokens = FetchTokens(apps, directory, asyncio.get_running_loop())
-    catalog, source = NatsCatalog(bus), _source(settings, directory, tokens)
+    places = Places(directory, client, asyncio.get_running_loop())
+    catalog, source = NatsCatalog(bus), _source(settings, directory, tokens, places)
     files = PipelineFiles(source, NatsBundles(bus), prepareds, sandbox, time.time)
     timetables, shards = NatsTimetables(bus), settings.shards
     schedules = Schedules(timetables, catalog, source, files, history, shards=shards)
@@ -116,12 +117,10 @@ async def open_intake(
         now=time.time,
         shards=shards,
     )
-    found: list[Intake | Ringing | Reconciler | Redeliveries]
-    found = [_intake(bus, triggers), Ringing(rings(bus), schedules)]
     lookers = Lookers(bus, directory, client, apps).of(
         settings, attention, _mirrors(settings), partial(_registered, directory, tokens), tokens
     )
-    return found + lookers
+    return [_intake(bus, triggers), Ringing(rings(bus), schedules), *lookers]
 
 
 def has_checks(connections: Connections, connection: str) -> bool:
@@ -130,12 +129,14 @@ def has_checks(connections: Connections, connection: str) -> bool:
     return known is not None and bool(known.app)
 
 
-def _source(settings: Settings, directory: Directory, tokens: FetchTokens) -> GitSource:
+def _source(
+    settings: Settings, directory: Directory, tokens: FetchTokens, places: Places
+) -> GitSource:
     mirrors = Mirrors(
         _mirrors(settings),
         lambda: registered(directory.connections, directory.repos, tokens.of),
     )
-    return GitSource(mirrors, partial(_make_ref, directory), tokens.renew)
+    return GitSource(mirrors, places.of, tokens.renew)
 
 
 def _intake(bus: Bus, triggers: Triggers) -> Intake:
@@ -162,9 +163,3 @@ def _registered(directory: Directory, tokens: FetchTokens, repo: Repo) -> Regist
     connection = directory.connections.get(repo.connection)
     known = {} if connection is None else {connection.id: connection}
     return registered(known, {repo.id: repo}, tokens.of)
-
-
-def _make_ref(directory: Directory, repo: Repo, ref: str) -> None:
-    connection = directory.connections.get(repo.connection)
-    if connection is not None and connection.kind is ForgeKind.BITBUCKET_DC:
-        have_ref_made(connection, repo, ref)

@@ -25,6 +25,7 @@ from ci_host.engine.attention import Moved
 from ci_host.ports import Conflict
 from ci_host.ref_ports import Hearsay, SeenRef, Sight, Sights, Word
 from pipelines.event import Event
+from pipelines.refs import is_commit
 from pipelines.repo import Delivery, ForgeKind, Repo
 from webhooks.inbox import Inbox
 from webhooks.reconciled import RECONCILED_EVENT, Reconciled
@@ -140,7 +141,7 @@ class RefNews:
         # That a pull request is closed is no news, and those of before the first list are none.
         news = [one for one in moved if not is_pull(one) or (one in refs and sight.pulls)]
         words = await self._hearsay.told(repo.id, news) if news else {}
-        untold = [ref for ref in news if not _is_told(words.get(ref), refs.get(ref), sight)]
+        untold = [ref for ref in news if not _is_told(ref, words.get(ref), refs.get(ref), sight)]
         ripe = self._ripe(repo.id, untold)[:NEWS_MAX]
         pulls = {one.ref: one for one in look.pulls or ()}
         for ref in ripe:
@@ -193,11 +194,20 @@ def delivery_of(repo: str, ref: str, commit: str, revision: int) -> str:
     return f"reconciled-{digest[:32]}"
 
 
-def _is_told(word: Word | None, seen: SeenRef | None, sight: Sight) -> bool:
-    """Whether a Delivery told of just this, since the refs were last seen."""
-    if word is None or word.at < sight.at:
+def _is_told(ref: str, word: Word | None, seen: SeenRef | None, sight: Sight) -> bool:
+    """Whether a Delivery told of just this, since the refs were last seen.
+
+    Of a pull request it does not matter when: a list may be older than the look, and one that is at
+    a commit again is no other Run.
+    """
+    if word is None or (word.at < sight.at and not is_pull(ref)):
         return False
-    return word.commit in ((seen.commit, seen.object) if seen else ("",))
+    if seen is None:
+        return word.commit == ""
+    if word.commit in (seen.commit, seen.object):
+        return True
+    # Bitbucket Cloud's list of pull requests cuts ids; what was told is whole.
+    return not is_commit(seen.commit) and word.commit.startswith(seen.commit)
 
 
 def _commit(refs: Mapping[str, SeenRef], ref: str) -> str:
