@@ -12,7 +12,7 @@ import httpx2
 import msgspec
 
 from pipelines.repo import Connection
-from webhooks.change_stamps import LATELY_PAGES_MAX, WHOLE_PAGES_MAX, seconds_of
+from webhooks.change_stamps import LATELY_PAGES_MAX, WHOLE_PAGES_MAX, seconds_of, stamps_of
 from webhooks.forge import Changed, Later, Refused, Unchanged
 from webhooks.rest import ForgeApi
 
@@ -83,4 +83,4 @@ class GiteaChanges:
 
 
 def _stamps(found: list[_Repository]) -> dict[str, float]:
-    return {str(one.id): seconds_of(one.updated_at) for one in found if not one.mirror}
+    return stamps_of((one.id, one.updated_at) for one in found if not one.mirror)

@@ -13,7 +13,7 @@ import httpx2
 import msgspec
 
 from pipelines.repo import Connection
-from webhooks.change_stamps import LATELY_PAGES_MAX, WHOLE_PAGES_MAX, seconds_of
+from webhooks.change_stamps import LATELY_PAGES_MAX, WHOLE_PAGES_MAX, seconds_of, stamps_of
 from webhooks.forge import Changed, Later, Refused, Unchanged
 from webhooks.rest import ForgeApi
 
@@ -51,5 +51,5 @@ class GitHubChanges:
         assert not isinstance(told, Unchanged), "nothing was known before"
         if isinstance(told, Later | Refused):
             return told
-        stamps = {str(one.id): seconds_of(one.pushed_at) for one in told.items}
+        stamps = stamps_of((one.id, one.pushed_at) for one in told.items)
         return Changed(stamps, heads=True, is_whole=told.is_whole)

@@ -11,7 +11,7 @@ import httpx2
 import msgspec
 
 from pipelines.repo import Connection
-from webhooks.change_stamps import LATELY_PAGES_MAX, WHOLE_PAGES_MAX, seconds_of
+from webhooks.change_stamps import LATELY_PAGES_MAX, WHOLE_PAGES_MAX, seconds_of, stamps_of
 from webhooks.forge import Changed, Later, Refused, Unchanged
 from webhooks.rest import ForgeApi
 
@@ -42,5 +42,5 @@ class GitLabChanges:
         assert not isinstance(told, Unchanged), "nothing was known before"
         if isinstance(told, Later | Refused):
             return told
-        stamps = {str(one.id): seconds_of(one.last_activity_at) for one in told.items}
+        stamps = stamps_of((one.id, one.last_activity_at) for one in told.items)
         return Changed(stamps, is_whole=told.is_whole)
