@@ -26,6 +26,7 @@ from ci_host.adapters.nats.sights import NatsHearsay
 from ci_host.adapters.nats.stores import (
     NatsBundles,
     NatsCatalog,
+    NatsInbox,
     NatsOutcomes,
     NatsStatusOutbox,
     decode_delivery,
