@@ -64,7 +64,7 @@ class Attention:
         self._woken: dict[str, bool] = {}
 
     def stir(self, repo: str) -> None:
-        """A Delivery told of it: look within the interval, and again for a while."""
+        """Something was told of it: look within the interval, and again for a while."""
         self._hot_until[repo] = self._elapsed() + HOT_S
         self._woken.setdefault(repo, False)
 
@@ -72,10 +72,6 @@ class Attention:
         """Its Forge says that it has changed: look at once, and again for a while."""
         self._hot_until[repo] = self._elapsed() + HOT_S
         self._woken[repo] = True
-
-    def warm(self, repo: str) -> None:
-        """It changed lately: do not leave it alone, for a while."""
-        self._hot_until[repo] = self._elapsed() + HOT_S
 
     def is_hot(self, repo: str) -> bool:
         """Whether something was said of it lately."""

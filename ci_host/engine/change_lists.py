@@ -103,9 +103,10 @@ class ChangeLists:
         pulls = {by_id[one]: at for one, at in told.pulls.items() if one in by_id}
         for repo, at in stamps.items():
             if repo not in held.stamps:
-                # The first list of all. What changed lately may change again without a word.
+                # What changed lately may change again without a word, or have done so after it was
+                # looked at and before it was listed.
                 if at > held.newest - HOT_S:
-                    self._attention.warm(repo)
+                    self._attention.stir(repo)
             elif held.stamps[repo] != at:
                 self._attention.name(repo)
                 self._doubts.pop(repo, None)

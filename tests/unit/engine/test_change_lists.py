@@ -178,3 +178,20 @@ async def test_a_whole_list_names_repositories_of_strangers_in_vain(world):
     world.changes.answer = Changed({"none-of-ours": world.time, "../shop": 1.0, "": 2.0})
     await passing(world, INTERVAL + 10.0)
     assert not set(world.source.asked) - {FAR.id}
+
+
+async def test_a_push_between_the_first_look_and_the_first_list_is_found_as_soon_as_any():
+    world = RefWorld(SHOP, BLOG)
+    for repo in (SHOP, BLOG):
+        world.source.push(repo, MAIN, A)
+        await world.sights.write(Sight(repo=repo.id, at=LONG_AGO, refs={MAIN: A}), after=0)
+    for repo in world.reconciler.due():
+        await world.reconciler.look(repo)
+    world.time += 1.0
+    for repo in world.reconciler.due():
+        await world.reconciler.look(repo)
+    assert sorted(world.source.asked) == [BLOG.id, SHOP.id]
+    world.source.push(SHOP, MAIN, B)
+    world.changes.stamps = {SHOP.id: world.time, BLOG.id: LONG_AGO}
+    await passing(world, INTERVAL + GRACE + 10.0)
+    assert world.told() == [("push", MAIN, B)]
