@@ -11,7 +11,7 @@ import msgspec
 
 from pipelines.event import Event
 from pipelines.repo import Connection, Repo
-from webhooks.forge import Later, Refused
+from webhooks.forge import Changed, Later, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,15 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """A Repo's refs (full name to commit) as they were when what is new in them was seen to.
 
     `at`: when the look at them began, in seconds since the epoch, by the clock of the one who
-    looked. `pulls`: whether the heads of pull requests are among them.
+    looked. `pulls`: whether the heads of pull requests are among them. `untold`: of what was new
+    then no Delivery told.
     """
 
     repo: str
     at: float
     refs: dict[str, str]
     pulls: bool = False
+    untold: bool = False
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +85,22 @@ class PullSource(Protocol):
     async def open_pulls(self, repo: Repo) -> Sequence[Event] | Later | Refused | None:
         """Those that are open now (of very many, those that changed last), as events without an
         action; None: the Connection has no API that could be asked, or no token for it."""
+
+
+class ChangeSource(Protocol):
+    """Which Repos changed lately, asked of the Forges that have a list of it."""
+
+    def place(self, repo: Repo) -> str:
+        """Which list a Repo would be in; empty: its Forge has none, or cannot be asked."""
+
+    async def changed(
+        self, repo: Repo, since: float, *, whole: bool
+    ) -> Changed | Later | Refused | None:
+        """What that list has that changed since then, in seconds since the epoch by the Forge's
+        clock; `whole`: all that is in it. None: there is none. Never raises for what a forge does.
+
+        A saving: a Repo that it leaves out is looked at nevertheless, only more rarely.
+        """
 
 
 class CallSource(Protocol):

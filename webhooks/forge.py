@@ -257,15 +257,40 @@ class StatusClient(Protocol):
 @dataclass(frozen=True, slots=True)
 class OpenPulls:
     """Those that are open now, as events without an action. `etag`: by which to ask whether they
-    have changed; empty: nobody can."""
+    have changed; empty: nobody can. `good_s`: for so many seconds one does not ask again."""
 
     events: list[Event]
     etag: str = ""
+    good_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
     """It is as it was when the etag was given that was asked with. GitHub counts no such answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """When repositories last changed, by the forge's own id of each, in seconds since the epoch by
+    its own clock. Of those that are not in it nothing is said.
+
+    `pulls`: when a pull request of each changed, where that is another list. `heads`: whether a
+    repository counts as changed when a fork's open pull request to it has new commits. `is_whole`
+    False: there were more than are read.
+    """
+
+    stamps: Mapping[str, float]
+    pulls: Mapping[str, float] = field(default_factory=dict)
+    heads: bool = False
+    is_whole: bool = True
+
+
+class ChangeReader(Protocol):
+    """Asks one forge's API which repositories changed lately. Never raises for what it does."""
+
+    async def changed(self, since: float, *, whole: bool) -> Changed | Later | Refused:
+        """Those that changed since then, by the forge's clock; `whole`: all that it lists."""
+        ...
 
 
 class PullReader(Protocol):

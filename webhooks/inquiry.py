@@ -34,6 +34,7 @@ class Inquiry:
         self._connections, self._client, self._now = connections, client, now
         self._apps = apps
         self._open: dict[str, OpenPulls] = {}
+        self._good_until: dict[str, float] = {}
 
     async def facts(self, repo: Repo, number: int) -> PullFacts | Later | Refused | None:
         """What is so now; None: there is no API to ask, or no token for it.
@@ -53,6 +54,8 @@ class Inquiry:
 
     async def open_pulls(self, repo: Repo) -> Sequence[Event] | Later | Refused | None:
         """Those that are open now, as events without an action; None: as `facts`."""
+        if self._now() < self._good_until.get(repo.id, 0.0):
+            return self._open[repo.id].events
         reader = await self._reader(repo)
         if reader is None or isinstance(reader, Later | Refused):
             return reader
@@ -61,11 +64,12 @@ class Inquiry:
         match told:
             case Unchanged():
                 return before.events
-            case OpenPulls(events, etag):
+            case OpenPulls(events, etag, good_s):
                 # What nobody can ask after again need not be kept.
                 self._open.pop(repo.id, None)
-                if etag:
+                if etag or good_s:
                     self._open[repo.id] = told
+                    self._good_until[repo.id] = self._now() + good_s
                 return events
         return told
 

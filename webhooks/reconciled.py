@@ -7,10 +7,11 @@ from outside: the webhook routes know no such event name. Who pushed nobody has 
 import msgspec
 
 from pipelines.event import Event, EventKind
+from pipelines.refs import is_commit
 from pipelines.repo import Delivery, ForgeKind
 from webhooks.errors import Malformed
 from webhooks.forge import ParsedEvent, Sought
-from webhooks.payload import commit_of, external_id_of, name_of, ref_of
+from webhooks.payload import commit_of, external_id_of, name_of, ref_of, short_commit_of
 
 RECONCILED_EVENT = "staunch.reconciled"
 
@@ -38,7 +39,7 @@ def parse_reconciled(delivery: Delivery) -> list[ParsedEvent]:
         raise Malformed(f"what the host saw of a ref cannot be read: {error}") from error
     if moved.pull is not None:
         event = _of_pull(moved, moved.pull, delivery)
-        sought = _sought(event) if delivery.kind is ForgeKind.BITBUCKET_DC else None
+        sought = _sought(event, delivery.kind)
         name = name_of(moved.name)
         return [ParsedEvent(external_id_of(moved.external_id), name, event, sought=sought)]
     event = Event(
@@ -51,11 +52,19 @@ def parse_reconciled(delivery: Delivery) -> list[ParsedEvent]:
     return [ParsedEvent(external_id_of(moved.external_id), name_of(moved.name), event)]
 
 
-def _sought(event: Event) -> Sought:
-    """Data Center makes a pull request's own ref at its leisure; a branch of its own is there."""
+def _sought(event: Event, kind: ForgeKind) -> Sought | None:
+    """Where both Bitbuckets have it; None: its id is whole, and its own ref leads to it.
+
+    Data Center makes a pull request's own ref at its leisure, and Cloud has none, and cuts ids; a
+    branch of the repository's own is there.
+    """
+    if kind not in (ForgeKind.BITBUCKET, ForgeKind.BITBUCKET_DC):
+        return None
     request = event.pull_request
     own = request is not None and not request.is_fork
     where = f"refs/heads/{request.head_ref}" if request is not None and own else event.ref
+    if kind is ForgeKind.BITBUCKET:
+        return Sought(short_commit_of(event.commit, "commit"), ref_of(where))
     return Sought(commit_of(event.commit, "commit"), ref_of(where))
 
 
@@ -75,7 +84,7 @@ def _of_pull(moved: Reconciled, pull: Event, delivery: Delivery) -> Event:
     action = "synchronize" if moved.before else "opened"
     return msgspec.structs.replace(
         pull,
-        before=commit_of(moved.before, "before") if moved.before else "",
+        before=moved.before if is_commit(moved.before) else "",
         delivery=delivery.id,
         pull_request=msgspec.structs.replace(request, action=action),
     )

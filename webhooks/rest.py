@@ -31,10 +31,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[T]):
-    """What a list held. `etag`: by which one may ask whether it has changed; empty: one may not."""
+    """What a list held. `etag`: by which one may ask whether it has changed; empty: one may not.
+    `is_whole` False: it had more pages than were read."""
 
     items: list[T]
     etag: str = ""
+    is_whole: bool = True
 
 
 class ForgeApi:
@@ -58,8 +60,9 @@ class ForgeApi:
         known: str = "",
         *,
         enough: Callable[[T], bool] = lambda _: False,
+        pages_max: int = PAGES_MAX,
     ) -> Listed[T] | Unchanged | Later | Refused:
-        """All pages of a list, the first PAGES_MAX at most. `path`: with a query, without a page.
+        """All pages of a list, the first `pages_max` at most. `path`: with a query, no page in it.
 
         `known`: the etag of the answer before. A list of several pages has none: what is on its
         later pages may change while the first stays as it is. `enough`: of the last one of a page,
@@ -68,7 +71,7 @@ class ForgeApi:
         items: list[T] = []
         # The first needs no word of it, and lists that go on by cursors know none.
         page = ""
-        for number in range(1, PAGES_MAX + 1):
+        for number in range(1, pages_max + 1):
             url = f"{self._base}{path}{page}"
             answer = await self._followed(url, {"If-None-Match": known} if known else {})
             if isinstance(answer, httpx2.Response) and answer.status_code == 304 and known:
@@ -85,7 +88,7 @@ class ForgeApi:
             # Its host and path are none of the answer's business, only where in the list to go on.
             cursor = httpx2.QueryParams(urlsplit(further).query).get("cursor")
             page = f"&cursor={quote(cursor, safe='')}" if cursor else f"&page={number + 1}"
-        return Listed(items)
+        return Listed(items, is_whole=False)
 
     async def send(
         self, method: str, path: str, body: Mapping[str, object] | None, shape: type[T]

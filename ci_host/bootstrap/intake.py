@@ -15,7 +15,6 @@ import httpx2
 
 from ci_host.adapters.git.mirror import Mirrors
 from ci_host.adapters.git.origin import Registered
-from ci_host.adapters.git.refs import GitRefs
 from ci_host.adapters.git.source import GitSource, registered
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
@@ -23,7 +22,7 @@ from ci_host.adapters.nats.comments import NatsComments
 from ci_host.adapters.nats.consumer import ConsumerRule, NatsQueue
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
-from ci_host.adapters.nats.sights import NatsHearsay, NatsSights
+from ci_host.adapters.nats.sights import NatsHearsay
 from ci_host.adapters.nats.stores import (
     NatsBundles,
     NatsCatalog,
@@ -37,6 +36,9 @@ from ci_host.bootstrap.admissions import admissions_of
 from ci_host.bootstrap.check_suites import AppSuites
 from ci_host.bootstrap.comments import answers, reports_of
 from ci_host.bootstrap.fetch_tokens import FetchTokens
+from ci_host.bootstrap.lookers import Lookers
+from ci_host.bootstrap.places import Places
+from ci_host.engine.attention import Attention, Heeded
 from ci_host.engine.comment_commands import CommentCommands
 from ci_host.engine.forge_gates import ForgeGates
 from ci_host.engine.forge_reruns import ForgeReruns
@@ -45,21 +47,17 @@ from ci_host.engine.live import Prepareds
 from ci_host.engine.notices import Notices
 from ci_host.engine.people import People
 from ci_host.engine.pipeline_files import PipelineFiles
-from ci_host.engine.reconciler import GRACE_S, Reconciler
+from ci_host.engine.reconciler import Reconciler
 from ci_host.engine.redeliveries import Redeliveries
-from ci_host.engine.ref_news import RefNews
 from ci_host.engine.ringing import Ringing
 from ci_host.engine.schedules import Schedules
 from ci_host.engine.triggers import Triggers
 from ci_host.settings import ProcessSettings, Settings
 from ci_host.tenant.sandbox import Sandbox
-from pipelines.repo import Delivery, ForgeKind, Repo
-from webhooks.bitbucket_dc.refs import have_ref_made
+from pipelines.repo import Delivery, Repo
 from webhooks.forge import Connections, Ignored, ParsedEvent
 from webhooks.github.app import AppTokens
-from webhooks.inquiry import Inquiry
 from webhooks.manual import MANUAL_EVENT, parse_manual
-from webhooks.missed_calls import MissedCalls
 from webhooks.reconciled import RECONCILED_EVENT, parse_reconciled
 from webhooks.registry import parse_delivery
 
@@ -89,7 +87,8 @@ async def open_intake(
     client = httpx2.AsyncClient()
     apps = AppTokens(client, time.time)
     tokens = FetchTokens(apps, directory, asyncio.get_running_loop())
-    catalog, source = NatsCatalog(bus), _source(settings, directory, tokens)
+    places = Places(directory, client, asyncio.get_running_loop())
+    catalog, source = NatsCatalog(bus), _source(settings, directory, tokens, places)
     files = PipelineFiles(source, NatsBundles(bus), prepareds, sandbox, time.time)
     timetables, shards = NatsTimetables(bus), settings.shards
     schedules = Schedules(timetables, catalog, source, files, history, shards=shards)
@@ -101,6 +100,7 @@ async def open_intake(
         admissions, source, files, history, people, reruns, NatsComments(bus), may_answer,
         shards=shards,
     )  # fmt: skip
+    attention = Attention(settings.reconcile_s, now=time.time, elapsed=time.monotonic)
     triggers = Triggers(
         catalog,
         source,
@@ -111,53 +111,17 @@ async def open_intake(
         _notices(bus, directory, history, settings),
         NatsOutcomes(bus),
         reruns,
-        NatsHearsay(bus),
+        Heeded(NatsHearsay(bus), attention),
         commands,
         ForgeGates(admissions, history, people),
         parse=_parse,
         now=time.time,
         shards=shards,
     )
-    found: list[Intake | Ringing | Reconciler | Redeliveries]
-    found = [_intake(bus, triggers), Ringing(rings(bus), schedules)]
-    return found + _lookers(bus, directory, tokens, client, apps, settings)
-
-
-def _lookers(
-    bus: Bus,
-    directory: Directory,
-    tokens: FetchTokens,
-    client: httpx2.AsyncClient,
-    apps: AppTokens,
-    settings: Settings,
-) -> list[Reconciler | Redeliveries]:
-    """Those who look for what no webhook told of."""
-    if settings.reconcile_s == 0:
-        return []
-    calls = MissedCalls(client, settings.url, now=time.time)
-    again = Redeliveries(calls, directory.repos, directory.connections, now=time.time)
-    sights = NatsSights(bus)
-    news = RefNews(
-        sights,
-        NatsHearsay(bus),
-        NatsInbox(bus),
-        missed=again.suspect,
-        grace_s=min(GRACE_S, settings.reconcile_s),
-        now=time.time,
-        elapsed=time.monotonic,
+    lookers = Lookers(bus, directory, client, apps).of(
+        settings, attention, _mirrors(settings), partial(_registered, directory, tokens), tokens
     )
-    reconciler = Reconciler(
-        GitRefs(_mirrors(settings), partial(_registered, directory, tokens), renew=tokens.renew),
-        Inquiry(directory, client, apps, now=time.time),
-        news,
-        sights,
-        directory.repos,
-        directory.connections,
-        interval_s=settings.reconcile_s,
-        now=time.time,
-        elapsed=time.monotonic,
-    )
-    return [reconciler, again]
+    return [_intake(bus, triggers), Ringing(rings(bus), schedules), *lookers]
 
 
 def has_checks(connections: Connections, connection: str) -> bool:
@@ -166,12 +130,14 @@ def has_checks(connections: Connections, connection: str) -> bool:
     return known is not None and bool(known.app)
 
 
-def _source(settings: Settings, directory: Directory, tokens: FetchTokens) -> GitSource:
+def _source(
+    settings: Settings, directory: Directory, tokens: FetchTokens, places: Places
+) -> GitSource:
     mirrors = Mirrors(
         _mirrors(settings),
         lambda: registered(directory.connections, directory.repos, tokens.of),
     )
-    return GitSource(mirrors, partial(_make_ref, directory), tokens.renew)
+    return GitSource(mirrors, places.of, tokens.renew)
 
 
 def _intake(bus: Bus, triggers: Triggers) -> Intake:
@@ -198,9 +164,3 @@ def _registered(directory: Directory, tokens: FetchTokens, repo: Repo) -> Regist
     connection = directory.connections.get(repo.connection)
     known = {} if connection is None else {connection.id: connection}
     return registered(known, {repo.id: repo}, tokens.of)
-
-
-def _make_ref(directory: Directory, repo: Repo, ref: str) -> None:
-    connection = directory.connections.get(repo.connection)
-    if connection is not None and connection.kind is ForgeKind.BITBUCKET_DC:
-        have_ref_made(connection, repo, ref)

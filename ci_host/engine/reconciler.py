@@ -1,8 +1,8 @@
 """Reconciler: looks at the refs of every Repo again and again, and has what is new seen to.
 
 For pushes whose webhooks a forge lost, and for forges that cannot reach us. Here: which Repos are
-looked at, how many at once, and what becomes of those that do not answer. What is new in the refs,
-and what becomes of that, is `ref_news.py`'s.
+looked at, how many at once, and what becomes of those that do not answer. How often is
+`attention.py`'s; what is new in the refs, and what becomes of that, `ref_news.py`'s.
 
 A Connection that does not answer is let alone for a while, and then asked for one Repo; the others
 follow when that one is answered. What is not compared is told where people can see it.
@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import structlog
 
+from ci_host.engine.attention import Attention
+from ci_host.engine.change_lists import ChangeLists
 from ci_host.engine.ref_news import Look, RefNews
 from ci_host.engine.rounds import PAUSE_S_FIRST, Pauses, Rounds
 from ci_host.ports import SourceRefused, SourceUnavailable, Unavailable
@@ -47,6 +49,8 @@ class Reconciler:
         sights: Sights,
         repos: Mapping[str, Repo],
         connections: Mapping[str, Connection],
+        attention: Attention,
+        lists: ChangeLists,
         *,
         interval_s: float,
         now: Callable[[], float],
@@ -59,6 +63,8 @@ class Reconciler:
         self._sights = sights
         self._repos = repos
         self._connections = connections
+        self._attention = attention
+        self._lists = lists
         self._now = now
         self._elapsed = elapsed
         self._soon_s = min(GRACE_S, interval_s)
@@ -78,6 +84,7 @@ class Reconciler:
         """Look for ever."""
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen())
                 while True:
                     for repo in self.due():
                         await self._room.acquire()
@@ -86,11 +93,25 @@ class Reconciler:
         finally:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
+    async def _listen(self) -> None:
+        while True:
+            await self.hear()
+            await asyncio.sleep(TICK_S)
+
+    async def hear(self) -> None:
+        """Ask the Forges that can say so for what has changed, if it is time to."""
+        try:
+            await self._lists.ask()
+        except Exception:  # the edge: without lists one looks by oneself
+            log.exception("lists_broke")
+
     def due(self) -> list[Repo]:
         """Those that are to be looked at now."""
         now = self._elapsed()
         if self._rounds.count != len(self._repos):
             self._rounds.meet(list(self._repos), now)
+        for repo, is_urgent in self._attention.woken().items():
+            self._rounds.no_later(repo, now if is_urgent else self._rounds.moment(repo, now))
         return [self._repos[repo] for repo in self._rounds.due(now)]
 
     async def _look_in_room(self, repo: Repo) -> None:
@@ -126,7 +147,8 @@ class Reconciler:
             self._asked.discard(connection)
         now = self._elapsed()
         if again_s is None:
-            self._rounds.again(repo.id, now)
+            pause_s = self._attention.pause_s(repo.id, self._news.moved(repo.id))
+            self._rounds.again(repo.id, now, pause_s)
         else:
             self._rounds.at(repo.id, now + again_s)
 
@@ -180,6 +202,8 @@ class Reconciler:
             await self._tell(what, self._rounds.interval_s)
             return None
         await self._take_back(pulls_of(repo.id))
+        forks = any(one.pull_request and one.pull_request.is_fork for one in told or ())
+        self._attention.has_forks(repo.id, open_now=forks)
         return told
 
     async def _tell(self, what: NotCompared, pause_s: float) -> None:

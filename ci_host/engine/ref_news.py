@@ -21,9 +21,11 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
+from ci_host.engine.attention import Moved
 from ci_host.ports import Conflict
 from ci_host.ref_ports import Hearsay, SeenRef, Sight, Sights, Word
 from pipelines.event import Event
+from pipelines.refs import is_commit
 from pipelines.repo import Delivery, ForgeKind, Repo
 from webhooks.inbox import Inbox
 from webhooks.reconciled import RECONCILED_EVENT, Reconciled
@@ -44,6 +46,16 @@ class Look:
     at: float
     refs: Mapping[str, SeenRef]
     pulls: Sequence[Event] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """Which refs' news has been seen to now, whether there is other that `waits`, and whether the
+    last of it was `untold`."""
+
+    refs: Sequence[str]
+    waits: bool = False
+    untold: bool = False
 
 
 class RefNews:
@@ -71,6 +83,7 @@ class RefNews:
         self._now = now
         self._elapsed = elapsed
         self._as_seen: dict[str, bytes] = {}
+        self._moved: dict[str, Moved] = {}
         self._since: dict[str, dict[str, float]] = {}
 
     async def take(self, repo: Repo, kind: ForgeKind, look: Look) -> bool:
@@ -88,21 +101,28 @@ class RefNews:
             # What was there before is not news.
             sight = Sight(repo=repo.id, at=look.at, refs={})
             refs = _with_pulls(look, sight)
-            settled, waits = list(refs), False
+            settled = _Settled(list(refs))
         else:
             refs = _with_pulls(look, sight)
-            settled, waits = await self._settle(repo, kind, look, refs, sight, revision)
+            settled = await self._settle(repo, kind, look, refs, sight, revision)
         has_pulls = sight.pulls or look.pulls is not None
-        if settled or revision == 0 or has_pulls != sight.pulls:
-            after = _moved_on(sight.refs, refs, settled)
-            next_sight = Sight(repo=repo.id, at=look.at, refs=after, pulls=has_pulls)
+        if settled.refs or revision == 0 or has_pulls != sight.pulls:
+            after = _moved_on(sight.refs, refs, settled.refs)
+            sight = Sight(
+                repo=repo.id, at=look.at, refs=after, pulls=has_pulls, untold=settled.untold
+            )
             try:
-                await self._sights.write(next_sight, after=revision)
+                await self._sights.write(sight, after=revision)
             except Conflict:
                 return True
-        if not waits:
+        self._moved[repo.id] = Moved(sight.at, sight.untold)
+        if not settled.waits:
             self._as_seen[repo.id] = digest
-        return waits
+        return settled.waits
+
+    def moved(self, repo: str) -> Moved | None:
+        """When something was last seen to move in it; None: it was not looked at in this life."""
+        return self._moved.get(repo)
 
     async def _settle(
         self,
@@ -112,8 +132,7 @@ class RefNews:
         refs: Mapping[str, SeenRef],
         sight: Sight,
         revision: int,
-    ) -> tuple[list[str], bool]:
-        """Which refs' news has been seen to now, and whether there is other."""
+    ) -> _Settled:
         moved = [
             ref
             for ref in sorted(sight.refs.keys() | refs.keys())
@@ -122,7 +141,7 @@ class RefNews:
         # That a pull request is closed is no news, and those of before the first list are none.
         news = [one for one in moved if not is_pull(one) or (one in refs and sight.pulls)]
         words = await self._hearsay.told(repo.id, news) if news else {}
-        untold = [ref for ref in news if not _is_told(words.get(ref), refs.get(ref), sight)]
+        untold = [ref for ref in news if not _is_told(ref, words.get(ref), refs.get(ref), sight)]
         ripe = self._ripe(repo.id, untold)[:NEWS_MAX]
         pulls = {one.ref: one for one in look.pulls or ()}
         for ref in ripe:
@@ -138,7 +157,12 @@ class RefNews:
             # What comes of this ref next has a grace of its own.
             del self._since[repo.id][ref]
         waiting = set(untold) - set(ripe)
-        return [ref for ref in moved if ref not in waiting], bool(waiting)
+        return _Settled(
+            [ref for ref in moved if ref not in waiting],
+            bool(waiting),
+            # That a pull request is closed says nothing of how the others are told.
+            untold=bool(ripe) or (sight.untold and len(untold) == len(news)),
+        )
 
     def _ripe(self, repo: str, untold: Iterable[str]) -> list[str]:
         """Those of which somebody could have told for long enough."""
@@ -170,11 +194,20 @@ def delivery_of(repo: str, ref: str, commit: str, revision: int) -> str:
     return f"reconciled-{digest[:32]}"
 
 
-def _is_told(word: Word | None, seen: SeenRef | None, sight: Sight) -> bool:
-    """Whether a Delivery told of just this, since the refs were last seen."""
-    if word is None or word.at < sight.at:
+def _is_told(ref: str, word: Word | None, seen: SeenRef | None, sight: Sight) -> bool:
+    """Whether a Delivery told of just this, since the refs were last seen.
+
+    Of a pull request it does not matter when: a list may be older than the look, and one that is at
+    a commit again is no other Run.
+    """
+    if word is None or (word.at < sight.at and not is_pull(ref)):
         return False
-    return word.commit in ((seen.commit, seen.object) if seen else ("",))
+    if seen is None:
+        return word.commit == ""
+    if word.commit in (seen.commit, seen.object):
+        return True
+    # Bitbucket Cloud's list of pull requests cuts ids; what was told is whole.
+    return not is_commit(seen.commit) and word.commit.startswith(seen.commit)
 
 
 def _commit(refs: Mapping[str, SeenRef], ref: str) -> str:

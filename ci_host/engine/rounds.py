@@ -2,7 +2,7 @@
 
 Each Repo has a moment of its own in every interval, so that looks are spread over it, whenever it
 was registered. One that is new, or whose host process has just started, is looked at soon besides:
-webhooks are lost while we are down.
+webhooks are lost while we are down. How long an interval is, is each Repo's own (`attention.py`).
 """
 
 import hashlib
@@ -22,6 +22,10 @@ class Rounds:
         self._began = began
         self._known: set[str] = set()
         self._next: list[tuple[float, str]] = []
+        # When it is due, by Repo: an entry of `_next` with another time is of an earlier plan.
+        self._due: dict[str, float] = {}
+        # Of those that are being looked at: by when to look again.
+        self._wanted: dict[str, float] = {}
         self._first_looks_until = began
 
     def meet(self, repos: Iterable[str], now: float) -> None:
@@ -31,7 +35,7 @@ class Rounds:
                 self._known.add(repo)
                 due = max(now, self._first_looks_until)
                 self._first_looks_until = due + 1.0 / FIRST_LOOKS_PER_S
-                heapq.heappush(self._next, (due, repo))
+                self.at(repo, due)
 
     @property
     def count(self) -> int:
@@ -42,20 +46,37 @@ class Rounds:
         """Those whose time has come; each must be given back with `at` or `again`."""
         found = []
         while self._next and self._next[0][0] <= now:
-            found.append(heapq.heappop(self._next)[1])
+            due, repo = heapq.heappop(self._next)
+            if self._due.get(repo) == due:
+                del self._due[repo]
+                found.append(repo)
         return found
 
-    def again(self, repo: str, now: float) -> float:
+    def again(self, repo: str, now: float, interval_s: float | None = None) -> float:
         """Give it back: it is looked at when its moment comes. Answers when that is."""
-        share = int.from_bytes(hashlib.sha256(repo.encode()).digest()[:8]) / 2**64
-        first = self._began + share * self.interval_s
-        due = first + ((now - first) // self.interval_s + 1) * self.interval_s
-        return self.at(repo, due)
+        return self.at(repo, self.moment(repo, now, interval_s))
 
     def at(self, repo: str, due: float) -> float:
         """Give it back: it is looked at then."""
+        due = min(due, self._wanted.pop(repo, due))
+        self._due[repo] = due
         heapq.heappush(self._next, (due, repo))
         return due
+
+    def moment(self, repo: str, now: float, interval_s: float | None = None) -> float:
+        """When its next one is, in an interval of its own or that of all."""
+        interval_s = interval_s or self.interval_s
+        share = int.from_bytes(hashlib.sha256(repo.encode()).digest()[:8]) / 2**64
+        first = self._began + share * interval_s
+        return first + ((now - first) // interval_s + 1) * interval_s
+
+    def no_later(self, repo: str, due: float) -> None:
+        """Look at it by then, or before, as is planned; one that is not there is none of ours."""
+        planned = self._due.get(repo)
+        if planned is not None and due < planned:
+            self.at(repo, due)
+        elif planned is None and repo in self._known:
+            self._wanted[repo] = min(due, self._wanted.get(repo, due))
 
 
 class Pauses:

@@ -1,110 +1,231 @@
-"""Refs: what it costs to look at repositories in which nothing happens."""
+"""Refs: what it costs to look at repositories in which nothing happens.
+
+The real reconciler with git, the message server and HTTP, but not in real time: an hour's looks and
+lists are made one after another, and the processor seconds of all of it are counted.
+"""
 
 import asyncio
+import os
 import shutil
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from ci_host.adapters.nats import subjects
+import httpx2
+
+from ci_host.adapters.git.origin import Registered
+from ci_host.adapters.git.refs import GitRefs
 from ci_host.adapters.nats.bus import Bus, connect
-from ci_host.adapters.nats.stores import NatsCatalog
+from ci_host.adapters.nats.sights import NatsHearsay, NatsSights
+from ci_host.adapters.nats.stores import NatsInbox
+from ci_host.engine.attention import HOT_S, Attention
+from ci_host.engine.change_lists import ChangeLists
+from ci_host.engine.reconciler import AT_ONCE_MAX, GRACE_S, Reconciler
+from ci_host.engine.ref_news import RefNews
+from ci_host.ref_ports import Sight
 from ci_host.settings import RECONCILE_S_DEFAULT
 from pipelines.repo import Connection, ForgeKind, Repo
 from tests.bench import report
+from tests.bench.listing_forge import ListingForge
 from tests.demo.installation import Installation
 from tests.repos import Repo as Checkout
+from webhooks.changes import Changes
+from webhooks.github.app import AppTokens
+from webhooks.inquiry import Inquiry
+from webhooks.memory import MemoryConnections
 
-REPOS = 1_000
+FEW, MANY = 1_000, 4_000
 BRANCHES = 10
-# Each is looked at once in it, as in the default interval, only sooner.
-INTERVAL_S = 60.0
-SETTLE_S = 5.0
-IDLE_S = 20.0
-TICKS_A_SECOND = 100
+HOUR, DAY = 3_600.0, 86_400.0
+IDLE_DAYS = 90
+TICK_S = 1.0
+AT_ONCE = 100
 
 
 def cost() -> None:
-    """A real `staunch up` with a thousand bare repositories on the same machine."""
+    """Bare repositories on this machine, and a forge beside them that lists what changed."""
     folder = Path(tempfile.mkdtemp(prefix="staunch-bench-"))
     folder.chmod(0o711)
-    installation = Installation(folder, "--reconcile-s", str(INTERVAL_S))
+    installation = Installation(folder)
     try:
-        repos = _repos(folder)
+        paths = _repositories(folder)
         installation.start()
-        asyncio.run(_measure(installation, repos))
+        with ListingForge(FEW, time.time() - IDLE_DAYS * DAY) as few:
+            _measure("reconcile.cost", installation, paths, FEW, few.url)
+        with ListingForge(MANY, time.time() - IDLE_DAYS * DAY) as many:
+            _measure("reconcile.cost.4000", installation, paths, MANY, many.url)
+        _measure("reconcile.cost.no_list", installation, paths, FEW, "")
+        _measure("reconcile.cost.active", installation, paths, FEW, "", is_idle=False)
     finally:
         installation.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _repos(folder: Path) -> list[Repo]:
+def _repositories(folder: Path) -> list[Path]:
     made = Checkout(folder)
     made.commit({"README.md": "a repository"})
     for number in range(BRANCHES):
         made.push(f"branch-{number}")
     subprocess.run(["git", "-C", str(made.bare), "pack-refs", "--all"], check=True)
-    found = []
-    for number in range(REPOS):
-        path = folder / "many" / f"{number}.git"
+    paths = [folder / "many" / f"{number}.git" for number in range(FEW)]
+    for path in paths:
         shutil.copytree(made.bare, path, ignore=shutil.ignore_patterns("hooks"))
-        found.append(
-            Repo(
-                id=f"many/{number}",
-                connection="many",
-                external_id=str(number),
-                name=f"many/{number}",
-                clone_url=str(path),
-            )
+    return paths
+
+
+@dataclass
+class _Hour:
+    """A clock that is moved on, and what was done in the time that went by."""
+
+    began: float
+    time: float = 0.0
+    looks: int = 0
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self.began + self.time
+
+    def elapsed(self) -> float:
+        """Of a clock that nobody sets."""
+        return self.time
+
+
+def _measure(
+    identity: str,
+    installation: Installation,
+    paths: list[Path],
+    count: int,
+    api_url: str,
+    *,
+    is_idle: bool = True,
+) -> None:
+    kind = ForgeKind.GITEA if api_url else ForgeKind.GIT
+    name = identity.replace(".", "-")
+    connection = Connection(id=name, kind=kind, api_url=api_url, token="t" if api_url else "")
+    repos = [
+        Repo(
+            id=f"{name}/{number}",
+            connection=name,
+            external_id=str(number),
+            name=f"acme/{number}",
+            clone_url=str(paths[number % len(paths)]),
         )
-    return found
-
-
-async def _measure(installation: Installation, repos: list[Repo]) -> None:
-    bus = await connect(installation.nats_url(), name="bench")
-    try:
-        await asyncio.sleep(SETTLE_S)
-        idle = await _spent(installation, IDLE_S) / IDLE_S
-        catalog = NatsCatalog(bus)
-        await catalog.put_connection(Connection(id="many", kind=ForgeKind.GIT))
-        for repo in repos:
-            await catalog.put_repo(repo)
-        await _seen(bus, len(repos))
-        await asyncio.sleep(SETTLE_S)
-        spent = await _spent(installation, INTERVAL_S) - idle * INTERVAL_S
-    finally:
-        await bus.close()
-    an_hour = spent * 3_600.0 / RECONCILE_S_DEFAULT
+        for number in range(count)
+    ]
+    hour = _Hour(time.time())
+    spent, looks = asyncio.run(_an_hour(installation, connection, repos, hour, is_idle))
     report.single(
-        "reconcile.cost",
+        identity,
         "CPU s",
-        an_hour,
-        repos=REPOS,
+        spent,
+        repos=count,
         branches=BRANCHES,
         interval_s=RECONCILE_S_DEFAULT,
-        measured_interval_s=INTERVAL_S,
-        cpu_ms_a_look=round(spent / REPOS * 1_000, 2),
-        cpu_percent_idle=round(idle * 100, 1),
+        looks=looks,
+        has_list=bool(api_url),
+        idle_days=IDLE_DAYS if is_idle else 0,
     )
 
 
-async def _seen(bus: Bus, count: int) -> None:
-    """Until so many have been looked at."""
-    while (await bus.js.stream_info(subjects.SIGHTS)).state.messages < count:
-        await asyncio.sleep(0.2)
+async def _an_hour(
+    installation: Installation,
+    connection: Connection,
+    repos: list[Repo],
+    hour: _Hour,
+    is_idle: bool,
+) -> tuple[float, int]:
+    """Processor seconds of an hour, and how many looks there were."""
+    bus = await connect(installation.nats_url(), name="bench")
+    client = httpx2.AsyncClient()
+    try:
+        reconciler, source = _reconciler(bus, client, connection, repos, hour)
+        refs = source.refs(repos[0])
+        seen = {ref: one.commit for ref, one in refs.items()}
+        if is_idle:
+            await _seen_long_ago(bus, repos, hour.now(), seen)
+        # Everybody is looked at once at the start, and for a while what changed last of all.
+        length = HOUR if is_idle else RECONCILE_S_DEFAULT
+        await _passing(reconciler, hour, HOT_S if connection.token else RECONCILE_S_DEFAULT)
+        hour.looks = 0
+        before = _cpu(installation)
+        await _passing(reconciler, hour, length)
+        times = HOUR / length
+        return (_cpu(installation) - before) * times, round(hour.looks * times)
+    finally:
+        await client.aclose()
+        await bus.close()
 
 
-async def _spent(installation: Installation, seconds: float) -> float:
-    """Processor seconds of all its processes, and of those that they started and that ended."""
-    before, began = _cpu(installation), time.perf_counter()
-    await asyncio.sleep(seconds - (time.perf_counter() - began))
-    return _cpu(installation) - before
+async def _seen_long_ago(bus: Bus, repos: list[Repo], now: float, refs: dict[str, str]) -> None:
+    sights, at = NatsSights(bus), now - IDLE_DAYS * DAY
+    for start in range(0, len(repos), AT_ONCE):
+        some = repos[start : start + AT_ONCE]
+        made = [Sight(repo=one.id, at=at, refs=refs, pulls=True) for one in some]
+        await asyncio.gather(*(sights.write(one, after=0) for one in made))
+
+
+def _reconciler(
+    bus: Bus,
+    client: httpx2.AsyncClient,
+    connection: Connection,
+    repos: list[Repo],
+    hour: _Hour,
+) -> tuple[Reconciler, GitRefs]:
+    by_id = {repo.id: repo for repo in repos}
+    folder = Path(repos[0].clone_url).parent
+    registered = Registered(paths=frozenset({folder}))
+    source = GitRefs(folder, lambda _: registered)
+    known, apps = MemoryConnections(connection), AppTokens(client, hour.now)
+    attention = Attention(RECONCILE_S_DEFAULT, now=hour.now, elapsed=hour.elapsed)
+    lists = ChangeLists(
+        Changes(known, client, apps, now=hour.now),
+        by_id,
+        attention,
+        interval_s=RECONCILE_S_DEFAULT,
+        elapsed=hour.elapsed,
+    )
+    news = RefNews(
+        NatsSights(bus),
+        NatsHearsay(bus),
+        NatsInbox(bus),
+        grace_s=GRACE_S,
+        now=hour.now,
+        elapsed=hour.elapsed,
+    )
+    reconciler = Reconciler(
+        source,
+        Inquiry(known, client, apps, now=hour.now),
+        news,
+        NatsSights(bus),
+        by_id,
+        {connection.id: connection},
+        attention,
+        lists,
+        interval_s=RECONCILE_S_DEFAULT,
+        now=hour.now,
+        elapsed=hour.elapsed,
+    )
+    return reconciler, source
+
+
+async def _passing(reconciler: Reconciler, hour: _Hour, seconds: float) -> None:
+    """As it serves, second by second."""
+    end = hour.time + seconds
+    while hour.time < end:
+        await reconciler.hear()
+        due = reconciler.due()
+        hour.looks += len(due)
+        for start in range(0, len(due), AT_ONCE_MAX):
+            await asyncio.gather(*map(reconciler.look, due[start : start + AT_ONCE_MAX]))
+        hour.time += TICK_S
 
 
 def _cpu(installation: Installation) -> float:
-    total = 0
-    for pid in installation.pids().values():
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += sum(int(field) for field in fields[11:15])
-    return total / TICKS_A_SECOND
+    """Of this process, of git's that it started, and of the message server."""
+    ours = os.times()
+    pid = installation.pids()["nats-server"]
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    server = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return ours.user + ours.system + ours.children_user + ours.children_system + server

@@ -1,8 +1,8 @@
 """SeededForge: a forge like GitHub that people push to, with repositories that it may lose.
 
 It is the truth of the month: `heads` has every commit that was a ref's tip, since when and until
-when. It speaks the status API and git's part of Source and RefSource; what it answers, and when it
-is away, the script decides.
+when. It speaks the status API, lists its repositories, and has git's part of Source and
+RefSource; what it answers, and when it is away, the script decides.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from random import Random
 
 import httpx2
@@ -58,6 +59,7 @@ class ForgeRepo:
     commits: dict[str, dict[str, str]] = field(default_factory=dict)
     heads: list[Tip] = field(default_factory=list)
     deleted_at: float | None = None
+    pushed_at: float = 0.0
 
     @property
     def name(self) -> str:
@@ -70,6 +72,7 @@ class ForgeRepo:
     def move(self, ref: str, commit: str, now: float) -> str:
         """Have a ref lead there; empty: nowhere. Answers where it led before."""
         before = self.refs.pop(ref, "")
+        self.pushed_at = now
         for tip in self.heads:
             if tip.ref == ref and tip.until is None:
                 tip.until = now
@@ -118,10 +121,25 @@ class SeededForge:
             if isinstance(answer, Exception):
                 raise answer
             return answer
+        if request.url.path == "/user/repos":
+            return self._listed(dict(request.url.params))
         found = STATUS.fullmatch(request.url.path)
         if request.headers.get("authorization") != f"Bearer {TOKEN}" or found is None:
             return _said(404, "Not Found")
         return self._status(found, json.loads(request.content))
+
+    def _listed(self, asked: dict[str, str]) -> httpx2.Response:
+        """Its repositories, those first that were pushed to last; two in a page."""
+        assert (asked["sort"], asked["direction"]) == ("pushed", "desc")
+        there = [one for one in self.repos.values() if one.deleted_at is None]
+        there.sort(key=lambda one: -one.pushed_at)
+        page = int(asked.get("page", "1"))
+        shown = [
+            {"id": one.id, "pushed_at": _time(one.pushed_at)}
+            for one in there[2 * page - 2 : 2 * page]
+        ]
+        more = {"link": '<https://forge.example/?page=9>; rel="next"'}
+        return httpx2.Response(200, json=shown, headers=more if len(there) > 2 * page else {})
 
     def _status(self, found: re.Match[str], body: dict[str, str]) -> httpx2.Response:
         repo = next((one for one in self.repos.values() if self._is_meant(one, found)), None)
@@ -196,6 +214,10 @@ class SeededForge:
         if commit not in found.commits:
             raise SourceRefused(f"commit {commit} is not there")
         return found.commits[commit]
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(1_000_000_000 + at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _said(code: int, message: str) -> httpx2.Response:

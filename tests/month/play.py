@@ -14,6 +14,8 @@ from ci_host.adapters.memory.timetables import MemoryTimetables
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.adapters.memory.world import MemoryBundles, MemoryJobs
 from ci_host.engine.admissions import Admissions
+from ci_host.engine.attention import Attention, Heeded
+from ci_host.engine.change_lists import ChangeLists
 from ci_host.engine.comment_commands import CommentCommands
 from ci_host.engine.crash_slots import CrashSlots
 from ci_host.engine.forge_gates import ForgeGates
@@ -41,7 +43,9 @@ from tests.month.forge import TOKEN, SeededForge
 from tests.month.queues import MonthInbox, MonthOutbox, MonthQueue, turns_queue
 from tests.month.script import DAY, HOUR, SECRET, Script
 from tests.sim.stores import SimHistory
+from webhooks.changes import Changes
 from webhooks.forge import Ignored, ParsedEvent
+from webhooks.github.app import AppTokens
 from webhooks.memory import MemoryConnections
 from webhooks.reconciled import RECONCILED_EVENT, parse_reconciled
 from webhooks.registry import parse_delivery
@@ -145,6 +149,7 @@ class Month:
         self.is_up = False
         self.downs: list[tuple[float, float]] = []
         self.lives = 0
+        self.looks = 0
 
     def now(self) -> float:
         """Seconds since the epoch, as the stores have them."""
@@ -216,17 +221,19 @@ class Month:
         reporter = StatusReporter(
             self.history.turns, self.history, self.outbox, "https://ci", lambda _: False
         )
+        elapsed = asyncio.get_running_loop().time
+        attention = Attention(INTERVAL_S, now=self.now, elapsed=elapsed)
         serving = [
-            self._intake(threads).serve(),
+            self._intake(threads, attention).serve(),
             reporter.serve(),
             StatusDelivery(self.outbox.queue, sender).serve(),
-            self._reconcile(),
+            self._reconcile(client, attention),
         ]
         return Host(engine, [asyncio.ensure_future(one) for one in serving], client, threads)
 
-    def _intake(self, threads: SandboxThreads) -> Intake:
+    def _intake(self, threads: SandboxThreads, attention: Attention) -> Intake:
         steady = asyncio.get_running_loop().time
-        return Intake(self.inbox.queue, self._triggers(threads), self.inbox, steady)
+        return Intake(self.inbox.queue, self._triggers(threads, attention), self.inbox, steady)
 
     async def _die(self, host: Host) -> None:
         broken = await host.kill()
@@ -237,7 +244,7 @@ class Month:
         if broken is not None:
             raise broken
 
-    def _triggers(self, threads: SandboxThreads) -> Triggers:
+    def _triggers(self, threads: SandboxThreads, attention: Attention) -> Triggers:
         prepareds = Prepareds(self.bundles, threads)
         files = PipelineFiles(self.forge, self.bundles, prepareds, self.sandbox, self.now)
         timetables = MemoryTimetables(self.now())
@@ -258,7 +265,7 @@ class Month:
             Notices(self.outbox, now=self.now, base_url="https://ci"),
             self.known,
             reruns,
-            self.hearsay,
+            Heeded(self.hearsay, attention),
             commands,
             ForgeGates(admissions, self.history, people),
             parse=_parse,
@@ -266,11 +273,21 @@ class Month:
             shards=4,
         )
 
-    async def _reconcile(self) -> None:
+    async def _reconcile(self, client: httpx2.AsyncClient, attention: Attention) -> None:
         """As the reconciler serves, but not each second: it is the same looks."""
         loop = asyncio.get_running_loop()
+        changes = Changes(self.connections, client, AppTokens(client, self.now), now=self.now)
+        lists = ChangeLists(
+            changes, self.known.repos, attention, interval_s=INTERVAL_S, elapsed=loop.time
+        )
         news = RefNews(
-            self.sights, self.hearsay, self.inbox, grace_s=GRACE_S, now=self.now, elapsed=loop.time
+            self.sights,
+            self.hearsay,
+            self.inbox,
+            missed=lists.doubt,
+            grace_s=GRACE_S,
+            now=self.now,
+            elapsed=loop.time,
         )
         connections: Mapping[str, Connection] = {HUB.id: HUB}
         reconciler = Reconciler(
@@ -280,13 +297,17 @@ class Month:
             self.sights,
             self.known.repos,
             connections,
+            attention,
+            lists,
             interval_s=INTERVAL_S,
             now=self.now,
             elapsed=loop.time,
         )
         while self.reconciles:
+            await reconciler.hear()
             for repo in reconciler.due():
                 await reconciler.look(repo)
+                self.looks += 1
             await asyncio.sleep(LOOK_S)
 
     async def started(self) -> list[RunStarted]:

@@ -39,7 +39,8 @@ async def _tell(month: Month) -> Story:
     told = sum(len(states) for states in month.forge.told.values())
     runs = len(month.history.runs())
     words = (
-        f"{heads} heads, {calls} deliveries ({healed} of them found by looking), {runs} runs,"
+        f"{heads} heads, {calls} deliveries ({healed} of them found by looking {month.looks}"
+        f" times), {runs} runs,"
         f" {told} statuses, {month.lives} lives of the host"
     )
     return Story(words, wrong)

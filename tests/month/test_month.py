@@ -20,7 +20,7 @@ def test_every_head_is_built_once_and_told_right(seed: int) -> None:
     story = tell(seed)
     assert story.wrong == []
     # Else it says nothing.
-    assert "(0 of them found by looking)" not in story.words
+    assert "(0 of them found by looking " not in story.words
 
 
 def test_a_month_is_the_same_story_each_time() -> None:
@@ -41,4 +41,5 @@ def test_statuses_that_overtake_each_other_are_seen(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         queues.MonthQueue, "__init__", lambda self, *, in_order=False: made(self, in_order=False)
     )
-    assert any("its commit shows" in one for seed in range(2) for one in tell(seed).wrong)
+    # Not in every month two of one commit are under way at once.
+    assert any("its commit shows" in one for seed in range(2, 5) for one in tell(seed).wrong)

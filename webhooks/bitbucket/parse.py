@@ -1,8 +1,8 @@
 """Bitbucket Cloud's webhooks into events: repo:push (many refs a call) and pullrequest:….
 
 Pure. Payloads of pull requests cut commit ids to 12 digits, so these events name what is to be
-sought on the source branch. Bitbucket Cloud has no refs for pull requests: a fork's commits cannot
-be had from the repository that they are meant for.
+sought on the source branch. Bitbucket Cloud has no refs for pull requests: a fork's commits are in
+the fork alone, and where that is its API says and no payload.
 """
 
 import re
@@ -84,7 +84,9 @@ class _Side(msgspec.Struct):
     repository: _Repository | None = None
 
 
-class _PullRequest(msgspec.Struct):
+class PullRequestBody(msgspec.Struct):
+    """A pull request, as payloads have it, and the API's list."""
+
     id: int
     source: _Side
     destination: _Side
@@ -95,7 +97,7 @@ class _PullRequest(msgspec.Struct):
 
 
 class _PullRequestEvent(msgspec.Struct):
-    pullrequest: _PullRequest
+    pullrequest: PullRequestBody
     repository: _Repository
     actor: _User | None = None
 
@@ -216,7 +218,8 @@ def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
 
 
 def _ref_of(number: int) -> str:
-    """There is no such ref: it is a name for what two pull requests do not share."""
+    """There is no such ref: it is a name for what two pull requests do not share, and for where
+    the fork of one is."""
     return f"refs/pull-requests/{number}/from"
 
 
@@ -227,15 +230,28 @@ def _pull_request(payload: _PullRequestEvent, action: str) -> list[ParsedEvent] 
     if pull.state not in (None, "OPEN"):
         return Ignored(f"pull request {pull.id} is not open any more")
     home = repository_uuid(payload.repository.uuid)
-    if (stranger := _stranger(pull, home)) is not None:
-        return stranger
+    target = pull.destination.repository
+    if target is not None and repository_uuid(target.uuid) != home:
+        return Ignored(f"pull request {pull.id} is meant for {name_of(target.full_name)!r}")
+    if source.repository is None:
+        return Ignored(
+            f"pull request {pull.id} comes from a repository that is gone, and Bitbucket Cloud"
+            " gives a fork's commits through no other. Push its branch to this repository to have"
+            " it built"
+        )
     if source.commit is None:
         return Ignored(f"the source branch of pull request {pull.id} has no commit")
-    head = _branch(source.branch, "source.branch.name")
-    event = Event(
+    event = _event_of(pull, home, action, _login(payload.actor))
+    name = short_commit_of(source.commit.hash, "source.commit.hash")
+    return [_parsed(payload.repository, event, Sought(name, _where(event)))]
+
+
+def _event_of(pull: PullRequestBody, home: str, action: str, sender: str) -> Event:
+    source = pull.source.repository
+    return Event(
         kind=EventKind.PULL_REQUEST,
         ref=_ref_of(pull.id),
-        sender=_login(payload.actor),
+        sender=sender,
         message=message_of(pull.title),
         pull_request=PullRequest(
             number=pull.id,
@@ -244,28 +260,33 @@ def _pull_request(payload: _PullRequestEvent, action: str) -> list[ParsedEvent] 
             author=_login(pull.author),
             base_ref=_branch(pull.destination.branch, "destination.branch.name"),
             base_commit=_full(pull.destination.commit),
-            head_ref=head,
-            head_repo=home,
+            head_ref=_branch(pull.source.branch, "source.branch.name"),
+            head_repo=None if source is None else repository_uuid(source.uuid),
+            is_fork=source is None or repository_uuid(source.uuid) != home,
             is_draft=bool(pull.draft),
         ),
     )
-    name = short_commit_of(source.commit.hash, "source.commit.hash")
-    return [_parsed(payload.repository, event, Sought(name, f"refs/heads/{head}"))]
 
 
-def _stranger(pull: _PullRequest, home: str) -> Ignored | None:
-    """Why a pull request is not of this repository alone, or None: both of its branches are."""
-    source, target = pull.source.repository, pull.destination.repository
-    if target is not None and repository_uuid(target.uuid) != home:
-        return Ignored(f"pull request {pull.id} is meant for {name_of(target.full_name)!r}")
-    if source is not None and repository_uuid(source.uuid) == home:
+def event_of_pull(pull: PullRequestBody, home: str) -> Event | None:
+    """One of the API's list, as an event without an action, its commit as it is cut there; None:
+    there is none that could be fetched. Raises Malformed."""
+    if pull.id < 1 or pull.source.commit is None or pull.source.repository is None:
         return None
-    where = f"repository {name_of(source.full_name)!r}" if source else "a repository that is gone"
-    return Ignored(
-        f"pull request {pull.id} comes from {where}, and Bitbucket Cloud does not give a fork's"
-        " commits through the repository that they are meant for. Push its branch to this"
-        " repository to have it built"
-    )
+    target = pull.destination.repository
+    if target is None or repository_uuid(target.uuid) != home:
+        return None
+    event = _event_of(pull, home, "", "")
+    commit = short_commit_of(pull.source.commit.hash, "source.commit.hash")
+    return msgspec.structs.replace(event, commit=commit)
+
+
+def _where(event: Event) -> str:
+    """The ref in which the commit of a pull request is sought: its branch, if that is of this very
+    repository; else a name by which whoever fetches asks where the fork is."""
+    request = event.pull_request
+    assert request is not None, "asked only of pull requests"
+    return event.ref if request.is_fork else f"refs/heads/{request.head_ref}"
 
 
 def _parsed(repository: _Repository, event: Event, sought: Sought | None = None) -> ParsedEvent:

@@ -6,26 +6,34 @@ alone, and "Get an explicit user permission". People are known by their UUIDs: w
 there is not unique.
 """
 
+from contextlib import suppress
+from dataclasses import dataclass
 from urllib.parse import quote
 
 import httpx2
 import msgspec
 
-from pipelines.refs import SHORT_DIGITS_MIN, is_commit
+from pipelines.refs import SHORT_DIGITS_MIN, is_commit, is_ref
 from pipelines.repo import Connection, Repo
 from pipelines.trust import Author, PullFacts
 from webhooks.bitbucket.api import bitbucket_api, repository_part
-from webhooks.bitbucket.parse import repository_uuid
+from webhooks.bitbucket.parse import PullRequestBody, event_of_pull, repository_uuid
 from webhooks.errors import Malformed
-from webhooks.forge import Later, Refused
+from webhooks.forge import Later, OpenPulls, Refused
+from webhooks.rest import PAGES_MAX
+from webhooks.status_api import is_repo_name
 
 # In one page, and newest first: that of the head is among the first.
 COMMITS_MAX = 50
+OPEN_PER_PAGE = 50
+# A token has 1,000 calls an hour, for builds and comments too.
+LIST_GOOD_S = 3_600.0
 MEMBERS = frozenset({"admin", "write"})
 
 
 class _Repository(msgspec.Struct):
     uuid: str
+    full_name: str | None = None
 
 
 class _User(msgspec.Struct):
@@ -73,6 +81,21 @@ class _Pulls(msgspec.Struct):
     values: list[object]
 
 
+class _Open(msgspec.Struct):
+    values: list[PullRequestBody]
+    # An address, of which only that it is there counts.
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBranch:
+    """Where the commits of a pull request are: a repository's `<workspace>/<slug>` of today, empty
+    where it is the one that the pull request is for, and the branch in it."""
+
+    name: str
+    branch: str
+
+
 class BitbucketPulls:
     """See PullReader. A `login` is the UUID of an account, with or without braces."""
 
@@ -107,8 +130,52 @@ class BitbucketPulls:
             is_open=pull.state == "OPEN",
         )
 
-    async def open_pulls(self, repo: Repo, known: str) -> None:
-        """See PullReader. A list has no whole commit ids; what its branches lead to git says."""
+    async def source(self, repo: Repo, number: int) -> SourceBranch | Later | Refused:
+        """Where its commits are now, by the answers of the API alone."""
+        part = repository_part(repo.name, repo.external_id)
+        if isinstance(part, Refused):
+            return part
+        pull = await self._api.get(
+            f"/repositories/{part[0]}/{part[1]}/pullrequests/{number}", _Pull
+        )
+        if not isinstance(pull, _Pull):
+            return pull
+        source, branch = pull.source.repository, pull.source.branch.name
+        if _id_of(pull.destination.repository) != repo.external_id:
+            return Refused(f"pull request {number} is for another repository than {repo.name}")
+        if source is None:
+            return Refused(f"pull request {number} comes from a repository that is gone")
+        if not is_ref(f"refs/heads/{branch}"):
+            return Refused(f"{branch[:80]!r} is no branch that git would accept")
+        if _id_of(source) == repo.external_id:
+            return SourceBranch("", branch)
+        name = source.full_name or ""
+        if not is_repo_name(name):
+            return Refused(
+                f"pull request {number} comes from {name[:80]!r}, which is no repository"
+            )
+        return SourceBranch(name, branch)
+
+    async def open_pulls(self, repo: Repo, known: str) -> OpenPulls | Later | Refused:
+        """See PullReader. Commits are cut to 12 digits, and are sought as those of payloads are."""
+        part = repository_part(repo.name, repo.external_id)
+        if isinstance(part, Refused):
+            return part
+        found = OpenPulls([], good_s=LIST_GOOD_S)
+        for page in range(1, PAGES_MAX + 1):
+            wish = f"state=OPEN&sort=-updated_on&pagelen={OPEN_PER_PAGE}&page={page}"
+            path = f"/repositories/{part[0]}/{part[1]}/pullrequests?{wish}"
+            told = await self._api.get(path, _Open)
+            if not isinstance(told, _Open):
+                return told
+            for one in told.values:
+                # One with a name that git would not take has no commit that could be fetched.
+                with suppress(Malformed):
+                    if (event := event_of_pull(one, repo.external_id)) is not None:
+                        found.events.append(event)
+            if not told.next:
+                break
+        return found
 
     async def may_write(self, repo: Repo, login: str) -> bool | Later | Refused:
         """See PullReader."""

@@ -57,6 +57,8 @@ class Purpose(Enum):
     CHECKS = (("checks", "write"),)
     COMMENTS = (("pull_requests", "write"), ("metadata", "read"))
     PULLS = (("pull_requests", "read"), ("metadata", "read"))
+    # Of no single repository: which of them have changed is asked of all that the App is for.
+    CHANGES = (("metadata", "read"),)
 
 
 def key_problem(pem: str) -> str | None:
@@ -167,10 +169,9 @@ class AppTokens:
         if not isinstance(found, _Installation):
             return found
         url = f"{_api(connection)}/app/installations/{found.id}/access_tokens"
-        body = {
-            "repositories": [repo_name.partition("/")[2]],
-            "permissions": dict(purpose.value),
-        }
+        body: dict[str, object] = {"permissions": dict(purpose.value)}
+        if purpose is not Purpose.CHANGES:
+            body["repositories"] = [repo_name.partition("/")[2]]
         answer = await self._call("POST", url, headers, body)
         if not isinstance(answer, httpx2.Response):
             return answer

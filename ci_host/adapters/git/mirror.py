@@ -17,7 +17,15 @@ from pathlib import Path
 
 from ci_host.adapters.git.command import Answer, run_git
 from ci_host.adapters.git.errors import CommitGone, FetchFailed, NameRefused, RepoGone
-from ci_host.adapters.git.origin import Origin, Registered, Resolve, origin_of, resolve_host
+from ci_host.adapters.git.origin import (
+    Origin,
+    Place,
+    Registered,
+    Resolve,
+    origin_of,
+    resolve_host,
+    without_token,
+)
 from pipelines.ids import RunId
 from pipelines.refs import is_commit, is_ref, is_short_commit
 from pipelines.repo import Repo
@@ -76,15 +84,20 @@ class Mirrors:
         _check(commit, "")
         return _has(self.path(repo), commit)
 
-    def fetch(self, repo: Repo, commit: str, ref: str = "") -> None:
+    def fetch(self, repo: Repo, commit: str, ref: str = "", place: Place | None = None) -> None:
         """See to it that the mirror holds `commit`; no network if it does already.
 
         It is asked for by its id; a server that gives only refs is asked for `ref`, in the hope
-        that it still leads there. Raises CommitGone, RepoGone, FetchFailed or OriginRefused.
+        that it still leads there. `place`: where it is instead. Raises CommitGone, RepoGone,
+        FetchFailed or OriginRefused.
         """
         _check(commit, ref)
         mirror = self.path(repo)
         if _has(mirror, commit):
+            return
+        if place is not None:
+            found = self.find(repo, commit, ref, place)
+            assert found == commit, "a full id is found as it is"
             return
         origin = origin_of(repo, self._registered(), self._resolve)
         with self._locked(mirror) as waited:
@@ -95,27 +108,32 @@ class Mirrors:
                 _create(mirror, len(commit))
             self._fetch(repo, mirror, origin, commit, ref)
 
-    def find(self, repo: Repo, name: str, ref: str) -> str:
+    def find(self, repo: Repo, name: str, ref: str, place: Place | None = None) -> str:
         """The full id of the commit whose id begins with `name`, or that a tag of this id leads to.
 
-        `ref` is fetched for it; where it is gone, what was fetched before must do. Raises
-        CommitGone, RepoGone, FetchFailed, OriginRefused, NameRefused (more than one is meant).
+        `ref` is fetched for it, from `place` if there is one; where it is gone, what was fetched
+        before must do. Raises CommitGone, RepoGone, FetchFailed, OriginRefused, NameRefused (more
+        than one is meant).
         """
         if not is_short_commit(name):
             raise NameRefused(f"{name[:80]!r} is no commit id of at least 12 hex digits")
         _check_ref(ref)
-        mirror = self.path(repo)
-        origin = origin_of(repo, self._registered(), self._resolve)
+        mirror, place = self.path(repo), place or Place(repo, ref)
+        _check_ref(place.ref)
+        origin = origin_of(place.repo, self._registered(), self._resolve)
         with self._locked(mirror):
             if not (mirror / "HEAD").exists():
                 _create(mirror, len(name))
             tip = _tip_ref(ref)
-            asked = self._ask(mirror, origin, f"+{ref}:{tip}")
+            asked = self._ask(mirror, origin, f"+{place.ref}:{tip}")
+            if place.repo is not repo and _says(asked, _REPO_GONE):
+                # A token of one repository may not read another that all the world may.
+                asked = self._ask(mirror, without_token(origin), f"+{place.ref}:{tip}")
             if asked.status == 0 and (at := _commit_at(mirror, tip)).startswith(name):
                 return at
             if asked.status != 0 and not _says(asked, _COMMIT_GONE):
-                raise unreadable(repo, origin, asked)
-            return _only_commit(mirror, name, f"{ref} of {repo.name}")
+                raise unreadable(place.repo, origin, asked)
+            return _only_commit(mirror, name, f"{place.ref} of {place.repo.name}")
 
     def head(self, repo: Repo) -> tuple[str, str] | None:
         """(full ref, commit) of the default branch at the origin; None: it has none.

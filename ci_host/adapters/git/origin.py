@@ -22,6 +22,9 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # Where the API is not on the host that repositories are cloned from.
 _CLONE_HOSTS = {"api.github.com": "github.com", "api.bitbucket.org": "bitbucket.org"}
 
+# Git's setting of a header, for a host.
+_HEADER = ".extraHeader"
+
 Resolve = Callable[[str, int], Sequence[str]]
 # What a repository is read with; empty: nothing. Raises FetchFailed and OriginRefused.
 TokenOf = Callable[[Connection, Repo], str]
@@ -64,12 +67,27 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A ref of a repository that is another than the one that was registered: a fork. It is on the
+    same Connection, and so on the same host; who says where is the Forge's API, never a payload."""
+
+    repo: Repo
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """A checked place: what git is given, the one protocol it may use, and its configuration."""
 
     url: str
     protocol: str
     config: Mapping[str, str]
+
+
+def without_token(origin: Origin) -> Origin:
+    """As anybody may read it, if that is public."""
+    kept = {name: value for name, value in origin.config.items() if not name.endswith(_HEADER)}
+    return Origin(origin.url, origin.protocol, kept)
 
 
 def resolve_host(host: str, port: int) -> Sequence[str]:
@@ -118,7 +136,7 @@ def _remote(repo: Repo, registered: Registered, resolve: Resolve) -> Origin:
     connection = registered.connections.get(repo.connection)
     token = "" if connection is None else registered.token_of(connection, repo)
     if connection is not None and token:
-        config[f"http.https://{url.netloc}/.extraHeader"] = (
+        config[f"http.https://{url.netloc}/{_HEADER}"] = (
             f"Authorization: {_authorization(connection, token)}"
         )
     return Origin(url.geturl(), "https", config)

@@ -10,14 +10,15 @@ from ci_host import ports
 from ci_host.adapters.git import changes, errors
 from ci_host.adapters.git.bundle import read_bundle
 from ci_host.adapters.git.mirror import Mirrors
-from ci_host.adapters.git.origin import Registered, TokenOf, own_token
+from ci_host.adapters.git.origin import Place, Registered, TokenOf, own_token
 from pipelines.bundle import Bundle
 from pipelines.ids import RunId
 from pipelines.repo import Connection, Repo
 
 T = TypeVar("T")
-# Has a Repo's forge make a ref that it makes only when it is asked for; raises nothing.
-MakeRef = Callable[[Repo, str], None]
+# Where a ref of a Repo is instead, after the forge was asked for it; None: where it is said to be.
+# Raises FetchFailed and OriginRefused.
+FindPlace = Callable[[Repo, str], Place | None]
 
 
 def never(_repo: Repo) -> bool:
@@ -26,28 +27,34 @@ def never(_repo: Repo) -> bool:
 
 
 class GitSource:
-    """See Source. `make_ref` is called before a ref is fetched in which something is sought.
+    """See Source. `place_of` is asked before something is fetched that may be in another place.
     `renew` is asked where a repository is not shown to us: whether what it was read with was old,
     so that another try is with something else."""
 
     def __init__(
         self,
         mirrors: Mirrors,
-        make_ref: MakeRef = lambda repo, ref: None,
+        place_of: FindPlace = lambda repo, ref: None,
         renew: Callable[[Repo], bool] = never,
     ) -> None:
         self._mirrors = mirrors
-        self._make_ref = make_ref
+        self._place_of = place_of
         self._renew = renew
 
     def bundle(self, repo: Repo, commit: str, ref: str) -> Bundle:
         with _told():
-            self._asked(repo, lambda: self._mirrors.fetch(repo, commit, ref))
+            self._fetch(repo, commit, ref)
             return read_bundle(self._mirrors.path(repo), commit)
 
     def fetch(self, repo: Repo, commit: str, ref: str) -> None:
         with _told():
-            self._asked(repo, lambda: self._mirrors.fetch(repo, commit, ref))
+            self._fetch(repo, commit, ref)
+
+    def _fetch(self, repo: Repo, commit: str, ref: str) -> None:
+        if self._mirrors.has(repo, commit):
+            return
+        place = self._place_of(repo, ref)
+        self._asked(repo, lambda: self._mirrors.fetch(repo, commit, ref, place))
 
     def tip(self, repo: Repo, ref: str) -> str | None:
         with _told():
@@ -96,9 +103,9 @@ class GitSource:
         return tip
 
     def find(self, repo: Repo, name: str, ref: str) -> str:
-        self._make_ref(repo, ref)
         with _told():
-            return self._asked(repo, lambda: self._mirrors.find(repo, name, ref))
+            place = self._place_of(repo, ref)
+            return self._asked(repo, lambda: self._mirrors.find(repo, name, ref, place))
 
     def head(self, repo: Repo) -> ports.Head | None:
         with _told():

@@ -4,13 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ci_host.adapters.memory.sights import MemoryHearsay, MemorySights
+from ci_host.engine.attention import Attention, Heeded
+from ci_host.engine.change_lists import ChangeLists
 from ci_host.engine.reconciler import Reconciler
 from ci_host.engine.ref_news import Look, RefNews
 from ci_host.ref_ports import SeenRef, Word
 from pipelines.event import Event, EventKind, PullRequest
 from pipelines.repo import Connection, ForgeKind, Repo
 from tests.engine.crashes import Life
-from webhooks.forge import Later, Refused
+from webhooks.forge import Changed, Later, Refused
 from webhooks.memory import MemoryInbox
 from webhooks.reconciled import parse_reconciled
 
@@ -68,10 +70,16 @@ class MemoryPulls:
     async def open_pulls(self, repo: Repo) -> list[Event] | Later | Refused | None:
         return self.refusals.get(repo.id) or self.repos.get(repo.id)
 
-    def open(self, repo: Repo, number: int, commit: str) -> None:
+    def open(self, repo: Repo, number: int, commit: str, *, is_fork: bool = False) -> None:
         """A pull request is open, and at this commit."""
         others = [one for one in self.repos.get(repo.id, []) if one.ref != pull_ref(number)]
-        request = PullRequest(number=number, action="", base_ref="main", head_ref=f"head-{number}")
+        request = PullRequest(
+            number=number,
+            action="",
+            base_ref="main",
+            head_ref=f"head-{number}",
+            is_fork=is_fork,
+        )
         event = Event(
             kind=EventKind.PULL_REQUEST, ref=pull_ref(number), commit=commit, pull_request=request
         )
@@ -80,6 +88,34 @@ class MemoryPulls:
     def close(self, repo: Repo, number: int) -> None:
         """It is open no more."""
         self.repos[repo.id] = [one for one in self.repos[repo.id] if one.ref != pull_ref(number)]
+
+
+@dataclass
+class MemoryChanges:
+    """See ChangeSource. `stamps`: by the ids of Repos; a Repo that is not in it is in no list.
+    `answer`: what is said instead."""
+
+    stamps: dict[str, float] = field(default_factory=dict)
+    pulls: dict[str, float] = field(default_factory=dict)
+    answer: Changed | Later | Refused | None = None
+    heads: bool = False
+    asked: list[tuple[str, float, bool]] = field(default_factory=list)
+
+    def place(self, repo: Repo) -> str:
+        return repo.connection if repo.id in self.stamps else ""
+
+    async def changed(
+        self, repo: Repo, since: float, *, whole: bool
+    ) -> Changed | Later | Refused | None:
+        self.asked.append((repo.connection, since, whole))
+        if self.answer is not None:
+            return self.answer
+        ours = {id: at for id, at in self.stamps.items() if id.startswith(f"{repo.connection}/")}
+        return Changed(
+            {id.partition("/")[2]: at for id, at in ours.items() if whole or at >= since},
+            {id.partition("/")[2]: at for id, at in self.pulls.items() if at >= since},
+            heads=self.heads,
+        )
 
 
 def pull_ref(number: int) -> str:
@@ -94,6 +130,7 @@ class RefWorld:
         self.time = NOON
         self.source = MemoryRefs()
         self.pulls = MemoryPulls()
+        self.changes = MemoryChanges()
         self.sights = MemorySights()
         self.hearsay = MemoryHearsay()
         self.inbox = MemoryInbox()
@@ -121,13 +158,23 @@ class RefWorld:
 
     def new_reconciler(self) -> Reconciler:
         """As after a restart."""
+        self.attention = Attention(INTERVAL, now=lambda: self.time, elapsed=lambda: self.time)
+        self.lists = ChangeLists(
+            self.changes,
+            self.repos,
+            self.attention,
+            interval_s=INTERVAL,
+            elapsed=lambda: self.time,
+        )
         return Reconciler(
             self.source,
             self.pulls,
-            self.new_news(),
+            self.new_news(missed=self.lists.doubt),
             self.sights,
             self.repos,
             self.connections,
+            self.attention,
+            self.lists,
             interval_s=INTERVAL,
             now=lambda: self.time,
             elapsed=lambda: self.time,
@@ -142,7 +189,8 @@ class RefWorld:
 
     async def tell(self, repo: Repo, ref: str, commit: str) -> None:
         """A Delivery of the forge's tells of this."""
-        await self.hearsay.tell(Word(repo=repo.id, ref=ref, commit=commit, at=self.time))
+        heeded = Heeded(self.hearsay, self.attention)
+        await heeded.tell(Word(repo=repo.id, ref=ref, commit=commit, at=self.time))
 
     def events(self) -> list[Event]:
         """Those of the Deliveries that were recorded, in their order."""

@@ -300,3 +300,33 @@ async def test_the_forges_late_word_and_ours_ask_for_the_same_run(world):
     theirs = Event(kind=EventKind.PUSH, ref=MAIN, commit=B, before=A, sender="ada", delivery="d-1")
     assert ours.delivery != theirs.delivery
     assert run_of(REPO.id, ours, "pipeline") == run_of(REPO.id, theirs, "pipeline")
+
+
+async def test_a_pull_request_whose_id_the_list_cuts_is_told_of_by_the_whole_one(world):
+    world.pulls.repos[REPO.id] = []
+    await world.take(REPO)
+    world.time += 300.0
+    await world.tell(REPO, pull_ref(7), B)
+    world.pulls.open(REPO, 7, B[:12])
+    assert not await world.take(REPO)
+    assert world.told() == []
+    world.time += 300.0
+    world.pulls.open(REPO, 7, C[:12])
+    await until_told(world)
+    assert world.told() == [("pull_request", pull_ref(7), C[:12])]
+
+
+async def test_a_pull_request_that_was_told_of_before_the_last_look_is_no_news_of_a_later_list(
+    world,
+):
+    world.pulls.open(REPO, 7, A)
+    await world.take(REPO)
+    await world.tell(REPO, pull_ref(7), B)
+    world.time += 300.0
+    world.source.push(REPO, MAIN, B)
+    await world.tell(REPO, MAIN, B)
+    assert not await world.take(REPO)
+    world.time += 300.0
+    world.pulls.open(REPO, 7, B)
+    assert not await world.take(REPO)
+    assert world.told() == []

@@ -1,10 +1,17 @@
 """Deliveries whose payloads name no full commit id: from Bitbucket's own form to the Run."""
 
+import shutil
+
+import msgspec
 import pytest
 
+from ci_host.adapters.git.mirror import Mirrors
+from ci_host.adapters.git.origin import Place, Registered
+from ci_host.adapters.git.source import GitSource
 from ci_host.ports import SourceUnavailable
 from pipelines.trust import Admission, Tier, TrustPolicy
 from tests.engine.delivery_world import PIPELINE, DeliveryWorld
+from tests.repos import Repo as Checkout
 from tests.schedules.world import MemorySource
 
 pytestmark = pytest.mark.anyio
@@ -79,10 +86,60 @@ async def test_while_the_repository_cannot_be_read_the_delivery_is_owed(tmp_path
     assert cloud.kept.outcomes == []
 
 
-async def test_a_fork_that_cannot_be_fetched_is_ignored_and_says_what_to_do(cloud):
-    outcome = await cloud.take("bitbucket/pullrequest_created_fork", lambda payload: None)
-    assert outcome.state == "ignored"
-    assert "stranger/lock" in outcome.reason and "Push its branch" in outcome.reason
+def with_fork(folder):
+    """Bitbucket Cloud's world, and a fork that is where the forge says; which refs were asked for
+    is kept."""
+    (folder / "fork").mkdir()
+    (folder / "world").mkdir()
+    fork, asked = Checkout(folder / "fork"), []
+
+    def place_of(repo, ref):
+        asked.append(ref)
+        there = msgspec.structs.replace(repo, name="stranger/lock", clone_url=str(fork.bare))
+        return Place(there, "refs/heads/wider") if ref == "refs/pull-requests/7/from" else None
+
+    paths = frozenset({folder})
+    mirrors = Mirrors(folder / "mirrors", lambda: Registered(paths=paths))
+    return DeliveryWorld(folder / "world", UUID, GitSource(mirrors, place_of)), fork, asked
+
+
+async def test_a_fork_of_cloud_is_fetched_from_where_the_forge_says_and_untrusted(tmp_path):
+    cloud, fork, asked = with_fork(tmp_path)
+    commit = fork.commit(PIPELINE)
+    fork.push("wider")
+    cloud.checkout.commit({"a": "1"})
+    cloud.checkout.push()
+    held = await cloud.take("bitbucket/pullrequest_created_fork", cut(commit))
+    assert (held.state, held.runs) == ("held", [])
+    await cloud.trust.put_policy(TrustPolicy(newcomers=Admission.OWN))
+    outcome = await cloud.take("bitbucket/pullrequest_created_fork", cut(commit))
+    started = await cloud.started(outcome)
+    assert started.event.commit == started.source.commit == commit
+    assert started.tier is Tier.UNTRUSTED
+    assert set(asked) == {"refs/pull-requests/7/from"}
+
+
+async def test_a_fork_of_cloud_runs_the_plan_of_the_branch_that_it_is_for(tmp_path):
+    cloud, fork, _ = with_fork(tmp_path)
+    commit = fork.commit({"change": "1"})
+    fork.push("wider")
+    base = cloud.checkout.commit(PIPELINE)
+    cloud.checkout.push()
+    await cloud.trust.put_policy(TrustPolicy(newcomers=Admission.BASE))
+    outcome = await cloud.take("bitbucket/pullrequest_created_fork", cut(commit))
+    started = await cloud.started(outcome)
+    assert started.event.commit == started.source.commit == commit != base
+    assert started.tier is Tier.UNTRUSTED
+
+
+async def test_a_fork_that_is_not_shown_to_us_is_ignored_with_its_name_and_never_called_bad(
+    tmp_path,
+):
+    cloud, fork, _ = with_fork(tmp_path)
+    shutil.rmtree(fork.bare)
+    outcome = await cloud.take("bitbucket/pullrequest_created_fork", cut("b" * 40))
+    assert outcome.state == "ignored" and "stranger/lock" in outcome.reason
+    assert cloud.kept.statuses == []
 
 
 async def test_an_annotated_tag_of_data_center_runs_at_its_commit(data_center):

@@ -143,7 +143,6 @@ def test_one_without_a_source_commit_is_ignored():
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"pullrequest__source__repository__uuid": f"{{{OTHER}}}"}, "waterways/lock"),
         ({"pullrequest__source__repository": None}, "that is gone"),
         ({"pullrequest__destination__repository__uuid": f"{{{OTHER}}}"}, "meant for"),
         ({"repository__uuid": f"{{{OTHER}}}"}, "meant for"),
@@ -152,6 +151,16 @@ def test_one_without_a_source_commit_is_ignored():
 def test_nothing_is_started_for_what_is_not_of_this_repository_alone(changes, word):
     ignored = check("pullrequest_created", **changes)
     assert isinstance(ignored, Ignored) and word in ignored.reason
+
+
+def test_a_forks_commit_is_sought_by_a_name_that_stands_for_its_place_and_is_untrusted():
+    parsed = one("pullrequest_created", pullrequest__source__repository__uuid=f"{{{OTHER}}}")
+    assert parsed.sought == Sought(COMMIT[:12], "refs/pull-requests/7/from")
+    request = parsed.event.pull_request
+    assert (request.is_fork, request.head_repo, parsed.external_id) == (True, OTHER, UUID)
+    assert tier_of(parsed.event) is Tier.UNTRUSTED
+    # Where it is no payload says.
+    assert "stranger" not in str(one("pullrequest_created_fork"))
 
 
 def test_what_is_started_is_of_the_repository_itself_and_so_trusted():

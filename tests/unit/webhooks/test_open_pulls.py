@@ -5,7 +5,17 @@ import pytest
 
 from pipelines.repo import Connection, ForgeKind
 from tests.published.checked import transport_of
-from tests.unit.webhooks.test_pulls import ANSWERS, BASE_URL, HEAD, PULL, REPO, SERVER
+from tests.unit.webhooks.test_pulls import (
+    ANSWERS,
+    BASE_URL,
+    CLOUD,
+    CLOUD_REPO,
+    HEAD,
+    PULL,
+    REPO,
+    SERVER,
+    UUIDS,
+)
 from webhooks.forge import Later, Refused
 from webhooks.github.app import AppTokens
 from webhooks.inquiry import Inquiry
@@ -139,3 +149,77 @@ async def test_data_center_that_is_away_or_has_given_the_name_to_another_lists_n
     theirs = {"id": "refs/heads/main", "latestCommit": HEAD, "repository": {"id": 3}}
     told, _ = await of_data_center([[on_data_center(7, toRef=theirs)]])
     assert isinstance(told, Refused) and "another repository" in told.reason
+
+
+async def of_cloud(pages, *, again_after=()):
+    """What is listed of Bitbucket Cloud with these pages; a number is an error's code. And then
+    once more, after each of so many seconds."""
+    asked, time = [], [1.0]
+
+    def server(request: httpx2.Request) -> httpx2.Response:
+        assert request.url.path == f"{CLOUD}/pullrequests"
+        assert request.url.params["state"] == "OPEN"
+        asked.append(request.url)
+        page = pages[int(request.url.params["page"]) - 1]
+        if isinstance(page, int):
+            return httpx2.Response(page, json={"error": {"message": "no"}})
+        more = {"next": "https://elsewhere.example/?page=9"} if len(asked) < len(pages) else {}
+        return httpx2.Response(200, json={"values": page, **more})
+
+    kind = ForgeKind.BITBUCKET
+    known = MemoryConnections(Connection(id="c", kind=kind, api_url=BASE_URL, token="t"))
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(server)) as client:
+        inquiry = Inquiry(known, client, AppTokens(client, lambda: 1.0), now=lambda: time[0])
+        told = await inquiry.open_pulls(CLOUD_REPO)
+        for seconds in again_after:
+            time[0] += seconds
+            assert await inquiry.open_pulls(CLOUD_REPO) == told
+        return told, asked
+
+
+def on_cloud(number, **fields):
+    kind = ForgeKind.BITBUCKET
+    return {**ANSWERS[kind][PULL[kind]], "id": number, "title": f"Change {number}", **fields}
+
+
+def source_of(branch="x", commit=HEAD[:12], repository=UUIDS[2]):
+    there = None if repository is None else {"uuid": f"{{{repository}}}", "full_name": "sam/shop"}
+    return {
+        "branch": {"name": branch},
+        "commit": None if commit is None else {"hash": commit},
+        "repository": there,
+    }
+
+
+async def test_cloud_lists_page_by_page_with_ids_as_it_cuts_them():
+    pages = [
+        [
+            on_cloud(7, draft=True),
+            on_cloud(9, source=source_of("a..b")),
+            on_cloud(10, source=source_of(commit=None)),
+            on_cloud(11, source=source_of(repository=None)),
+            on_cloud(12, source=source_of(commit="--all")),
+        ],
+        [on_cloud(8, source=source_of(repository=UUIDS[1]))],
+    ]
+    found, asked = await of_cloud(pages)
+    assert [one.pull_request.number for one in found] == [7, 8]
+    assert {url.host for url in asked} == {httpx2.URL(BASE_URL).host}
+    first = found[0]
+    assert (first.ref, first.commit) == ("refs/pull-requests/7/from", HEAD[:12])
+    request = first.pull_request
+    assert (request.action, request.base_ref, request.head_ref) == ("", "main", "x")
+    assert (request.is_fork, request.head_repo, request.is_draft) == (True, UUIDS[2], True)
+    assert not found[1].pull_request.is_fork
+
+
+async def test_cloud_that_is_away_lists_nothing():
+    assert isinstance((await of_cloud([[on_cloud(7)], 503]))[0], Later)
+    assert isinstance((await of_cloud([403]))[0], Refused)
+
+
+async def test_cloud_is_asked_for_its_list_once_an_hour_for_its_calls_are_counted():
+    _, asked = await of_cloud([[on_cloud(7)]], again_after=(1_800.0, 1_799.0))
+    assert len(asked) == 1
+    _, asked = await of_cloud([[on_cloud(7)]], again_after=(3_600.0,))
+    assert len(asked) == 2

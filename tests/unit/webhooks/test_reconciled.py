@@ -84,3 +84,19 @@ def test_a_lost_pull_request_of_data_center_is_fetched_from_where_its_commit_is(
     assert elsewhere.sought is None
     (parsed,) = parse_reconciled(msgspec.structs.replace(told, kind=ForgeKind.BITBUCKET_DC))
     assert parsed.sought == Sought(A, where)
+
+
+@pytest.mark.parametrize(
+    ("is_fork", "where"), [(True, "refs/pull-requests/7/from"), (False, "refs/heads/wider")]
+)
+def test_a_pull_request_of_bitbucket_cloud_is_sought_by_the_id_that_its_list_cuts(is_fork, where):
+    request = PullRequest(number=7, action="", head_ref="wider", base_ref="main", is_fork=is_fork)
+    ref = "refs/pull-requests/7/from"
+    event = Event(kind=EventKind.PULL_REQUEST, ref=ref, commit=A[:12], pull_request=request)
+    what = Reconciled(
+        external_id="7", name="acme/shop", ref=ref, commit=A[:12], before=B[:12], pull=event
+    )
+    told = delivery(msgspec.json.encode(what).decode())
+    (parsed,) = parse_reconciled(msgspec.structs.replace(told, kind=ForgeKind.BITBUCKET))
+    assert parsed.sought == Sought(A[:12], where)
+    assert (parsed.event.before, parsed.event.pull_request.action) == ("", "synchronize")
