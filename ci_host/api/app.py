@@ -1,6 +1,7 @@
 """App: the FastAPI application of a host process, put together from its routers."""
 
 import time
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -35,6 +36,7 @@ from ci_host.api import (
     well_known,
 )
 from ci_host.api.etags import ETags
+from ci_host.api.examples import with_examples
 from ci_host.api.services import Services
 from webhooks.routes import Hook, webhook_routes
 
@@ -84,6 +86,12 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(metrics.router)
     app.include_router(device_login.router)
     app.include_router(subscriptions.router)
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        return app.openapi_schema or with_examples(describe())
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app
 
 
