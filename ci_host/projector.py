@@ -100,8 +100,8 @@ class Projector:
                     batch.append(queue.get_nowait())
                 changes = [await self._change(delivered, understood) for delivered in batch]
                 await asyncio.to_thread(self._model.apply, stream, changes)
-                for delivered in batch:
-                    await consumer.done(delivered)
+                # With all before it.
+                await consumer.done(batch[-1])
                 self.moved.set()
                 self.moved = asyncio.Event()
                 for run in {run for one in batch if (run := _run_of(one.subject))}:

@@ -42,7 +42,8 @@ class ConsumerRule:
     Whatever a dead reader or a dead server still held is taken back when reading begins and after
     each reconnect, and not after the ack wait. If another reader of the same consumer lives, some
     messages come to both; that costs a look at the History and decides nothing.
-    `start_after`: the reader keeps its own place; the consumer is made anew behind that sequence.
+    `start_after`: the reader keeps its own place; the consumer is made anew behind that sequence,
+    and what is acknowledged is so with all before it.
     `begins_after`: where the consumer keeps the place, which one that is not there yet begins with.
     `kept_s`: it is gone when nobody has read of it for so long; None: it stays.
     """
@@ -131,7 +132,7 @@ class Consumer:
                 inactive_threshold=rule.kept_s,
                 deliver_policy=DeliverPolicy.BY_START_SEQUENCE if start else DeliverPolicy.ALL,
                 opt_start_seq=start + 1 if start else None,
-                ack_policy=AckPolicy.EXPLICIT,
+                ack_policy=AckPolicy.EXPLICIT if rule.start_after is None else AckPolicy.ALL,
                 ack_wait=ACK_WAIT_S,
                 max_deliver=-1,
                 max_ack_pending=rule.in_flight_max,

@@ -24,6 +24,8 @@ class Replies:
         self._client = client
         self._timeout_s = timeout_s
         self._waiting: dict[str, asyncio.Queue[Msg | None]] = {}
+        # Those that wait for one answer alone: nearly all, and in a flood thousands a second.
+        self._for_one: dict[str, asyncio.Future[Msg | None]] = {}
         self._inbox = ""
         self._counter = 0
         self._connected = asyncio.Event()
@@ -35,13 +37,18 @@ class Replies:
         self._connected.set()
 
     async def _on_reply(self, message: Msg) -> None:
-        queue = self._waiting.get(message.subject.rsplit(".", 1)[1])
-        if queue is not None:
+        name = message.subject.rsplit(".", 1)[1]
+        answer = self._for_one.get(name)
+        if answer is not None:
+            _tell(answer, message)
+        elif (queue := self._waiting.get(name)) is not None:
             queue.put_nowait(message)
 
     def lost(self) -> None:
         """The connection is gone, and with it every answer that was still to come."""
         self._connected.clear()
+        for answer in self._for_one.values():
+            _tell(answer, None)
         for queue in self._waiting.values():
             queue.put_nowait(None)
 
@@ -51,8 +58,22 @@ class Replies:
 
     async def one(self, subject: str, body: bytes, headers: dict[str, str] | None) -> Msg:
         """One request, one answer. Raises Unavailable."""
-        async with self.many(subject, body, headers) as answers:
-            message = await answers.next()
+        self._counter += 1
+        name = str(self._counter)
+        answer: asyncio.Future[Msg | None] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._connected.wait()
+                self._for_one[name] = answer
+                reply = f"{self._inbox}.{name}"
+                await self._client.publish(subject, body, reply=reply, headers=headers)
+                message = await answer
+        except (NatsError, TimeoutError, OSError) as error:
+            raise Unavailable(f"no answer on {subject}: {error!r}") from error
+        finally:
+            self._for_one.pop(name, None)
+        if message is None:
+            raise Unavailable(f"the connection was lost while {subject} was being answered")
         if message.headers and message.headers.get("Status") == NO_RESPONDERS:
             raise Unavailable(f"nobody answers on {subject}")
         return message
@@ -77,6 +98,12 @@ class Replies:
             raise Unavailable(f"no answer on {subject}: {error!r}") from error
         finally:
             self._waiting.pop(name, None)
+
+
+def _tell(answer: "asyncio.Future[Msg | None]", message: Msg | None) -> None:
+    # Whoever asked may have gone away, or have heard of the loss, in the same moment.
+    if not answer.done():
+        answer.set_result(message)
 
 
 class Answers:
