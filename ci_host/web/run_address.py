@@ -1,0 +1,78 @@
+"""RunAddress: what the address of a Run's page asks for, and the addresses beside it. Pure.
+
+Whatever a page can show has an address of its own, so that Back, a bookmark and a reader without
+JavaScript get there. What an address asks for and is not there is left out of account.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Query
+
+KEY_CHARS_MAX = 2_000
+# Groups of Steps that are shown one by one.
+OPENED_MAX = 20
+
+
+class Tab(StrEnum):
+    TIMELINE = "timeline"
+    TESTS = "tests"
+    ARTIFACTS = "artifacts"
+
+
+@dataclass(frozen=True, slots=True)
+class RunAddress:
+    """`job`, `attempt` and `service` choose the log; the rest is what the tab shows."""
+
+    job: Annotated[str, Query(max_length=KEY_CHARS_MAX)] = ""
+    attempt: Annotated[int, Query(ge=0)] = 0
+    service: Annotated[str, Query(max_length=64)] = ""
+    tab: Annotated[str, Query(max_length=20)] = ""
+
+    @property
+    def shown(self) -> Tab:
+        """The tab that is shown; the Timeline if the address names none that there is."""
+        return Tab(self.tab) if self.tab in tuple(Tab) else Tab.TIMELINE
+
+    def to_tab(self, tab: Tab) -> str:
+        """The address of a tab as it is at first, beside the same log."""
+        return RunAddress(self.job, self.attempt, self.service, tab).query()
+
+    def to_log(self, job: str, attempt: int = 0) -> str:
+        """The address of a job's log, beside the same tab."""
+        return self.to(job=job, attempt=attempt, service="") + "#log"
+
+    def to(self, **changes: Any) -> str:  # noqa: ANN401 whatever the fields are
+        """The address with other values in it."""
+        return replace(self, **changes).query()
+
+    def query(self) -> str:
+        """As a link relative to the page."""
+        given: list[tuple[str, Any]] = [("job", self.job), ("attempt", self.attempt)]
+        given += [("service", self.service), ("tab", self.tab)]
+        return "?" + urlencode([(name, value) for name, value in given if value])
+
+
+@dataclass(frozen=True, slots=True)
+class TabLink:
+    """One tab in the bar. `count` says in a word or two what is behind it."""
+
+    name: str
+    address: str
+    is_shown: bool
+    count: str = ""
+    is_bad: bool = False
+
+
+def tab_links(address: RunAddress, counts: Sequence[tuple[Tab, str, bool]]) -> list[TabLink]:
+    """The bar, in the order of `Tab`; `counts`: (tab, what is behind it, whether that is bad)."""
+    said = {tab: (count, is_bad) for tab, count, is_bad in counts}
+    return [
+        TabLink(
+            tab.value.capitalize(), address.to_tab(tab), tab is address.shown, *said.get(tab, ())
+        )
+        for tab in Tab
+    ]
