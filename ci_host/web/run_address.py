@@ -25,12 +25,19 @@ class Tab(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunAddress:
-    """`job`, `attempt` and `service` choose the log; the rest is what the tab shows."""
+    """`job`, `attempt` and `service` choose the log; the rest is what the tab shows.
+
+    `after_s`, `until_s`: the part of the Timeline, in seconds since the Run began. `opened`: the
+    groups of Steps that are shown one by one.
+    """
 
     job: Annotated[str, Query(max_length=KEY_CHARS_MAX)] = ""
     attempt: Annotated[int, Query(ge=0)] = 0
     service: Annotated[str, Query(max_length=64)] = ""
     tab: Annotated[str, Query(max_length=20)] = ""
+    after_s: Annotated[float | None, Query(alias="from", ge=0, allow_inf_nan=False)] = None
+    until_s: Annotated[float | None, Query(alias="to", ge=0, allow_inf_nan=False)] = None
+    opened: Annotated[tuple[str, ...], Query(alias="open")] = ()
 
     @property
     def shown(self) -> Tab:
@@ -45,6 +52,15 @@ class RunAddress:
         """The address of a job's log, beside the same tab."""
         return self.to(job=job, attempt=attempt, service="") + "#log"
 
+    def to_part(self, begin_s: float | None, end_s: float | None) -> str:
+        """The address of a part of the Timeline; None: of all of it."""
+        return self.to(after_s=begin_s, until_s=end_s, tab=Tab.TIMELINE.value)
+
+    def turning(self, group: str) -> str:
+        """The address at which a group is open that is closed here, or the other way round."""
+        kept = tuple(one for one in self.opened if one not in (group, ""))
+        return self.to(opened=kept if group in self.opened else (*kept, group)[-OPENED_MAX:])
+
     def to(self, **changes: Any) -> str:  # noqa: ANN401 whatever the fields are
         """The address with other values in it."""
         return replace(self, **changes).query()
@@ -53,7 +69,13 @@ class RunAddress:
         """As a link relative to the page."""
         given: list[tuple[str, Any]] = [("job", self.job), ("attempt", self.attempt)]
         given += [("service", self.service), ("tab", self.tab)]
-        return "?" + urlencode([(name, value) for name, value in given if value])
+        given += [("open", one) for one in self.opened]
+        found = [(name, value) for name, value in given if value]
+        times = (("from", self.after_s), ("to", self.until_s))
+        return "?" + urlencode(
+            found
+            + [(name, f"{at:.3f}".rstrip("0").rstrip(".")) for name, at in times if at is not None]
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from ci_host.web.drawing import draw
 from ci_host.web.run_address import RunAddress, Tab, tab_links
 from ci_host.web.run_view import HandedCard, RunView
 from ci_host.web.timeline import PHASE_WORDS, timeline
+from ci_host.web.zoom import window_of, zoom_of
 
 # Of the tests of a Run; those that failed are always among them.
 TESTS_SHOWN_MAX = 300
@@ -29,13 +30,23 @@ async def tab_of(
     }
     match asked.shown:
         case Tab.TIMELINE:
-            line = timeline(detail, now)
-            return shown | {"line": line, "drawing": draw(line), "phase_words": PHASE_WORDS}
+            return shown | _timeline(detail, asked, now)
         case Tab.TESTS:
             rows = await asyncio.to_thread(_tests, here, detail.run.id)
             return shown | {"tests": rows[:TESTS_SHOWN_MAX], "more_tests": _more(view, rows)}
         case Tab.ARTIFACTS:
             return shown
+
+
+def _timeline(detail: RunDetail, asked: RunAddress, now: float) -> dict[str, Any]:
+    line = timeline(detail, now)
+    window = window_of(line, asked.after_s, asked.until_s)
+    return {
+        "line": line,
+        "drawing": draw(line, window, asked.opened),
+        "zoom": zoom_of(line, window),
+        "phase_words": PHASE_WORDS,
+    }
 
 
 def counts_of(handed: Sequence[HandedCard]) -> list[tuple[Tab, str, bool]]:
@@ -66,5 +77,5 @@ def _tests(here: Services, run: str) -> Sequence[ReportedTestRow]:
 
 def _more(view: RunView, rows: Sequence[ReportedTestRow]) -> int:
     counted = [card.tests for card in view.handed if card.tests]
-    told = sum(one["passed"] + one["failed"] + one["skipped"] for one in counted)
+    told = sum(int(one["passed"] + one["failed"] + one["skipped"]) for one in counted)
     return max(0, told - len(rows[:TESTS_SHOWN_MAX]))

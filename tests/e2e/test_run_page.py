@@ -32,6 +32,7 @@ def runs(host):
     made = {
         "broken": shapes.release(host.world, 1, breaks=True),
         "chain": shapes.chain(host.world, 2),
+        "wide": shapes.wide(host.world, 500, 3),
     }
     return {name: host.do(story) for name, story in made.items()}
 
@@ -98,3 +99,64 @@ def test_a_logs_address_keeps_the_tab_and_a_tabs_address_the_log(page, host, run
     assert page.evaluate(f"{link}.getAttribute('href')") == "?job=lint&tab=tests#log"
     there = page.evaluate("document.querySelector('#tab-timeline').getAttribute('href')")
     assert there == "?job=image&tab=timeline"
+
+
+def rows(page) -> int:
+    return page.evaluate("document.querySelectorAll('.chart [data-row]').length")
+
+
+def test_the_timeline_zooms_with_keys_in_place_and_back_zooms_out(page, host, runs):
+    page.open(f"{host.url}/runs/{runs['broken'].run}")
+    page.evaluate("window.same = true")
+    whole = rows(page)
+    page.key("+", 187)
+    page.until(
+        "location.search.includes('from=') && document.querySelector('[data-key=\"0\"]') !== null"
+    )
+    assert 0 < rows(page) < whole
+    page.key("0", 48)
+    page.until(f"document.querySelectorAll('.chart [data-row]').length === {whole}")
+    page.evaluate("history.back(), true")
+    page.until(f"document.querySelectorAll('.chart [data-row]').length < {whole}")
+    assert page.evaluate("window.same")
+
+
+def test_a_row_that_has_the_focus_says_what_it_did_and_z_zooms_to_it(page, host, runs):
+    page.open(f"{host.url}/runs/{runs['broken'].run}")
+    for _ in range(6):
+        page.key("j", 74)
+    page.key("k", 75)
+    said = "document.activeElement.closest('[data-row]').querySelector('.detail')"
+    assert page.evaluate(f"{said}.textContent").startswith("test/python=3.12,os=debian")
+    assert page.evaluate(f"getComputedStyle({said}).opacity") == "1"
+    page.key("z", 90)
+    page.until("location.search.includes('to=')")
+
+
+def test_n_goes_to_what_failed_and_the_list_of_keys_is_behind_a_question_mark(page, host, runs):
+    page.open(f"{host.url}/runs/{runs['broken'].run}")
+    page.key("n", 78)
+    assert page.evaluate("document.activeElement.textContent") == "deploy"
+    assert page.evaluate("document.activeElement.closest('.step').className").count("s-failed")
+    page.key("?", 191)
+    assert page.evaluate("document.querySelector('#keys').matches(':popover-open')")
+    page.key("Escape", 27)
+    page.key("2", 50)
+    page.until("document.querySelector('#tab-tests[aria-current]') !== null")
+
+
+def test_five_hundred_steps_are_a_few_rows_and_all_of_them_on_request(page, host, runs):
+    page.open(f"{host.url}/runs/{runs['wide'].run}")
+    assert rows(page) <= 8
+    assert page.evaluate("document.querySelector('.row.broken').textContent").count("shard-124")
+    page.evaluate("document.querySelector('.row.group a').click()")
+    page.until("document.querySelectorAll('.chart [data-row]').length > 249")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("tab", ["timeline", "tests", "artifacts"])
+def test_on_a_phone_no_tab_is_wider_than_the_screen(page, host, runs, tab):
+    page.look(width=390, height=844, dark=True)
+    for name in ("broken", "wide"):
+        page.open(f"{host.url}/runs/{runs[name].run}?tab={tab}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
