@@ -17,6 +17,7 @@ from ci_host.adapters.sql.tables import AttemptRow, ReportedTestRow
 from ci_host.api.auth import Here, Person
 from ci_host.api.log_tail import FAILURE_LINES, log_tail
 from ci_host.api.runs import resolve
+from ci_host.api.services import Services
 from ci_host.api.sight import no_such_run
 from pipelines.failure import Failure
 from pipelines.job import Annotation
@@ -34,6 +35,14 @@ class FailureCard:
     failure: Failure
     job: AttemptRow | None
     annotations: Sequence[Annotation]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the job that broke left of it: the lines that matter, and its tests that failed."""
+
+    log: Sequence[str] = ()
+    tests: Sequence[ReportedTestRow] = ()
 
 
 @router.get("/{run}/failure", summary="Why a run failed, with the lines that matter")
@@ -57,17 +66,23 @@ async def failure_of_run(here: Here, _who: Person, run: str) -> dict[str, Any]:
     told["failure"] = msgspec.to_builtins(card.failure)
     if card.job is None:
         return told
-    job = card.job
+    job, evidence = card.job, await evidence_of(here, detail, card)
     return told | {
         "job": {
             **{name: getattr(job, name) for name in ("job", "key", "attempt", "state", "exit_code")}
         },
         "annotations": msgspec.to_builtins(card.annotations),
-        "log": await log_tail(here, job, FAILURE_LINES),
-        "tests": [_test(row) for row in detail.broken_tests if row.job == job.job][
-            :TESTS_SHOWN_MAX
-        ],
+        "log": evidence.log,
+        "tests": [_test(row) for row in evidence.tests],
     }
+
+
+async def evidence_of(here: Services, detail: RunDetail, card: FailureCard | None) -> Evidence:
+    """Of the job that the card is about; nothing where it is about none."""
+    if card is None or card.job is None:
+        return Evidence()
+    broken = [row for row in detail.broken_tests if row.job == card.job.job]
+    return Evidence(await log_tail(here, card.job, FAILURE_LINES), broken[:TESTS_SHOWN_MAX])
 
 
 def card_of(detail: RunDetail) -> FailureCard | None:

@@ -1,65 +1,40 @@
-"""Drawing: a Timeline as percentages of a width. Pure.
+"""Drawing: a Timeline as percentages of a width: rows with bars, and groups of rows. Pure.
 
-Theory of operation. A Run may work for a minute and wait for a week; on a plain axis the work would
-be a hair. So time is cut where segments begin and end, and a stretch in which nothing is worked on
-is *folded*: drawn far narrower than it lasted, hatched, with its length written on it. Everything
-else keeps one scale, so that lengths can be compared.
+Where a point in time is drawn is `time_scale.py`'s. Many rows that are alike are one, in which is
+drawn how many of them did what at the same time; those of them that broke stay rows.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-from ci_host.web.timeline import IDLE, PHASE_WORDS, Mark, Phase, Row, Segment, Timeline
+from ci_host.web.step_groups import StepGroup, groups_of
+from ci_host.web.time_scale import Piece, Scale, Tick, Window, scale_of, ticks, whole
+from ci_host.web.timeline import BROKEN, PHASE_WORDS, Mark, Phase, Row, Segment, Timeline
 from ci_host.web.words import duration, state_word
+from ci_host.web.zoom import around
 
-# A wait is folded from this many times the working time on, and this many seconds.
-FOLD_FROM = 2.5
-FOLD_S_MIN = 10.0
-# With less working time than this there is nothing to make room for.
-PLAIN_S_MIN = 0.001
-# What all folds together may take of the width, and one of them alone.
-FOLDS_SHARE = 0.35
-FOLD_SHARE = 0.12
 # Bars below this many percent are drawn as marks of a fixed width.
 BAR_PERCENT_MIN = 0.5
-TICKS_APART_PERCENT = 9.0
-TICKS_MAX = 10
-NEAR_PERCENT = 14.0
-STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400,
-           43200, 86400, 172800, 604800, 2592000, 31536000)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of time and where it is drawn; between pieces nothing is left out."""
-
-    begin: float
-    end: float
-    x: float
-    width: float
-    folded: bool
-
-
-class Scale:
-    """Where a point in time is drawn, in percent. Monotone."""
-
-    def __init__(self, pieces: Sequence[Piece]) -> None:
-        assert pieces, "an axis has at least one piece"
-        self.pieces = pieces
-        self._begins = [piece.begin for piece in pieces]
-
-    def x(self, at: float) -> float:
-        """0 at the Run's beginning, 100 at its end."""
-        piece = self.pieces[max(0, bisect_right(self._begins, at) - 1)]
-        length = piece.end - piece.begin
-        share = (at - piece.begin) / length if length > 0 else 0.0
-        return round(piece.x + piece.width * min(max(share, 0.0), 1.0), 3)
+# A wait says what it is from this width on.
+LABEL_PERCENT_MIN = 9.0
+LABELS = {
+    Phase.QUEUED: "queued", Phase.GATE: "gate", Phase.SIGNAL: "signal", Phase.SLEEPING: "asleep",
+    Phase.BACKING_OFF: "backing off", Phase.DECIDING: "engine",
+}  # fmt: skip
+# From this many rows on, so many that are alike are one.
+GROUPED_FROM = 40
+ALIKE_MIN = 8
+BROKEN_SHOWN_MAX = 5
+ALL = "all"
+# In how many columns a group is drawn.
+COLUMNS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One segment. `is_short`: too short for its width to be seen."""
+    """One segment. `is_short`: too short for its width to be seen. `label`: written on it."""
 
     phase: Phase
     x: float
@@ -68,29 +43,53 @@ class Bar:
     outcome: str
     is_short: bool
     is_open: bool
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnRow:
-    """One Step's bars, and how long it took."""
+class Area:
+    """How many of a group were in this phase, as an SVG path over 200 by 100."""
 
-    row: Row
-    bars: tuple[Bar, ...]
+    phase: Phase
+    outcome: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnGroup:
+    """Rows that are alike. `counts`: how many are in which state. `is_opened`: they follow."""
+
+    name: str
+    size: int
+    counts: Mapping[str, int]
+    is_opened: bool
+    areas: tuple[Area, ...]
     took: str
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
-    """A label on the axis. `is_near`: on a narrow screen it would touch another text."""
+class DrawnRow:
+    """One Step's bars, and how long it took; `zoom`: the part of the Run in which it was.
 
-    x: float
-    label: str
-    is_near: bool
+    `group`: it stands for these, and has no bars. `is_inner`: it is one of a group.
+    """
+
+    row: Row
+    bars: tuple[Bar, ...]
+    took: str
+    zoom: Window | None = None
+    group: DrawnGroup | None = None
+    is_inner: bool = False
+
+    @property
+    def said(self) -> str:
+        """What it did, in words."""
+        return " → ".join(bar.title for bar in self.bars) or "nothing yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Everything that the template places."""
+    """Everything that the template places. `outside`: how many rows had nothing in the window."""
 
     rows: tuple[DrawnRow, ...]
     ticks: tuple[Tick, ...]
@@ -98,80 +97,67 @@ class Drawing:
     marks: tuple[tuple[float, Mark], ...]
     phases: tuple[Phase, ...]
     outcomes: tuple[str, ...]
+    outside: int = 0
+    has_groups: bool = False
 
 
-def draw(line: Timeline) -> Drawing:
-    """The Timeline, placed."""
-    scale = scale_of(line)
-    segments = [segment for row in line.rows for segment in row.segments]
+def draw(line: Timeline, window: Window | None = None, opened: Collection[str] = ()) -> Drawing:
+    """The Timeline, or a part of it, placed; `opened` groups are shown row by row."""
+    scale, part = scale_of(line, window), window or whole(line)
+    rows = [row for row in line.rows if window is None or _is_in(row, part)]
+    segments = [segment for row in rows for segment in row.segments]
     present = {segment.phase for segment in segments}
     ends = {one.outcome for one in segments if one.phase is Phase.RUNNING and not one.is_open}
+    drawn = tuple(_rows(rows, line, scale, part, opened))
     return Drawing(
-        rows=tuple(_row(row, scale) for row in line.rows),
-        ticks=tuple(_ticks(scale)),
+        rows=drawn,
+        ticks=tuple(ticks(scale, line)),
         folds=tuple(piece for piece in scale.pieces if piece.folded),
-        marks=tuple((scale.x(mark.at), mark) for mark in line.marks),
+        marks=tuple(
+            (scale.x(mark.at), mark) for mark in line.marks if part.begin <= mark.at <= part.end
+        ),
         phases=tuple(phase for phase in Phase if phase in present),
         outcomes=tuple(sorted(ends - {""})),
+        outside=len(line.rows) - len(rows),
+        has_groups=any(one.group is not None for one in drawn),
     )
 
 
-def scale_of(line: Timeline) -> Scale:
-    """The axis of a Timeline, long waits folded."""
-    stretches = list(_stretches(line))
-    busy_s = sum(end - begin for begin, end, idle in stretches if not idle)
-    limit_s = max(FOLD_S_MIN, busy_s * FOLD_FROM)
-    spans: list[tuple[float, float, bool]] = []
-    for begin, end, idle in stretches:
-        is_folded = idle and end - begin > limit_s
-        if spans and not is_folded and not spans[-1][2]:
-            begin = spans.pop()[0]
-        spans.append((begin, end, is_folded))
-    folds = sum(is_folded for _, _, is_folded in spans)
-    plain_s = sum(end - begin for begin, end, is_folded in spans if not is_folded)
-    if not folds or plain_s < PLAIN_S_MIN:
-        return Scale([Piece(line.begin, line.end, 0.0, 100.0, False)])
-    share = min(FOLD_SHARE, FOLDS_SHARE / folds) * 100
-    per_s = (100 - share * folds) / plain_s
-    pieces, x = [], 0.0
-    for begin, end, is_folded in spans:
-        width = share if is_folded else (end - begin) * per_s
-        pieces.append(Piece(begin, end, x, width, is_folded))
-        x += width
-    return Scale(pieces)
+def _is_in(row: Row, part: Window) -> bool:
+    return any(one.begin <= part.end and one.end >= part.begin for one in row.segments)
 
 
-def _stretches(line: Timeline) -> Iterator[tuple[float, float, bool]]:
-    """(begin, end, idle), without gaps, neighbours of one kind joined.
-
-    Idle is where at least one Step waits and none is worked on.
-    """
-    changes: dict[float, list[int]] = {line.begin: [0, 0], line.end: [0, 0]}
-    for row in line.rows:
-        for segment in row.segments:
-            kind = 1 if segment.phase in IDLE else 0
-            changes.setdefault(segment.begin, [0, 0])[kind] += 1
-            changes.setdefault(segment.end, [0, 0])[kind] -= 1
-    working, waiting = 0, 0
-    begin, idle = line.begin, False
-    for at in sorted(changes):
-        was_idle = idle
-        working += changes[at][0]
-        waiting += changes[at][1]
-        idle = working == 0 and waiting > 0
-        if idle != was_idle and at > begin:
-            yield begin, at, was_idle
-            begin = at
-    # Every segment ends with the Run at the latest, so an idle end was yielded above.
-    assert not idle
-    if begin < line.end or begin == line.begin:
-        yield begin, line.end, False
+def _rows(
+    rows: Sequence[Row], line: Timeline, scale: Scale, part: Window, opened: Collection[str]
+) -> Iterator[DrawnRow]:
+    if len(rows) <= GROUPED_FROM:
+        yield from (_row(row, line, scale, part) for row in rows)
+        return
+    by_key = {row.key: row for row in rows}
+    for group in groups_of([row.key for row in rows], ALIKE_MIN):
+        members = [by_key[key] for key in group.keys]
+        if not group.name:
+            yield _row(members[0], line, scale, part)
+            continue
+        is_opened = group.name in opened or ALL in opened
+        yield DrawnRow(
+            members[0], (), "", group=_group(group, members, scale, part, is_opened=is_opened)
+        )
+        broken = [row for row in members if row.state in BROKEN][:BROKEN_SHOWN_MAX]
+        for row in members if is_opened else broken:
+            yield _row(row, line, scale, part, is_inner=True)
 
 
-def _row(row: Row, scale: Scale) -> DrawnRow:
-    bars = tuple(_bar(segment, scale) for segment in row.segments)
-    took = duration(row.segments[-1].end - row.segments[0].begin) if row.segments else ""
-    return DrawnRow(row, bars, took)
+def _row(
+    row: Row, line: Timeline, scale: Scale, part: Window, *, is_inner: bool = False
+) -> DrawnRow:
+    seen = [one for one in row.segments if one.begin <= part.end and one.end >= part.begin]
+    bars = tuple(_bar(segment, scale) for segment in seen)
+    return DrawnRow(row, bars, _took(row.segments), around(row, line), is_inner=is_inner)
+
+
+def _took(segments: Sequence[Segment]) -> str:
+    return duration(segments[-1].end - segments[0].begin) if segments else ""
 
 
 def _bar(segment: Segment, scale: Scale) -> Bar:
@@ -188,30 +174,73 @@ def _bar(segment: Segment, scale: Scale) -> Bar:
         outcome=segment.outcome,
         is_short=width < BAR_PERCENT_MIN,
         is_open=segment.is_open,
+        label=LABELS.get(segment.phase, "") if width >= LABEL_PERCENT_MIN else "",
     )
 
 
-def _ticks(scale: Scale) -> Iterator[Tick]:
-    """Round times since the beginning; behind a fold, since its end (`+30s`)."""
-    plain = [piece for piece in scale.pieces if not piece.folded]
-    labels = [piece.x + piece.width / 2 for piece in scale.pieces if piece.folded]
-    total_s = sum(piece.end - piece.begin for piece in plain)
-    step_s = next((s for s in STEPS_S if total_s / s <= TICKS_MAX), STEPS_S[-1])
-    last = -TICKS_APART_PERCENT
-    for piece in plain:
-        is_first = piece.x == 0
-        number = 0 if is_first else 1
-        while (at := piece.begin + number * step_s) < piece.end or (is_first and number == 0):
-            x = scale.x(at)
-            apart = min([100 - x, *(abs(x - label) for label in labels)])
-            if x - last >= TICKS_APART_PERCENT and apart >= TICKS_APART_PERCENT / 2:
-                last = x
-                said = _tick_label(number * step_s)
-                yield Tick(x, said if is_first else f"+{said}", apart < NEAR_PERCENT)
-            number += 1
+def _group(
+    group: StepGroup, rows: Sequence[Row], scale: Scale, part: Window, *, is_opened: bool
+) -> DrawnGroup:
+    segments = [segment for row in rows for segment in row.segments]
+    first = min((one.begin for one in segments), default=part.begin)
+    last = max((one.end for one in segments), default=part.begin)
+    return DrawnGroup(
+        name=group.name,
+        size=len(rows),
+        counts=Counter(row.state for row in rows),
+        is_opened=is_opened,
+        areas=tuple(_areas(segments, scale, part)),
+        took=duration(last - first),
+    )
 
 
-def _tick_label(seconds: float) -> str:
-    if seconds == 0:
-        return "0"
-    return f"{seconds:.1f}s" if seconds < 10 and seconds % 1 else duration(seconds + 0.001)
+def _areas(segments: Sequence[Segment], scale: Scale, part: Window) -> Iterator[Area]:
+    """Stacked, what runs below what waits; the highest column has the whole height."""
+    changes: dict[tuple[Phase, str], list[int]] = {}
+    for one in segments:
+        if one.begin > part.end or one.end < part.begin or one.end <= one.begin:
+            continue
+        outcome = one.outcome if one.phase is Phase.RUNNING and not one.is_open else ""
+        of = changes.setdefault((one.phase, outcome), [0] * (COLUMNS + 2))
+        begin = min(int(scale.x(one.begin) * COLUMNS / 100), COLUMNS - 1)
+        end = max(begin + 1, min(round(scale.x(one.end) * COLUMNS / 100), COLUMNS))
+        of[begin] += 1
+        of[end] -= 1
+    looks = sorted(changes, key=lambda look: (look[0] is not Phase.RUNNING, look[0], look[1]))
+    counts = [list(accumulate(changes[look]))[:COLUMNS] for look in looks]
+    highest = max((sum(column) for column in zip(*counts, strict=True)), default=1) or 1
+    below = [0] * COLUMNS
+    for look, count in zip(looks, counts, strict=True):
+        above = [low + more for low, more in zip(below, count, strict=True)]
+        yield Area(*look, _path(below, above, highest))
+        below = above
+
+
+def _path(below: Sequence[int], above: Sequence[int], highest: int) -> str:
+    """The outline between two stairs, the columns that are equal as one."""
+
+    def stairs(heights: Sequence[int], columns: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+        for column in columns:
+            yield column, column + 1, 100 - round(heights[column] * 100 / highest)
+
+    parts: list[str] = []
+    run: list[int] = []
+    for column in range(COLUMNS + 1):
+        if column < COLUMNS and above[column] > below[column]:
+            run.append(column)
+        elif run:
+            parts.append(_outline(list(stairs(above, run)), list(stairs(below, run))))
+            run = []
+    return "".join(parts)
+
+
+def _outline(upper: Sequence[tuple[int, int, int]], lower: Sequence[tuple[int, int, int]]) -> str:
+    path, at = f"M{upper[0][0]} {upper[0][2]}", upper[0][2]
+    for begin, _, y in upper[1:]:
+        if y != at:
+            path, at = f"{path}H{begin}V{y}", y
+    path, at = f"{path}H{upper[-1][1]}V{lower[-1][2]}", lower[-1][2]
+    for _, end, y in reversed(lower[:-1]):
+        if y != at:
+            path, at = f"{path}H{end}V{y}", y
+    return f"{path}H{lower[0][0]}Z"

@@ -6,7 +6,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from ci_host.api import problems
-from ci_host.web import acts, forge_login, let_in, live, pages, schedules, trust
+from ci_host.web import acts, forge_login, let_in, live, pages, run_page, schedules, trust
 from ci_host.web.page import HERE, Pages, SecurityHeaders, refusal
 
 FOR_MACHINES = ("/api/", "/hooks/", "/metrics")
@@ -18,6 +18,7 @@ def add_pages(app: FastAPI) -> None:
     app.add_middleware(SecurityHeaders)
     app.include_router(live.router)
     app.include_router(pages.router)
+    app.include_router(run_page.router)
     app.include_router(acts.router)
     app.include_router(forge_login.router)
     app.include_router(let_in.router)

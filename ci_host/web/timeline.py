@@ -44,6 +44,9 @@ PHASE_WORDS = {
 # While nothing but these goes on, nothing is being worked on.
 IDLE = frozenset({Phase.GATE, Phase.SIGNAL, Phase.SLEEPING, Phase.BACKING_OFF})
 
+# Steps that did not do what they were asked for.
+BROKEN = frozenset({"failed", "timed_out", "lost", "refused"})
+
 OF_KIND = {
     "do": Phase.RUNNING,
     "gate": Phase.GATE,
@@ -72,6 +75,7 @@ class Row:
     kind: str
     state: str
     segments: tuple[Segment, ...]
+    child: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +116,11 @@ def timeline(detail: RunDetail, now: float) -> Timeline:
             step.kind,
             step.state,
             tuple(_Pen(begin, end, is_open).segments(_stretches(step, attempts[step.key], end))),
+            step.child,
         )
         for step in detail.steps
     )
-    return Timeline(begin, end, is_open, rows, tuple(_marks(detail.restarts, detail.turns)))
+    return Timeline(begin, end, is_open, rows, tuple(_marks(detail)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,22 +191,32 @@ def _job_stretches(step: StepRow, attempts: Sequence[AttemptRow], end: float) ->
         yield _Stretch(Phase.DECIDING, ended, step.finished_at)
 
 
-def _marks(restarts: Sequence[ProcessStartRow], turns: Sequence[TurnRow]) -> Iterator[Mark]:
+def _marks(detail: RunDetail) -> Iterator[Mark]:
     group: list[ProcessStartRow] = []
-    for start in sorted(restarts, key=lambda one: one.at):
+    for start in sorted(detail.restarts, key=lambda one: one.at):
         if group and start.at - group[0].at > TOGETHER_S:
-            yield _mark(group, turns)
+            yield _mark(group, detail)
             group = []
         group.append(start)
     if group:
-        yield _mark(group, turns)
+        yield _mark(group, detail)
 
 
-def _mark(group: Sequence[ProcessStartRow], turns: Sequence[TurnRow]) -> Mark:
+def _mark(group: Sequence[ProcessStartRow], detail: RunDetail) -> Mark:
     roles = sorted({start.role for start in group}, reverse=True)
     label, short = f"{' and '.join(roles)} restarted", "restart"
     engines = [start.at for start in group if start.role == "engine"]
-    resumed = next((turn.number for turn in turns if engines and turn.at >= engines[0]), None)
+    resumed = next((turn for turn in detail.turns if engines and turn.at >= engines[0]), None)
     if resumed is not None:
-        label, short = f"{label}, resumed at turn {resumed}", f"restart, turn {resumed}"
+        step = _first_step(resumed, detail)
+        what = f"{step}, turn {resumed.number}" if step else f"turn {resumed.number}"
+        label, short = f"{label}, resumed at {what}", f"restart, turn {resumed.number}"
     return Mark(group[0].at, label, short)
+
+
+def _first_step(turn: TurnRow, detail: RunDetail) -> str:
+    """What the Turn was about, as far as rows say: a Step that it asked for, or that settled."""
+    for step in detail.steps:
+        if step.turn == turn.number or step.finished_at == turn.at:
+            return step.key
+    return next((one.key for one in detail.attempts if one.queued_at == turn.at), "")

@@ -6,6 +6,7 @@ import msgspec
 
 from ci_host.adapters.sql.tables import RunRow
 from ci_host.api.views import usage_of
+from pipelines.ids import StepKey, step_token
 from pipelines.job import Coverage, CoveredFile
 from pipelines.near_limits import NearLimit, near_limits
 from pipelines.note import Note
@@ -142,6 +143,11 @@ def ref_name(ref: str) -> str:
     if ref.startswith(("refs/pull/", "refs/merge-requests/", "refs/pull-requests/")):
         return ref.removeprefix("refs/").removesuffix("/head").removesuffix("/from")
     return ref
+
+
+def step_anchor(key: str) -> str:
+    """Where a Step is on its Run's page."""
+    return f"step-{step_token(StepKey(key))}"
 
 
 def amount(size: int) -> str:

@@ -122,11 +122,15 @@ export async function refresh() {
   }
 }
 
-async function ask() {
+async function ask(part = "") {
+  const wanted = location.search;
+  const more = part ? `${wanted ? "&" : "?"}part=${part}` : "";
   try {
-    const answer = await fetch(settings.fragment + location.search, { cache: "no-store" });
-    if (answer.redirected) location.reload();
-    else if (answer.ok) takeParts(await answer.text());
+    const answer = await fetch(settings.fragment + wanted + more, { cache: "no-store" });
+    if (answer.redirected) return location.reload();
+    const text = await answer.text();
+    // Whoever has gone on meanwhile does not want it any more.
+    if (answer.ok && wanted === location.search) takeParts(text);
   } catch {
     offline(true);
   }
@@ -174,14 +178,15 @@ function offline(is) {
   } else if (!is) banner?.remove();
 }
 
-/* -- choosing a job: its own address, without a new page */
+/* -- choosing a job or a tab: its own address, without a new page */
 
-function chooseJob(event) {
-  const link = event.target.closest?.("a[data-job-link]");
+function choose(event) {
+  const link = event.target.closest?.("a[data-job-link], a[data-swap]");
   if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
   history.pushState(null, "", link.href);
-  refresh().then(() => {
+  if (link.dataset.swap) ask(link.dataset.swap);
+  else refresh().then(() => {
     if (matchMedia("(max-width: 860px)").matches) document.getElementById("log")?.scrollIntoView();
   });
 }
@@ -192,7 +197,7 @@ setInterval(tick, 1_000);
 
 if (settings) {
   for (const part of document.querySelectorAll("[data-part]")) shownParts.set(part.id, essence(part));
-  document.addEventListener("click", chooseJob);
+  document.addEventListener("click", choose);
   addEventListener("popstate", () => refresh());
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) deafen();

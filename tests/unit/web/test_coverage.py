@@ -38,7 +38,7 @@ async def test_the_counts_of_a_job_are_in_the_api_and_on_its_page(world):
     assert await shown(world, story) == {
         "covered": 7, "lines": 14, "percent": 50.0, "before": None
     }  # fmt: skip
-    page = (await check(world, f"/runs/{story.run}")).text
+    page = (await check(world, f"/runs/{story.run}?tab=tests")).text
     assert "Coverage 50.0 %" in page and "7 of 14 lines" in page
     assert "src/&lt;a&gt;.py" in page and "7 of 10 lines missed" in page
     assert "whole.py" not in page
@@ -58,7 +58,7 @@ async def test_it_is_compared_with_the_newest_earlier_run_of_the_same_branch_and
     found = await shown(world, later)
     assert found["before"] == {"run": first.run, "covered": 7, "lines": 14, "percent": 50.0}
     assert coverage_words(found) == f"coverage 57.14 % of 14 lines, +7.14 since {first.run}"
-    page = (await check(world, f"/runs/{later.run}")).text
+    page = (await check(world, f"/runs/{later.run}?tab=tests")).text
     assert f'+7.14 since <a href="/runs/{first.run}">' in page
     # A later one changes nothing of it.
     await ran(world, 6, coverage(1))
@@ -68,6 +68,6 @@ async def test_it_is_compared_with_the_newest_earlier_run_of_the_same_branch_and
 async def test_a_run_without_coverage_has_none(world):
     story = await ran(world, 1)
     assert await shown(world, story) is None
-    assert "Coverage" not in (await check(world, f"/runs/{story.run}")).text
+    assert "Coverage" not in (await check(world, f"/runs/{story.run}?tab=tests")).text
     assert (await check(world, f"/api/v1/runs/{story.run}/coverage")).json()["jobs"] == []
     assert (await check(world, f"/api/v1/runs/{story.run}/coverage", who="")).status_code == 401

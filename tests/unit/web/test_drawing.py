@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_host.web.drawing import FOLD_S_MIN, Drawing, draw, scale_of
+from ci_host.web.drawing import ALL, Drawing, draw
+from ci_host.web.time_scale import FOLD_S_MIN, scale_of
 from ci_host.web.timeline import Mark, Phase, Row, Segment, Timeline
 
 
@@ -57,8 +58,8 @@ def test_many_waits_leave_room_for_the_work():
     for number in range(300):
         segments += [(Phase.RUNNING, number * 1001, number * 1001 + 1),
                      (Phase.SLEEPING, number * 1001 + 1, (number + 1) * 1001)]  # fmt: skip
-    drawing = check(*segments)
-    work = sum(row.bars[0].width for row in drawing.rows[::2])
+    drawing = draw(line_of(*segments), opened=(ALL,))
+    work = sum(row.bars[0].width for row in drawing.rows[1::2])
     assert len(drawing.folds) == 300 and work == pytest.approx(65, abs=1)
 
 

@@ -101,10 +101,12 @@ async def test_the_page_has_the_artifacts_to_download(world):
     dist = Artifact(name="dist", digest="d" * 64, size=5_000_000, files=3)
     one = Artifact(name="log", digest="e" * 64, size=12, files=1)
     await story.finish("build/a b", artifacts=[dist, one])
-    page = (await check(world, f"/runs/{story.run}")).text
+    bar = (await check(world, f"/runs/{story.run}")).text
+    assert 'Artifacts <span class="tab-count">2</span>' in bar
+    page = (await check(world, f"/runs/{story.run}?tab=artifacts")).text
     address = f"/api/v1/jobs/{quote(story.job_id('build/a b'))}/artifacts/dist/tar"
-    assert f'Kept: <a href="{address}" download><bdi>dist</bdi>.tar</a>' in page
-    assert "5.0 MB, 3 files" in page and "12 bytes, 1 file<" in page
+    assert f'<a href="{address}" download><bdi>dist</bdi>.tar</a>' in page
+    assert "5.0 MB<" in page and ">3 files<" in page and "12 bytes<" in page and ">1 file<" in page
 
 
 @pytest.mark.anyio

@@ -106,7 +106,7 @@ async def test_a_fragment_holds_the_parts_and_no_frame(world):
     parts = set(re.findall(r'id="(part-\w+)"', text))
     assert parts == {
         "part-head", "part-failure", "part-gates", "part-steps", "part-log", "part-handed",
-        "part-timeline",
+        "part-tab",
     }  # fmt: skip
     assert "log-lines" not in text
 

@@ -31,9 +31,11 @@ async def ran(world, number, *attempts, commit="c" * 40):
 
 async def test_the_page_counts_the_tests_and_shows_those_that_failed(world):
     story = await ran(world, 1, reported(one="passed", two="failed", three="skipped", four="error"))
-    page = (await check(world, f"/runs/{story.run}")).text
+    bar = (await check(world, f"/runs/{story.run}")).text
+    assert 'Tests <span class="tab-count bad">2 failed</span>' in bar
+    page = (await check(world, f"/runs/{story.run}?tab=tests")).text
     assert "1 passed · 2 failed · 1 skipped" in page
-    assert page.count("<code><bdi>s&lt;b&gt; ") == 2 and "<b>" not in page.replace("<bdi>", "")
+    assert page.count("<code><bdi>s&lt;b&gt; ") == 4 and "<b>" not in page.replace("<bdi>", "")
     shown = (await check(world, f"/api/v1/runs/{story.run}")).json()
     assert shown["attempts"][0]["tests"] == {
         "passed": 1, "failed": 2, "skipped": 1, "seconds": 2.0, "left_out": 0

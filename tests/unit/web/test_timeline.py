@@ -27,7 +27,7 @@ def step(key: str, kind: str, begin: float, end: float | None = None, **facts) -
 
 
 def tried(key: str, number: int, *times: float | None, state: str = "succeeded") -> AttemptRow:
-    queued, started, finished = (None if t is None else BEGAN + t for t in times)
+    queued, started, finished = (None if t is None else BEGAN + t for t in (*times, None, None)[:3])
     return AttemptRow(
         job=f"{key}.{number}", run="1-abc", key=key, attempt=number, state=state,
         queued_at=queued or 0.0, started_at=started, finished_at=finished, runner="a",
@@ -112,6 +112,15 @@ def test_processes_that_came_back_together_are_one_mark_with_the_turn_after():
         (5, "host and engine restarted, resumed at turn 2"),
         (50, "host restarted"),
     ]
+
+
+def test_a_mark_says_at_which_step_the_run_went_on():
+    starts = [ProcessStartRow(role="engine", incarnation="e", at=BEGAN + 6)]
+    found = check([step("unit", "job", 0, 7)], starts=starts, turns=[turn(1, 1), turn(2, 7)])
+    assert found.marks[0].label == "engine restarted, resumed at unit, turn 2"
+    tries = [tried("unit", 1, 0, 1, 2), tried("unit", 2, 8)]
+    found = check([step("unit", "job", 0)], tries, starts=starts, turns=[turn(1, 1), turn(3, 8)])
+    assert found.marks[0].label == "engine restarted, resumed at unit, turn 3"
 
 
 def test_an_engine_that_was_not_needed_since_resumed_nothing():

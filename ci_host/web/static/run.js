@@ -1,0 +1,55 @@
+/* Run: the keyboard on a run's page. Every key does what a link on the page does; the list of them
+   is behind `?` (run_keys.html). In a field, in the log and with a modifier, keys are the browser's. */
+
+const BROKEN = ["failed", "timed_out", "lost", "refused"];
+
+function steps() {
+  const rows = [...document.querySelectorAll("#part-tab [data-at]")];
+  return rows.length ? rows : [...document.querySelectorAll("#part-steps [data-step]")];
+}
+
+function brokenSteps() {
+  const wanted = BROKEN.map((state) => `#part-steps .step.s-${state} [data-step]`).join(", ");
+  return [...document.querySelectorAll(wanted)];
+}
+
+/* The next of these behind the one that has the focus, or before it; it goes round. */
+function go(links, by) {
+  if (!links.length) return;
+  const here = links.indexOf(document.activeElement);
+  const at = here < 0 ? (by > 0 ? 0 : links.length - 1) : (here + by + links.length) % links.length;
+  for (let one = links[at].closest("details"); one; one = one.parentElement.closest("details")) one.open = true;
+  links[at].focus({ preventScroll: true });
+  links[at].scrollIntoView({ block: "nearest" });
+}
+
+function press(link) {
+  link?.click();
+}
+
+function zoomToRow() {
+  press(document.activeElement?.closest?.("[data-row]")?.querySelector("[data-zoom]"));
+}
+
+const KEYS = {
+  j: () => go(steps(), 1),
+  k: () => go(steps(), -1),
+  n: () => go(brokenSteps(), 1),
+  N: () => go(brokenSteps(), -1),
+  z: zoomToRow,
+  l: () => document.getElementById("log-lines")?.focus(),
+  "?": () => document.getElementById("keys")?.togglePopover(),
+};
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (event.target.closest?.("input, textarea, select, [contenteditable], #log")) return;
+  const tab = document.querySelectorAll(".tab-bar a")[Number(event.key) - 1];
+  const link = document.querySelector(`#part-tab [data-key="${CSS.escape(event.key)}"]`);
+  const act = tab ? () => press(tab) : link ? () => press(link) : KEYS[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+}
+
+document.addEventListener("keydown", onKey);
