@@ -1,13 +1,15 @@
 """KeptLog: a job's whole log in the blob store, cut into pieces, with an index of its lines.
 
-Here: the index, and finding an offset or a line in it. A piece is zlib-compressed bytes of the
-log, whole lines where it can be. While a job runs its log is chunks on the bus; these go once it is
-kept.
+Here: the index, finding an offset or a line in it, and which lines are headings. A piece is
+zlib-compressed bytes of the log, whole lines where it can be. While a job runs its log is chunks on
+the bus; these go once it is kept.
 """
 
 import hashlib
+import re
 import zlib
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 
 import msgspec
 
@@ -15,6 +17,12 @@ from pipelines.manifest import LOGS
 
 PIECE_BYTES = 1_048_576
 INDEX_BYTES_MAX = 1_048_576
+# Of a log; what follows is shown as ordinary lines.
+HEADINGS_MAX = 1_000
+HEADING_CHARS_MAX = 200
+
+# What the shim writes between steps, and what jobs write to group their own output.
+_HEADING = re.compile(r"^(?:=== |::group::|::endgroup::).*$", re.MULTILINE)
 
 
 class BadLog(Exception):
@@ -30,12 +38,21 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     line: int
 
 
+class Heading(msgspec.Struct, frozen=True, array_like=True):
+    """A line that begins or ends a part of the log; `line` is its number, from 0 on."""
+
+    line: int
+    text: str
+
+
 class KeptLog(msgspec.Struct, frozen=True, kw_only=True):
-    """The index: all pieces in order, without gaps. `lines` counts one without an end."""
+    """The index: all pieces in order, without gaps. `lines` counts one without an end. `headings`
+    None: whoever kept it did not look for them."""
 
     size: int
     lines: int
     pieces: list[Piece]
+    headings: list[Heading] | None = None
 
     def from_offset(self, offset: int) -> list[Piece]:
         """The pieces that reach behind `offset`."""
@@ -50,6 +67,15 @@ class KeptLog(msgspec.Struct, frozen=True, kw_only=True):
         # Of a line longer than a piece all parts have its number; it begins in the first of them.
         at = bisect_left(lines, lines[bisect_right(lines, line) - 1])
         return self.pieces[at].offset, lines[at]
+
+
+def headings_in(text: str, line: int) -> Iterator[Heading]:
+    """The headings among whole lines, of which the first has the number `line`."""
+    at = 0
+    for found in _HEADING.finditer(text):
+        line += text.count("\n", at, found.start())
+        at = found.start()
+        yield Heading(line, found[0][:HEADING_CHARS_MAX])
 
 
 def shelf_of_log(job: str) -> str:

@@ -19,6 +19,7 @@ from ci_host.api import (
     failures,
     forking,
     installation,
+    log_reading,
     logs,
     metrics,
     pool_rules,
@@ -65,6 +66,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(forking.router)
     app.include_router(exports.router)
     app.include_router(logs.router)
+    app.include_router(log_reading.router)
     app.include_router(reported_tests.router)
     app.include_router(coverage.router)
     app.include_router(artifacts.router)

@@ -10,7 +10,7 @@ from ci_host.ports import Damaged, Missing
 from pipelines import kept_log
 from pipelines.ids import JobId
 from pipelines.job import LogChunk
-from pipelines.kept_log import BadLog, KeptLog
+from pipelines.kept_log import BadLog
 from pipelines.manifest import PIECES
 
 # What is longer is shown in parts.
@@ -23,7 +23,7 @@ class Reader:
     def __init__(self, here: Services, job: JobId, offset: int = 0) -> None:
         self._here = here
         self._job = job
-        self._sequence = 0
+        self._sequence = here.places.known(job).before_offset(offset).after
         self.behind = offset
 
     async def more(self) -> AsyncIterator[LogChunk]:
@@ -44,7 +44,7 @@ class Reader:
         if self.behind >= mark.offset:
             return
         try:
-            index = await index_of(self._here, self._job, mark)
+            index = await self._here.places.index(self._here.blobs, self._job, mark.kept)
             for piece in index.from_offset(self.behind):
                 blob = await self._here.blobs.get(piece.digest, PIECES)
                 skip = max(0, self.behind - piece.offset)
@@ -58,12 +58,7 @@ class Reader:
                 )
         except (Missing, Damaged, BadLog) as error:
             self.behind = mark.offset
-            yield _gone(mark, str(error))
-
-
-async def index_of(here: Services, job: JobId, mark: LogChunk) -> KeptLog:
-    """The index that the last message of a log names. Raises Missing, Damaged, BadLog."""
-    return kept_log.decode(await here.blobs.get(mark.kept, kept_log.shelf_of_log(job)))
+            yield gone(mark, str(error))
 
 
 async def mark_of(here: Services, job: JobId) -> LogChunk | None:
@@ -75,35 +70,8 @@ async def mark_of(here: Services, job: JobId) -> LogChunk | None:
     return chunk if chunk.kept else None
 
 
-async def lines_of(here: Services, job: JobId, first: int, count: int) -> list[str]:
-    """Lines from the number `first` (from 0) on, at most `count`, without their ends."""
-    offset, number = 0, 0
-    mark = await mark_of(here, job)
-    # Chunks that are still there begin elsewhere than pieces do: they are read from the first on.
-    if mark is not None and await _is_trimmed(here, job):
-        try:
-            offset, number = (await index_of(here, job, mark)).offset_before_line(first)
-        except (Missing, Damaged, BadLog) as error:
-            return [_gone(mark, str(error)).text.strip()]
-    lines: list[str] = []
-    rest = ""
-    async for chunk in Reader(here, job, offset).more():
-        *whole, rest = (rest + chunk.text).split("\n")
-        for line in whole:
-            if number >= first:
-                lines.append(line)
-            number += 1
-            if len(lines) == count:
-                return lines
-    return [*lines, rest] if rest and number >= first else lines
-
-
-async def _is_trimmed(here: Services, job: JobId) -> bool:
-    first = await here.bus.first(subjects.LOGS, subjects.log(job))
-    return first is not None and bool(msgspec.json.decode(first.body, type=LogChunk).kept)
-
-
-def _gone(mark: LogChunk, why: str) -> LogChunk:
+def gone(mark: LogChunk, why: str) -> LogChunk:
+    """What is told instead of a log that is kept no longer."""
     return LogChunk(
         offset=mark.offset,
         size=0,

@@ -22,7 +22,7 @@ WHOLE_BYTES_MAX = 2_000_000
 LINE_CHARS_MAX = 2_000
 TAIL_BYTES = 256 * 1024
 
-_ESCAPES = re.compile(
+ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])"
     r"|[\x00-\x08\x0b-\x1f\x7f]"
 )
@@ -55,4 +55,4 @@ def plain_lines(text: str) -> list[str]:
 
 def _plain(line: str) -> str:
     shown = line.rstrip("\r").rpartition("\r")[2]
-    return _ESCAPES.sub("", shown)[:LINE_CHARS_MAX]
+    return ESCAPES.sub("", shown)[:LINE_CHARS_MAX]

@@ -1,4 +1,4 @@
-"""Routes of logs: what a job wrote, from any byte on, whole or live."""
+"""Routes of logs: what a job wrote, from any byte on, whole or live. By lines: `log_reading.py`."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from ci_host.adapters.nats import subjects
 from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.tables import AttemptRow
 from ci_host.api.auth import Here, Person
-from ci_host.api.job_logs import Reader, lines_of
+from ci_host.api.job_logs import Reader
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.sight import no_such_job
@@ -22,8 +22,6 @@ from ci_host.api.still import Still
 from ci_host.api.views import services_view
 from pipelines.ids import JobId
 from pipelines.service import owner_of_log
-
-LINES_MAX = 10_000
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["logs"])
 
@@ -36,22 +34,9 @@ async def read_log(
 
     The log of a service has an id of its own: the run's `attempts` name it.
     """
-    await _known(here, job)
+    await known_log(here, job)
     texts = (chunk.text async for chunk in Reader(here, JobId(job), offset).more())
     return StreamingResponse(texts, media_type="text/plain; charset=utf-8")
-
-
-@router.get("/{job}/log/lines", summary="Lines of a job's log, by number")
-async def read_lines(
-    here: Here,
-    _who: Person,
-    job: str,
-    first: Annotated[int, Query(ge=1)] = 1,
-    count: Annotated[int, Query(ge=1, le=LINES_MAX)] = 100,
-) -> dict[str, Any]:
-    """`lines` from the number `first` on. Of a log that is over, any line is found at once."""
-    await _known(here, job)
-    return {"first": first, "lines": await lines_of(here, JobId(job), first - 1, count)}
 
 
 @router.get("/{job}/log/stream", summary="A job's log, live, as server-sent events")
@@ -66,12 +51,13 @@ async def follow_log(
 
     A last event named `end` has the job's outcome.
     """
-    await _known(here, job)
+    await known_log(here, job)
     start = offset if last_event_id is None else last_event_id
     return EventSourceResponse(_events(here, who, JobId(job), start))
 
 
-async def _known(here: Services, job: str) -> None:
+async def known_log(here: Services, job: str) -> AttemptRow:
+    """The Attempt whose log it is, or of whose service. Raises Problem."""
     row = await _attempt(here, job)
     if row is None:
         raise no_such_job(job)
@@ -80,6 +66,7 @@ async def _known(here: Services, job: str) -> None:
     if service and service not in names:
         known = ", ".join(names) or "none"
         raise Problem(404, "No such service", f"The job has no service {service!r}, but {known}.")
+    return row
 
 
 async def _attempt(here: Services, log: str) -> AttemptRow | None:

@@ -114,6 +114,8 @@ NEEDS: dict[str, Need] = {
         Place.JOB,
         f"GET {API}/jobs/{{job}}/log",
         f"GET {API}/jobs/{{job}}/log/lines",
+        f"GET {API}/jobs/{{job}}/log/outline",
+        f"GET {API}/jobs/{{job}}/log/search",
         f"GET {API}/jobs/{{job}}/log/stream",
         f"GET {API}/jobs/{{job}}/artifacts/{{name}}",
         f"GET {API}/jobs/{{job}}/artifacts/{{name}}/tar",

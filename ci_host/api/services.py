@@ -1,7 +1,7 @@
 """Services: what the routes need, put together once by `bootstrap/host.py`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx2
 
@@ -16,6 +16,7 @@ from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.beginnings import Beginnings
 from ci_host.api.device_logins import DeviceLogins
 from ci_host.api.forge_levels import ForgeLevels
+from ci_host.api.log_places import LogPlaces
 from ci_host.api.logins import Logins
 from ci_host.api.news import News
 from ci_host.api.requests_measured import RequestNumbers
@@ -79,3 +80,4 @@ class Services:
     http: httpx2.AsyncClient
     now: Callable[[], float]
     new_id: Callable[[], str]
+    places: LogPlaces = field(default_factory=LogPlaces)

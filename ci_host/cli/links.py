@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
-_LINES = re.compile(r"L(\d{1,9})(?:-L(\d{1,9}))?")
+# `#L3-L9`, or with the job that the page may show another one of: `#eu/unit/L3-L9`.
+_LINES = re.compile(r"(?:(?P<job>.+)/)?L(?P<first>\d{1,9})(?:-L(?P<last>\d{1,9}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,10 @@ def link_of(text: str) -> RunLink:
     asked = {name: values[-1] for name, values in parse_qs(there.query).items()}
     attempt = asked.get("attempt", "")
     lines = _LINES.fullmatch(there.fragment)
-    numbers = sorted(int(one) for one in lines.groups() if one) if lines else [0]
+    numbers = sorted(int(one) for one in lines.group("first", "last") if one) if lines else [0]
     return RunLink(
         run=run,
-        job=asked.get("job", ""),
+        job=asked.get("job") or unquote(lines["job"] or "" if lines else ""),
         attempt=int(attempt) if attempt.isascii() and attempt.isdecimal() else 0,
         service=asked.get("service", ""),
         first=numbers[0],

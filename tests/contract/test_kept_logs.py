@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from ci_host.adapters.blobs.reading import ObstoreReader
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.log_trimmer import LogTrimmer
-from ci_host.api.job_logs import LINE_BYTES_MAX, LastLines, Reader, lines_of
+from ci_host.api.job_logs import LINE_BYTES_MAX, LastLines, Reader
+from ci_host.api.log_blocks import extent, lines_of
+from ci_host.api.log_places import LogPlaces
 from pipelines import kept_log
 from pipelines.ids import JobId
 from pipelines.job import LogChunk
@@ -41,7 +43,7 @@ class Kept:
         self.store = Blobs(self.url)
         self.bus = bus
         self.link = link
-        services = SimpleNamespace(bus=bus, blobs=ObstoreReader(self.url))
+        services = SimpleNamespace(bus=bus, blobs=ObstoreReader(self.url), places=LogPlaces())
         self.here = cast(Any, services)
 
     async def ship(self, link: Any = None) -> LogShipper:
@@ -149,6 +151,25 @@ async def test_any_line_is_found_by_its_number(kept: Kept, is_trimmed: bool) -> 
     lines = TEXT.split("\n")
     for first, count in ((0, 1), (37, 3), (399, 9), (400, 1), (401, 5)):
         assert await lines_of(kept.here, JOB, first, count) == lines[first : first + count]
+
+
+@pytest.mark.parametrize("is_trimmed", [False, True])
+async def test_a_log_knows_its_lines_and_headings_wherever_it_is(
+    kept: Kept, is_trimmed: bool
+) -> None:
+    groups = "::group::more\nx\n::endgroup::\n"
+    kept.path.write_text(f"=== make\n{TEXT}\n{groups}=== make: exit code 0 (1 s)")
+    await kept.ship()
+    before = await extent(kept.here, JOB)
+    assert (before.lines, before.is_open) == (406, True)
+    await kept.keep()
+    if is_trimmed:
+        await kept.trimmed()
+    after = await extent(kept.here, JOB)
+    assert (after.lines, after.offset, after.is_open) == (before.lines, before.offset, False)
+    assert after.headings is not None and before.headings is not None
+    assert after.headings[:3] == before.headings
+    assert [one.line for one in after.headings] == [0, 402, 404, 405]
 
 
 async def test_an_agent_that_dies_on_the_way_is_followed_by_one_that_ends_it(kept: Kept) -> None:

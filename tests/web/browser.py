@@ -125,10 +125,16 @@ class Browser:
         self.call("Emulation.setScriptExecutionDisabled", value=True)
 
     def key(self, name: str, code: int) -> None:
-        """Press a key."""
+        """Press a key; Enter and the space bar as what they type, so that they press buttons."""
+        text = {"Enter": "\r", " ": " "}.get(name, "")
         for kind in ("keyDown", "keyUp"):
             self.call(
-                "Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=name,
+                code=name,
+                windowsVirtualKeyCode=code,
+                text=text if kind == "keyDown" else "",
             )
 
     def screenshot(self, path: Path, *, whole: bool = True) -> None:

@@ -25,6 +25,12 @@ class MemoryBus:
     async def last(self, _stream: str, subject: str) -> Stored | None:
         return (self.messages.get(subject) or [None])[-1]
 
+    async def page(
+        self, stream: str, subject: str, after: int, at_most: int
+    ) -> tuple[list[Stored], bool]:
+        found = await self.read(stream, subject, after)
+        return found[:at_most], len(found) > at_most
+
     async def publish(self, subject: str, body: bytes) -> None:
         self.put(subject, body)
 

@@ -8,7 +8,8 @@ const FLAGS = { 1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "inverse", 
 const OFF = { 22: ["bold", "dim"], 23: ["italic"], 24: ["underline"], 27: ["inverse"], 29: ["strike"],
               39: ["fg"], 49: ["bg"] };
 
-/* Append one line to `target`; answers the style that the next line begins with. */
+/* Append one line to `target` (null: only go through it); answers the style that the next line
+   begins with. */
 export function paint(target, text, style) {
   if (!text.includes("\x1b")) {
     append(target, text, style);
@@ -75,6 +76,7 @@ function rgb(parts) {
 }
 
 function append(target, text, style) {
+  if (target === null) return;
   const shown = text.replace(CONTROL, "");
   if (!shown) return;
   if (style === null) {

@@ -1,281 +1,267 @@
-/* Log: a job's log, live, in lines that can be linked to, selected and searched by the browser.
+/* Log: the log of the job that the page names: where it opens, what its address means, its search.
 
-   Lines are kept as text and drawn in blocks, some thousand in one frame, so that a long log never
-   blocks the page; blocks out of sight are not laid out (log.css). Of a very long log the end is
-   shown, and all of it on request. It follows only while the reader is at its end. */
+   The rows are log_view.js's, the lines log_source.js's. It opens at the lines of the address, else
+   where the job failed, else at its end, and follows only while the reader is at the end. */
 
-import { paint, plain } from "./ansi.js";
+import { refresh } from "./live.js";
+import { LogSource } from "./log_source.js";
+import { LogView } from "./log_view.js";
 
-const SHOWN_MAX = 10_000;
-const BLOCK_LINES = 500;
-const FRAME_LINES = 2_500;
-const AT_END_PX = 40;
-const RETRY_MS = 2_000;
-const ENDING = /^=== (.*): exit code (\d+) \((.*)\)$/;
+const TYPED_MS = 200;
+const MATCHES_MAX = 100_000;
+
+const box = document.getElementById("log-lines");
+const foot = document.getElementById("log-foot");
+const tools = document.getElementById("log-tools");
+const field = document.getElementById("log-search");
+const told = document.getElementById("log-found");
+
+let log = null;
 
 class Log {
-  constructor(box, foot, stream) {
-    this.box = box;
-    this.foot = foot;
-    this.stream = stream;
-    this.lines = [];
-    this.rest = "";
-    this.offset = 0;
-    this.end = null;
-    this.showAll = false;
-    this.following = !lineRange();
-    this.frame = 0;
-    this.retry = 0;
-    this.onScroll = () => this.scrolled();
-    this.onVisible = () => (document.hidden ? this.disconnect() : this.connect());
-    this.onHash = () => this.goToHash();
-    box.addEventListener("scroll", this.onScroll, { passive: true });
-    document.addEventListener("visibilitychange", this.onVisible);
-    addEventListener("hashchange", this.onHash);
-    this.clear(0);
-    this.schedule();
-    this.connect();
+  constructor(head) {
+    this.head = head.dataset;
+    this.source = new LogSource(`/api/v1/jobs/${encodeURIComponent(head.dataset.job)}/log`, () => this.changed());
+    this.view = new LogView(box, this.source, {
+      moved: () => this.tell(),
+      drawn: (rows) => this.mark(rows),
+    });
+    this.search = null;
+    this.source.begin();
   }
 
   close() {
-    this.disconnect();
-    cancelAnimationFrame(this.frame);
-    this.box.removeEventListener("scroll", this.onScroll);
-    document.removeEventListener("visibilitychange", this.onVisible);
-    removeEventListener("hashchange", this.onHash);
+    this.search?.stop.abort();
+    this.view.close();
+    this.source.close();
   }
 
-  /* -- receiving */
-
-  connect() {
-    if (this.source || this.end || document.hidden) return;
-    this.source = new EventSource(`${this.stream}?offset=${this.offset}`);
-    this.source.onmessage = (event) => this.take(event.data, Number(event.lastEventId));
-    this.source.addEventListener("end", (event) => this.finish(JSON.parse(event.data)));
-    this.source.onerror = () => {
-      if (this.source?.readyState !== EventSource.CLOSED) return;
-      this.disconnect();
-      this.retry = setTimeout(() => this.connect(), RETRY_MS);
-    };
-  }
-
-  disconnect() {
-    clearTimeout(this.retry);
-    this.source?.close();
-    this.source = null;
-  }
-
-  take(text, offset) {
-    if (offset <= this.offset) return;
-    this.offset = offset;
-    const parts = (this.rest + text).split("\n");
-    this.rest = parts.pop();
-    for (const part of parts) this.lines.push(part);
-    this.schedule();
-  }
-
-  finish(end) {
-    this.disconnect();
-    this.end = end;
-    if (this.rest) this.lines.push(this.rest);
-    this.rest = "";
-    this.schedule();
-  }
-
-  /* -- drawing */
-
-  clear(first) {
-    this.first = first;
-    this.drawn = first;
-    this.style = null;
-    this.group = null;
-    this.block = null;
-    this.box.replaceChildren();
-    if (first > 0) this.box.append(this.earlier(first));
-  }
-
-  earlier(count) {
-    const row = document.createElement("div");
-    row.className = "earlier";
-    const button = document.createElement("button");
-    button.textContent = "Show all";
-    button.addEventListener("click", () => this.everything());
-    row.append(`${count.toLocaleString()} earlier lines are not shown`, button);
-    return row;
-  }
-
-  everything() {
-    this.showAll = true;
-    this.following = false;
-    this.clear(0);
-    this.schedule();
-  }
-
-  schedule() {
-    this.frame ||= requestAnimationFrame(() => {
-      this.frame = 0;
-      this.draw();
-    });
-  }
-
-  draw() {
-    const behind = this.lines.length - this.drawn;
-    if (!this.showAll && (behind > SHOWN_MAX || this.drawn - this.first > 2 * SHOWN_MAX)) {
-      this.clear(Math.max(0, this.lines.length - SHOWN_MAX));
+  changed() {
+    if (!this.hasOpened && this.source.outline) {
+      this.hasOpened = true;
+      this.open();
     }
-    const until = Math.min(this.lines.length, this.drawn + FRAME_LINES);
-    while (this.drawn < until) this.drawLine(this.lines[this.drawn], ++this.drawn);
-    if (this.following) this.box.scrollTop = this.box.scrollHeight;
+    this.view.schedule();
     this.tell();
-    if (this.drawn < this.lines.length) this.schedule();
-    else if (!this.following) this.goToHash();
   }
 
-  drawLine(text, number) {
-    const ending = text.startsWith("=== ") ? ENDING.exec(text) : null;
-    if (ending && this.group?.name === ending[1]) this.group.tell(ending[2], ending[3]);
-    else if (text.startsWith("=== ")) return this.open(text.slice(4), number);
-    const line = row("div", number);
-    if (ending) line.classList.add("ends");
-    const shown = document.createElement("span");
-    shown.className = "text";
-    this.style = paint(shown, text, this.style);
-    line.append(shown);
-    this.blockFor().append(line);
-    if (this.block.childElementCount === BLOCK_LINES) this.block.classList.add("full");
+  open() {
+    const { failing } = this.source.outline;
+    if (this.goToAddress()) return;
+    if (failing) this.view.show(failing);
   }
 
-  open(name, number) {
-    this.style = null;
-    this.group = new Group(plain(name), number);
-    this.block = null;
-    this.box.append(this.group.element);
+  /* Show the lines that the address names; false: it names none. */
+  goToAddress() {
+    const range = lineRange();
+    this.view.chosen = range;
+    if (range && range.from <= this.source.total) this.view.show(range.from);
+    this.view.schedule();
+    return Boolean(range);
   }
 
-  blockFor() {
-    if (!this.block || this.block.childElementCount >= BLOCK_LINES) {
-      this.block = document.createElement("div");
-      this.block.className = "block";
-      (this.group?.element ?? this.box).append(this.block);
-    }
-    return this.block;
+  /* The address of lines of this very log, whatever the page would show by itself. */
+  address(from, to) {
+    const query = new URLSearchParams({ job: this.head.key, attempt: this.head.attempt });
+    if (this.head.service) query.set("service", this.head.service);
+    const key = encodeURI(this.head.key).replaceAll("#", "%23");
+    return `${location.pathname}?${query}#${key}/L${from}${to > from ? `-L${to}` : ""}`;
   }
-
-  /* -- the foot, and where the reader is */
 
   tell() {
-    const count = `${this.lines.length.toLocaleString()} line${this.lines.length === 1 ? "" : "s"}`;
-    const ended = this.end && this.drawn === this.lines.length;
-    const code = this.end?.exit_code ?? null;
-    const said = [count, ended ? this.end.state.replace("_", " ") : "live"];
-    if (ended && code !== null) said.push(`exit code ${code}`);
+    const { total, end, outline } = this.source;
+    const said = [`${total.toLocaleString()} line${total === 1 ? "" : "s"}`];
+    said.push(end ? end.state.replace("_", " ") : "live");
+    if (end && end.exit_code !== null) said.push(`exit code ${end.exit_code}`);
     const text = document.createElement("span");
     text.textContent = said.join(" · ");
-    this.foot.replaceChildren(text);
-    if (this.following || this.box.scrollHeight <= this.box.clientHeight) return;
-    const button = document.createElement("button");
-    button.textContent = ended ? "To the end" : "Follow";
-    button.addEventListener("click", () => {
-      this.following = true;
-      this.schedule();
-    });
-    this.foot.append(button);
-  }
-
-  scrolled() {
-    const { scrollTop, clientHeight, scrollHeight } = this.box;
-    const isAtEnd = scrollTop + clientHeight >= scrollHeight - AT_END_PX;
-    if (isAtEnd === this.following) return;
-    this.following = isAtEnd;
-    this.tell();
-  }
-
-  goToHash() {
-    const range = lineRange();
-    for (const one of this.box.querySelectorAll(".line.chosen")) one.classList.remove("chosen");
-    if (!range || range.from > this.lines.length) return;
-    this.following = false;
-    if (range.from <= this.first) return this.everything();
-    if (range.from > this.drawn) return;
-    for (let n = range.from; n <= Math.min(range.to, this.drawn); n++) {
-      document.getElementById(`L${n}`)?.classList.add("chosen");
+    foot.replaceChildren(text);
+    const buttons = document.createElement("span");
+    buttons.className = "ways";
+    if (outline?.failing) buttons.append(way("To the failure", () => this.view.show(outline.failing)));
+    if (!this.view.following && this.view.whole > this.view.room) {
+      buttons.append(way(end ? "To the end" : "Follow", () => this.view.follow()));
     }
-    if (this.went === location.hash) return;
-    this.went = location.hash;
-    const target = document.getElementById(`L${range.from}`);
-    target?.closest("details")?.setAttribute("open", "");
-    this.box.scrollTop += target.getBoundingClientRect().top - this.box.getBoundingClientRect().top - 80;
+    if (buttons.childElementCount) foot.append(buttons);
+  }
+
+  /* -- search: the server looks, and says in which lines */
+
+  async find(text) {
+    this.search?.stop.abort();
+    this.search = null;
+    this.view.schedule();
+    told.textContent = "";
+    if (!text) return;
+    const search = { text, lines: [], at: -1, isWhole: false, from: this.view.firstLine, stop: new AbortController() };
+    this.search = search;
+    let next = 1;
+    while (next !== null && search.lines.length < MATCHES_MAX) {
+      const found = await asked(`${this.source.base}/search?q=${encodeURIComponent(text)}&first=${next}`, search.stop.signal);
+      if (this.search !== search) return;
+      if (!found) break;
+      search.lines.push(...found.lines);
+      next = found.next;
+      search.isWhole = next === null;
+      if (search.at < 0) this.goToNearest();
+      this.tellFound();
+      this.view.schedule();
+    }
+  }
+
+  /* The first match from where the reader was; else, once all are known, the first of all. */
+  goToNearest() {
+    const { lines, from, isWhole } = this.search;
+    const at = lines.findIndex((line) => line >= from);
+    if (at >= 0 || (isWhole && lines.length)) this.goToMatch(Math.max(0, at));
+  }
+
+  goToMatch(at) {
+    const { lines } = this.search;
+    this.search.at = (at + lines.length) % lines.length;
+    const line = lines[this.search.at];
+    this.view.chosen = { from: line, to: line };
+    this.view.show(line);
+    this.tellFound();
+  }
+
+  step(by) {
+    if (this.search?.lines.length) this.goToMatch(this.search.at + by);
+  }
+
+  tellFound() {
+    const { lines, at, isWhole } = this.search;
+    const count = lines.length.toLocaleString() + (isWhole ? "" : "…");
+    told.textContent = at >= 0 ? `${(at + 1).toLocaleString()} of ${count}` : isWhole ? "not found" : "looking…";
+  }
+
+  /* Mark what was looked for in the rows in sight, where the browser can without changing them. */
+  mark(rows) {
+    if (!window.Highlight) return;
+    const marks = new Highlight();
+    const wanted = this.search?.text.toLowerCase();
+    if (wanted) for (const row of rows.values()) for (const range of occurrences(row.lastChild, wanted)) marks.add(range);
+    CSS.highlights.set("log-found", marks);
   }
 }
 
-/* One step of the job: its header line, and what it wrote. */
-class Group {
-  constructor(name, number) {
-    this.name = name;
-    this.element = document.createElement("details");
-    this.element.className = "group";
-    this.element.open = true;
-    this.heading = row("summary", number);
-    const text = document.createElement("span");
-    text.className = "text";
-    text.textContent = name;
-    this.heading.append(text);
-    this.element.append(this.heading);
-  }
-
-  tell(code, took) {
-    const result = document.createElement("span");
-    result.className = code === "0" ? "result" : "result bad";
-    result.textContent = code === "0" ? `✓ ${took}` : `✗ exit code ${code}, ${took}`;
-    this.heading.append(result);
+async function asked(url, signal) {
+  try {
+    const answer = await fetch(url, { signal, cache: "no-store" });
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
   }
 }
 
-function row(tag, number) {
-  const line = document.createElement(tag);
-  line.className = "line";
-  line.id = `L${number}`;
-  const link = document.createElement("a");
-  link.className = "nr";
-  link.href = `#L${number}`;
-  link.dataset.n = number;
-  link.tabIndex = -1;
-  link.setAttribute("aria-label", `Line ${number}`);
-  line.append(link);
-  return line;
+function* occurrences(element, wanted) {
+  const text = element.textContent.toLowerCase();
+  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) {
+    const range = new Range();
+    if (!reach(element, at, (node, offset) => range.setStart(node, offset))) return;
+    if (!reach(element, at + wanted.length, (node, offset) => range.setEnd(node, offset))) return;
+    yield range;
+  }
 }
 
-/* The lines that the address names: `#L12` or `#L12-L20`. */
+/* Put an end of a range so many characters into an element. */
+function reach(element, characters, put) {
+  const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+  for (let left = characters; walker.nextNode(); left -= walker.currentNode.length) {
+    if (left <= walker.currentNode.length) {
+      put(walker.currentNode, left);
+      return true;
+    }
+  }
+  return false;
+}
+
+function way(text, act) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = text;
+  button.addEventListener("click", act);
+  return button;
+}
+
+/* The lines that the address names: `#L12`, `#L12-L20`, or with the job's key: `#unit/L12`. */
 function lineRange() {
-  const found = /^#L(\d+)(?:-L(\d+))?$/.exec(location.hash);
+  const found = /^#(?:.+\/)?L(\d{1,15})(?:-L?(\d{1,15}))?$/.exec(location.hash);
   if (!found) return null;
   const [from, to] = [Number(found[1]), Number(found[2] ?? found[1])];
-  return { from: Math.min(from, to), to: Math.max(from, to) };
+  return { from: Math.max(1, Math.min(from, to)), to: Math.max(from, to) };
 }
 
-/* Shift and a click on a second number makes a range. */
-function chooseRange(event) {
+/* The job that the address names behind its `#`. */
+function namedJob() {
+  const found = /^#(.+)\/L\d{1,15}(?:-L?\d{1,15})?$/.exec(location.hash);
+  try {
+    return found ? decodeURIComponent(found[1]) : "";
+  } catch {
+    return "";
+  }
+}
+
+/* A click on a number makes it the page's address; with Shift, all lines from the chosen one on. */
+function chooseLines(event) {
   const link = event.target.closest?.("a.nr");
-  const range = lineRange();
-  if (!link || !event.shiftKey || !range) return;
+  if (!link || !log || event.ctrlKey || event.metaKey) return;
   event.preventDefault();
-  location.hash = `#L${range.from}-L${link.dataset.n}`;
+  const line = Number(link.dataset.n);
+  const first = event.shiftKey ? (lineRange()?.from ?? line) : line;
+  const [from, to] = [Math.min(first, line), Math.max(first, line)];
+  history.pushState(null, "", log.address(from, to));
+  log.view.chosen = { from, to };
+  log.view.schedule();
 }
 
-let log = null;
-let shown = "";
+let looked = "";
+
+/* Have the page show the job that the address names, if it shows another one. */
+function chooseNamedJob(head) {
+  const named = namedJob();
+  if (!named || named === head.dataset.key || looked === location.hash) return false;
+  looked = location.hash;
+  history.replaceState(null, "", `${location.pathname}?${new URLSearchParams({ job: named })}${location.hash}`);
+  refresh();
+  return true;
+}
 
 /* Show the log of the job that the page names now. */
 function show() {
   const head = document.getElementById("part-log");
-  const box = document.getElementById("log-lines");
-  if (!head?.dataset.job || head.dataset.job === shown) return;
+  if (!head?.dataset.job || chooseNamedJob(head) || head.dataset.job === log?.head.job) return;
   log?.close();
-  shown = head.dataset.job;
-  box.hidden = false;
-  log = new Log(box, document.getElementById("log-foot"), head.dataset.stream);
+  box.hidden = tools.hidden = false;
+  log = new Log(head);
+  if (field.value) log.find(field.value);
 }
 
-document.addEventListener("click", chooseRange);
+let typing = 0;
+field.addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => log?.find(field.value), TYPED_MS);
+});
+field.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter") return;
+  event.preventDefault();
+  if (log?.search?.text === field.value) log.step(event.shiftKey ? -1 : 1);
+});
+tools.addEventListener("click", (event) => {
+  const button = event.target.closest?.("button[data-step]");
+  if (button) log?.step(Number(button.dataset.step));
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || tools.hidden) return;
+  if (event.target.closest?.("input, textarea, select")) return;
+  event.preventDefault();
+  field.focus();
+  field.select();
+});
+document.addEventListener("click", chooseLines);
+addEventListener("hashchange", () => {
+  const head = document.getElementById("part-log");
+  if (head && !chooseNamedJob(head)) log?.goToAddress();
+});
 document.addEventListener("staunch:parts", show);
 show();

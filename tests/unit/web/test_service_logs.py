@@ -40,7 +40,7 @@ async def test_the_page_links_to_the_log_of_each_service_while_the_job_runs_and_
     await story.finish("unit", services=TOLD, image=f"python@{DIGEST}")
     page = (await check(world, f"/runs/{story.run}?job=unit&service=db")).text
     assert f'data-job="{service_log(story)}"' in page
-    assert f'data-stream="/api/v1/jobs/{service_log(story)}/log/stream"' in page
+    assert 'data-key="unit" data-attempt="1" data-service="db"' in page
     assert "<span>db is up</span>" in page
     assert "ready after 2.5s" in page
     assert f'<bdi title="postgres@{DIGEST}">postgres@abababababab</bdi>' in page
