@@ -44,7 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     empty: it does not. `runners_address`: what these are told, if it is another one.
     `reconcile_s`: how often each Repo's refs are compared with what was told of them; 0: never.
     `no_comments`: where nothing is written under pull requests: `all`, connections, Repos' names
-    or ids.
+    or ids. `any_event`: a start by hand may be told as any event, which is nobody's but the one
+    whose machine it is: rules for environments go by what a forge says of a Run.
     """
 
     data: Path
@@ -71,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runners_address: str = ""
     reconcile_s: float = RECONCILE_S_DEFAULT
     no_comments: list[str] = []
+    any_event: bool = False
 
     @property
     def blobs_url(self) -> str:

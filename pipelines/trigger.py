@@ -30,6 +30,26 @@ def wanted(triggers: list[dict[str, Any]] | None, event: Event) -> bool:
     return bool(matching(triggers, event))
 
 
+def why_unwanted(triggers: list[dict[str, Any]] | None, event: Event) -> str:
+    """What of a pipeline's declarations does not fit an event that it does not want: completes
+    "it does not run on push of refs/heads/main: …"."""
+    assert not wanted(triggers, event), "only asked of those that it does not want"
+    if not event.commit:
+        return "nothing is left to build there"
+    on_kind = [trigger for trigger in triggers or [] if trigger.get("on") == event.kind]
+    if not on_kind:
+        kinds = sorted({str(trigger.get("on")) for trigger in triggers or []})
+        declared = ", ".join(kinds if triggers is not None else sorted(DEFAULT_KINDS))
+        return f"it runs on {declared or 'nothing but a start by hand'}"
+    refs = [
+        f"{name} {', '.join(map(str, trigger[name]))}"
+        for trigger in on_kind
+        for name in ("branches", "tags")
+        if trigger.get(name)
+    ]
+    return f"it is only for {'; '.join(refs)}"
+
+
 def matching(triggers: list[dict[str, Any]] | None, event: Event) -> list[dict[str, Any]]:
     """The declarations that ask for this event, as far as its kind and its refs go."""
     return [trigger for trigger in triggers or [] if _matches(trigger, event)]

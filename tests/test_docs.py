@@ -39,7 +39,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(ROOT.glob("[A-Z]*.md")),
 ]
-COMMAND_PAGES = (GUIDE / "cli.md", GUIDE / "cli-administration.md")
+COMMAND_PAGES = (GUIDE / "cli.md", GUIDE / "cli-run.md", GUIDE / "cli-administration.md")
 TURNS_MAX = 50
 ARCHITECTURE_LINES_MAX = 150
 DECISION_LINES_MAX = 40

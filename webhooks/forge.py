@@ -87,7 +87,7 @@ class ParsedEvent:
     Run's Jobs wait for a terminal after a step that failed. `sought`: the event's commit is empty
     and has to be found so; a parser asks nobody. `again`: of the event only the commit and the
     sender count. `press`: only the commit. `command`: only the ref, which is that of the pull
-    request's head.
+    request's head. `is_tried`: somebody wants to know of every pipeline what the event does to it.
     """
 
     external_id: str
@@ -102,6 +102,7 @@ class ParsedEvent:
     again: Again | None = None
     press: GatePress | None = None
     command: Command | None = None
+    is_tried: bool = False
 
 
 @dataclass(frozen=True, slots=True)

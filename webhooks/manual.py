@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pipelines.event import Event
+from pipelines.event import Event, EventKind
 from pipelines.events import Fork
 from pipelines.priority import Priority
 from pipelines.repo import Delivery
@@ -20,6 +20,8 @@ MANUAL_EVENT = "staunch.manual"
 
 class ManualStart(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be started: the repository as its forge knows it, the event, and the pipeline.
+
+    The event is a manual one, except where somebody tries another out on their own machine.
 
     `inputs` as they were given: whether they fit is decided by whoever has the pipeline. `fork`: it
     is made from a Run that is over. `priority` None: nobody said another. `wait`: as a RunStarted.
@@ -52,5 +54,6 @@ def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
             start.fork,
             start.priority,
             start.wait,
+            is_tried=event.kind is not EventKind.MANUAL,
         )
     ]

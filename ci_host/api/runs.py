@@ -15,7 +15,7 @@ from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.sight import is_whole, more_than_one, no_such_run
 from ci_host.api.standing_by import terminals_of
-from ci_host.api.starting import Start, start
+from ci_host.api.starting import Start, start, start_as
 from ci_host.api.waiting import waiting
 from ci_host.engine.people import Answer
 from ci_host.engine.reruns import Wish
@@ -64,7 +64,9 @@ class StartBody(BaseModel):
     """A manual start. `key` makes it repeatable: the same key twice is one run.
 
     `inputs` must be what the pipeline asks for with `on.manual(inputs=…)`. `priority`: null: what
-    it declares with `on.priority`. `wait_s`: as of a rerun.
+    it declares with `on.priority`. `wait_s`: as of a rerun. `event`: not as a manual start but as
+    this event, by its triggers; only where `staunch up --any-event` allows it. `pipeline` may be
+    empty then: all that want it.
     """
 
     repo: str
@@ -75,6 +77,7 @@ class StartBody(BaseModel):
     inputs: dict[str, Any] = Field(default_factory=dict)
     priority: Priority | None = None
     wait_s: float = Field(default=0.0, ge=0, le=shell.WAIT_S_MAX)
+    event: dict[str, Any] | None = None
 
 
 async def resolve(here: Services, text: str) -> RunId:
@@ -110,11 +113,17 @@ async def list_runs(
 async def start_run(
     here: Here, who: Person, body: StartBody, again: IdempotencyKey
 ) -> dict[str, Any]:
-    """The code is what the repository holds at `commit`; one that ran before starts at once."""
+    """The code is what the repository holds at `commit`; one that ran before starts at once.
+
+    `told`: what is to be said beside, as of pipelines that an event does not start.
+    """
     key = one_key(again, body.key)
     what = (body.repo, body.commit, body.ref, body.pipeline, key, body.inputs)
     wish = Start(*what, body.priority, body.wait_s)
-    return {"runs": await start(here, who, wish)}
+    if body.event is not None:
+        begun = await start_as(here, who, wish, body.event)
+        return {"runs": begun.runs, "told": begun.reason}
+    return {"runs": await start(here, who, wish), "told": ""}
 
 
 @router.get("/{run}", summary="One run with its steps, attempts and history")

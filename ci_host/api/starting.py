@@ -56,6 +56,37 @@ async def start(here: Services, who: Token, wish: Start) -> list[str]:
     if again is not None:
         return [again]
     event = Event(kind=EventKind.MANUAL, ref=wish.ref, commit=wish.commit, sender=who.name)
+    return (await _start_anew(here, who, wish, event)).runs
+
+
+async def start_as(
+    here: Services, who: Token, wish: Start, given: dict[str, Any]
+) -> DeliveryOutcome:
+    """The Runs that an event asks for, as if a forge had told it. Raises Problem, PersonRefused.
+
+    Only on an installation of one person: what a Run may do follows from its event (the rules of
+    environments), so whoever may choose that has all that any Run has.
+    """
+    if not here.settings.any_event:
+        raise Problem(
+            403,
+            "Events come from forges here",
+            "A start by hand is told as one: what a run may do follows from its event. `staunch run"
+            " --event` tries an event out on your own machine.",
+        )
+    check_sendable("the inputs", wish.inputs)
+    check_sendable("the event", given)
+    try:
+        told = msgspec.convert(given, Event)
+    except msgspec.ValidationError as error:
+        raise Problem(422, "No event", f"The event cannot be read: {error}.") from error
+    event = msgspec.structs.replace(
+        told, ref=wish.ref, commit=wish.commit, sender=told.sender or who.name
+    )
+    return await _start_anew(here, who, wish, event)
+
+
+async def _start_anew(here: Services, who: Token, wish: Start, event: Event) -> DeliveryOutcome:
     found = find_repo(here, wish.repo)
     asked = ManualStart(
         external_id=found.external_id,
@@ -66,7 +97,7 @@ async def start(here: Services, who: Token, wish: Start) -> list[str]:
         priority=wish.priority,
         wait=wait_of(Tier.TRUSTED, wish.wait_s, who) or None,
     )
-    return await start_by_delivery(here, found, asked, delivery_id(here, wish.key))
+    return await begin_by_delivery(here, found, asked, delivery_id(here, wish.key))
 
 
 async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
@@ -101,6 +132,13 @@ async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
 
 async def start_by_delivery(here: Services, found: Repo, asked: ManualStart, id_: str) -> list[str]:
     """Have an engine fetch and start it; answers the Runs. Raises Problem."""
+    return (await begin_by_delivery(here, found, asked, id_)).runs
+
+
+async def begin_by_delivery(
+    here: Services, found: Repo, asked: ManualStart, id_: str
+) -> DeliveryOutcome:
+    """As `start_by_delivery`, with what was told beside the Runs. Raises Problem."""
     commit = asked.event.commit
     if not is_commit(commit):
         raise Problem(422, "No commit", f"{commit!r} is no full commit id (40 hex digits).")
@@ -117,7 +155,7 @@ async def start_by_delivery(here: Services, found: Repo, asked: ManualStart, id_
     outcome = await outcome_of(here, delivery)
     if not outcome.runs:
         raise Problem(422, "Nothing was started", outcome.reason)
-    return outcome.runs
+    return outcome
 
 
 async def outcome_of(here: Services, delivery: Delivery) -> DeliveryOutcome:

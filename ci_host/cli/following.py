@@ -1,7 +1,7 @@
 """Following: a run as it happens, in a terminal: what ended, was printed, is waited for."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -41,8 +41,13 @@ class Follower:
 
     def to_end(self, run: str) -> dict[str, Any]:
         """Until the run is over, and all that it called: it in detail, or its last successor."""
+        return self.all_to_end([run])[0]
+
+    def all_to_end(self, runs: Sequence[str]) -> list[dict[str, Any]]:
+        """Until all of them are over, as `to_end`. What is told of several begins with whose."""
         known: dict[str, dict[str, Any]] = {}
-        going, pause = [run], LOOK_S_FIRST
+        going, pause = list(runs), LOOK_S_FIRST
+        alone = runs[0] if len(runs) == 1 else None
         while going:
             told = len(self._told)
             for one in list(going):
@@ -52,14 +57,14 @@ class Follower:
                     going.remove(one)
                     continue
                 known[one] = detail
-                self._tell(detail, "" if one == run else f"[dim]{escape(detail['pipeline'])}:[/] ")
+                self._tell(
+                    detail, "" if one == alone else f"[dim]{escape(detail['pipeline'])}:[/] "
+                )
                 going += [other for other in _begun_by(detail) if self._is_new("run", other)]
                 if detail["finished_at"] is not None:
                     going.remove(one)
             pause = LOOK_S_FIRST if len(self._told) > told else min(pause * 1.5, LOOK_S_MAX)
-        while known[run]["continued_as"] in known:
-            run = known[run]["continued_as"]
-        return known[run]
+        return [_last_of(run, known) for run in runs if run in known]
 
     def _look(self, run: str, pause: float) -> dict[str, Any] | None:
         """What the host knows by now; one that is being started again is waited for.
@@ -142,6 +147,12 @@ class Follower:
         self._say(f"{whose}[yellow]{escape(said)}[/]")
         for hint in _hints(run, wait):
             self._say(f"  {escape(hint)} {escape(self.where)}")
+
+
+def _last_of(run: str, known: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    while known[run]["continued_as"] in known:
+        run = known[run]["continued_as"]
+    return known[run]
 
 
 def _begun_by(run: dict[str, Any]) -> list[str]:

@@ -37,34 +37,33 @@ class Wish:
 
 @dataclass(slots=True)
 class LocalHost:
-    """A context: inside, `client` speaks to the installation. Raises ClientError if none comes."""
+    """A context: inside, `client` speaks to the installation, which is waited for with `ready`.
+
+    Raises ClientError if none comes.
+    """
 
     wish: Wish
     _keeper: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
     _client: Client | None = field(default=None, init=False)
+    _port: int = field(default=0, init=False)
 
     def __enter__(self) -> "LocalHost":
         if read_state(self.wish.data) is not None:
             raise ClientError(
                 f"Staunch runs from {self.wish.data}; stop it, or give another --data", 3
             )
-        port = _free_port()
+        self._port = _free_port()
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             # A session of its own: Ctrl-C is for the command, and this ends after it.
             self._keeper = subprocess.Popen(  # noqa: S603
-                self._command(port),
+                self._command(self._port),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 env={k: v for k, v in os.environ.items() if k not in _OF_ANOTHER},
             )
-        try:
-            self._client = self._ready(f"http://127.0.0.1:{port}")
-        except BaseException:
-            self._end()
-            raise
         return self
 
     def __exit__(
@@ -78,8 +77,22 @@ class LocalHost:
     @property
     def client(self) -> Client:
         """Its administrator's."""
-        assert self._client is not None
+        assert self._client is not None, "it was waited for"
         return self._client
+
+    def ready(self) -> None:
+        """Wait until the host answers somebody who has its token, which it writes before it
+        listens. Raises ClientError."""
+        url = f"http://127.0.0.1:{self._port}"
+        while self._client is None:
+            self.check_alive()
+            time.sleep(LOOK_S)
+            try:
+                client = Client(url, (self.wish.data / "token").read_text().strip())
+                client.get("/whoami")
+            except (OSError, ClientError):
+                continue
+            self._client = client
 
     def check_alive(self) -> None:
         """Raises ClientError, with what it said, if the installation has ended."""
@@ -101,21 +114,8 @@ class LocalHost:
         up += ["--cache", str(wish.cache), "--port", str(port), "--engines", "1"]
         up += ["--hibernate", wish.hibernate.value, "--slots", str(wish.slots)]
         # Its commit is made for this run: there is nobody to hear of another.
-        up += ["--reconcile-s", "0"]
+        up += ["--reconcile-s", "0", "--any-event"]
         return keeper + up
-
-    def _ready(self, url: str) -> Client:
-        """Until the host answers somebody who has its token, which it writes before it listens."""
-        while True:
-            self.check_alive()
-            time.sleep(LOOK_S)
-            try:
-                token = (self.wish.data / "token").read_text().strip()
-                client = Client(url, token)
-                client.get("/whoami")
-            except (OSError, ClientError):
-                continue
-            return client
 
     def _end(self) -> None:
         assert self._keeper is not None and self._keeper.stdin is not None

@@ -3,11 +3,9 @@
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,18 +16,23 @@ from rich.console import Console
 from rich.markup import escape
 
 from ci_host.cli import reading
-from ci_host.cli.client import Client, ClientError
-from ci_host.cli.following import ENDED_WELL, Follower
-from ci_host.cli.local_gates import LocalGates
+from ci_host.cli.client import ClientError
+from ci_host.cli.following import ENDED_WELL
 from ci_host.cli.local_host import LocalHost, Wish
+from ci_host.cli.local_runs import Asked, LocalRuns, Superseded
 from ci_host.cli.options import CacheOption, JsonOption, WaitOption, default_cache, wait_s_of
+from ci_host.cli.tree_watch import TreeWatch
 from ci_host.cli.up import HibernateOption, SlotsOption, build_image
-from ci_host.cli.working_tree import Snapshot, snapshot, top_of
+from ci_host.cli.working_tree import top_of
 from ci_host.cli.writing import parsed_inputs
 from ci_host.settings import Hibernate
 
-CONNECTION = "local"
 INTERRUPTED = 130
+LOOK_S = 0.5
+
+EventOption = Annotated[
+    str, typer.Option("--event", help="As if it had happened: push, pr, tag:NAME, or a JSON file.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +42,13 @@ def register(app: typer.Typer) -> None:
 
 def run(
     path: Annotated[Path, typer.Argument(help="A git checkout.")] = Path(),
-    pipeline: str = "pipeline",
+    pipeline: Annotated[
+        str, typer.Option(help="Which one. Default: pipeline; with --event, all that want it.")
+    ] = "",
+    event: EventOption = "",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Run again whenever the files change.")
+    ] = False,
     input_: Annotated[list[str] | None, typer.Option("--input", help="NAME=VALUE")] = None,
     secret: Annotated[
         list[str] | None, typer.Option("--secret", help="NAME: the value is in that variable.")
@@ -57,34 +66,57 @@ def run(
 ) -> None:
     """Run the pipeline of a checkout here, uncommitted changes and all, without a server."""
     console = Console(stderr=True) if as_json else reading.console
-    asked: dict[str, Any] = {"pipeline": pipeline, "inputs": parsed_inputs(input_ or [])}
-    asked["wait_s"] = wait_s_of(wait_on_failure)
-    values = _values(secret or [])
+    inputs = parsed_inputs(input_ or [])
+    asked = Asked(event, pipeline, inputs, wait_s_of(wait_on_failure), _values(secret or []), yes)
     top = top_of(path.absolute())
     images = (cache or default_cache()).resolve()
     build_image(images)
     with _endable(), _folder(data, is_kept=keep) as folder:
-        taken = snapshot(top, _bare(folder, top))
-        console.print(_what(taken), highlight=False)
         wish = Wish(folder, images, hibernate, slots, is_kept=keep or data is not None)
         if wish.is_kept:
             console.print(f"its data is kept in {folder}", highlight=False, soft_wrap=True)
-        began = time.monotonic()
         with LocalHost(wish) as host:
-            console.print(f"[dim]started in {time.monotonic() - began:.1f} s[/]", highlight=False)
-            id_ = _start(host, console, taken, asked, values)
-            console.print(f"run [bold]{id_}[/]", highlight=False)
-            gates = LocalGates(host.client, console, yes)
-            where = f"--data {folder}"
-            follower = Follower(host.client, console, where, gates.meet, host.check_alive)
-            detail = follower.to_end(id_)
-    if as_json:
-        typer.echo(json.dumps(detail))
-    else:
-        # There is no page any more.
-        reading.print_run(detail | {"url": _afterwards(wish)})
-    if detail["state"] != ENDED_WELL:
+            runs = LocalRuns(host, console, asked, top, _bare(folder, top))
+            if watch:
+                _again_and_again(runs, as_json=as_json)
+            ended = runs.to_end(runs.start())
+    _print_ended(ended, _afterwards(wish), asked, as_json=as_json)
+    if any(detail["state"] != ENDED_WELL for detail in ended):
         raise typer.Exit(1)
+
+
+def _again_and_again(runs: LocalRuns, *, as_json: bool) -> None:
+    """One run after the other, as the files change, until somebody ends it."""
+    with TreeWatch(runs.top) as files:
+        runs.files = files
+        while True:
+            try:
+                _once(runs, as_json=as_json)
+                runs.console.print("[dim]waiting for a change; Ctrl-C ends it[/]")
+                while True:
+                    runs.look(LOOK_S)
+            except Superseded:
+                runs.console.rule("the files have changed")
+
+
+def _once(runs: LocalRuns, *, as_json: bool) -> None:
+    """What is refused of this state of the files, the next may do better. Raises Superseded."""
+    try:
+        ended = runs.to_end(runs.start())
+    except ClientError as error:
+        runs.host.check_alive()
+        runs.console.print(f"[red]{escape(str(error))}[/]", highlight=False)
+        return
+    _print_ended(ended, "its record is kept until Ctrl-C", runs.asked, as_json=as_json)
+
+
+def _print_ended(ended: list[dict[str, Any]], where: str, asked: Asked, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"runs": ended} if asked.event else ended[0]))
+        return
+    for detail in ended:
+        # There is no page any more.
+        reading.print_run(detail | {"url": where})
 
 
 @contextmanager
@@ -131,17 +163,6 @@ def _afterwards(wish: Wish) -> str:
     return "its record is removed; --keep would have kept it"
 
 
-def _what(taken: Snapshot) -> str:
-    at = f" at {escape(taken.ref.removeprefix('refs/heads/'))}" if taken.ref else ""
-    if taken.changed is None:
-        differs = "nothing committed yet"
-    elif taken.changed:
-        differs = f"{taken.changed} changed file{'s' if taken.changed > 1 else ''} not committed"
-    else:
-        differs = "as committed"
-    return f"[bold]{escape(taken.top.name)}[/]{at}, {differs}: {taken.commit[:10]}"
-
-
 def _values(names: list[str]) -> dict[str, str]:
     """Of secrets, from the environment: a command line is seen by everybody on the machine."""
     for name in names:
@@ -150,41 +171,3 @@ def _values(names: list[str]) -> dict[str, str]:
                 f"--secret {name} takes the value of the variable {name}, which is not set", 2
             )
     return {name: os.environ[name] for name in names}
-
-
-def _start(
-    host: LocalHost,
-    console: Console,
-    taken: Snapshot,
-    wish: dict[str, Any],
-    values: dict[str, str],
-) -> str:
-    """The run. One whose commit takes long to fetch is asked for again, by the same key."""
-    client = host.client
-    repo = _registered(client, taken)
-    for name, value in values.items():
-        client.put("/secrets", {"name": name, "repo": repo, "value": value})
-    body = {
-        "repo": repo,
-        "commit": taken.commit,
-        "ref": taken.ref,
-        "key": secrets.token_hex(8),
-        **wish,
-    }
-    while True:
-        host.check_alive()
-        try:
-            (id_,) = client.post("/runs", body)["runs"]
-        except ClientError as error:
-            if error.status != 503:
-                raise
-            console.print("[yellow]its commit is still being fetched[/]")
-            continue
-        return str(id_)
-
-
-def _registered(client: Client, taken: Snapshot) -> str:
-    client.put("/connections", {"id": CONNECTION, "kind": "git"})
-    where = str(taken.bare)
-    body = {"connection": CONNECTION, "external_id": where, "clone_url": where}
-    return str(client.put("/repos", {**body, "name": taken.top.name})["id"])

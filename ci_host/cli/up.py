@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import msgspec
 import structlog
 import typer
 from rich.console import Console
@@ -119,6 +120,13 @@ NoCommentsOption = Annotated[
         help="Where nothing is written under pull requests: all, or a connection, or owner/name.",
     ),
 ]
+AnyEventOption = Annotated[
+    bool,
+    typer.Option(
+        "--any-event",
+        help="Starts by hand may be told as any event: only for an installation of one person.",
+    ),
+]
 GB = 1_073_741_824
 RUNNER_DOCTOR = (sys.executable, "-m", "runners", "doctor")
 MARKS = {
@@ -161,6 +169,7 @@ def up(
     runners_address: RunnersAddressOption = "",
     reconcile_s: ReconcileOption = RECONCILE_S_DEFAULT,
     no_comments: NoCommentsOption = None,
+    any_event: AnyEventOption = False,
 ) -> None:
     """Start everything on this machine, and keep it running until Ctrl-C."""
     _check_server(nats_url, nats_replicas, runners_listen, runners_address)
@@ -178,7 +187,6 @@ def up(
         hibernate=hibernate,
         slots=slots,
         volumes=_volumes(volume or []),
-        egress=egress or [],
         blobs=blobs,
         artifacts_days=artifacts_days,
         logs_days=logs_days,
@@ -186,9 +194,9 @@ def up(
         runners_listen=runners_listen,
         runners_address=runners_address,
         reconcile_s=reconcile_s,
-        no_comments=no_comments or [],
     )
-    _supervise(settings)
+    more = {"egress": egress or [], "no_comments": no_comments or [], "any_event": any_event}
+    _supervise(msgspec.structs.replace(settings, **more))
 
 
 def _engines(wanted: int | None) -> int:

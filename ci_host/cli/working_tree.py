@@ -7,6 +7,7 @@ one is the user's: their ignore rules, filters and line endings decide what is i
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,7 @@ _WHO = {
     for what, said in (("NAME", "staunch run"), ("EMAIL", "staunch@localhost"))
 }
 _DETACHED = "refs/heads/detached"
+_MESSAGE = "The working tree, as `staunch run` found it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class Snapshot:
     """A commit with the files of a checkout; `bare` holds it, under `ref` or a ref of ours.
 
     `ref` is the branch that is checked out, or empty. `changed` counts the files in which it
-    differs from the newest commit; None: there is none yet. With 0 it is that commit itself.
+    differs from the newest commit; None: there is none yet. With 0 it is that commit itself, unless
+    it was to be one apart. `tree` names what is in it, and nothing else.
     """
 
     top: Path
@@ -60,6 +63,7 @@ class Snapshot:
     commit: str
     ref: str
     changed: int | None
+    tree: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +98,37 @@ def default_branch(top: Path) -> str:
     return "main"
 
 
-def snapshot(top: Path, bare: Path) -> Snapshot:
+def commit_at(top: Path, name: str) -> str:
+    """The commit that a name stands for in a checkout; empty: it has none of that name."""
+    asked = ("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
+    status, found, _ = _git(top, *asked)
+    return found if status == 0 else ""
+
+
+def message_at(top: Path, name: str) -> str:
+    """What was said of a commit; empty: there is none of that name."""
+    return _git(top, "log", "-1", "--format=%B", "--end-of-options", name)[1]
+
+
+def is_shallow(top: Path) -> bool:
+    """Whether a checkout has only a part of its history."""
+    return _say(top, "rev-parse", "--is-shallow-repository") == "true"
+
+
+def lead(bare: Path, refs: Mapping[str, str], head: str) -> None:
+    """Have the refs of a snapshot's repository lead to these commits, and its HEAD to a branch.
+
+    Raises ClientError: git does not take one of the names.
+    """
+    for ref, commit in refs.items():
+        _say(bare, f"--git-dir={bare}", "update-ref", ref, commit)
+    _say(bare, f"--git-dir={bare}", "symbolic-ref", "HEAD", head)
+
+
+def snapshot(top: Path, bare: Path, *, apart: str = "") -> Snapshot:
     """Commit what is in the working tree, ignored files aside, into `bare`, which is made.
 
+    `apart`: a word that makes it another commit than any before, even if nothing has changed.
     Raises ClientError: git refuses, or there is no pipeline file.
     """
     here = _look(top)
@@ -115,13 +147,15 @@ def snapshot(top: Path, bare: Path) -> Snapshot:
     changed = _changed(top, head, tree, into) if head else None
     commit = head
     # A shallow checkout cannot give its history away: there the commit has none.
-    if here.is_shallow or changed != 0:
+    if here.is_shallow or changed != 0 or apart:
         parents = ["-p", head] if head and not here.is_shallow else []
-        message = "The working tree, as `staunch run` found it"
-        commit = _say(top, "commit-tree", tree, "-m", message, *parents, env=into | _WHO)
+        # What asks to be skipped still does.
+        message = message_at(top, "HEAD") if changed == 0 else _MESSAGE
+        who = _WHO | {"GIT_COMMITTER_NAME": f"{_WHO['GIT_COMMITTER_NAME']} {apart}".strip()}
+        commit = _say(top, "commit-tree", tree, "-m", message, *parents, env=into | who)
     branch = _git(top, "symbolic-ref", "--quiet", "HEAD")[1]
     _say(top, f"--git-dir={bare}", "update-ref", branch or _DETACHED, commit)
-    return Snapshot(top, bare, commit, branch, changed)
+    return Snapshot(top, bare, commit, branch, changed, tree)
 
 
 def _look(top: Path) -> _Checkout:

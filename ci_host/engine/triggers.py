@@ -39,7 +39,7 @@ from pipelines.event import Event, EventKind
 from pipelines.events import Fork, RunStarted, unless_normal
 from pipelines.ids import RunId
 from pipelines.repo import Delivery, DeliveryOutcome, Repo
-from pipelines.trigger import run_of, wanted
+from pipelines.trigger import run_of, wanted, why_unwanted
 from pipelines.trust import Admission, Verdict
 from webhooks.errors import Malformed
 from webhooks.forge import Command, Ignored, ParsedEvent, Sought
@@ -229,7 +229,10 @@ class Triggers:
         chosen, skipped = await self._skips.part(repo, parsed.event, _chosen(entries, parsed))
         if not chosen:
             raise Unwanted(skipped)
-        return chosen, skipped
+        if not parsed.is_tried or parsed.pipeline:
+            return chosen, skipped
+        aside = "; ".join(_unwanting(entries, parsed.event))
+        return chosen, "; ".join(filter(None, (skipped, aside)))
 
     async def _obey(
         self, repo: Repo, parsed: ParsedEvent, command: Command
@@ -376,7 +379,19 @@ def _chosen(entries: list[PipelineEntry], parsed: ParsedEvent) -> list[PipelineE
     if not chosen:
         names = ", ".join(entry.name for entry in entries) or "none"
         reason = f"no pipeline runs on {event.kind} of {event.ref}"
+        if parsed.is_tried and asked:
+            raise Unwanted("; ".join(_unwanting(asked, event)))
         if parsed.pipeline:
             reason = f"commit {event.commit} has no pipeline {parsed.pipeline!r}"
         raise Unwanted(f"{reason} (there is: {names})")
     return chosen
+
+
+def _unwanting(entries: list[PipelineEntry], event: Event) -> list[str]:
+    """Of each pipeline that does not want the event, why."""
+    return [
+        f"{entry.name} does not run on {event.kind} of {event.ref}:"
+        f" {why_unwanted(entry.triggers, event)}"
+        for entry in entries
+        if entry.error is None and not wanted(entry.triggers, event)
+    ]

@@ -313,3 +313,55 @@ def test_a_secret_is_the_value_of_a_variable_here(local, monkeypatch):
     assert "it is ***." in said
     assert "of-my-own-shell" not in said
     assert local.left() == []
+
+
+def test_an_event_runs_what_wants_it_and_says_why_the_rest_does_not(local):
+    ours = "return [event.kind, event.ref, event.branch, event.pull_request is not None]"
+    files = {
+        FILE: plan(ours, "on.push(branches=['side'])\non.pull_request(branches=['main'])"),
+        ".staunch/docs.py": plan("return 'docs'", "on.push(paths=['docs/**'])"),
+        ".staunch/deploy.py": plan("return event.tag", "on.tag('v*')"),
+        "docs/a": "1",
+        "code": "1",
+    }
+    local.repo.commit(files)
+    local.repo.push()
+    local.repo.git("checkout", "-q", "-b", "side")
+    local.repo.write({"code": "2"})
+    said = local.run("--event", "push")
+    assert "docs is skipped: no changed path matches" in said
+    assert "deploy does not run on push of refs/heads/side: it runs on tag" in " ".join(
+        said.split()
+    )
+    assert "succeeded · app · pipeline" in said
+    assert said.count("run ended") == 1
+    (ended,) = parsed(local.run("--event", "pr", "--json"))["runs"]
+    assert (ended["pipeline"], ended["trust"]["tier"]) == ("pipeline", "trusted")
+    assert ended["output"] == ["pull_request", "refs/pull/1/head", "", True]
+    local.repo.write({"docs/a": "2"})
+    ended = parsed(local.run("--event", "push", "--json"))["runs"]
+    assert sorted(one["pipeline"] for one in ended) == ["docs", "pipeline"]
+    refused = local.run("--event", "tag:w1", code=1)
+    assert "deploy does not run on tag of refs/tags/w1: it is only for tags v*" in refused
+    assert local.left() == []
+
+
+def test_watch_cancels_what_runs_and_runs_again_when_the_files_are_others(local):
+    local.repo.commit({FILE: plan("print('first')\nawait step.wait_for_event('never')")})
+    process = local.start("--watch", "--event", "push")
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    next(line for line in lines if "waiting for" in line)
+    # The same content once more is no change.
+    local.repo.write({FILE: (local.repo.work / FILE).read_text()})
+    local.repo.write({FILE: plan("print('second')"), ".gitignore": "ignored\n", "ignored": ""})
+    next(line for line in lines if "the files have changed" in line)
+    next(line for line in lines if "second" in line)
+    next(line for line in lines if "waiting for a change" in line)
+    local.repo.git("checkout", "-q", ".")
+    next(line for line in lines if "the files have changed" in line)
+    next(line for line in lines if "first" in line)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, out + errors
+    assert local.left() == []
