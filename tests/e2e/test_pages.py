@@ -237,7 +237,7 @@ def test_a_keyboard_reaches_the_content_first_and_shows_where_it_is(page, host):
     page.open(f"{host.url}/")
     page.key("Tab", 9)
     assert page.evaluate("document.activeElement.className") == "skip"
-    for _ in range(12):
+    for _ in range(14):
         page.key("Tab", 9)
         style = "getComputedStyle(document.activeElement).outlineStyle"
         assert page.evaluate(style) != "none", page.evaluate("document.activeElement.outerHTML")
