@@ -18,6 +18,7 @@ from ci_host.api import (
     exports,
     failures,
     forking,
+    gates,
     installation,
     log_reading,
     logs,
@@ -64,6 +65,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(failures.router)
     app.include_router(acts.router)
     app.include_router(forking.router)
+    app.include_router(gates.router)
     app.include_router(exports.router)
     app.include_router(logs.router)
     app.include_router(log_reading.router)

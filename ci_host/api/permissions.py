@@ -162,6 +162,7 @@ NEEDS: dict[str, Need] = {
         f"GET {API}/repos",
         f"GET {API}/connections",
         f"GET {API}/deliveries",
+        f"GET {API}/gates",
         f"GET {API}/environments",
         f"GET {API}/limits",
         f"GET {API}/secrets",
@@ -171,6 +172,8 @@ NEEDS: dict[str, Need] = {
         "GET /fragment",
         "GET /live",
         "GET /deliveries",
+        "GET /inbox",
+        "GET /inbox/count",
         "GET /trust",
     ),
     **_all(

@@ -89,7 +89,7 @@ async def answer_gate(here: Here, who: Person, request: Request, run: str) -> Re
         inputs = gate_inputs(wanted, form)
     answer = Answer(approved, inputs, form.get("comment", "").strip())
     await here.people.answer_gate(found, key, who, answer)
-    return RedirectResponse(f"/runs/{found}", 303)
+    return RedirectResponse(safe_next(form.get("next", f"/runs/{found}")), 303)
 
 
 @router.post("/runs/{run}/retry")

@@ -6,7 +6,17 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from ci_host.api import problems
-from ci_host.web import acts, forge_login, let_in, live, pages, run_page, schedules, trust
+from ci_host.web import (
+    acts,
+    forge_login,
+    inbox,
+    let_in,
+    live,
+    pages,
+    run_page,
+    schedules,
+    trust,
+)
 from ci_host.web.page import HERE, Pages, SecurityHeaders, refusal
 
 FOR_MACHINES = ("/api/", "/hooks/", "/metrics")
@@ -22,6 +32,7 @@ def add_pages(app: FastAPI) -> None:
     app.include_router(acts.router)
     app.include_router(forge_login.router)
     app.include_router(let_in.router)
+    app.include_router(inbox.router)
     app.include_router(schedules.router)
     app.include_router(trust.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.commands import Result, StepKind
+from pipelines.commands import GateTerms, Result, StepKind
 from pipelines.commands import StepState as Is
 from pipelines.events import GateAnswered
 from pipelines.failure import Failure
@@ -175,6 +175,27 @@ def test_a_gate_is_opened_with_what_was_typed_though_the_page_moved_meanwhile(pa
     assert given.inputs == {"percent": 250, "share": 0.5, "note": "", "sure": True}
 
 
+def test_a_gate_is_answered_from_the_inbox_on_a_phone_and_the_count_goes(page, host):
+    terms = GateTerms(approvers=["@ops"], inputs={"percent": "int"})
+    story = host.do(waiting_run(host.world, terms=terms))
+    page.look(width=390, height=844)
+    page.open(f"{host.url}/")
+    page.until("document.querySelector('a[data-inbox] .count')?.textContent === '1'")
+    page.open(f"{host.url}/inbox")
+    page.evaluate("document.querySelector('[name=\"input.percent\"]').focus()")
+    page.call("Input.insertText", text="25")
+    page.evaluate("window.old = true")
+    page.evaluate("document.querySelector('button[value=approve]').click()")
+    page.until("!window.old && location.pathname === '/inbox'")
+
+    async def newest():
+        return (await host.world.history.inputs_after(story.run, 0))[-1].input
+
+    given = host.do(newest())
+    assert isinstance(given, GateAnswered)
+    assert (given.by, given.inputs) == ("grace", {"percent": 25})
+
+
 def test_choosing_a_job_changes_the_address_and_back_returns(page, host):
     story = host.do(waiting_run(host.world))
     page.open(f"{host.url}/runs/{story.run}")
@@ -206,7 +227,7 @@ def test_no_page_is_wider_than_a_phone(page, host, dark):
     host.do(held_pull(host.world, title=evil))
     page.look(width=360, height=740, dark=dark)
     runs = [f"/runs/{one.run}" for one in (failed, waiting)]
-    for path in ("/", *runs, "/deliveries", "/trust", "/docs/api"):
+    for path in ("/", *runs, "/inbox", "/deliveries", "/trust", "/docs/api"):
         page.open(host.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
@@ -216,7 +237,7 @@ def test_a_keyboard_reaches_the_content_first_and_shows_where_it_is(page, host):
     page.open(f"{host.url}/")
     page.key("Tab", 9)
     assert page.evaluate("document.activeElement.className") == "skip"
-    for _ in range(12):
+    for _ in range(14):
         page.key("Tab", 9)
         style = "getComputedStyle(document.activeElement).outlineStyle"
         assert page.evaluate(style) != "none", page.evaluate("document.activeElement.outerHTML")

@@ -1,0 +1,31 @@
+"""Open gates in the read model: the Steps that wait for somebody's answer. Read-only, blocking."""
+
+from collections.abc import Collection, Sequence
+
+from sqlmodel import Session, col, select
+
+from ci_host.adapters.sql.read_model import ReadModel
+from ci_host.adapters.sql.tables import RunRow, StepRow
+
+# The oldest of them are listed.
+OPEN_GATES_MAX = 500
+MOVING = ("running", "paused")
+
+
+def open_gates(
+    model: ReadModel, repos: Collection[str] | None = None
+) -> Sequence[tuple[StepRow, RunRow]]:
+    """Those that wait for longest first. `repos`: only of Runs of those."""
+    query = (
+        select(StepRow, RunRow)
+        .join(RunRow, col(RunRow.id) == col(StepRow.run))
+        .where(col(RunRow.state).in_(MOVING), RunRow.is_imported == False)  # noqa: E712 SQL
+        .where(StepRow.kind == "gate", StepRow.state == "running")
+        .where(col(StepRow.gate_json).is_not(None))
+        .order_by(col(StepRow.started_at), col(StepRow.run), col(StepRow.position))
+        .limit(OPEN_GATES_MAX)
+    )
+    if repos is not None:
+        query = query.where(col(RunRow.repo).in_(repos))
+    with Session(model.engine) as session:
+        return session.exec(query).all()
