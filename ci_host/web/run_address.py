@@ -19,6 +19,7 @@ OPENED_MAX = 20
 
 class Tab(StrEnum):
     TIMELINE = "timeline"
+    GRAPH = "graph"
     TESTS = "tests"
     ARTIFACTS = "artifacts"
 

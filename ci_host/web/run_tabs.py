@@ -9,8 +9,10 @@ from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import ReportedTestRow
 from ci_host.api.services import Services
 from ci_host.web.drawing import draw
+from ci_host.web.graph_layout import NODE_HEIGHT, NODE_WIDTH, layout_of
 from ci_host.web.run_address import RunAddress, Tab, tab_links
 from ci_host.web.run_view import HandedCard, RunView
+from ci_host.web.step_graph import graph_of
 from ci_host.web.timeline import PHASE_WORDS, timeline
 from ci_host.web.zoom import window_of, zoom_of
 
@@ -31,6 +33,10 @@ async def tab_of(
     match asked.shown:
         case Tab.TIMELINE:
             return shown | _timeline(detail, asked, now)
+        case Tab.GRAPH:
+            layout = layout_of(graph_of(detail.steps, asked.opened))
+            size = {"node_width": NODE_WIDTH, "node_height": NODE_HEIGHT}
+            return shown | {"layout": layout, **size}
         case Tab.TESTS:
             rows = await asyncio.to_thread(_tests, here, detail.run.id)
             return shown | {"tests": rows[:TESTS_SHOWN_MAX], "more_tests": _more(view, rows)}

@@ -141,7 +141,7 @@ def test_n_goes_to_what_failed_and_the_list_of_keys_is_behind_a_question_mark(pa
     page.key("?", 191)
     assert page.evaluate("document.querySelector('#keys').matches(':popover-open')")
     page.key("Escape", 27)
-    page.key("2", 50)
+    page.key("3", 51)
     page.until("document.querySelector('#tab-tests[aria-current]') !== null")
 
 
@@ -154,9 +154,25 @@ def test_five_hundred_steps_are_a_few_rows_and_all_of_them_on_request(page, host
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize("tab", ["timeline", "tests", "artifacts"])
+@pytest.mark.parametrize("tab", ["timeline", "graph", "tests", "artifacts"])
 def test_on_a_phone_no_tab_is_wider_than_the_screen(page, host, runs, tab):
     page.look(width=390, height=844, dark=True)
     for name in ("broken", "wide"):
         page.open(f"{host.url}/runs/{runs[name].run}?tab={tab}")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_graph_is_reached_by_keys_and_a_box_of_many_opens_in_place(page, host, runs):
+    page.open(f"{host.url}/runs/{runs['wide'].run}?tab=graph")
+    page.evaluate("window.same = true")
+    boxes = "document.querySelectorAll('.graph [data-at]').length"
+    assert page.evaluate(boxes) == 4
+    for _ in range(3):
+        page.key("j", 74)
+    assert page.evaluate("document.activeElement.querySelector('title').textContent").startswith(
+        "shard-*/test: 248 succeeded, 1 failed"
+    )
+    page.evaluate("document.activeElement.dispatchEvent(new MouseEvent('click', {bubbles: true,"
+                  " cancelable: true}))")  # fmt: skip
+    page.until(f"{boxes} === 252")
+    assert page.evaluate("window.same && location.search.includes('open=shard')")

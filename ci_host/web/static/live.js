@@ -184,7 +184,8 @@ function choose(event) {
   const link = event.target.closest?.("a[data-job-link], a[data-swap]");
   if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
-  history.pushState(null, "", link.href);
+  // Of a link in a drawing, `href` is no text.
+  history.pushState(null, "", link.getAttribute("href"));
   if (link.dataset.swap) ask(link.dataset.swap);
   else refresh().then(() => {
     if (matchMedia("(max-width: 860px)").matches) document.getElementById("log")?.scrollIntoView();
