@@ -91,7 +91,7 @@ await step.wait_for_event("go")
     tests = here.get(f"/runs/{run}/tests")["tests"]
     assert [(one["attempt"], one["outcome"]) for one in tests] == [(1, "failed"), (2, "passed")]
     assert tests[0]["message"] == "no money"
-    assert "1 passed · 0 failed" in here.page(f"/runs/{run}")
+    assert "1 passed · 0 failed" in here.page(f"/runs/{run}?tab=tests")
     [flaky] = here.get(f"/tests?repo={repo.name}&flaky=true")["tests"]
     assert (flaky["suite"], flaky["name"], flaky["flaky_commits"]) == ("shop", "test_pay", 1)
     here.staunch("signal", run, "go")
