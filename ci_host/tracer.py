@@ -29,6 +29,8 @@ RETRY_S_MAX = 300.0
 # The read model follows the same Turns, and may be a moment behind.
 NOT_FOLDED_S = 0.5
 NOT_FOLDED_TRIES_MAX = 240
+# Of an error of our own: then the next Run has its turn.
+BROKEN_TRIES_MAX = 10
 
 log = structlog.get_logger()
 
@@ -51,10 +53,14 @@ class Tracer:
     async def serve(self) -> None:
         """Send for ever."""
         async for owed in self._ended:
-            if owed.item.kind is AnnouncementKind.RUN_FINISHED:
-                await self._send(owed)
-            else:
+            if owed.item.kind is not AnnouncementKind.RUN_FINISHED:
                 await owed.done()
+                continue
+            try:
+                await self._send(owed)
+            except Exception:  # the edge: neither one Run nor the database may end the host
+                log.exception("run_not_traced", run=owed.item.run, tries=owed.times)
+                await (owed.done() if owed.times >= BROKEN_TRIES_MAX else self._later(owed))
 
     async def _send(self, owed: Owed[Announcement]) -> None:
         run = owed.item.run
@@ -67,14 +73,14 @@ class Tracer:
         spans = list(spans_of(detail, self._url))
         for first in range(0, len(spans), BATCH_MAX):
             batch = spans[first : first + BATCH_MAX]
-            if (
-                await asyncio.to_thread(self._exporter.export, batch)
-                is not SpanExportResult.SUCCESS
-            ):
-                wait_s = min(RETRY_S_MAX, RETRY_S_FIRST * 2.0 ** min(owed.times - 1, 10))
-                log.warning("spans_not_taken", run=run, tries=owed.times, delay_s=wait_s)
-                return await owed.later(wait_s)
+            told = await asyncio.to_thread(self._exporter.export, batch)
+            if told is not SpanExportResult.SUCCESS:
+                log.warning("spans_not_taken", run=run, tries=owed.times)
+                return await self._later(owed)
         await owed.done()
+
+    async def _later(self, owed: Owed[Announcement]) -> None:
+        await owed.later(min(RETRY_S_MAX, RETRY_S_FIRST * 2.0 ** min(owed.times - 1, 10)))
 
 
 async def tracer_of(bus: Bus, model: ReadModel, url: str) -> Tracer:

@@ -57,6 +57,7 @@ from ci_host.api.forge_levels import ForgeLevels
 from ci_host.api.job_logs import LastLines
 from ci_host.api.logins import Logins
 from ci_host.api.news import News
+from ci_host.api.problems import Interrupted
 from ci_host.api.requests_measured import RequestNumbers, RequestsMeasured
 from ci_host.api.services import Services
 from ci_host.bootstrap.admissions import admissions_of
@@ -77,7 +78,7 @@ from ci_host.engine.secret_answers import told
 from ci_host.engine.secrets import Secrets
 from ci_host.engine.shells import Shells
 from ci_host.engine.statuses import StatusDelivery, StatusReporter
-from ci_host.ports import TurnNews
+from ci_host.ports import TurnNews, Unavailable
 from ci_host.projector import Projector
 from ci_host.settings import ProcessSettings, Settings, is_traced
 from ci_host.web.site import add_pages
@@ -261,8 +262,14 @@ async def _trace(here: Services) -> None:
     # Only here: where no collector is named, nothing of it is loaded.
     from ci_host.tracer import tracer_of
 
-    tracer = await tracer_of(here.bus, here.model, here.settings.url)
-    await tracer.serve()
+    while True:
+        try:
+            tracer = await tracer_of(here.bus, here.model, here.settings.url)
+        except Unavailable as error:
+            log.warning("traces_later", reason=str(error))
+            await asyncio.sleep(NEW_CONNECTIONS_S)
+        else:
+            await tracer.serve()
 
 
 def _retention(bus: Bus, settings: Settings) -> Retention:
@@ -338,7 +345,7 @@ async def _serve_http(services: Services) -> None:
     app = create_app(services)
     add_pages(app)
     config = uvicorn.Config(
-        RequestsMeasured(HooksFirst(hook_of(services), app), services.requests),
+        RequestsMeasured(Interrupted(HooksFirst(hook_of(services), app)), services.requests),
         host=settings.http_host,
         port=settings.http_port,
         log_config=None,

@@ -10,6 +10,8 @@ from pipelines.failure import Failure
 from pipelines.turn import Turn
 
 BAD = frozenset({StepState.FAILED, StepState.TIMED_OUT})
+# A gate whose Run was cancelled was answered by nobody.
+ANSWERED = BAD | {StepState.SUCCEEDED}
 
 
 def announcements_of(started: RunStarted, turn: Turn, base_url: str) -> Iterator[Announcement]:
@@ -31,10 +33,9 @@ def _told(turn: Turn) -> Iterator[tuple[AnnouncementKind, dict[str, Any]]]:
     if turn.number == 1:
         yield AnnouncementKind.RUN_STARTED, {}
     for result in turn.results:
-        if result.kind is StepKind.GATE and result.state is not StepState.RETRYING:
-            yield AnnouncementKind.GATE_ANSWERED, _answer(result)
-        elif result.state in BAD and not result.recalled_from:
-            yield AnnouncementKind.STEP_FAILED, _step(result)
+        # What an earlier Run found out was told of that one.
+        if not result.recalled_from:
+            yield from _settled(result)
     for command in turn.commands:
         if command.kind is StepKind.GATE and command.gate is not None:
             yield AnnouncementKind.GATE_WAITING, _gate(command.key, command.gate)
@@ -46,6 +47,14 @@ def _told(turn: Turn) -> Iterator[tuple[AnnouncementKind, dict[str, Any]]]:
     if turn.end is not None:
         said = {"state": str(turn.end.state), "error": _error(turn.end.error)}
         yield AnnouncementKind.RUN_FINISHED, said
+
+
+def _settled(result: Result) -> Iterator[tuple[AnnouncementKind, dict[str, Any]]]:
+    if result.kind is StepKind.GATE:
+        if result.state in ANSWERED:
+            yield AnnouncementKind.GATE_ANSWERED, _answer(result)
+    elif result.state in BAD:
+        yield AnnouncementKind.STEP_FAILED, _step(result)
 
 
 def _about(started: RunStarted, base_url: str) -> dict[str, Any]:

@@ -9,14 +9,14 @@ import structlog
 
 from ci_host.announcement_ports import AnnouncementSender
 from ci_host.engine.statuses import BROKEN_RETRY_S
-from ci_host.ports import Owed, Queue
+from ci_host.ports import Owed, Queue, Unavailable
 from pipelines.announcement import Announcement, Subscription
 from webhooks.forge import Gone, Refused, SendLater, Sent
 
 TRIES_SHOWN = 20
 
 # Have nothing sent to it any more, and say why. Raises Unavailable.
-Stop = Callable[[Subscription, str], Awaitable[None]]
+Stop = Callable[[str], Awaitable[None]]
 
 log = structlog.get_logger()
 
@@ -74,7 +74,11 @@ class SubscriptionDelivery:
             case SendLater(_, wait_s):
                 return await owed.later(wait_s)
             case Gone(reason):
-                await self._stop(subscription, reason)
+                try:
+                    await self._stop(reason)
+                except Unavailable as error:
+                    log.warning("subscription_not_stopped", reason=str(error))
+                    return await owed.later(BROKEN_RETRY_S)
             case Sent() | Refused():
                 pass
         await owed.done()

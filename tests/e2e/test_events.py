@@ -103,6 +103,15 @@ def test_a_subscriber_that_was_away_while_the_host_was_killed_hears_all_in_order
     assert (failed["step"], failed["state"], failed["repo_name"]) == ("test", "failed", repo.name)
     here.staunch("subscription", "remove", name)
     assert name not in here.staunch("subscription", "list")
+    # Another of the same name hears of what it asks for, from when it was made.
+    receiver.secret = here.staunch(
+        "subscription", "add", receiver.url, "--name", name, "--kind", "run.finished"
+    ).strip()
+    receiver.events.clear()
+    other = here.repo(f"{repo.connection}-b"[:50]).plan("return 1")
+    until("its end", lambda: receiver.types(other), TIMEOUT_S)
+    assert receiver.types(other) == ["run.finished"] and not receiver.types(run)
+    here.staunch("subscription", "remove", name)
 
 
 def test_the_stream_goes_on_where_a_reader_left_it(here, repo):

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 import msgspec
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
 
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus, Refused
@@ -56,7 +58,7 @@ def announcements_for(bus: Bus, subscription: Subscription) -> NatsQueue[Announc
     names = tuple(subjects.announcement(repo, ">") for repo in repos) or ("announcement.>",)
     rule = ConsumerRule(
         subjects.ANNOUNCEMENTS,
-        consumer_of(subscription.id),
+        consumer_of(subscription),
         names,
         in_flight_max=1,
         begins_after=subscription.after,
@@ -64,6 +66,16 @@ def announcements_for(bus: Bus, subscription: Subscription) -> NatsQueue[Announc
     return NatsQueue(bus, rule, lambda got: decode_announcement(got.body))
 
 
-def consumer_of(subscription: str) -> str:
-    """The name of its durable consumer."""
-    return f"subscription-{subscription}"
+def consumer_of(subscription: Subscription) -> str:
+    """The name of its durable consumer: another one, if it was removed and made again."""
+    return f"subscription-{subscription.id}-{int(subscription.created_at * 1_000)}"
+
+
+async def forget(bus: Bus, consumer: str) -> None:
+    """Nobody reads on there. Raises Unavailable."""
+    try:
+        await bus.js.delete_consumer(subjects.ANNOUNCEMENTS, consumer)
+    except NotFoundError:
+        return
+    except NatsError as error:
+        raise Unavailable(f"{consumer}: {error!r}") from error

@@ -75,8 +75,20 @@ def test_a_failed_step_a_gate_and_the_end_are_told_in_that_order():
             [AnnouncementKind.GATE_ANSWERED],
         ),
         (result(StepKind.SLEEP, StepState.SUCCEEDED), []),
+        (result(StepKind.GATE, StepState.CANCELLED), []),
+        (result(StepKind.GATE, StepState.SUCCEEDED, value={"by": []}, recalled_from="r"), []),
     ],
-    ids=["job-ok", "retrying", "recalled", "timed-out", "opened", "rejected", "slept"],
+    ids=[
+        "job-ok",
+        "retrying",
+        "recalled",
+        "timed-out",
+        "opened",
+        "rejected",
+        "slept",
+        "cancelled",
+        "recalled-gate",
+    ],
 )
 def test_only_what_somebody_would_want_to_hear_is_told(settled, kinds):
     assert [one.kind for one in told(2, results=[settled])] == kinds

@@ -7,6 +7,7 @@ import pytest
 
 from ci_host.engine.statuses import BROKEN_RETRY_S
 from ci_host.engine.subscription_delivery import TRIES_SHOWN, SubscriptionDelivery
+from ci_host.ports import Unavailable
 from pipelines.announcement import Announcement, AnnouncementKind, Subscription
 from webhooks.forge import Gone, Refused, SendLater, Sent
 
@@ -57,7 +58,7 @@ class Place:
 
     def __init__(self, subscription: Subscription | None = HERS) -> None:
         self.now = subscription
-        self.owed: list[Owed] = []
+        self.is_away = False
 
     async def delivered(self, receiver: Receiver, *owed: Owed) -> SubscriptionDelivery:
         class Feed:
@@ -65,8 +66,11 @@ class Place:
                 for one in owed:
                     yield one
 
-        async def stop(subscription: Subscription, reason: str) -> None:
-            self.now = msgspec.structs.replace(subscription, stopped=reason)
+        async def stop(reason: str) -> None:
+            if self.is_away:
+                raise Unavailable("the bus is away")
+            assert self.now is not None
+            self.now = msgspec.structs.replace(self.now, stopped=reason)
 
         made = SubscriptionDelivery(Feed(), receiver, lambda: self.now, stop, lambda: 5.0)
         await made.serve()
@@ -102,6 +106,13 @@ async def test_a_receiver_that_is_gone_is_called_no_more():
     await place.delivered(receiver, *owed)
     assert place.now is not None and place.now.stopped == "it answered 410"
     assert len(receiver.sent) == 1 and all(one.is_done for one in owed)
+
+
+async def test_where_it_cannot_be_stopped_now_that_is_tried_again_and_nobody_ends():
+    place, owed = Place(), Owed()
+    place.is_away = True
+    await place.delivered(Receiver([Gone("it answered 410")]), owed)
+    assert (owed.is_done, owed.waits) == (False, [BROKEN_RETRY_S])
 
 
 async def test_an_error_of_ours_ends_nothing_and_is_tried_again():
