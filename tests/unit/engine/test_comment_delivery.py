@@ -4,32 +4,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ci_host.comment_ports import CommandAnswer, PullReport
 from ci_host.engine.comment_delivery import WRITES_APART_S, CommentDelivery
 from ci_host.engine.statuses import BROKEN_RETRY_S
 from tests.contract.test_comment_book import NoLogs, answer, report
+from tests.owed import Feed, KeptOwed
 from webhooks.forge import Refused, SendLater, Sent
 
 pytestmark = pytest.mark.anyio
-
-
-@dataclass
-class Owed:
-    """One that is owed, and what became of it."""
-
-    item: PullReport | CommandAnswer
-    times: int = 1
-    waits: list[float] = field(default_factory=list)
-    is_done: bool = False
-
-    async def done(self) -> None:
-        self.is_done = True
-
-    async def later(self, delay_s: float) -> None:
-        self.waits.append(delay_s)
-
-    async def extend(self) -> None:
-        """It is told at once here."""
 
 
 @dataclass
@@ -55,18 +36,13 @@ class Writer:
         return told
 
 
-async def delivered(writer: Writer, *items, on: bool = True) -> tuple[list[Owed], list[float]]:
-    owed, pauses = [Owed(one) for one in items], []
-
-    class Feed:
-        async def __aiter__(self):
-            for one in owed:
-                yield one
+async def delivered(writer: Writer, *items, on: bool = True) -> tuple[list[KeptOwed], list[float]]:
+    owed, pauses = [KeptOwed(one) for one in items], []
 
     async def pause(delay_s: float) -> None:
         pauses.append(delay_s)
 
-    await CommentDelivery(Feed(), writer, NoLogs(), lambda *_: on, lambda: 10.0, pause).serve()
+    await CommentDelivery(Feed(*owed), writer, NoLogs(), lambda *_: on, lambda: 10.0, pause).serve()
     return owed, pauses
 
 
