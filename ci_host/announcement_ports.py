@@ -1,10 +1,19 @@
 """Ports of what programs outside are told: where it is kept, and who sends it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from pipelines.announcement import Announcement, Subscription
 from webhooks.forge import Gone, Refused, SendLater, Sent
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Announcements, each with its place; `through`: so far there are no others to be seen."""
+
+    found: list[tuple[int, Announcement]]
+    through: int
 
 
 class Announcements(Protocol):
@@ -16,10 +25,8 @@ class Announcements(Protocol):
     async def newest(self) -> int:
         """The place of the newest; 0: there was none. Raises Unavailable."""
 
-    async def page(
-        self, after: int, at_most: int, repos: Sequence[str] | None
-    ) -> list[tuple[int, Announcement]]:
-        """The next ones behind a place, each with its own. `repos`: of these alone; None: of all.
+    async def page(self, after: int, at_most: int, repos: Sequence[str] | None) -> Told:
+        """The next ones behind a place. `repos`: of these alone; None: of all.
 
         Raises Unavailable.
         """

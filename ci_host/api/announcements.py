@@ -36,10 +36,10 @@ async def list_events(
     """Oldest first, for 30 days, each a CloudEvents 1.0 event. `next` is the following page's
     `after`, and the place from which `/events/stream` goes on."""
     repos = await _repos(here, seen, repo)
-    found = await NatsAnnouncements(here.bus).page(after, limit, repos)
+    told = await NatsAnnouncements(here.bus).page(after, limit, repos)
     return {
-        "events": [msgspec.json.decode(_event(here, one)) for _, one in found],
-        "next": found[-1][0] if found else after,
+        "events": [msgspec.json.decode(_event(here, one)) for _, one in told.found],
+        "next": told.through,
     }
 
 
@@ -77,10 +77,12 @@ async def _live(
     still, announcements = Still(here, who), NatsAnnouncements(here.bus)
     async with here.news.watching(TOPIC) as watch:
         while await still.may():
-            found = await announcements.page(place, PAGE_MAX, repos)
-            for place, one in found:
-                yield ServerSentEvent(_event(here, one).decode(), id=str(place), event=one.kind)
-            if not found:
+            told = await announcements.page(place, PAGE_MAX, repos)
+            for at, one in told.found:
+                yield ServerSentEvent(_event(here, one).decode(), id=str(at), event=one.kind)
+            # Of what is not theirs nothing is read twice.
+            place = told.through
+            if not told.found:
                 await watch.wait_news()
 
 

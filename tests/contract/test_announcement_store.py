@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ci_host.adapters.nats.announcements import NatsAnnouncements, announcements_for
+from ci_host.announcement_ports import Told
 from pipelines.announcement import Announcement, AnnouncementKind, Subscription
 from tests.servers import bus_of, nats_server
 
@@ -27,14 +28,19 @@ def one(repo: str, turn: int) -> Announcement:
     )
 
 
+def turns(told: Told) -> list[int]:
+    return [one.turn for _, one in told.found]
+
+
 async def test_each_is_kept_once_and_read_in_order_from_a_place_on(bus):
     kept = NatsAnnouncements(bus)
-    assert (await kept.newest(), await kept.page(0, 10, None)) == (0, [])
+    assert (await kept.newest(), await kept.page(0, 10, None)) == (0, Told([], 0))
     for turn in (1, 2, 2, 3):
         await kept.put(one(MINE, turn))
-    found = await kept.page(0, 2, None)
-    assert [told.turn for _, told in found] == [1, 2]
-    assert [told.turn for _, told in await kept.page(found[-1][0], 10, None)] == [3]
+    first = await kept.page(0, 2, None)
+    assert turns(first) == [1, 2]
+    rest = await kept.page(first.through, 10, None)
+    assert (turns(rest), rest.through) == ([3], 3)
     assert await kept.newest() == 3
 
 
@@ -43,9 +49,13 @@ async def test_who_sees_some_repositories_reads_of_those_alone(bus):
     for turn in range(1, 4):
         await kept.put(one(OTHERS, turn))
         await kept.put(one(MINE, turn))
-    assert [told.repo for _, told in await kept.page(0, 10, [MINE])] == [MINE] * 3
-    assert len(await kept.page(0, 10, [MINE, OTHERS])) == 6
-    assert await kept.page(0, 10, []) == []
+    await kept.put(one(OTHERS, 4))
+    mine = await kept.page(0, 10, [MINE])
+    assert [told.repo for _, told in mine.found] == [MINE] * 3
+    assert len((await kept.page(0, 10, [MINE, OTHERS])).found) == 7
+    # What is not theirs is passed over once.
+    assert await kept.page(0, 10, []) == Told([], 7)
+    assert await kept.page(mine.through, 10, [MINE, "git/none"]) == Told([], 7)
 
 
 async def test_a_subscription_begins_with_what_comes_after_it_and_keeps_its_place(bus):

@@ -9,6 +9,7 @@ from nats.js.errors import NotFoundError
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus, Refused
 from ci_host.adapters.nats.consumer import ConsumerRule, NatsQueue
+from ci_host.announcement_ports import Told
 from ci_host.ports import Unavailable
 from pipelines.announcement import Announcement, Subscription, decode_announcement
 
@@ -32,24 +33,24 @@ class NatsAnnouncements:
     async def newest(self) -> int:
         return await self._bus.newest_sequence(subjects.ANNOUNCEMENTS)
 
-    async def page(
-        self, after: int, at_most: int, repos: Sequence[str] | None
-    ) -> list[tuple[int, Announcement]]:
+    async def page(self, after: int, at_most: int, repos: Sequence[str] | None) -> Told:
         name = "announcement.>"
         if repos is not None and len(repos) == 1:
             name = subjects.announcement(repos[0], ">")
         seen = None if repos is None else set(repos)
         found: list[tuple[int, Announcement]] = []
-        while len(found) < at_most:
+        more = True
+        while more:
             stored, more = await self._bus.page(subjects.ANNOUNCEMENTS, name, after, LOOKED_AT_MAX)
+            more = more and bool(stored)
             for one in stored:
                 after = one.sequence
                 told = decode_announcement(one.body)
                 if seen is None or told.repo in seen:
                     found.append((one.sequence, told))
-            if not more or not stored:
-                break
-        return found[:at_most]
+                    if len(found) == at_most:
+                        return Told(found, after)
+        return Told(found, after)
 
 
 def announcements_for(bus: Bus, subscription: Subscription) -> NatsQueue[Announcement]:
