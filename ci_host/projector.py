@@ -68,7 +68,9 @@ class Projector:
             group.create_task(self._follow(subjects.LEASES, ("lease.>",), _of_lease))
             group.create_task(self._follow(subjects.IMPORTS, ("import.>",), _of_import))
             group.create_task(self._follow(subjects.HOST, ("host.>",), _of_host))
-            group.create_task(self._follow(subjects.INTAKE, ("intake.>",), _of_intake))
+            for lane in range(subjects.INTAKE_LANES):
+                stream, name = subjects.intake_stream(lane), subjects.intake_subjects(lane)
+                group.create_task(self._follow(stream, (name,), _of_intake))
             group.create_task(self._follow(subjects.OUTCOMES, ("outcome.>",), _of_outcome))
 
     async def _follow(self, stream: str, names: tuple[str, ...], understood: Understood) -> None:

@@ -23,7 +23,12 @@ from ci_host.engine.line import Depth
 DISTRIBUTION = "staunch-ci"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Where what is not told yet would wait.
-OUTBOXES = (subjects.INTAKE, subjects.STATUSES, subjects.COMMENTS, subjects.ANNOUNCEMENTS)
+OUTBOXES = (
+    *map(subjects.intake_stream, range(subjects.INTAKE_LANES)),
+    subjects.STATUSES,
+    subjects.COMMENTS,
+    subjects.ANNOUNCEMENTS,
+)
 
 router = APIRouter(tags=["health"])
 

@@ -121,7 +121,8 @@ async def open_intake(
     lookers = Lookers(bus, directory, client, apps).of(
         settings, attention, _mirrors(settings), partial(_registered, directory, tokens), tokens
     )
-    return [_intake(bus, triggers), Ringing(rings(bus), schedules), *lookers]
+    intake = Intake(deliveries_of(bus), triggers, NatsInbox(bus), time.monotonic)
+    return [intake, Ringing(rings(bus), schedules), *lookers]
 
 
 def has_checks(connections: Connections, connection: str) -> bool:
@@ -140,10 +141,13 @@ def _source(
     return GitSource(mirrors, places.of, tokens.renew)
 
 
-def _intake(bus: Bus, triggers: Triggers) -> Intake:
-    rule = ConsumerRule(subjects.INTAKE, "trigger", ("intake.>",))
-    queue = NatsQueue(bus, rule, lambda got: decode_delivery(got.body))
-    return Intake(queue, triggers, NatsInbox(bus), time.monotonic)
+def deliveries_of(bus: Bus) -> list[NatsQueue[Delivery]]:
+    """What was recorded and is not seen to yet, lane by lane."""
+    rules = [
+        ConsumerRule(subjects.intake_stream(lane), "trigger", (subjects.intake_subjects(lane),))
+        for lane in range(subjects.INTAKE_LANES)
+    ]
+    return [NatsQueue(bus, rule, lambda got: decode_delivery(got.body)) for rule in rules]
 
 
 def _notices(bus: Bus, directory: Directory, history: NatsHistory, settings: Settings) -> Notices:

@@ -1,7 +1,7 @@
-"""Intake: takes recorded Deliveries one after another from the queue and starts their Runs."""
+"""Intake: takes recorded Deliveries from their queues and starts their Runs."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -30,12 +30,12 @@ class Intake:
 
     def __init__(
         self,
-        deliveries: Queue[Delivery],
+        queues: Sequence[Queue[Delivery]],
         triggers: Triggers,
         inbox: Inbox,
         steady: Callable[[], float],
     ) -> None:
-        self._deliveries = deliveries
+        self._queues = queues
         self._triggers = triggers
         self._inbox, self._steady = inbox, steady
         self._pace = Pace()
@@ -45,10 +45,14 @@ class Intake:
         """Take Deliveries for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch())
-            async for owed in self._deliveries:
-                self._taking.set()
-                await self._pace.enter()
-                group.create_task(self._take(owed))
+            for deliveries in self._queues:
+                group.create_task(self._follow(deliveries, group))
+
+    async def _follow(self, deliveries: Queue[Delivery], group: asyncio.TaskGroup) -> None:
+        async for owed in deliveries:
+            self._taking.set()
+            await self._pace.enter()
+            group.create_task(self._take(owed))
 
     async def _watch(self) -> None:
         """Count the calls for as long as any are taken; nobody is asked while nothing comes."""

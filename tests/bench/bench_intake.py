@@ -34,12 +34,12 @@ async def flood(bench: Bench) -> None:
     }
     words = [sys.executable, "-m", "tests.bench.flood"]
     pipe = asyncio.subprocess.PIPE
-    before = await _kept(bench)
+    before = await _recorded(bench)
     process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe)
     out, _ = await process.communicate(json.dumps(wish).encode())
     told = json.loads(out)
     accepted = len(told["samples"])
-    lost = accepted - (await _kept(bench) - before)
+    lost = accepted - (await _recorded(bench) - before)
     settings = {"connections": CONNECTIONS, "refused": told["refused"], "lost": lost}
     report.single("intake.rate", "deliveries/s", accepted / FLOOD_S, **settings)
     report.spread("intake.accept.flood", "ms", [one * 1e3 for one in told["samples"]], **settings)
@@ -48,14 +48,21 @@ async def flood(bench: Bench) -> None:
 
 async def _seen_to(bench: Bench) -> None:
     """How fast they are seen to, once the flood is over; what is measured next finds peace."""
-    began, left = time.perf_counter(), await _kept(bench) - await _kept(bench, subjects.OUTCOMES)
-    while await _kept(bench) > await _kept(bench, subjects.OUTCOMES):
+    began, recorded = time.perf_counter(), await _recorded(bench)
+    left = recorded - await _kept(bench, subjects.OUTCOMES)
+    while recorded > await _kept(bench, subjects.OUTCOMES):
         await asyncio.sleep(0.1)
     report.single("intake.seen_to", "deliveries/s", left / (time.perf_counter() - began))
 
 
-async def _kept(bench: Bench, stream: str = subjects.INTAKE) -> int:
-    """How many deliveries, or outcomes of them, are in the stream."""
+async def _recorded(bench: Bench) -> int:
+    """How many deliveries are kept, in all lanes."""
+    lanes = [subjects.intake_stream(lane) for lane in range(subjects.INTAKE_LANES)]
+    return sum([await _kept(bench, lane) for lane in lanes])
+
+
+async def _kept(bench: Bench, stream: str) -> int:
+    """How many messages are in the stream."""
     answer = await bench.bus.request(f"$JS.API.STREAM.INFO.{stream}")
     return int(json.loads(answer.data)["state"]["messages"])
 

@@ -31,7 +31,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.nats, pytest.mark.sandbox, pytest.m
 
 DEATHS_MAX = 300
 TIMEOUT_S = 90
-CONSUMERS = [("ALARMS", "scheduler"), ("INTAKE", "trigger")]
+LANES = [subjects.intake_stream(lane) for lane in range(subjects.INTAKE_LANES)]
+CONSUMERS = [("ALARMS", "scheduler"), *((lane, "trigger") for lane in LANES)]
 PIPELINE = """from staunch import on
 
 on.schedule("{minute} {hour} {day} {month} *", name="once")

@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ci_host.adapters.nats.stores import NatsInbox
+from ci_host.adapters.nats import subjects
+from ci_host.adapters.nats.bus import Bus
+from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, NatsQueue
+from ci_host.adapters.nats.stores import NatsInbox, encode_delivery
+from ci_host.adapters.nats.streams import StreamRule, config_of, ensure_streams
+from ci_host.bootstrap.intake import deliveries_of
 from pipelines.repo import Delivery, ForgeKind
-from tests.servers import bus_of, nats_server
+from tests.engine.world import until
+from tests.servers import SHARDS, bus_of, nats_server
 from webhooks.errors import InboxUnavailable
 from webhooks.inbox import Inbox, Recorded
 from webhooks.memory import MemoryInbox
@@ -93,6 +99,56 @@ async def test_what_was_recorded_is_there_as_it_came_after_the_server_was_killed
                 assert await inbox.get("c", one.id) == one
                 assert await inbox.record(one) is Recorded.DUPLICATE
             assert await inbox.get("c", "d-3") is None
+
+
+async def taken(bus: Bus, count: int) -> list[Delivery]:
+    """So many deliveries as the engine gets them, from every lane."""
+    found: list[Delivery] = []
+
+    async def follow(queue: NatsQueue[Delivery]) -> None:
+        async for owed in queue:
+            found.append(owed.item)
+            await owed.done()
+
+    tasks = [asyncio.create_task(follow(queue)) for queue in deliveries_of(bus)]
+    try:
+        await until(lambda: len(found) >= count)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return sorted(found, key=lambda one: one.id)
+
+
+@pytest.mark.nats
+async def test_deliveries_of_one_connection_wait_in_every_lane_and_each_is_taken_once(tmp_path):
+    came = [delivery(id=f"d-{number:02}") for number in range(40)]
+    with nats_server(tmp_path) as server:
+        async with bus_of(server) as bus:
+            await asyncio.gather(*map(NatsInbox(bus).record, came))
+            lanes = [subjects.intake_stream(lane) for lane in range(subjects.INTAKE_LANES)]
+            counts = [await bus.newest_sequence(lane) for lane in lanes]
+            assert min(counts) > 0 and sum(counts) == 40
+            assert await taken(bus, 40) == came
+
+
+@pytest.mark.nats
+async def test_what_an_older_staunch_recorded_in_its_one_lane_is_found_and_taken(tmp_path):
+    came = [delivery(id=f"d-{number}") for number in range(8)]
+    rule = StreamRule(subjects.intake_stream(0), ("intake.>",))
+    with nats_server(tmp_path) as server:
+        async with bus_of(server, streams=False) as bus:
+            await bus.js.add_stream(config_of(rule))
+            await Consumer(bus, ConsumerRule(rule.name, "trigger", rule.subjects)).ensure()
+            for one in came:
+                _, subject = subjects.first_lane(one.connection, one.id)
+                await bus.put_once(subject, encode_delivery(one))
+            await ensure_streams(bus.js, SHARDS)
+            for one in came:
+                assert await NatsInbox(bus).get(one.connection, one.id) == one
+            newer = delivery(id="d-8")
+            assert await NatsInbox(bus).record(newer) is Recorded.RECORDED
+            assert await taken(bus, 9) == [*came, newer]
 
 
 async def test_it_counts_what_was_ever_recorded_and_each_once(inbox):

@@ -87,7 +87,8 @@ async def projecting(bus: Bus, model: ReadModel) -> AsyncIterator[None]:
 async def folded(bus: Bus, model: ReadModel) -> None:
     """Until the model has folded all that its streams hold."""
     names = [*(subjects.runs_stream(k) for k in range(SHARDS)), subjects.LEASES, subjects.HOST]
-    for name in [*names, subjects.INTAKE, subjects.OUTCOMES]:
+    lanes = [subjects.intake_stream(k) for k in range(subjects.INTAKE_LANES)]
+    for name in [*names, *lanes, subjects.OUTCOMES]:
         last = (await bus.js.stream_info(name)).state.last_seq
         await until(lambda n=name, seq=last: model.cursor(n) >= seq)
 

@@ -233,7 +233,7 @@ class Month:
 
     def _intake(self, threads: SandboxThreads, attention: Attention) -> Intake:
         steady = asyncio.get_running_loop().time
-        return Intake(self.inbox.queue, self._triggers(threads, attention), self.inbox, steady)
+        return Intake([self.inbox.queue], self._triggers(threads, attention), self.inbox, steady)
 
     async def _die(self, host: Host) -> None:
         broken = await host.kill()

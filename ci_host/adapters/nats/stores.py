@@ -1,5 +1,6 @@
 """The small stores on JetStream: bundles, settings, deliveries, outcomes and outgoing statuses."""
 
+import asyncio
 import zlib
 from typing import TypeVar
 
@@ -154,7 +155,7 @@ class NatsInbox:
         self._bus = bus
 
     async def record(self, delivery: Delivery) -> Recorded:
-        subject = subjects.intake(delivery.connection, delivery.id)
+        _, subject = subjects.intake(delivery.connection, delivery.id)
         try:
             new = await self._bus.put_once(subject, encode_delivery(delivery))
         except (Unavailable, Refused) as error:
@@ -163,15 +164,19 @@ class NatsInbox:
 
     async def count(self) -> int:
         try:
-            # Nothing else is in the stream, so its sequence counts them.
-            return await self._bus.newest_sequence(subjects.INTAKE)
+            # Nothing else is in these streams, so their sequences count them.
+            lanes = [subjects.intake_stream(k) for k in range(subjects.INTAKE_LANES)]
+            return sum(await asyncio.gather(*map(self._bus.newest_sequence, lanes)))
         except Unavailable as error:
             raise InboxUnavailable(str(error)) from error
 
     async def get(self, connection: str, delivery: str) -> Delivery | None:
         """A kept delivery, or None."""
-        subject = subjects.intake(connection, delivery)
-        stored = await self._bus.last(subjects.INTAKE, subject)
+        stream, subject = subjects.intake(connection, delivery)
+        stored = await self._bus.last(stream, subject)
+        if stored is None:
+            # From when there was one lane only.
+            stored = await self._bus.last(*subjects.first_lane(connection, delivery))
         return None if stored is None else decode_delivery(stored.body)
 
 

@@ -50,9 +50,13 @@ def rules(shards: int) -> list[StreamRule]:
     runs = [
         StreamRule(subjects.runs_stream(k), (f"run.{k}.>",), schedules=True) for k in range(shards)
     ]
+    deliveries = [
+        StreamRule(subjects.intake_stream(k), (subjects.intake_subjects(k),), max_age_s=30 * DAY_S)
+        for k in range(subjects.INTAKE_LANES)
+    ]
     return [
         *runs,
-        StreamRule(subjects.INTAKE, ("intake.>",), max_age_s=30 * DAY_S),
+        *deliveries,
         StreamRule(subjects.OUTCOMES, ("outcome.>",), max_age_s=30 * DAY_S, per_subject=1),
         StreamRule(subjects.OFFERS, ("offer.>",)),
         StreamRule(subjects.JOBS, ("jobs.>",), work_queue=True),

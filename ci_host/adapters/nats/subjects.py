@@ -5,7 +5,8 @@ import hashlib
 from pipelines.ids import JobId, RunId, shard_of
 from pipelines.priority import Priority
 
-INTAKE = "INTAKE"
+# The server waits for the disk once a message, in each stream by itself: Deliveries have several.
+INTAKE_LANES = 4
 OUTCOMES = "OUTCOMES"
 JOBS = "JOBS"
 OFFERS = "OFFERS"
@@ -66,9 +67,26 @@ def token(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def intake(connection: str, delivery: str) -> str:
-    """Where a Delivery is kept."""
-    return f"intake.{connection}.{token(delivery)}"
+def intake_stream(lane: int) -> str:
+    """The stream that keeps a lane's Deliveries. The first was the only one once."""
+    return f"INTAKE_{lane}" if lane else "INTAKE"
+
+
+def intake_subjects(lane: int) -> str:
+    """All that is in such a stream, and in none of the others."""
+    return f"intake.*.*.{lane}" if lane else "intake.*.*"
+
+
+def intake(connection: str, delivery: str) -> tuple[str, str]:
+    """Where a Delivery is kept: the stream and the subject. Its lane follows from its id."""
+    lane = int(token(delivery), 16) % INTAKE_LANES
+    first, subject = first_lane(connection, delivery)
+    return (intake_stream(lane), f"{subject}.{lane}") if lane else (first, subject)
+
+
+def first_lane(connection: str, delivery: str) -> tuple[str, str]:
+    """The same in the first lane, where a Delivery of any id was once."""
+    return intake_stream(0), f"intake.{connection}.{token(delivery)}"
 
 
 def outcome(connection: str, delivery: str) -> str:

@@ -58,7 +58,7 @@ class Failing:
 async def tried(error: Exception, times: int) -> tuple[list[object], list[str]]:
     queue, triggers = Once(times), Failing(error)
     serving = asyncio.create_task(
-        Intake(queue, triggers, MemoryInbox(), lambda: 0.0).serve()  # type: ignore[arg-type]
+        Intake([queue], triggers, MemoryInbox(), lambda: 0.0).serve()  # type: ignore[arg-type]
     )
     await until(lambda: queue.told)
     serving.cancel()
