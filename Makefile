@@ -5,6 +5,9 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 CODE := ci_host webhooks pipelines runners tests
 
+# Each of the hundreds of processes that tests start would compile all code anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check up lint types layers test published fuzz bench sim chaos forge-month lock clean
 
@@ -21,6 +24,7 @@ $(READY): requirements.lock pyproject.toml
 	@echo "installing the locked packages into $(VENV) (once, about a minute)"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(RUN) -m compileall -q ci_host webhooks pipelines runners
 	@touch $(READY)
 	@$(RUN) -m ci_host image
 
