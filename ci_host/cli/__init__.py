@@ -17,7 +17,6 @@ from ci_host.cli.client import ClientError
 
 DISTRIBUTION = "staunch-ci"
 
-# In the order in which `--help` lists them.
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "up": ("up", "image", "doctor", "rebuild"),
     "run": ("run",),
@@ -49,18 +48,38 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "subscriptions": ("events", "subscription"),
 }
 
+# What people come for, in the order in which `--help` tells it.
+PANELS: Mapping[str, tuple[str, ...]] = {
+    "Write a pipeline": ("init", "lint", "run"),
+    "See what runs": ("runs", "watch", "why", "show", "logs", "artifacts", "history", "events"),
+    "Act on a run": (
+        *("start", "approve", "reject", "cancel", "rerun", "shell", "signal", "retry"),
+        *("pause", "resume", "kill", "fork", "export", "import", "replay"),
+    ),
+    "Repositories": (
+        *("connect", "repo", "deliveries", "delivery", "schedules", "schedule"),
+        *("secret", "environment", "trust"),
+    ),
+    "Runners": ("runners", "runner", "queue", "limits", "pool"),
+    "People and programs": ("login", "logout", "profiles", "token", "audit", "subscription"),
+    "The server": ("up", "doctor", "image", "rebuild"),
+}
+
 
 class Commands(Mapping[str, TyperCommand | TyperGroup]):
     """Every command by its name; its module is imported when it is asked for."""
 
     def __init__(self) -> None:
         self._modules = {name: module for module, names in COMMANDS.items() for name in names}
+        self._panels = {name: panel for panel, names in PANELS.items() for name in names}
 
     def __getitem__(self, name: str) -> TyperCommand | TyperGroup:
-        return commands_of(self._modules[name])[name]
+        command = commands_of(self._modules[name])[name]
+        command.rich_help_panel = self._panels.get(name)
+        return command
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._modules)
+        return iter(self._panels)
 
     def __len__(self) -> int:
         return len(self._modules)

@@ -56,8 +56,11 @@ def lint(
     if as_json:
         told = [one.told() | {"file": file} for file, one in shown]
         typer.echo(json.dumps({"files": len(files), "findings": told}))
-    else:
+    elif found:
         _print(shown)
+    else:
+        many = "1 file" if len(files) == 1 else f"{len(files)} files"
+        typer.echo(f"no mistakes in {many} of {top.name}", err=True)
     if found:
         raise typer.Exit(1)
 

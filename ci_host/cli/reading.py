@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from ci_host.cli.checked_out import RunArgument, path_of
 from ci_host.cli.client import Client, ClientError, find, run_path
 from ci_host.cli.links import link_of
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     import httpx2
 
 LINKED_LINES_MAX = 1_000
+# As many as git itself shows of one.
+COMMIT_CHARS = 7
 
 console = Console()
 
@@ -63,21 +67,31 @@ def runs(
     if as_json:
         typer.echo(json.dumps(found))
         return
-    table = Table(
-        "run", "state", "repository", "pipeline", "ref", "commit", "age", "says, waits for"
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    # What the next command needs is whole in the narrowest terminal.
+    table.add_column("run", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("age", no_wrap=True)
+    table.add_column("of")
+    table.add_column("says, waits for")
     for run in found["runs"]:
         table.add_row(
             run["id"],
             state_text(run["state"]),
-            escape(run["repo_name"]),
-            escape(run["pipeline"]) + _unless_normal(run["priority"]),
-            escape(run["ref"].removeprefix("refs/heads/")),
-            run["commit"][:10],
             duration(time.time() - run["created_at"]),
+            _subject(run),
             escape(_doing(run)),
         )
     console.print(table if found["runs"] else "No runs yet: push something.")
+
+
+def _subject(run: dict[str, Any]) -> str:
+    """Repository, ref, commit, and what of the pipeline and the priority is not as usual."""
+    ref = run["ref"].removeprefix("refs/heads/")
+    words = [escape(run["repo_name"]), escape(ref), run["commit"][:COMMIT_CHARS]]
+    if run["pipeline"] != "pipeline":
+        words.append(f"· {escape(run['pipeline'])}")
+    return " ".join(words) + _unless_normal(run["priority"])
 
 
 def _unless_normal(priority: str) -> str:
@@ -98,7 +112,7 @@ def state_text(state: str) -> str:
 
 
 def show(
-    run: str,
+    run: RunArgument = "",
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
@@ -106,7 +120,7 @@ def show(
 ) -> None:
     """Show one run: why it failed first, then its steps and its timeline."""
     client = find(server, token, data)
-    detail = client.get(run_path(run))
+    detail = client.get(path_of(client, run))
     if as_json:
         typer.echo(json.dumps(detail))
     else:

@@ -41,7 +41,7 @@ class Toolchain:
 
 def toolchain_of(names: Collection[str], read: Read) -> Toolchain | None:
     """The first that knows the checkout; `names` are the files and folders at its top."""
-    for look in (_node, _rust, _go, _java, _python, _make):
+    for look in (_node, _rust, _go, _java, _python, _make, _loose_python):
         if (found := look(names, read)) is not None:
             return found
     return None
@@ -56,12 +56,23 @@ def others_of(names: Collection[str], read: Read, taken: Toolchain) -> list[str]
 def _python(names: Collection[str], read: Read) -> Toolchain | None:
     markers = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "tox.ini")
     marker = next((name for name in markers if name in names), "")
-    if not marker:
+    return _python_by(marker, names, read) if marker else None
+
+
+def _loose_python(names: Collection[str], read: Read) -> Toolchain | None:
+    """Where nothing says more, the code itself does: its tests before anything else."""
+    code = sorted(name for name in names if name.endswith(".py"))
+    if not code:
         return None
+    return _python_by(next(filter(_is_test, code), code[0]), names, read)
+
+
+def _python_by(marker: str, names: Collection[str], read: Read) -> Toolchain:
     told = _toml(read("pyproject.toml"))
     project = _table(told, "project")
     wanted = sorted(n for n in names if re.fullmatch(r"requirements[\w.-]*\.(txt|lock)", n))
-    every = "\n".join(map(read, ["pyproject.toml", "setup.py", "setup.cfg", "tox.ini", *wanted]))
+    said = ["pyproject.toml", "setup.py", "setup.cfg", "tox.ini", *wanted]
+    every = "\n".join(map(read, [*said, *sorted(filter(_is_test, names))]))
     has_pytest = "pytest" in every or "conftest.py" in names
     fetches = bool(wanted or project.get("dependencies") or has_pytest or "setup.py" in names)
     test = "python3 -m pytest --junit-xml=reports/pytest.xml" if has_pytest else _unittest(names)
@@ -79,8 +90,12 @@ def _python(names: Collection[str], read: Read) -> Toolchain | None:
     )
 
 
+def _is_test(name: str) -> bool:
+    return name.startswith("test") and name.endswith(".py")
+
+
 def _unittest(names: Collection[str]) -> str:
-    if "tests" in names or "test" in names:
+    if any(map(_is_test, names)) or "tests" in names or "test" in names:
         return "python3 -m unittest"
     return "python3 -m compileall -q ."
 

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from ci_host.cli.checked_out import APPEARS_S, RunArgument, path_of
 from ci_host.cli.client import find, run_path
 from ci_host.cli.following import ENDED_WELL, Follower
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
@@ -23,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def watch(
-    run: str,
+    run: RunArgument = "",
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
@@ -34,7 +35,7 @@ def watch(
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     where = f"--server {shlex.quote(server)}" if server else ""
     where = f"--data {shlex.quote(str(data))}" if data and not server else where
-    began = client.get(run_path(run))
+    began = client.get(path_of(client, run, patience_s=APPEARS_S, tell=console.print))
     console.print(_heading(began))
 
     def tell_gate(id_: str, wait: dict[str, Any]) -> None:

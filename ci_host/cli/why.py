@@ -7,7 +7,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ci_host.cli.client import find, run_path
+from ci_host.cli.checked_out import RunArgument, path_of
+from ci_host.cli.client import find
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 
 console = Console(highlight=False, soft_wrap=True)
@@ -19,14 +20,15 @@ def register(app: typer.Typer) -> None:
 
 
 def why(
-    run: str,
+    run: RunArgument = "",
     data: DataOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say why a run failed: the step, the place, the tests, the last lines of its log."""
-    told = find(server, token, data).get(f"{run_path(run)}/failure")
+    client = find(server, token, data)
+    told = client.get(f"{path_of(client, run)}/failure")
     if as_json:
         typer.echo(json.dumps(told))
         return

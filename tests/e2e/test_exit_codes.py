@@ -48,6 +48,20 @@ def test_a_run_is_watched_to_its_end_and_the_exit_code_says_how_it_ended(here, r
     assert "succeeded" in here.staunch("watch", repo.plan("return 1"))
 
 
+def test_in_a_checkout_no_run_need_be_named(here, repo, monkeypatch, tmp_path):
+    run = repo.plan("raise ValueError('it is not 5')")
+    here.ended(run)
+    monkeypatch.chdir(repo.work)
+    assert f"run {run}" in here.staunch("why")
+    assert run in here.staunch("show")
+    watched = here.installation.command("watch", token=here.people[""])
+    assert (watched.returncode, "it is not 5" in watched.stdout) == (1, True), watched.stderr
+    repo.commit({}, "not pushed")
+    assert "which is checked out here, has no run" in said(here.staunch("why", code=4))
+    monkeypatch.chdir(tmp_path)
+    assert "which run? Name one" in said(here.staunch("show", code=2))
+
+
 def test_a_wrong_token_is_refused_with_what_to_do(here, monkeypatch):
     monkeypatch.setitem(here.people, "stranger", "stn_" + "x" * 43)
     told = said(here.staunch("runs", code=1, who="stranger"))

@@ -17,7 +17,7 @@ def test_a_module_registers_the_commands_that_the_table_says(module: str) -> Non
 
 def test_no_two_modules_have_a_command_of_one_name() -> None:
     names = [name for names in COMMANDS.values() for name in names]
-    assert sorted(names) == sorted(Commands())
+    assert sorted(names) == sorted(Commands()), "each has its place in PANELS"
     assert len(Commands()) == len(names)
 
 

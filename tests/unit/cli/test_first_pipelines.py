@@ -35,6 +35,13 @@ PACKAGE = '{"scripts": {"lint": "eslint .", "test": "vitest", "build": "vite bui
     [
         ({"pyproject__toml": "", "tests": ""}, "", {"test": "python3 -m unittest"}),
         ({"setup__cfg": ""}, "", {"test": "python3 -m compileall -q ."}),
+        ({"test_a__py": "import unittest", "a__py": ""}, "", {"test": "python3 -m unittest"}),
+        ({"a__py": ""}, "", {"test": "python3 -m compileall -q ."}),
+        (
+            {"test_a__py": "import pytest"},
+            "pip install --cache-dir .pip pytest",
+            {"test": "python3 -m pytest --junit-xml=reports/pytest.xml"},
+        ),
         (
             {"requirements__txt": "pytest\nflask\n"},
             "pip install --cache-dir .pip -r requirements.txt pytest",
@@ -86,7 +93,8 @@ PACKAGE = '{"scripts": {"lint": "eslint .", "test": "vitest", "build": "vite bui
         ({"Makefile": "all:\n"}, "", {"build": "make"}),
     ],
     ids=[
-        *("unittest", "nothing-tested", "requirements", "pyproject", "pnpm", "npm-alone"),
+        *("unittest", "nothing-tested", "loose-unittest", "loose", "loose-pytest"),
+        *("requirements", "pyproject", "pnpm", "npm-alone"),
         *("go", "rust", "maven", "gradle", "make-test", "make-check", "make"),
     ],
 )  # fmt: skip
