@@ -187,7 +187,12 @@ class PipelineTest:
 
     def runs_on(self, event: Start) -> bool:
         """Whether the pipeline's triggers want this event. `paths` are not looked at: they need
-        files that changed."""
+        files that changed. Raises TypeError for what is no event of the kit's."""
+        if not isinstance(event, Start):
+            raise TypeError(
+                f"{event!r} is no event: give one that `staunch.testing` makes, such as push() or"
+                " pull_request()"
+            )
         return wanted(self._entry().triggers, event.event)
 
     def run(self, event: Start | None = None, *, inputs: Mapping[str, Any] | None = None) -> Result:

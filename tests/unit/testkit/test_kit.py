@@ -209,6 +209,11 @@ def test_a_pipeline_runs_only_on_what_it_wants() -> None:
         test.run(push("feature"))
 
 
+def test_what_is_no_event_is_refused_with_the_way_to_make_one():
+    with pytest.raises(TypeError, match=r"'push' is no event: .*push\(\)"):
+        kit(RELEASE).run("push")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("declared", "event", "kind"),
     [
