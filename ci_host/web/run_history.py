@@ -16,7 +16,7 @@ from ci_host.web.words import input_words
 
 # Turns on one page, and Steps of one state below a Turn.
 TURNS_SHOWN = 50
-STEPS_SHOWN_MAX = 100
+STEPS_SHOWN_MAX = 40
 # Of what a line of the list says.
 LINE_PARTS = 3
 
