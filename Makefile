@@ -81,4 +81,4 @@ lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate -q -o requirements.lock
 
 clean: ## Remove what can be made again
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .published .fuzz
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .published .fuzz build

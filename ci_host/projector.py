@@ -142,7 +142,9 @@ def _of_run(got: Delivered) -> Change:
     if got.subject.endswith(".turn"):
         turn = decode_turn(got.body)
         return Change(
-            got.sequence, lambda rows: fold.fold_turn(rows, run, got.sequence, turn), run=run
+            got.sequence,
+            lambda rows: fold.fold_turn(rows, run, got.sequence, turn, got.at),
+            run=run,
         )
     value = decode_input(got.body)
     return Change(

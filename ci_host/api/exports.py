@@ -1,8 +1,9 @@
-"""Routes of exports: a Run as one file, and a file as a Run to look at."""
+"""Routes of exports: a Run's History as JSON, a Run as one file, and a file as a Run to look at."""
 
 import asyncio
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -12,7 +13,7 @@ from ci_host.api.auth import Admin, Here, Person
 from ci_host.api.problems import Problem
 from ci_host.api.runs import resolve
 from ci_host.api.services import Services
-from ci_host.ports import Missing
+from ci_host.ports import Missing, StoredHistory
 from pipelines.events import RunStarted
 from pipelines.export import (
     BadExport,
@@ -52,6 +53,28 @@ async def export_run(here: Here, _who: Person, run: str) -> Response:
     # What is large takes its time: others are served meanwhile.
     content = await asyncio.to_thread(encode_export, export)
     return Response(content, media_type=MEDIA_TYPE)
+
+
+@router.get("/{run}/history", summary="A run's history as it is stored")
+async def show_history(here: Here, _who: Person, run: str) -> dict[str, Any]:
+    """Inputs and Turns in stream order; docs/bus.md says what their fields mean."""
+    found = await resolve(here, run)
+    stored: StoredHistory | Export = await here.history.read(found)
+    armed = stored.armed if isinstance(stored, StoredHistory) else None
+    if not stored.inputs and (kept := await _imported(here, found)) is not None:
+        stored = await asyncio.to_thread(decode_export, kept)
+    return {
+        "run": found,
+        "armed": armed,
+        "inputs": [
+            {"sequence": i.sequence, "at": i.at, "body": msgspec.to_builtins(i.input)}
+            for i in stored.inputs
+        ],
+        "turns": [
+            {"sequence": t.sequence, "turn": msgspec.to_builtins(t.turn.shown())}
+            for t in stored.turns
+        ],
+    }
 
 
 @router.post("/import", status_code=201, summary="Take in the record of an exported run")

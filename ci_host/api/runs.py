@@ -3,7 +3,6 @@
 import asyncio
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
@@ -198,25 +197,6 @@ async def _end_of(here: Services, run: RunId, *, is_sure: bool) -> RunState:
                 await resolve(here, run)
             await watch.wait_news()
         return state
-
-
-@router.get("/{run}/history", summary="A run's history as it is stored")
-async def show_history(here: Here, _who: Person, run: str) -> dict[str, Any]:
-    """Inputs and Turns in stream order; docs/bus.md says what their fields mean."""
-    found = await resolve(here, run)
-    stored = await here.history.read(found)
-    return {
-        "run": found,
-        "armed": stored.armed,
-        "inputs": [
-            {"sequence": i.sequence, "at": i.at, "body": msgspec.to_builtins(i.input)}
-            for i in stored.inputs
-        ],
-        "turns": [
-            {"sequence": t.sequence, "turn": msgspec.to_builtins(t.turn.shown())}
-            for t in stored.turns
-        ],
-    }
 
 
 @router.post("/{run}/gates/{key:path}", summary="Approve or reject at a gate")

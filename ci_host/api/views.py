@@ -33,6 +33,9 @@ INNER = {
     "trust_json",
 }
 
+# Of a Turn: what only the history view asks for, and the Run that all are of.
+NOT_TOLD = {"run", "state", "stored_at", "parts_json"}
+
 
 def run_view(row: RunRow, url: str) -> dict[str, Any]:
     """One Run as lists show it."""
@@ -58,7 +61,8 @@ def usage_of(row: RunRow) -> Usage:
 
 def step_view(row: StepRow) -> dict[str, Any]:
     """One Step."""
-    hidden = {"run", "position", "gate_json", "approved_by_json", "value_json", "error_json"}
+    hidden = {"run", "position", "gate_json", "approved_by_json", "value_json", "error_json",
+              "settled_in"}  # fmt: skip
     view = row.model_dump(exclude=hidden)
     view["gate"] = _json(row.gate_json)
     view["approved_by"] = _json(row.approved_by_json)
@@ -136,7 +140,7 @@ def detail_view(
         "shells": shells(detail.attempts, terminals),
         "steps": [step_view(step) for step in detail.steps],
         "attempts": [attempt_view(attempt, detail.earlier) for attempt in detail.attempts],
-        "history": [turn.model_dump(exclude={"run"}) for turn in detail.turns],
+        "history": [turn.model_dump(exclude=NOT_TOLD) for turn in detail.turns],
         "inputs": [given.model_dump(exclude={"run"}) for given in detail.inputs],
         "restarts": [start.model_dump() for start in detail.restarts],
         "reruns": [

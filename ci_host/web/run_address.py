@@ -15,6 +15,8 @@ from fastapi import Query
 KEY_CHARS_MAX = 2_000
 # Groups of Steps that are shown one by one.
 OPENED_MAX = 20
+# Of what an address may name; there are fewer.
+TURN_MAX = 1_000_000_000
 
 
 class Tab(StrEnum):
@@ -22,6 +24,7 @@ class Tab(StrEnum):
     GRAPH = "graph"
     TESTS = "tests"
     ARTIFACTS = "artifacts"
+    HISTORY = "history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class RunAddress:
     """`job`, `attempt` and `service` choose the log; the rest is what the tab shows.
 
     `after_s`, `until_s`: the part of the Timeline, in seconds since the Run began. `opened`: the
-    groups of Steps that are shown one by one.
+    groups of Steps that are shown one by one. `turn`: that of the history; 0: the newest.
     """
 
     job: Annotated[str, Query(max_length=KEY_CHARS_MAX)] = ""
@@ -39,6 +42,7 @@ class RunAddress:
     after_s: Annotated[float | None, Query(alias="from", ge=0, allow_inf_nan=False)] = None
     until_s: Annotated[float | None, Query(alias="to", ge=0, allow_inf_nan=False)] = None
     opened: Annotated[tuple[str, ...], Query(alias="open")] = ()
+    turn: Annotated[int, Query(ge=0, le=TURN_MAX)] = 0
 
     @property
     def shown(self) -> Tab:
@@ -57,6 +61,10 @@ class RunAddress:
         """The address of a part of the Timeline; None: of all of it."""
         return self.to(after_s=begin_s, until_s=end_s, tab=Tab.TIMELINE.value)
 
+    def to_turn(self, number: int) -> str:
+        """The address of a Turn in the history; 0: of whichever is the newest."""
+        return self.to(turn=number, tab=Tab.HISTORY.value)
+
     def turning(self, group: str) -> str:
         """The address at which a group is open that is closed here, or the other way round."""
         kept = tuple(one for one in self.opened if one not in (group, ""))
@@ -69,7 +77,7 @@ class RunAddress:
     def query(self) -> str:
         """As a link relative to the page."""
         given: list[tuple[str, Any]] = [("job", self.job), ("attempt", self.attempt)]
-        given += [("service", self.service), ("tab", self.tab)]
+        given += [("service", self.service), ("tab", self.tab), ("turn", self.turn)]
         given += [("open", one) for one in self.opened]
         found = [(name, value) for name, value in given if value]
         times = (("from", self.after_s), ("to", self.until_s))

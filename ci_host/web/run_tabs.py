@@ -7,10 +7,12 @@ from typing import Any
 from ci_host.adapters.sql import reported_tests
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import ReportedTestRow
+from ci_host.adapters.sql.turn_parts import turn_parts
 from ci_host.api.services import Services
 from ci_host.web.drawing import draw
 from ci_host.web.graph_layout import NODE_HEIGHT, NODE_WIDTH, layout_of
 from ci_host.web.run_address import RunAddress, Tab, tab_links
+from ci_host.web.run_history import HistoryPage, history_page, window
 from ci_host.web.run_view import HandedCard, RunView
 from ci_host.web.step_graph import graph_of
 from ci_host.web.timeline import PHASE_WORDS, timeline
@@ -20,6 +22,9 @@ from ci_host.web.zoom import window_of, zoom_of
 TESTS_SHOWN_MAX = 300
 # Among so many of a Run the slowest are looked for.
 LOOKED_AT_MAX = 3_000
+
+# Of what a Turn printed.
+PRINTED_CHARS_MAX = 20_000
 
 
 async def tab_of(
@@ -42,6 +47,14 @@ async def tab_of(
             return shown | {"tests": rows[:TESTS_SHOWN_MAX], "more_tests": _more(view, rows)}
         case Tab.ARTIFACTS:
             return shown
+        case Tab.HISTORY:
+            page = await asyncio.to_thread(_history, here, detail, asked)
+            return shown | {"history": page, "printed_max": PRINTED_CHARS_MAX}
+
+
+def _history(here: Services, detail: RunDetail, asked: RunAddress) -> HistoryPage | None:
+    _, first, last = window(len(detail.turns), asked.turn)
+    return history_page(detail, turn_parts(here.model, detail.run.id, first, last), asked.turn)
 
 
 def _timeline(detail: RunDetail, asked: RunAddress, now: float) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def timeline(detail: RunDetail, now: float) -> Timeline:
         )
         for step in detail.steps
     )
-    return Timeline(begin, end, is_open, rows, tuple(_marks(detail)))
+    return Timeline(begin, end, is_open, rows, tuple(marks_of(detail)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,8 @@ def _job_stretches(step: StepRow, attempts: Sequence[AttemptRow], end: float) ->
         yield _Stretch(Phase.DECIDING, ended, step.finished_at)
 
 
-def _marks(detail: RunDetail) -> Iterator[Mark]:
+def marks_of(detail: RunDetail) -> Iterator[Mark]:
+    """The restarts that the Run lived through, in order."""
     group: list[ProcessStartRow] = []
     for start in sorted(detail.restarts, key=lambda one: one.at):
         if group and start.at - group[0].at > TOGETHER_S:

@@ -38,6 +38,24 @@ STATE_WORDS = {
     "done": "Done",
 }
 
+# What happened to a Run, before what is known of it.
+INPUT_WORDS = {
+    "run_started": "the run began",
+    "job_finished": "job",
+    "gate_answered": "gate",
+    "signal_sent": "signal",
+    "timer_fired": "a timer was due",
+    "retry_requested": "retry of",
+    "cancel_requested": "cancelled",
+    "child_finished": "called run",
+    "pause_requested": "paused",
+    "resume_requested": "resumed",
+    "kill_requested": "killed",
+    "group_entered": "entered group",
+    "group_refused": "its group refused it",
+}
+# Where a colon stands between both.
+APART = frozenset({"run_started", "group_refused"})
 
 # What is said of a service whose state has no message; of one that nothing is told of yet: nothing.
 SERVICE_WORDS = {"ready": "ready", "starting": "was starting"}
@@ -48,6 +66,12 @@ def trust(run: RunRow) -> dict[str, str]:
     """How far the Run's code is trusted, and of a pull request also why."""
     found: dict[str, str] = msgspec.json.decode(run.trust_json)
     return {"why": "", "base": "", "by": "", **found}
+
+
+def input_words(kind: str, summary: str) -> str:
+    """What happened to a Run in one line: `job unit #1 failed`."""
+    said = INPUT_WORDS.get(kind, kind.replace("_", " "))
+    return f"{said}{':' if kind in APART and summary else ''} {summary}".rstrip()
 
 
 def service_word(state: str) -> str:

@@ -154,7 +154,7 @@ def test_five_hundred_steps_are_a_few_rows_and_all_of_them_on_request(page, host
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize("tab", ["timeline", "graph", "tests", "artifacts"])
+@pytest.mark.parametrize("tab", ["timeline", "graph", "tests", "artifacts", "history"])
 def test_on_a_phone_no_tab_is_wider_than_the_screen(page, host, runs, tab):
     page.look(width=390, height=844, dark=True)
     for name in ("broken", "wide"):
@@ -176,3 +176,22 @@ def test_the_graph_is_reached_by_keys_and_a_box_of_many_opens_in_place(page, hos
                   " cancelable: true}))")  # fmt: skip
     page.until(f"{boxes} === 252")
     assert page.evaluate("window.same && location.search.includes('open=shard')")
+
+
+def test_keys_step_through_the_turns_in_place_and_an_address_names_one(page, host, runs):
+    page.open(f"{host.url}/runs/{runs['wide'].run}?tab=history&turn=70")
+    page.evaluate("window.same = true")
+    title = "document.querySelector('#turn-title').textContent"
+    assert page.evaluate(title) == "Turn 70 of 501"
+    in_list = "(one => one.offsetTop - one.parentElement.offsetTop - one.parentElement.scrollTop)"
+    there = page.evaluate(f"{in_list}(document.querySelector('.turn.chosen'))")
+    assert 0 <= there < page.evaluate("document.querySelector('#turns').clientHeight")
+    page.key("]", 221)
+    page.until(f"{title} === 'Turn 71 of 501'")
+    page.key("[", 219)
+    page.until(f"{title} === 'Turn 70 of 501'")
+    page.evaluate("history.back(), true")
+    page.until(f"{title} === 'Turn 71 of 501'")
+    page.key("5", 53)
+    page.until(f"{title} === 'Turn 501 of 501'")
+    assert page.evaluate("window.same")

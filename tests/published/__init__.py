@@ -1,1 +1,1 @@
-"""What forges publish of themselves, as packages: fetched once into `.published/`, never copied."""
+"""What others publish as packages, forges above all: fetched once into `.published/`."""

@@ -1,5 +1,7 @@
 """Packages: which are fetched, pinned by version and digest, and where what they hold is kept.
 
+What forges publish, and the program that looks for barriers in pages.
+
 `PINNED` in a package's folder says that all of it is there; `unreachable` says why none came.
 """
 
@@ -54,12 +56,24 @@ OPENAPI = Package(
     "sha512-pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg==",
     ("generated/api.github.com.json",),
 )
-PACKAGES = (EXAMPLES, OPENAPI)
+# axe-core, which finds what keeps people from using a page; MPL-2.0, for tests alone.
+AXE = Package(
+    "axe-core",
+    "4.14.1",
+    "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+    ("axe.min.js", "LICENSE"),
+)
+PACKAGES = (EXAMPLES, OPENAPI, AXE)
 
 
 def missing() -> str:
     """Why what was published is not here; empty: all of it is."""
-    if all(package.is_there() for package in PACKAGES):
+    return missing_of(*PACKAGES)
+
+
+def missing_of(*packages: Package) -> str:
+    """Why one of these is not here; empty: all are."""
+    if all(package.is_there() for package in packages):
         return ""
     if UNREACHABLE.exists():
         return UNREACHABLE.read_text()

@@ -77,6 +77,8 @@ class Browser:
             self.complaints.append(f"{details['text']} {thrown}")
         elif said.get("method") == "Log.entryAdded" and about["entry"]["level"] == "error":
             self.complaints.append(about["entry"]["text"])
+        elif said.get("method") == "Runtime.consoleAPICalled" and about["type"] == "error":
+            self.complaints.append(" ".join(str(one.get("value")) for one in about["args"]))
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page; a promise is waited for."""

@@ -11,6 +11,7 @@ from pipelines.commands import (
     StepKind,
 )
 from pipelines.commands import StepState as Is
+from pipelines.events import GateAnswered, TimerFired
 from pipelines.failure import Failure
 from pipelines.job import Annotation, Outcome
 from pipelines.run import RunState
@@ -63,7 +64,9 @@ async def release(world: World, number: int = 5, *, breaks: bool = False) -> Sto
     story.later(4)
     for role in ("host", "engine"):
         world.restarted(role, world.clock())
-    await story.later(6).turn(job(flaky, 2), wanted=Open(jobs=[OpenJob(key=flaky, attempt=2)]))
+    story.engine = "engine-2"
+    await story.later(6).happens(TimerFired(due=story.world.clock()))
+    await story.turn(job(flaky, 2), wanted=Open(jobs=[OpenJob(key=flaky, attempt=2)]))
     story.later(2).claim(flaky, 2)
     await story.later(12).finish(flaky, attempt=2)
     await story.turn(job("image"), results=[ended(flaky, attempt=2)], wanted=wanting("image"))
@@ -78,6 +81,7 @@ async def release(world: World, number: int = 5, *, breaks: bool = False) -> Sto
 
 async def _regions(world: World, story: Story, breaks: bool) -> None:
     given = {"by": ["grace"], "inputs": {"percent": 25}, "comment": "go"}
+    await story.happens(GateAnswered(id="a", key="ship", approved=True, **given | {"by": "grace"}))
     approved = Result(kind=StepKind.GATE, key="ship", state=Is.SUCCEEDED, value=given)
     await story.turn(
         job("eu/deploy"), job("us/deploy"), results=[approved],

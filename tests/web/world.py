@@ -63,6 +63,8 @@ from pipelines.usage import Usage
 from tests.web.stores import NOW, MemoryBus, MemoryDirectory, MemoryMembers, PagedTimetables
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+# From what woke a Run until its Turn is durable.
+DECIDING_S = 0.02
 SECRETS = {"ada": "stn_ada", "grace": "stn_grace"}
 
 
@@ -190,11 +192,12 @@ class World:
 
 
 class Story:
-    """One Run, told Turn by Turn; each act happens a second after the last."""
+    """One Run, told Turn by Turn by `engine`; each act happens a second after the last."""
 
     def __init__(self, world: World, number: int = 1) -> None:
         self.world = world
         self.run = RunId(f"1-{number:020x}")
+        self.engine = "engine-1"
         self._turns = 0
 
     def later(self, seconds: float = 1.0) -> "Story":
@@ -231,10 +234,10 @@ class Story:
             rerun=rerun,
             priority=unless_normal(priority),
         )
-        await self._input(started)
+        await self.happens(started)
         return self
 
-    async def _input(self, value: Input) -> None:
+    async def happens(self, value: Input) -> None:
         sequence = await self.world.history.append_input(self.run, value)
         at = self.world.clock()
 
@@ -258,11 +261,12 @@ class Story:
         self._turns += 1
         inputs = await self.world.history.inputs_after(self.run, 0)
         last = await self.world.history.last_turn(self.run)
+        through = last.turn.through if last else 0
         turn = Turn(
             number=self._turns,
-            consumed=[],
+            consumed=[one.sequence for one in inputs if one.sequence > through],
             through=inputs[-1].sequence,
-            by="engine-1",
+            by=self.engine,
             now=self.world.clock(),
             digest=f"d{self._turns}",
             state=end.state if end else RunState.PAUSED if paused else RunState.RUNNING,
@@ -277,7 +281,11 @@ class Story:
         )
         after = last.sequence if last else 0
         sequence = await self.world.history.append_turn(self.run, turn, after=after)
-        self.world.fold(self.run, lambda session: fold.fold_turn(session, self.run, sequence, turn))
+        stored_at = self.world.clock() + DECIDING_S
+        self.world.fold(
+            self.run,
+            lambda session: fold.fold_turn(session, self.run, sequence, turn, stored_at),
+        )
         return self
 
     def job_id(self, key: str, attempt: int = 1) -> JobId:
@@ -305,7 +313,7 @@ class Story:
         **more: Any,
     ) -> "Story":
         """The Runner reports."""
-        await self._input(
+        await self.happens(
             JobFinished(
                 job=self.job_id(key, attempt),
                 key=key,

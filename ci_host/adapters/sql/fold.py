@@ -19,6 +19,7 @@ from ci_host.adapters.sql.tables import (
     StepRow,
     TurnRow,
 )
+from ci_host.adapters.sql.turn_parts import encoded_parts
 from pipelines.commands import Command, Result, StepKind, StepState
 from pipelines.events import (
     CancelRequested,
@@ -160,8 +161,21 @@ def fold_import(rows: Rows, export: Export) -> None:
     rows.add(row)
 
 
-def fold_turn(rows: Rows, run: str, sequence: int, turn: Turn) -> None:
+def fold_turn(
+    rows: Rows, run: str, sequence: int, turn: Turn, stored_at: float | None = None
+) -> None:
     """A Run decided something."""
+    for position, command in enumerate(turn.commands):
+        _fold_command(rows, run, turn, position, command)
+    for result in turn.results:
+        _fold_result(rows, run, turn, result.shown())
+    for gate in turn.open.gates:
+        step = rows.find(StepRow, run, gate.key)
+        if step is not None:
+            step.approved_by_json = msgspec.json.encode(gate.approved_by).decode()
+            rows.add(step)
+    _fold_state(rows, run, turn)
+    row = rows.find(RunRow, run)
     rows.add(
         TurnRow(
             run=run,
@@ -173,18 +187,11 @@ def fold_turn(rows: Rows, run: str, sequence: int, turn: Turn) -> None:
             commands=len(turn.commands),
             results=len(turn.results),
             printed=turn.printed,
+            state=turn.state,
+            stored_at=stored_at,
+            parts_json=encoded_parts(turn, "" if row is None else row.waiting_for),
         )
     )
-    for position, command in enumerate(turn.commands):
-        _fold_command(rows, run, turn, position, command)
-    for result in turn.results:
-        _fold_result(rows, run, turn, result.shown())
-    for gate in turn.open.gates:
-        step = rows.find(StepRow, run, gate.key)
-        if step is not None:
-            step.approved_by_json = msgspec.json.encode(gate.approved_by).decode()
-            rows.add(step)
-    _fold_state(rows, run, turn)
 
 
 def _fold_command(rows: Rows, run: str, turn: Turn, position: int, command: Command) -> None:
@@ -233,7 +240,7 @@ def _fold_result(rows: Rows, run: str, turn: Turn, result: Result) -> None:
         return
     step.state, step.attempt = result.state, result.attempt
     if result.state is not StepState.RETRYING:
-        step.finished_at = turn.now
+        step.finished_at, step.settled_in = turn.now, turn.number
     step.recalled_from = result.recalled_from
     if result.recalled_from and result.kind is StepKind.CALL:
         step.child = result.value["run"]
@@ -292,6 +299,7 @@ def _fold_state(rows: Rows, run: str, turn: Turn) -> None:
         row.output_json = _shown(msgspec.json.encode(turn.end.output))
         for step in rows.open_steps(run):
             step.state, step.finished_at = StepState.CANCELLED, turn.now
+            step.settled_in = turn.number
             rows.add(step)
     rows.add(row)
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy.orm import defer
 from sqlmodel import Session, col, desc, func, select
 
 from ci_host.adapters.sql.coverage import Earlier, earlier
@@ -112,7 +113,10 @@ def run_detail(model: ReadModel, run: str) -> RunDetail | None:
             attempts=attempts,
             earlier=earlier(session, row, attempts),
             turns=session.exec(
-                select(TurnRow).where(TurnRow.run == run).order_by(col(TurnRow.number))
+                select(TurnRow)
+                .where(TurnRow.run == run)
+                .order_by(col(TurnRow.number))
+                .options(defer(TurnRow.parts_json))  # type: ignore[arg-type]
             ).all(),
             inputs=session.exec(
                 select(InputRow).where(InputRow.run == run).order_by(col(InputRow.sequence))

@@ -7,7 +7,7 @@ from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 19
+VERSION = 20
 
 
 class RunRow(SQLModel, table=True):
@@ -59,7 +59,8 @@ class RunRow(SQLModel, table=True):
 
 
 class StepRow(SQLModel, table=True):
-    """One Step of a Run, in the order in which the plan asked for it (`position`)."""
+    """One Step of a Run, in the order in which the plan asked for it (`position`): in Turn `turn`;
+    in Turn `settled_in` it was over."""
 
     __tablename__ = "steps"
 
@@ -79,6 +80,7 @@ class StepRow(SQLModel, table=True):
     value_json: str | None = None
     error_json: str | None = None
     turn: int
+    settled_in: int | None = None
 
 
 class AttemptRow(SQLModel, table=True):
@@ -133,7 +135,8 @@ class ReportedTestRow(SQLModel, table=True):
 
 
 class TurnRow(SQLModel, table=True):
-    """One Turn, for the timeline and the history view."""
+    """One Turn, for the timeline and the history view. `stored_at`: when it was durable; unset of a
+    Run that was imported. `parts_json` are its TurnParts, which only the history view reads."""
 
     __tablename__ = "turns"
 
@@ -146,6 +149,9 @@ class TurnRow(SQLModel, table=True):
     commands: int
     results: int
     printed: str = ""
+    state: str = "running"
+    stored_at: float | None = None
+    parts_json: str = "{}"
 
 
 class InputRow(SQLModel, table=True):

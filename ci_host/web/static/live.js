@@ -6,6 +6,8 @@
 const settings = document.querySelector("script[data-fragment]")?.dataset;
 const GROW_MS = 5_000;
 const RETRY_MS = 2_000;
+/* What scrolls within a part. */
+const SCROLLING = ["#chart", "#turns"];
 const shownParts = new Map();
 
 /* -- times: they tick here, so that a part need not be replaced for them. The clock is the host's. */
@@ -75,11 +77,11 @@ function keep(old, part) {
 function place(old, part) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   const top = old.scrollTop;
-  const chartTop = old.querySelector("#chart")?.scrollTop ?? 0;
+  const tops = SCROLLING.map((id) => [id, old.querySelector(id)?.scrollTop ?? 0]);
   keep(old, part);
   old.replaceWith(part);
   part.scrollTop = top;
-  if (chartTop) part.querySelector("#chart").scrollTop = chartTop;
+  for (const [id, was] of tops) if (was && part.querySelector(id)) part.querySelector(id).scrollTop = was;
   if (!focused) return;
   const there = focused.id
     ? part.querySelector(`#${CSS.escape(focused.id)}`)

@@ -52,4 +52,16 @@ function onKey(event) {
   act();
 }
 
+/* The chosen turn is in sight within its list; the page itself stays where it is. */
+function showTurn() {
+  const list = document.getElementById("turns");
+  const chosen = list?.querySelector(".chosen");
+  if (!chosen) return;
+  const at = chosen.offsetTop - list.offsetTop;
+  const isSeen = at >= list.scrollTop && at + chosen.offsetHeight <= list.scrollTop + list.clientHeight;
+  if (!isSeen) list.scrollTop = at - list.clientHeight / 3;
+}
+
+document.addEventListener("staunch:parts", showTurn);
+showTurn();
 document.addEventListener("keydown", onKey);

@@ -67,7 +67,7 @@ async def test_a_run_that_does_not_end_when_it_is_cancelled_can_be_killed(world)
     story = await waiting_run(world)
     kill = f'action="/runs/{story.run}/kill"'
     assert kill not in (await check(world, f"/runs/{story.run}")).text
-    await story._input(CancelRequested(id="c", by="ada"))
+    await story.happens(CancelRequested(id="c", by="ada"))
     assert kill in (await check(world, f"/runs/{story.run}")).text
     await check(world, f"/runs/{story.run}/kill", data={})
     assert isinstance(await newest_input(world, story), KillRequested)

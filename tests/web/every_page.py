@@ -1,0 +1,117 @@
+"""EveryPage: all pages, each in the states in which it looks different: one table.
+
+A new page joins it with one line: its name, its route as it is declared, an address, and, if it
+needs something to show, that in `furnished`. Whoever walks over all pages walks over this.
+"""
+
+from dataclasses import dataclass
+
+from pipelines.commands import GateTerms
+from pipelines.job import Artifact, Coverage, CoveredFile, Outcome, ReportedTest, ReportedTests
+from tests.web import shapes
+from tests.web.schedules import scheduled
+from tests.web.served import Served
+from tests.web.trust import held_pull
+from tests.web.world import Story, World, failed_run, job, running_run, waiting_run
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`address` may name what `furnished` answers; `who` looks, empty: somebody who is not logged
+    in. `act` is done there first; `status`: what the page is answered with."""
+
+    name: str
+    route: str
+    address: str
+    who: str = "grace"
+    act: str = ""
+    status: int = 200
+
+
+RUN = "/runs/{run}"
+PAGES = (
+    Page("runs", "/", "/"),
+    Page("runs-none", "/", "/?repo=none"),
+    Page("run-failed", RUN, "/runs/{broken}"),
+    Page("run-keys", RUN, "/runs/{broken}", act="document.getElementById('keys').showPopover()"),
+    Page("run-going", RUN, "/runs/{chain}"),
+    Page("run-gate", RUN, "/runs/{gate}"),
+    Page("run-many-steps", RUN, "/runs/{wide}"),
+    Page("run-graph", RUN, "/runs/{broken}?tab=graph"),
+    Page("run-tests", RUN, "/runs/{tested}?tab=tests"),
+    Page("run-artifacts", RUN, "/runs/{tested}?tab=artifacts"),
+    Page("run-history", RUN, "/runs/{broken}?tab=history&turn=10"),
+    Page("run-history-many", RUN, "/runs/{wide}?tab=history&turn=70"),
+    Page("run-empty", RUN, "/runs/{begun}?tab=history"),
+    Page("inbox", "/inbox", "/inbox"),
+    Page("schedules", "/schedules", "/schedules"),
+    Page("deliveries", "/deliveries", "/deliveries"),
+    Page("trust", "/trust", "/trust", who="ada"),
+    Page("api", "/docs/api", "/docs/api"),
+    Page("login", "/login", "/login", who=""),
+    Page("let-in", "/let-in/{code}", "/let-in/{code}"),
+    Page("nothing-here", "", "/nothing", status=404),
+    Page("refused", RUN, "/runs/{broken}?turn=-1", status=422),
+)
+
+# What answers a browser and is no page of its own.
+PARTS = frozenset({
+    "/fragment", "/runs/{run}/fragment", "/live", "/runs/{run}/live", "/inbox/count",
+    "/login/{connection}", "/login/{connection}/callback",
+})  # fmt: skip
+
+
+def furnished(host: Served) -> dict[str, str]:
+    """Something to see on every page; answers what addresses name."""
+    world = host.world
+    runs = {
+        "broken": shapes.release(world, 1, breaks=True),
+        "chain": shapes.chain(world, 2),
+        "wide": shapes.wide(world, 140, 3),
+        "gate": shapes.release(world, 4),
+        "tested": _tested(world),
+        "begun": Story(world, 6).begin(),
+    }
+    made = {name: str(host.do(story).run) for name, story in runs.items()}
+    host.do(_around(world))
+    asked = world.services.device_logins.ask("d" * 64, "ada's laptop")
+    return {**made, "code": asked.code}
+
+
+async def _tested(world: World) -> Story:
+    """A job that handed over whatever there is."""
+    story = await Story(world, 5).begin(message="Tests and files")
+    await story.turn(job("unit"), job("eu/build"))
+    story.later().claim("unit").claim("eu/build")
+    world.write_log(story.job_id("unit"), "=== make test\n\x1b[31mFAIL\x1b[0m: it is not 4\n")
+    await story.later(4).finish(
+        "unit",
+        Outcome.FAILED,
+        artifacts=[Artifact(name="dist", digest="d" * 64, size=5_000_000, files=3)],
+        coverage=Coverage(covered=1, lines=2, files=[CoveredFile(file="a.c", covered=1, lines=2)]),
+        summary="# What it found\n\n| a | b |\n| --- | --- |\n| 1 | `two` |\n\n- [x] done\n",
+        tests=ReportedTests(
+            passed=1, failed=1, skipped=1, seconds=3.2,
+            tests=[
+                ReportedTest(name="test_cart", outcome="passed", seconds=1.0),
+                ReportedTest(name="test_total", outcome="failed", seconds=2.0, message="not 4"),
+                ReportedTest(name="test_later", outcome="skipped", seconds=0.2),
+            ],
+        ),
+        left_out=["build/huge.bin: it has 5 GB, the limit is 1"],
+        denied=["evil.test:443: it is not in the list"],
+    )  # fmt: skip
+    return story
+
+
+async def _around(world: World) -> None:
+    """What other pages list."""
+    await waiting_run(world, 11)
+    terms = GateTerms(approvers=["ada"], message="Only ada may")
+    await waiting_run(world, 12, terms=terms)
+    await failed_run(world, 13)
+    await running_run(world, 14)
+    await scheduled(world)
+    await held_pull(world)
+    world.delivered("d-1", reason="no pipeline runs on push of refs/heads/side")
+    world.delivered("d-2", runs=["1-00000000000000000001"])
