@@ -1,7 +1,6 @@
 """The inbox: which gates wait for whom, and that they are answered from there."""
 
 import pytest
-
 from sqlalchemy import event
 
 from ci_host.adapters.sql.counts import counts
