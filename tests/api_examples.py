@@ -46,6 +46,7 @@ ACTS: list[tuple[str, str, dict[str, Any]]] = [
         "/api/v1/environments",
         {"environment": "production", "repo": "demo", "refs": ["main"]},
     ),
+    ("PUT", "/api/v1/badges", {"repo": "demo", "public": True, "with_key": False}),
     ("PUT", "/api/v1/limits", {"pool": "default", "at_once": 4}),
     ("PUT", "/api/v1/pools/{pool}", {"labels": ["gpu"]}),
     (
@@ -124,7 +125,7 @@ def _known(here: Installation) -> dict[str, str]:
 
 
 def _query(told: dict[str, Any]) -> str:
-    needed = {"repo": "demo", "id": "d-1", "number": "7"}
+    needed = {"repo": "demo", "id": "d-1", "number": "7", "ref": "main"}
     names = [one["name"] for one in told.get("parameters", []) if one["in"] == "query"]
     required = [one["name"] for one in told.get("parameters", []) if one.get("required")]
     chosen = [name for name in names if name in required and name in needed]

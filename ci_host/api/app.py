@@ -10,6 +10,8 @@ from ci_host.api import (
     announcements,
     artifacts,
     audit,
+    badges,
+    branches,
     connecting,
     coverage,
     deliveries,
@@ -45,6 +47,41 @@ from webhooks.routes import Hook, webhook_routes
 DESCRIPTION = """Durable CI/CD pipelines. Every error is `application/problem+json` and says what
 to do next. Lists are paged with `next`; times are seconds since the epoch."""
 
+# In the order of the description.
+PARTS = (
+    runs,
+    failures,
+    acts,
+    forking,
+    gates,
+    exports,
+    logs,
+    log_reading,
+    reported_tests,
+    coverage,
+    branches,
+    badges,
+    artifacts,
+    schedules,
+    secrets,
+    queue,
+    pool_rules,
+    environments,
+    trust,
+    shells,
+    runners,
+    well_known,
+    deliveries,
+    installation,
+    tokens,
+    audit,
+    connecting,
+    announcements,
+    metrics,
+    device_login,
+    subscriptions,
+)
+
 
 def create_app(services: Services) -> FastAPI:
     """The application; `services` is what its routes find as `Here`."""
@@ -61,35 +98,8 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(audit.Audited, services=services)
     app.add_middleware(ETags)
     app.include_router(webhook_routes(hook_of(services)))
-    app.include_router(runs.router)
-    app.include_router(failures.router)
-    app.include_router(acts.router)
-    app.include_router(forking.router)
-    app.include_router(gates.router)
-    app.include_router(exports.router)
-    app.include_router(logs.router)
-    app.include_router(log_reading.router)
-    app.include_router(reported_tests.router)
-    app.include_router(coverage.router)
-    app.include_router(artifacts.router)
-    app.include_router(schedules.router)
-    app.include_router(secrets.router)
-    app.include_router(queue.router)
-    app.include_router(pool_rules.router)
-    app.include_router(environments.router)
-    app.include_router(trust.router)
-    app.include_router(shells.router)
-    app.include_router(runners.router)
-    app.include_router(well_known.router)
-    app.include_router(deliveries.router)
-    app.include_router(installation.router)
-    app.include_router(tokens.router)
-    app.include_router(audit.router)
-    app.include_router(connecting.router)
-    app.include_router(announcements.router)
-    app.include_router(metrics.router)
-    app.include_router(device_login.router)
-    app.include_router(subscriptions.router)
+    for part in PARTS:
+        app.include_router(part.router)
     describe = app.openapi
 
     def described() -> dict[str, Any]:

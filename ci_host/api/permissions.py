@@ -15,10 +15,10 @@ SOCKET = "WS"
 class Place(StrEnum):
     """How the repository is found that a request is about.
 
-    RUN, JOB: by the id in the path. REPO: by `repo` in query or body. LIST: it is about several;
-    its route leaves out what may not be seen. REPO_OR_LIST, REPO_OR_HERE: as REPO if one is named,
-    else as LIST or HERE. HERE: about the installation as a whole. SELF: about who asks. OPEN:
-    nobody need log in.
+    RUN, JOB: by the id in the path. REPO: by `repo` in path, query or body. LIST: it is about
+    several; its route leaves out what may not be seen. REPO_OR_LIST, REPO_OR_HERE: as REPO if one
+    is named, else as LIST or HERE. HERE: about the installation as a whole. SELF: about who asks.
+    OPEN: nobody need log in.
     """
 
     RUN = "run"
@@ -62,6 +62,8 @@ NEEDS: dict[str, Need] = {
         "POST /login",
         "GET /login/{connection}",
         "GET /login/{connection}/callback",
+        # What it shows to whom says the repository's own rule, see `ci_host/badge.py`.
+        "GET /badge/{name:path}.svg",
     ),
     **_all(
         Level.READ,
@@ -126,7 +128,16 @@ NEEDS: dict[str, Need] = {
         f"{SOCKET} {API}/jobs/{{job}}/shell",
         f"POST {API}/jobs/{{job}}/shell/end",
     ),
-    **_all(Level.READ, Place.REPO, f"GET {API}/tests", f"GET {API}/trust/explain"),
+    **_all(
+        Level.READ,
+        Place.REPO,
+        f"GET {API}/tests",
+        f"GET {API}/trust/explain",
+        f"GET {API}/badges",
+        f"GET {API}/branches",
+        f"GET {API}/branches/health",
+        "GET /repos/{repo:path}",
+    ),
     **_all(
         Level.ACT,
         Place.REPO,
@@ -142,6 +153,8 @@ NEEDS: dict[str, Need] = {
     **_all(
         Level.ADMIN,
         Place.REPO,
+        f"PUT {API}/badges",
+        "POST /badges",
         f"PUT {API}/environments",
         f"DELETE {API}/environments",
         f"POST {API}/secrets/public-key/rotate",
@@ -172,6 +185,7 @@ NEEDS: dict[str, Need] = {
         "GET /fragment",
         "GET /live",
         "GET /deliveries",
+        "GET /repos",
         "GET /inbox",
         "GET /inbox/count",
         "GET /trust",

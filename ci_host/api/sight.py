@@ -129,7 +129,7 @@ async def repo_of_run(here: Services, run: str) -> str | None:
 
 async def _named(asked: HTTPConnection) -> list[str]:
     """Every repository that a request names: whichever its route takes is among them."""
-    found = list(asked.query_params.getlist("repo"))
+    found = [asked.path_params.get("repo", ""), *asked.query_params.getlist("repo")]
     if not isinstance(asked, Request) or asked.method in ("GET", "HEAD", "DELETE"):
         return [one for one in found if one]
     # As the route will read it: whoever calls must not have us look at another form of it.

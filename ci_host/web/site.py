@@ -8,11 +8,13 @@ from starlette.exceptions import HTTPException
 from ci_host.api import problems
 from ci_host.web import (
     acts,
+    badge,
     forge_login,
     inbox,
     let_in,
     live,
     pages,
+    repos,
     run_page,
     schedules,
     trust,
@@ -33,6 +35,8 @@ def add_pages(app: FastAPI) -> None:
     app.include_router(forge_login.router)
     app.include_router(let_in.router)
     app.include_router(inbox.router)
+    app.include_router(repos.router)
+    app.include_router(badge.router)
     app.include_router(schedules.router)
     app.include_router(trust.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))

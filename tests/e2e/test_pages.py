@@ -227,7 +227,8 @@ def test_no_page_is_wider_than_a_phone(page, host, dark):
     host.do(held_pull(host.world, title=evil))
     page.look(width=360, height=740, dark=dark)
     runs = [f"/runs/{one.run}" for one in (failed, waiting)]
-    for path in ("/", *runs, "/inbox", "/deliveries", "/trust", "/docs/api"):
+    repos = ("/repos", "/repos/me/shop", f"/repos/me/shop?branch={evil}")
+    for path in ("/", *runs, *repos, "/inbox", "/deliveries", "/trust", "/docs/api"):
         page.open(host.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
@@ -237,7 +238,7 @@ def test_a_keyboard_reaches_the_content_first_and_shows_where_it_is(page, host):
     page.open(f"{host.url}/")
     page.key("Tab", 9)
     assert page.evaluate("document.activeElement.className") == "skip"
-    for _ in range(14):
+    for _ in range(30):
         page.key("Tab", 9)
         style = "getComputedStyle(document.activeElement).outlineStyle"
         assert page.evaluate(style) != "none", page.evaluate("document.activeElement.outerHTML")

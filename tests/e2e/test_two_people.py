@@ -56,6 +56,7 @@ class Side:
         given = {"run": self.run, "job": self.job, "name": "d", "act": "pause"}
         given["key"] = "go" if "gates" in address.path else "unit"
         path = address.path.replace("{key:path}", given["key"])
+        path = path.replace("{repo:path}", self.repo)
         for name, value in given.items():
             path = path.replace(f"{{{name}}}", value)
         assert "{" not in path, f"{path}: this test does not know what to put there"

@@ -6,6 +6,7 @@ from ci_host.access import Token
 from ci_host.adapters.memory.timetables import MemoryTimetables
 from ci_host.adapters.nats.bus import Stored
 from ci_host.adapters.nats.timetables import Page
+from ci_host.badge import BadgeRule
 from pipelines.repo import Connection, Repo
 from webhooks.forge import Account, Later, Permission, Refused
 
@@ -47,9 +48,20 @@ class MemoryDirectory:
     connections: dict[str, Connection] = field(default_factory=dict)
     repos: dict[str, Repo] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
+    badges: dict[str, BadgeRule] = field(default_factory=dict)
 
     def find(self, connection_id: str) -> Connection | None:
         return self.connections.get(connection_id)
+
+
+@dataclass
+class MemoryCatalog:
+    """What the pages themselves keep of the host's settings."""
+
+    put: list[object] = field(default_factory=list)
+
+    async def put_badge_rule(self, rule: BadgeRule) -> None:
+        self.put.append(rule)
 
 
 @dataclass

@@ -60,7 +60,14 @@ from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Rep
 from pipelines.run import RunState
 from pipelines.turn import End, Paused, Turn
 from pipelines.usage import Usage
-from tests.web.stores import NOW, MemoryBus, MemoryDirectory, MemoryMembers, PagedTimetables
+from tests.web.stores import (
+    NOW,
+    MemoryBus,
+    MemoryCatalog,
+    MemoryDirectory,
+    MemoryMembers,
+    PagedTimetables,
+)
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 # From what woke a Run until its Turn is durable.
@@ -101,7 +108,7 @@ class World:
             settings=settings,
             bus=cast(Any, self.bus),
             history=cast(Any, self.history),
-            catalog=cast(Any, None),
+            catalog=cast(Any, MemoryCatalog()),
             inbox=cast(Any, None),
             directory=cast(Any, self.directory),
             model=self.model,

@@ -14,6 +14,7 @@ from ci_host.access import Token
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.sweep import sweep
+from ci_host.badge import BadgeRule
 from ci_host.ports import Unavailable
 from pipelines.announcement import Subscription
 from pipelines.repo import Connection, Repo
@@ -24,7 +25,8 @@ log = structlog.get_logger()
 
 
 class Directory:
-    """Connections, Repos and Subscriptions by id, Tokens by the digest of their secret."""
+    """Connections, Repos and Subscriptions by id, Tokens by the digest of their secret, BadgeRules
+    by the id of their Repo."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
@@ -32,6 +34,7 @@ class Directory:
         self.repos: dict[str, Repo] = {}
         self.tokens: dict[str, Token] = {}
         self.subscriptions: dict[str, Subscription] = {}
+        self.badges: dict[str, BadgeRule] = {}
         self._task: asyncio.Task[None] | None = None
         # Everything up to this sequence is known; what changes gets a higher one.
         self._through = 0
@@ -86,6 +89,9 @@ class Directory:
             case "subscription":
                 subscription = msgspec.json.decode(body, type=Subscription)
                 self.subscriptions[subscription.id] = subscription
+            case "badge":
+                rule = msgspec.json.decode(body, type=BadgeRule)
+                self.badges[rule.repo] = rule
             case "limit" | "pool" | "environment":
                 pass  # the line's own, see NatsLine
             case "trust":

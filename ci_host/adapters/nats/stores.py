@@ -10,6 +10,7 @@ from ci_host.access import Token
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.blobs import NatsBlobs
 from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, Refused, expected
+from ci_host.badge import BadgeRule
 from ci_host.line_ports import EnvironmentRule, JobLimit, PoolRule
 from ci_host.ports import Missing, Unavailable
 from pipelines.announcement import Subscription
@@ -135,6 +136,10 @@ class NatsCatalog:
     async def put_environment_rule(self, rule: EnvironmentRule) -> None:
         """Add, replace or remove; durable when it returns."""
         await self._put("environment", f"{rule.repo} {rule.environment}", rule)
+
+    async def put_badge_rule(self, rule: BadgeRule) -> None:
+        """Add or replace; durable when it returns."""
+        await self._put("badge", rule.repo, rule)
 
     async def _put(self, kind: str, name: str, value: msgspec.Struct) -> None:
         await self._bus.publish(subjects.config(kind, name), msgspec.json.encode(value))

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import text
 from sqlmodel import Session, col, func, select
 
 from ci_host.adapters.sql.read_model import ReadModel
-from ci_host.adapters.sql.tables import CursorRow, DeliveryRow, RunRow, StepRow
-from pipelines.commands import StepKind
+from ci_host.adapters.sql.tables import OPEN_GATE, CursorRow, DeliveryRow, RunRow, StepRow
 from pipelines.run import FINAL
 
 
@@ -47,11 +47,7 @@ def counts(model: ReadModel) -> Counts:
             .where(own, final)
             .group_by(RunRow.repo_name, RunRow.state)
         )
-        gates = session.exec(
-            select(func.count())
-            .select_from(StepRow)
-            .where(StepRow.kind == StepKind.GATE, col(StepRow.finished_at).is_(None))
-        )
+        gates = session.exec(select(func.count()).select_from(StepRow).where(text(OPEN_GATE)))
         deliveries = session.exec(
             select(DeliveryRow.state, func.count()).group_by(DeliveryRow.state)
         )

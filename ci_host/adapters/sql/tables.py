@@ -3,8 +3,11 @@
 Times are seconds since the epoch. Columns ending in `_json` hold JSON of the struct that they name.
 """
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
+
+# Partial indexes are used only by queries that say the same words, see `open_gates.py`.
+OPEN_GATE = "kind = 'gate' AND state = 'running'"
 
 # A read model of another version is thrown away and folded anew.
 VERSION = 20
@@ -17,6 +20,9 @@ class RunRow(SQLModel, table=True):
     plan; `trust_json` says how far its code is trusted, and of a pull request also why."""
 
     __tablename__ = "runs"
+    __table_args__ = (
+        Index("runs_by_branch", "repo", "is_imported", "parent", "ref", "created_at"),
+    )
 
     id: str = Field(primary_key=True)
     repo: str = Field(index=True)
@@ -63,6 +69,15 @@ class StepRow(SQLModel, table=True):
     in Turn `settled_in` it was over."""
 
     __tablename__ = "steps"
+    __table_args__ = (
+        # Of all that ever were, those that wait: few, and asked for by every page.
+        Index(
+            "open_gates",
+            "started_at",
+            sqlite_where=text(OPEN_GATE),
+            postgresql_where=text(OPEN_GATE),
+        ),
+    )
 
     run: str = Field(primary_key=True)
     key: str = Field(primary_key=True)

@@ -1,7 +1,10 @@
 """The inbox: which gates wait for whom, and that they are answered from there."""
 
 import pytest
+from sqlalchemy import event
 
+from ci_host.adapters.sql.counts import counts
+from ci_host.adapters.sql.open_gates import open_gates
 from pipelines.commands import GateTerms
 from pipelines.events import GateAnswered
 from pipelines.run import RunState
@@ -75,3 +78,18 @@ async def test_what_a_stranger_wrote_stays_text(world):
     await waiting_run(world, 1, message="<script>x</script>", sender="<b>")
     text = (await check(world, "/inbox", who="grace")).text
     assert "<script>x" not in text and "&lt;b&gt;" in text
+
+
+@pytest.mark.parametrize("ask", [open_gates, counts], ids=["inbox", "metrics"])
+async def test_the_gates_that_wait_are_found_without_a_look_at_every_run(world, ask):
+    asked = []
+
+    def note(_connection, _cursor, statement, given, *_more):
+        asked.append((statement, given))
+
+    event.listen(world.model.engine, "before_cursor_execute", note)
+    ask(world.model)
+    statement, given = next(one for one in asked if "steps" in one[0])
+    with world.model.engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given).all()
+    assert "USING" in plan[0][3] and "INDEX open_gates" in plan[0][3], plan

@@ -44,6 +44,8 @@ def test_each_route_that_names_a_repository_is_judged_by_it(address) -> None:
         assert place is Place.RUN
     elif "{job}" in address.path:
         assert place is Place.JOB
+    elif "{repo:path}" in address.path:
+        assert place is Place.REPO
     elif "repo" in address.fields() and address.words not in FILTERED | OF_ALL:
         assert place in OF_REPO
     else:
