@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "init": ("init",),
     "login": ("login", "logout", "profiles"),
     "lint": ("lint",),
+    "plan": ("plan",),
     "reading": ("runs", "show", "history", "logs", "runners"),
     "why": ("why",),
     "watch": ("watch",),
