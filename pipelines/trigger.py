@@ -3,6 +3,7 @@
 Pure: the same event asks for the same Run, however often and by whichever way it comes.
 """
 
+import re
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -13,6 +14,11 @@ from pipelines.ids import SHARDS_DEFAULT, RunId, run_id
 READY = "ready_for_review"
 # What a pipeline without any declaration runs on.
 DEFAULT_KINDS = frozenset({EventKind.PUSH, EventKind.PULL_REQUEST, EventKind.MANUAL})
+# Why a pipeline that wants an event does not run on it.
+BY_MESSAGE = "skipped by its commit message"
+BY_PATHS = "skipped: no changed path matches"
+
+_SKIP = re.compile(r"\[(?:skip ci|ci skip|skip staunch)\]", re.IGNORECASE)
 
 
 def wanted(triggers: list[dict[str, Any]] | None, event: Event) -> bool:
@@ -53,6 +59,11 @@ def why_unwanted(triggers: list[dict[str, Any]] | None, event: Event) -> str:
 def matching(triggers: list[dict[str, Any]] | None, event: Event) -> list[dict[str, Any]]:
     """The declarations that ask for this event, as far as its kind and its refs go."""
     return [trigger for trigger in triggers or [] if _matches(trigger, event)]
+
+
+def asks_to_be_skipped(message: str) -> bool:
+    """Whether the message of a push's newest commit says that nothing is to run on it."""
+    return _SKIP.search(message) is not None
 
 
 def run_of(repo: str, event: Event, pipeline: str, *, shards: int = SHARDS_DEFAULT) -> RunId:

@@ -39,7 +39,8 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(ROOT.glob("[A-Z]*.md")),
 ]
-COMMAND_PAGES = (GUIDE / "cli.md", GUIDE / "cli-run.md", GUIDE / "cli-administration.md")
+COMMAND_NAMES = ("cli", "cli-run", "cli-plan", "cli-administration")
+COMMAND_PAGES = tuple(GUIDE / f"{name}.md" for name in COMMAND_NAMES)
 TURNS_MAX = 50
 ARCHITECTURE_LINES_MAX = 150
 DECISION_LINES_MAX = 40
@@ -70,7 +71,7 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
 
 def command_pages() -> str:
-    """Both pages of the command line."""
+    """All pages of the command line."""
     return "".join(page.read_text() for page in COMMAND_PAGES)
 
 

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "init": ("init",),
     "login": ("login", "logout", "profiles"),
     "lint": ("lint",),
+    "plan": ("plan",),
     "reading": ("runs", "show", "history", "logs", "runners"),
     "why": ("why",),
     "watch": ("watch",),
@@ -50,7 +51,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 
 # What people come for, in the order in which `--help` tells it.
 PANELS: Mapping[str, tuple[str, ...]] = {
-    "Write a pipeline": ("init", "lint", "run"),
+    "Write a pipeline": ("init", "lint", "plan", "run"),
     "See what runs": ("runs", "watch", "why", "show", "logs", "artifacts", "history", "events"),
     "Act on a run": (
         *("start", "approve", "reject", "cancel", "rerun", "shell", "signal", "retry"),

@@ -6,7 +6,6 @@ requires must not wait for ever. What has begun is not skipped afterwards.
 """
 
 import asyncio
-import re
 
 from ci_host.engine.admissions import full
 from ci_host.engine.notices import Notices
@@ -15,12 +14,7 @@ from pipelines.bundle import PipelineEntry
 from pipelines.event import Event, EventKind
 from pipelines.paths import has_paths, is_touched
 from pipelines.repo import Repo
-from pipelines.trigger import matching, run_of
-
-BY_MESSAGE = "skipped by its commit message"
-BY_PATHS = "skipped: no changed path matches"
-
-_SKIP = re.compile(r"\[(?:skip ci|ci skip|skip staunch)\]", re.IGNORECASE)
+from pipelines.trigger import BY_MESSAGE, BY_PATHS, asks_to_be_skipped, matching, run_of
 
 
 class Skips:
@@ -60,7 +54,7 @@ class Skips:
         """Why pipelines are skipped, by their names."""
         if event.kind is EventKind.PUSH:
             message = await asyncio.to_thread(self._source.message, repo, event.commit)
-            if _SKIP.search(message):
+            if asks_to_be_skipped(message):
                 return {entry.name: BY_MESSAGE for entry in chosen}
         # What is wrong in a file is told, whatever was changed.
         asking = {

@@ -5,7 +5,7 @@ at the same time the one that was asked for first. The Run's own timer is one of
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -13,7 +13,7 @@ from staunch.causes import is_among
 from staunch.entered import WrongInput, complete
 
 from ci_host.testkit.errors import Unanswered, WrongAnswer
-from ci_host.testkit.script import CallEnd, GateReply, JobEnd, Script
+from ci_host.testkit.script import CallEnd, GateReply, JobEnd, Script, Sent
 from pipelines.commands import Open, OpenCall, OpenGate, OpenJob, OpenWait
 from pipelines.events import (
     CancelRequested,
@@ -60,7 +60,7 @@ class World:
             if self._is_new("gate", gate.key):
                 self._gate(gate, now)
         for call in wanted.calls:
-            self._call(call, now)
+            self._call(call, view)
         for wait in wanted.waits:
             self._wait(wait, now)
         self._cancel(wanted, now)
@@ -73,11 +73,15 @@ class World:
         if due is not None and (not self._queue or due <= self._queue[0][0]):
             return due, TimerFired(due=due)
         if not self._queue:
-            raise Unanswered("\n".join(_advice(view.open)))
+            raise Unanswered("\n".join(self.advice(view.open)))
         at, _, what = heapq.heappop(self._queue)
         if isinstance(what, SignalSent):
             self._on_the_way.discard(what.name)
         return at, what
+
+    def advice(self, wanted: Open) -> Iterable[str]:
+        """What to do where nothing will happen any more."""
+        return _advice(wanted)
 
     def _add(self, at: float, what: Input) -> None:
         self._count += 1
@@ -103,15 +107,7 @@ class World:
     def _job(self, job: OpenJob, view: HistoryView) -> None:
         if not self._is_new("job", job.key, str(job.attempt), str(job.cancelling)):
             return
-        end = self.script.jobs.of(job.key, job.attempt)
-        if job.cancelling:
-            end = JobEnd(Outcome.CANCELLED, seconds=0.0)
-        elif end is None and self.strict:
-            raise Unanswered(
-                f"job {job.key!r} is not prepared, and this test is strict: add"
-                f" test.job({job.key!r})"
-            )
-        end = end or JobEnd()
+        end = self.end_of_job(job)
         request = view.requests[(job.key, job.attempt)]
         left = [Artifact(name=name, digest="0" * 64, size=1, files=1) for name in request.artifacts]
         went_well = end.outcome is Outcome.SUCCEEDED
@@ -131,7 +127,20 @@ class World:
         )
         self._add(view.now + end.seconds, report)
 
-    def _gate(self, gate: OpenGate, now: float) -> None:
+    def end_of_job(self, job: OpenJob) -> JobEnd:
+        """How this Attempt ends. Raises Unanswered."""
+        end = self.script.jobs.of(job.key, job.attempt)
+        if job.cancelling:
+            return JobEnd(Outcome.CANCELLED, seconds=0.0)
+        if end is None and self.strict:
+            raise Unanswered(
+                f"job {job.key!r} is not prepared, and this test is strict: add"
+                f" test.job({job.key!r})"
+            )
+        return end or JobEnd()
+
+    def reply_to(self, gate: OpenGate) -> GateReply | None:
+        """Who answers it, and what; None: nobody. Raises Unanswered."""
         reply = self.script.gates.of(gate.key)
         if reply is None and self.strict and gate.terms.due is not None:
             raise Unanswered(
@@ -139,6 +148,10 @@ class World:
                 f' test.gate({gate.key!r}, approve_by="ada") or test.gate({gate.key!r},'
                 " times_out=True)"
             )
+        return reply
+
+    def _gate(self, gate: OpenGate, now: float) -> None:
+        reply = self.reply_to(gate)
         if reply is None or not reply.by:
             return
         for number, who in enumerate(reply.by):
@@ -153,29 +166,38 @@ class World:
             )
             self._add(now + reply.seconds, answer)
 
-    def _call(self, call: OpenCall, now: float) -> None:
-        if call.detached or not self._is_new("call", call.key, str(call.cancelling)):
-            return
+    def end_of_call(self, call: OpenCall, _view: HistoryView) -> CallEnd:
+        """How the called pipeline ends. Raises Unanswered."""
         end = self.script.calls.of(call.key)
         if call.cancelling:
-            end = CallEnd(RunState.CANCELLED, seconds=0.0)
-        elif end is None and self.strict:
+            return CallEnd(RunState.CANCELLED, seconds=0.0)
+        if end is None and self.strict:
             raise Unanswered(
                 f"call {call.key!r} is not prepared, and this test is strict: add"
                 f" test.call({call.key!r}, returns=…)"
             )
-        end = end or CallEnd()
+        return end or CallEnd()
+
+    def _call(self, call: OpenCall, view: HistoryView) -> None:
+        now = view.now
+        if call.detached or not self._is_new("call", call.key, str(call.cancelling)):
+            return
+        end = self.end_of_call(call, view)
         run = child_id(RunId(self.started.run), StepKey(call.key), self.started.shards)
         what = ChildFinished(
             key=call.key, run=run, state=end.state, output=end.output, error=end.error
         )
         self._add(now + end.seconds, what)
 
+    def signals_for(self, _wait: OpenWait) -> Sequence[Sent]:
+        """All that are sent, each once."""
+        return self.script.signals
+
     def _wait(self, wait: OpenWait, now: float) -> None:
         names = {wait.name, *wait.names}
         if names & self._on_the_way:
             return
-        for number, sent in enumerate(self.script.signals):
+        for number, sent in enumerate(self.signals_for(wait)):
             if number not in self._sent and sent.name in names:
                 self._sent.add(number)
                 self._on_the_way.add(sent.name)

@@ -13,8 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import groupby
+from typing import Protocol
 
-from ci_host.adapters.sql.tables import StepRow
 from ci_host.web.step_groups import pattern_of
 
 # So many of one layer that are alike are one node.
@@ -24,13 +24,37 @@ ALL = "all"
 EDGES_MAX = 2_000
 
 
+class GraphStep(Protocol):
+    """What is to be known of a Step: a row of the read model, or one that is only planned."""
+
+    @property
+    def key(self) -> str:
+        """Its name in its Run."""
+
+    @property
+    def state(self) -> str:
+        """As it is now."""
+
+    @property
+    def turn(self) -> int:
+        """The Turn that asked for it."""
+
+    @property
+    def started_at(self) -> float:
+        """When that was."""
+
+    @property
+    def finished_at(self) -> float | None:
+        """When it settled."""
+
+
 @dataclass(frozen=True, slots=True)
 class GraphNode:
     """A Step, or (with `name`) several that are alike"""
 
     id: str
     layer: int
-    steps: tuple[StepRow, ...]
+    steps: tuple[GraphStep, ...]
     name: str = ""
 
     @property
@@ -47,7 +71,7 @@ class StepGraph:
     edges: tuple[tuple[str, str], ...]
 
 
-def graph_of(steps: Sequence[StepRow], opened: Collection[str] = ()) -> StepGraph:
+def graph_of(steps: Sequence[GraphStep], opened: Collection[str] = ()) -> StepGraph:
     """The Steps in the order in which the plan asked for them; `opened` groups one by one, unless
     that makes more than EDGES_MAX edges."""
     before = followed_by(steps)
@@ -64,7 +88,7 @@ def graph_of(steps: Sequence[StepRow], opened: Collection[str] = ()) -> StepGrap
     return StepGraph(tuple(nodes), tuple(edges)[:EDGES_MAX])
 
 
-def followed_by(steps: Sequence[StepRow]) -> dict[str, list[str]]:
+def followed_by(steps: Sequence[GraphStep]) -> dict[str, list[str]]:
     """Of each Step's key, the keys of those that it followed."""
     found: dict[str, list[str]] = {}
     going: list[tuple[float, int, str]] = []
@@ -103,9 +127,9 @@ def _is_near(one: str, other: str) -> bool:
 
 
 def _nodes(
-    steps: Sequence[StepRow], layers: Mapping[str, int], opened: Collection[str]
+    steps: Sequence[GraphStep], layers: Mapping[str, int], opened: Collection[str]
 ) -> list[GraphNode]:
-    alike: dict[tuple[int, str], list[StepRow]] = defaultdict(list)
+    alike: dict[tuple[int, str], list[GraphStep]] = defaultdict(list)
     for step in steps:
         alike[layers[step.key], pattern_of(step.key)].append(step)
     nodes = []

@@ -7,7 +7,8 @@ import pytest
 from pipelines.job import Outcome
 from tests.web.browser import CHROMIUM, browser
 from tests.web.served import served
-from tests.web.world import SECRETS, Story, World, failed_run, job, running_run
+from tests.web.told_runs import failed_run, running_run
+from tests.web.world import SECRETS, Story, World, job
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),

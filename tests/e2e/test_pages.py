@@ -11,8 +11,9 @@ from pipelines.run import RunState
 from pipelines.turn import End
 from tests.web.browser import CHROMIUM, browser
 from tests.web.served import served
+from tests.web.told_runs import failed_run, running_run, waiting_run
 from tests.web.trust import held_pull
-from tests.web.world import SECRETS, World, failed_run, running_run, waiting_run
+from tests.web.world import SECRETS, World
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),

@@ -11,8 +11,9 @@ from pipelines.job import Artifact, Coverage, CoveredFile, Outcome, ReportedTest
 from tests.web import shapes
 from tests.web.schedules import scheduled
 from tests.web.served import Served
+from tests.web.told_runs import failed_run, running_run, waiting_run
 from tests.web.trust import held_pull
-from tests.web.world import Story, World, failed_run, job, running_run, waiting_run
+from tests.web.world import Story, World, job
 
 
 @dataclass(frozen=True, slots=True)

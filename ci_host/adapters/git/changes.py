@@ -17,6 +17,14 @@ def message_of(mirror: Path, commit: str) -> str:
     return message.decode("utf-8", "replace") if shown.status == 0 else ""
 
 
+def is_before(mirror: Path, commit: str, tip: str) -> bool:
+    """Whether `commit` is an ancestor of `tip`, or `tip` itself; False where one is not there."""
+    assert is_commit(tip), "ids of others were refused before"
+    if not is_commit(commit):
+        return False
+    return run_git(mirror, "merge-base", "--is-ancestor", commit, tip).status == 0
+
+
 def merge_base(mirror: Path, one: str, other: str) -> str | None:
     """The newest commit that both have come from; None: they have none in common."""
     assert is_commit(one) and is_commit(other), "ids of others were refused before"

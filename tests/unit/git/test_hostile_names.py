@@ -15,9 +15,9 @@ from pipelines.status import DESCRIPTION_CHARS_MAX, Status, StatusState
 from tests.hostile_names import BRANCHES, TEXTS
 from tests.payloads import PAYLOADS, event_of, kind_of
 from tests.published.checked import transport_of
+from tests.web.told_runs import failed_run
 from tests.web.visitor import check as visited
 from tests.web.world import World as Pages
-from tests.web.world import failed_run
 from webhooks.forge import Sent
 from webhooks.memory import MemoryConnections
 from webhooks.payload import NAME_CHARS_MAX

@@ -8,8 +8,8 @@ from ci_host.adapters.sql.tables import RunRow
 from pipelines.repo import Repo
 from pipelines.run import RunState
 from tests.unit.web.test_repo_pages import over
+from tests.web.told_runs import running_run
 from tests.web.visitor import OURS, check, client_of
-from tests.web.world import running_run
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,8 @@ import pytest
 
 from ci_host.cli.why import lines_of
 from pipelines.job import Annotation
+from tests.web.told_runs import failed_run, running_run
 from tests.web.visitor import check, client_of
-from tests.web.world import failed_run, running_run
 
 pytestmark = pytest.mark.anyio
 

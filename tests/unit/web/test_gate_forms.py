@@ -6,8 +6,8 @@ import pytest
 
 from pipelines.commands import GateTerms, InputRule
 from pipelines.events import GateAnswered
+from tests.web.told_runs import waiting_run
 from tests.web.visitor import GIVEN, check, newest_input
-from tests.web.world import waiting_run
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ from pipelines.commands import GateTerms
 from pipelines.events import GateAnswered
 from pipelines.run import RunState
 from pipelines.turn import End
+from tests.web.told_runs import TERMS, failed_run, gate_open, waiting_run
 from tests.web.visitor import check, newest_input
-from tests.web.world import TERMS, failed_run, gate_open, waiting_run
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,9 @@ from pipelines.commands import GateTerms
 from pipelines.events import CancelRequested, GateAnswered
 from pipelines.job import Annotation
 from tests.web.schedules import scheduled
+from tests.web.told_runs import TERMS, failed_run, waiting_run
 from tests.web.visitor import GIVEN, check, client_of, newest_input
-from tests.web.world import SECRETS, TERMS, World, failed_run, waiting_run
+from tests.web.world import SECRETS, World
 
 pytestmark = pytest.mark.anyio
 

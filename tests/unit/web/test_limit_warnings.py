@@ -7,8 +7,8 @@ import pytest
 from ci_host.cli.reading import limit_lines
 from pipelines.guest.limits import STEPS_RUN_MAX
 from pipelines.usage import Usage
+from tests.web.told_runs import running_run
 from tests.web.visitor import check
-from tests.web.world import running_run
 
 pytestmark = pytest.mark.anyio
 

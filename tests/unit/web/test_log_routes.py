@@ -4,8 +4,9 @@ import pytest
 
 from ci_host.api import log_reading
 from pipelines.job import Outcome
+from tests.web.told_runs import failed_run, running_run
 from tests.web.visitor import check
-from tests.web.world import Story, failed_run, job, running_run
+from tests.web.world import Story, job
 
 pytestmark = pytest.mark.anyio
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.web.told_runs import running_run
 from tests.web.visitor import check
-from tests.web.world import SECRETS, running_run
+from tests.web.world import SECRETS
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,9 @@ from pipelines.event import EventKind, PullRequest
 from pipelines.events import Rerun
 from pipelines.job import Annotation
 from pipelines.note import Note
+from tests.web.told_runs import failed_run, running_run, waiting_run
 from tests.web.visitor import check
-from tests.web.world import Story, failed_run, job, running_run, waiting_run
+from tests.web.world import Story, job
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,9 @@ from pipelines.run import RunState
 from pipelines.turn import End
 from runners.junit import summed
 from tests.web.schedules import scheduled
+from tests.web.told_runs import failed_run, running_run, waiting_run
 from tests.web.visitor import check
-from tests.web.world import Story, failed_run, job, running_run, waiting_run
+from tests.web.world import Story, job
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,9 @@ from pipelines.events import CancelRequested, KillRequested, PauseRequested, Res
 from pipelines.export import decode_export
 from pipelines.run import RunState
 from pipelines.turn import End, Paused
+from tests.web.told_runs import running_run, waiting_run
 from tests.web.visitor import OURS, check, client_of, newest_input
-from tests.web.world import NOW, Story, job, running_run, waiting_run
+from tests.web.world import NOW, Story, job
 
 pytestmark = pytest.mark.anyio
 

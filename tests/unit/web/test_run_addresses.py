@@ -3,8 +3,8 @@
 import pytest
 
 from ci_host.web.run_address import RunAddress, Tab, tab_links
+from tests.web.told_runs import failed_run
 from tests.web.visitor import check
-from tests.web.world import failed_run
 
 
 def test_an_address_without_a_tab_or_with_one_that_is_not_there_shows_the_timeline():

@@ -14,8 +14,9 @@ from pipelines.export import Export, ExportedInput, ExportedTurn, encode_export
 from pipelines.run import RunState
 from pipelines.turn import End, Turn
 from tests.web import shapes
+from tests.web.told_runs import failed_run
 from tests.web.visitor import check
-from tests.web.world import DECIDING_S, Story, World, failed_run, job
+from tests.web.world import DECIDING_S, Story, World, job
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,9 @@ import pytest
 from ci_host.access import Level, Token, digest_of_secret
 from ci_host.api.still import ASK_AGAIN_S
 from pipelines.repo import Repo
+from tests.web.told_runs import running_run, waiting_run
 from tests.web.visitor import client_of
-from tests.web.world import SECRETS, running_run, waiting_run
+from tests.web.world import SECRETS
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,8 @@ from pipelines.commands import Command, Result, StepKind, StepState
 from pipelines.failure import Failure
 from pipelines.run import RunState
 from pipelines.turn import Turn
-from tests.web.world import NOW, SECRETS, World, running_run
+from tests.web.told_runs import running_run
+from tests.web.world import NOW, SECRETS, World
 
 pytestmark = pytest.mark.anyio
 
