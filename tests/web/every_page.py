@@ -44,6 +44,8 @@ PAGES = (
     Page("run-history", RUN, "/runs/{broken}?tab=history&turn=10"),
     Page("run-history-many", RUN, "/runs/{wide}?tab=history&turn=70"),
     Page("run-empty", RUN, "/runs/{begun}?tab=history"),
+    Page("repos", "/repos", "/repos"),
+    Page("repo", "/repos/{repo:path}", "/repos/me/shop", who="ada"),
     Page("inbox", "/inbox", "/inbox"),
     Page("schedules", "/schedules", "/schedules"),
     Page("deliveries", "/deliveries", "/deliveries"),
@@ -58,7 +60,7 @@ PAGES = (
 # What answers a browser and is no page of its own.
 PARTS = frozenset({
     "/fragment", "/runs/{run}/fragment", "/live", "/runs/{run}/live", "/inbox/count",
-    "/login/{connection}", "/login/{connection}/callback",
+    "/login/{connection}", "/login/{connection}/callback", "/badge/{name:path}.svg",
 })  # fmt: skip
 
 
