@@ -14,7 +14,7 @@ from ci_host.cli.client import find, run_path
 from ci_host.cli.following import ENDED_WELL, Follower
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 from ci_host.cli.reading import state_text
-from ci_host.cli.waits import duration
+from ci_host.cli.waits import duration, inputs_asked
 from ci_host.cli.why import lines_of
 
 
@@ -40,7 +40,10 @@ def watch(
 
     def tell_gate(id_: str, wait: dict[str, Any]) -> None:
         console.print(f"[yellow]{escape(' '.join(wait['words'].split()))}[/]")
-        console.print(escape(f"  staunch approve {id_} {wait['key']} {where}".rstrip()))
+        inputs = "".join(f" --input {name}=…" for name in wait["inputs"])
+        console.print(escape(f"  staunch approve {id_} {wait['key']}{inputs} {where}".rstrip()))
+        for asked in inputs_asked(wait):
+            console.print(f"  [dim]{escape(asked)}[/]")
 
     detail = Follower(client, console, where, tell_gate, _nothing).to_end(began["id"])
     if as_json:

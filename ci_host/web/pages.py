@@ -76,12 +76,6 @@ def _runs_of(row: DeliveryRow) -> list[str]:
     return msgspec.json.decode(row.runs_json, type=list[str])
 
 
-@router.get("/docs/api")
-async def api_page(here: Here, who: Person, request: Request) -> Response:
-    """Where the API is described, and how to call it."""
-    return pages_of(request).answer(request, "api.html", who=who, url=here.settings.url)
-
-
 @router.get("/login")
 async def login_page(
     here: Here,

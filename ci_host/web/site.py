@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from ci_host.api import problems
 from ci_host.web import (
     acts,
+    api_page,
     badge,
     forge_login,
     inbox,
@@ -30,6 +31,7 @@ def add_pages(app: FastAPI) -> None:
     app.add_middleware(SecurityHeaders)
     app.include_router(live.router)
     app.include_router(pages.router)
+    app.include_router(api_page.router)
     app.include_router(run_page.router)
     app.include_router(acts.router)
     app.include_router(forge_login.router)

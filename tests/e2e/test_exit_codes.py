@@ -1,11 +1,13 @@
 """How the command line says what kind of trouble it is."""
 
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
+from itertools import takewhile
 
 import pytest
 
 from tests.e2e.answers import refused, said
-from tests.e2e.installed import TIMEOUT_S, parsed
+from tests.e2e.installed import parsed
 
 pytestmark = [
     pytest.mark.xdist_group("e2e"),
@@ -33,17 +35,22 @@ def test_the_exit_code_says_what_kind_of_trouble_it_is(here, repo):
 
 
 def test_a_run_is_watched_to_its_end_and_the_exit_code_says_how_it_ended(here, repo):
-    run = repo.plan("await step.gate('go-live')\nraise ValueError('it is not 4')")
+    run = repo.plan(
+        "await step.gate('go-live', inputs={'n': int})\nraise ValueError('it is not 4')"
+    )
     here.waiting(run, "gate go-live")
     link = f"{here.installation.url}/runs/{run}"
-    with ThreadPoolExecutor(1) as pool:
-        watching = pool.submit(here.installation.command, "watch", link, token=here.people[""])
-        here.staunch("approve", run, "go-live")
-        done = watching.result(TIMEOUT_S)
-    told = said(done.stdout)
-    assert done.returncode == 1, done.stderr
+    words = ["watch", link, "--server", here.installation.url, "--token", here.people[""]]
+    command = [sys.executable, "-m", "ci_host", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        before = said("".join(takewhile(lambda line: "n: int" not in line, watching.stdout)))
+        assert f"staunch approve {run} go-live --input n=…" in before
+        here.staunch("approve", run, "go-live", "--input", "n=4")
+        told = said(watching.stdout.read())
+    assert watching.returncode == 1
     assert "succeeded go-live gate" in told
-    assert "it is not 4" in told
+    assert "not 4" in told
     assert "in the pipeline" in told
     assert "succeeded" in here.staunch("watch", repo.plan("return 1"))
 

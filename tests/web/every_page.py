@@ -51,6 +51,12 @@ PAGES = (
     Page("deliveries", "/deliveries", "/deliveries"),
     Page("trust", "/trust", "/trust", who="ada"),
     Page("api", "/docs/api", "/docs/api"),
+    Page(
+        "api-route",
+        "/docs/api",
+        "/docs/api",
+        act="document.querySelector('details').open = true",
+    ),
     Page("login", "/login", "/login", who=""),
     Page("let-in", "/let-in/{code}", "/let-in/{code}"),
     Page("nothing-here", "", "/nothing", status=404),
