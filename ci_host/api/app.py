@@ -31,6 +31,7 @@ from ci_host.api import (
     reported_tests,
     runners,
     runs,
+    saved_views,
     schedules,
     secrets,
     shells,
@@ -50,6 +51,7 @@ to do next. Lists are paged with `next`; times are seconds since the epoch."""
 # In the order of the description.
 PARTS = (
     runs,
+    saved_views,
     failures,
     acts,
     forking,

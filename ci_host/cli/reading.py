@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,6 +55,13 @@ def register(app: typer.Typer) -> None:
 def runs(
     repo: Annotated[str, typer.Option(help="Only this repository.")] = "",
     state: Annotated[str, typer.Option(help="Only this state.")] = "",
+    branch: Annotated[str, typer.Option(help="Only this branch, or a full ref.")] = "",
+    commit: Annotated[str, typer.Option(help="Only commits that begin so.")] = "",
+    sender: Annotated[str, typer.Option(help="Only what this person caused.")] = "",
+    event: Annotated[str, typer.Option(help="Only this kind: push, pull_request, …")] = "",
+    since: Annotated[str, typer.Option(help="Begun since: 7d, 12h, 2026-11-27.")] = "",
+    until: Annotated[str, typer.Option(help="Begun until, as --since.")] = "",
+    view: Annotated[str, typer.Option(help="What this saved view of yours shows.")] = "",
     limit: int = 20,
     data: DataOption = None,
     server: ServerOption = None,
@@ -63,7 +70,10 @@ def runs(
 ) -> None:
     """List runs, newest first."""
     client = find(server, token, data)
-    found = client.get("/runs", repo=repo, state=state, limit=limit)
+    wanted = {"repo": repo, "state": state, "ref": branch, "commit": commit, "sender": sender,
+              "event": event, "since": since, "until": until, "view": view}  # fmt: skip
+    asked = {name: value for name, value in wanted.items() if value}
+    found = client.get("/runs", limit=limit, **asked)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -82,7 +92,11 @@ def runs(
             _subject(run),
             escape(_doing(run)),
         )
-    console.print(table if found["runs"] else "No runs yet: push something.")
+    console.print(table if found["runs"] else _nothing(asked))
+
+
+def _nothing(asked: Mapping[str, str]) -> str:
+    return "No run is like this." if asked else "No runs yet: push something."
 
 
 def _subject(run: dict[str, Any]) -> str:

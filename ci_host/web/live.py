@@ -26,7 +26,7 @@ async def list_events(
     """Whenever the list of runs changes."""
 
     def mark() -> str:
-        rows = queries.list_runs(here.model, listing.wish(seen.repos))
+        rows = queries.list_runs(here.model, listing.part(here.now(), seen.repos))
         shown = [(row.id, row.state, row.turns, row.waiting_for) for row in rows]
         return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 

@@ -18,6 +18,7 @@ from ci_host.web import (
     run_page,
     schedules,
     trust,
+    views,
 )
 from ci_host.web.page import HERE, Pages, SecurityHeaders, refusal
 
@@ -39,6 +40,7 @@ def add_pages(app: FastAPI) -> None:
     app.include_router(badge.router)
     app.include_router(schedules.router)
     app.include_router(trust.router)
+    app.include_router(views.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     app.add_exception_handler(HTTPException, on_http_error)
 
