@@ -56,6 +56,7 @@ INPUT_WORDS = {
 }
 # Where a colon stands between both.
 APART = frozenset({"run_started", "group_refused"})
+
 EVENT_WORDS = {
     "pull_request": "Pull request",
     "merge_group": "Merge queue",
