@@ -16,6 +16,7 @@ from ci_host.web import (
     pages,
     repos,
     run_page,
+    runners,
     schedules,
     trust,
     views,
@@ -39,6 +40,7 @@ def add_pages(app: FastAPI) -> None:
     app.include_router(repos.router)
     app.include_router(badge.router)
     app.include_router(schedules.router)
+    app.include_router(runners.router)
     app.include_router(trust.router)
     app.include_router(views.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))

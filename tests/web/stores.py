@@ -7,6 +7,7 @@ from ci_host.adapters.memory.timetables import MemoryTimetables
 from ci_host.adapters.nats.bus import Stored
 from ci_host.adapters.nats.timetables import Page
 from ci_host.badge import BadgeRule
+from ci_host.line_ports import PoolRule
 from pipelines.repo import Connection, Repo
 from webhooks.forge import Account, Later, Permission, Refused
 
@@ -59,6 +60,11 @@ class MemoryCatalog:
     """What the pages themselves keep of the host's settings."""
 
     put: list[object] = field(default_factory=list)
+
+    rules: list[PoolRule] = field(default_factory=list)
+
+    async def pool_rules(self) -> list[PoolRule]:
+        return self.rules
 
     async def put_badge_rule(self, rule: BadgeRule) -> None:
         self.put.append(rule)
