@@ -58,6 +58,12 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
         return self.digest[:ID_CHARS]
 
     @property
+    def person(self) -> str:
+        """Whose key it is, the same for all of their keys: by name, or as their Forge knows them
+        for ever. The two are never mixed up: no name begins so."""
+        return f"\n{self.connection} {self.user}" if self.connection else self.name
+
+    @property
     def level(self) -> Level:
         """What it is good for, where it is good for anything."""
         return Level.ADMIN if self.admin else self.scope

@@ -47,6 +47,11 @@ ACTS: list[tuple[str, str, dict[str, Any]]] = [
         {"environment": "production", "repo": "demo", "refs": ["main"]},
     ),
     ("PUT", "/api/v1/badges", {"repo": "demo", "public": True, "with_key": False}),
+    (
+        "PUT",
+        "/api/v1/views",
+        {"name": "My failures", "filters": {"state": "failed", "since": "7d"}},
+    ),
     ("PUT", "/api/v1/limits", {"pool": "default", "at_once": 4}),
     ("PUT", "/api/v1/pools/{pool}", {"labels": ["gpu"]}),
     (

@@ -46,9 +46,12 @@ async def person(request: Request) -> Token:
     here = services(request)
     who = await admitted(here, await token_of(here, secret), request, request.method)
     need = need_of(request.method, request.scope["route"].path)
-    if request.method not in READING and need.level is not Level.READ:
-        request.state.on = named(dict(request.query_params), await _body(request))
-        setattr(request.state, NOTED, who)
+    if request.method not in READING:
+        said = await _body(request)
+        # Of what is one's own alone there is no record.
+        if need.level is not Level.READ:
+            request.state.on = named(dict(request.query_params), said)
+            setattr(request.state, NOTED, who)
     return who
 
 

@@ -39,21 +39,24 @@ async def show_queue(here: Here, _who: Person) -> dict[str, Any]:
     `slots` are those of runners that are alive and not being drained. `wanted_slots`: so many would
     do all of it at once, as far as the limit of the pool allows; what an autoscaler asks for.
     `tier`: whose jobs the pool takes, `trusted` or `untrusted`; null: everybody's."""
+    return {"pools": await queue_of(here)}
+
+
+async def queue_of(here: Services) -> list[dict[str, Any]]:
+    """Each pool, by name. Raises Unavailable."""
     rules = {rule.pool: rule for rule in await here.catalog.pool_rules()}
-    return {
-        "pools": [
-            {
-                "pool": one.pool,
-                "waiting": one.waiting,
-                "at_runners": one.at_runners,
-                "slots": one.slots,
-                "limit": one.limit,
-                "wanted_slots": _wanted(one),
-                "tier": rules[one.pool].tier if one.pool in rules else None,
-            }
-            for one in here.dispatcher.depths()
-        ]
-    }
+    return [
+        {
+            "pool": one.pool,
+            "waiting": one.waiting,
+            "at_runners": one.at_runners,
+            "slots": one.slots,
+            "limit": one.limit,
+            "wanted_slots": _wanted(one),
+            "tier": rules[one.pool].tier if one.pool in rules else None,
+        }
+        for one in here.dispatcher.depths()
+    ]
 
 
 @router.get("/limits", summary="List limits on jobs")

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from ci_host.adapters.sql import queries
@@ -11,6 +11,8 @@ from ci_host.api import news, pools, views
 from ci_host.api.auth import Here, Person, Seen
 from ci_host.api.idempotency import IdempotencyKey, one_key
 from ci_host.api.problems import Problem
+from ci_host.api.run_filters import RunFilters
+from ci_host.api.saved_views import chosen
 from ci_host.api.services import Services
 from ci_host.api.sight import is_whole, more_than_one, no_such_run
 from ci_host.api.standing_by import terminals_of
@@ -92,16 +94,18 @@ async def resolve(here: Services, text: str) -> RunId:
 @router.get("", summary="List runs, newest first")
 async def list_runs(
     here: Here,
+    who: Person,
     seen: Seen,
-    repo: str = "",
-    state: str = "",
-    ref: str = "",
-    commit: str = "",
+    wanted: Annotated[RunFilters, Depends()],
+    view: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
     before: float | None = None,
     limit: Annotated[int, Query(ge=1, le=queries.PAGE_MAX)] = 50,
 ) -> dict[str, Any]:
-    """`before` is the `created_at` of the last run of the page before; `next` gives it."""
-    wish = queries.RunFilter(repo, state, ref, commit, before, limit, seen.repos)
+    """`before` is the `created_at` of the last run of the page before; `next` gives it. `since` and
+    `until`: a day, how long ago (`7d`, `12h`), ISO 8601 or seconds since the epoch. `view`: a saved
+    view's filters, where the address has none of its own."""
+    filters = await chosen(here, who, wanted, view)
+    wish = filters.wish(here.now(), seen.repos, before, limit)
     rows = await asyncio.to_thread(queries.list_runs, here.model, wish)
     url = here.settings.url
     following = rows[-1].created_at if len(rows) == limit else None

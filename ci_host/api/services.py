@@ -37,6 +37,7 @@ from ci_host.secret_ports import SigningKeys
 from ci_host.settings import Settings
 from ci_host.shell_ports import ShellLines, ShellStore
 from ci_host.trust_ports import TrustStore
+from ci_host.view_ports import SavedViews
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Services:
     audit: NatsAudit
     sessions: NatsSessions
     levels: ForgeLevels
+    views: SavedViews
     # The last tries of each Subscription, newest first, of this process's life.
     tries: dict[str, Sequence[Tried]]
     logins: Logins

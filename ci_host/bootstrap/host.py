@@ -49,6 +49,7 @@ from ci_host.adapters.nats.sights import NatsSights
 from ci_host.adapters.nats.stores import NatsBundles, NatsCatalog, NatsInbox, NatsStatusOutbox
 from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.nats.trust import NatsTrust
+from ci_host.adapters.nats.views import NatsViews
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.app import create_app, hook_of
 from ci_host.api.beginnings import Beginnings
@@ -199,6 +200,7 @@ def _trust_of(
         "http": client,
         "audit": NatsAudit(bus),
         "sessions": NatsSessions(bus),
+        "views": NatsViews(bus),
         "levels": ForgeLevels(Members(directory, client, apps, now=time.time), now=time.time),
         "logins": Logins(time.time),
         "device_logins": DeviceLogins(time.time),

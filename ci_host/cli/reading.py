@@ -1,4 +1,4 @@
-"""Commands that read: `runs`, `show`, `logs`, `runners`, `repos`."""
+"""Commands that read: `show`, `history`, `logs`, `runners`; `runs` is `run_list.py`'s."""
 
 import json
 import time
@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     import httpx2
 
 LINKED_LINES_MAX = 1_000
-# As many as git itself shows of one.
-COMMIT_CHARS = 7
 
 console = Console()
 
@@ -45,65 +42,15 @@ COLOURS = {
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(runs)
     app.command()(show)
     app.command()(history)
     app.command()(logs)
     app.command("runners")(list_runners)
 
 
-def runs(
-    repo: Annotated[str, typer.Option(help="Only this repository.")] = "",
-    state: Annotated[str, typer.Option(help="Only this state.")] = "",
-    limit: int = 20,
-    data: DataOption = None,
-    server: ServerOption = None,
-    token: TokenOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List runs, newest first."""
-    client = find(server, token, data)
-    found = client.get("/runs", repo=repo, state=state, limit=limit)
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    # What the next command needs is whole in the narrowest terminal.
-    table.add_column("run", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("age", no_wrap=True)
-    table.add_column("of")
-    table.add_column("says, waits for")
-    for run in found["runs"]:
-        table.add_row(
-            run["id"],
-            state_text(run["state"]),
-            duration(time.time() - run["created_at"]),
-            _subject(run),
-            escape(_doing(run)),
-        )
-    console.print(table if found["runs"] else "No runs yet: push something.")
-
-
-def _subject(run: dict[str, Any]) -> str:
-    """Repository, ref, commit, and what of the pipeline and the priority is not as usual."""
-    ref = run["ref"].removeprefix("refs/heads/")
-    words = [escape(run["repo_name"]), escape(ref), run["commit"][:COMMIT_CHARS]]
-    if run["pipeline"] != "pipeline":
-        words.append(f"· {escape(run['pipeline'])}")
-    return " ".join(words) + _unless_normal(run["priority"])
-
-
-def _unless_normal(priority: str) -> str:
+def unless_normal(priority: str) -> str:
+    """A priority that is worth a word."""
     return "" if priority == "normal" else f" [bold]{priority}[/]"
-
-
-def _doing(run: dict[str, Any]) -> str:
-    """What it says of itself and what it waits for, while it goes on."""
-    if run["finished_at"] is not None:
-        return ""
-    parts = [run["note"]["words"] if run["note"] else "", run["waiting_for"]]
-    return "\n".join(part for part in parts if part)
 
 
 def state_text(state: str) -> str:
@@ -167,7 +114,7 @@ def _heading(run: dict[str, Any]) -> str:
         above += f"\nattempt {other['attempt']}: {other['run']} {state_text(other['state'])}"
     return (
         f"[bold]{run['id']}[/] {state_text(run['state'])} · {escape(run['repo_name'])}"
-        f" · {escape(run['pipeline'])}{_unless_normal(run['priority'])} · {escape(run['ref'])}"
+        f" · {escape(run['pipeline'])}{unless_normal(run['priority'])} · {escape(run['ref'])}"
         f" {run['commit'][:10]} · {duration(took)}{said}\n[dim]{run['url']}[/]{above}"
     )
 

@@ -25,8 +25,11 @@ async def list_events(
 ) -> EventSourceResponse:
     """Whenever the list of runs changes."""
 
+    # What cannot be asked for is refused before the answer begins.
+    listing.part(here.now(), seen.repos)
+
     def mark() -> str:
-        rows = queries.list_runs(here.model, listing.wish(seen.repos))
+        rows = queries.list_runs(here.model, listing.part(here.now(), seen.repos))
         shown = [(row.id, row.state, row.turns, row.waiting_for) for row in rows]
         return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 

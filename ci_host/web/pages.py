@@ -14,10 +14,11 @@ from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.tables import DeliveryRow
 from ci_host.api.auth import Here, Person, Seen
 from ci_host.api.deliveries import deliveries_seen
+from ci_host.api.saved_views import NAME_CHARS_MAX, query_of, saved
 from ci_host.api.services import Services
 from ci_host.api.sight import Sight
 from ci_host.web.forge_login import login_forges
-from ci_host.web.listing import STATES, Listing
+from ci_host.web.listing import EVENTS, STATES, Listing
 from ci_host.web.page import PageRoute, pages_of
 from ci_host.web.redirects import HOME, safe_next
 
@@ -38,7 +39,15 @@ async def runs_page(
     repos = await asyncio.to_thread(queries.repo_names, here.model, seen.repos)
     shown = await _runs(here, listing, seen)
     return pages_of(request).answer(
-        request, "runs.html", who=who, repos=repos, states=STATES, **shown
+        request,
+        "runs.html",
+        who=who,
+        repos=repos,
+        states=STATES,
+        events=EVENTS,
+        views=[(one, query_of(one)) for one in await saved(here, who)],
+        name_chars_max=NAME_CHARS_MAX,
+        **shown,
     )
 
 
@@ -56,7 +65,7 @@ async def runs_fragment(
 
 
 async def _runs(here: Services, listing: Listing, seen: Sight) -> dict[str, Any]:
-    wish = listing.wish(seen.repos)
+    wish = listing.part(here.now(), seen.repos)
     rows = await asyncio.to_thread(queries.list_runs, here.model, wish)
     following = rows[-1].created_at if len(rows) == wish.limit else None
     return {"runs": rows, "listing": listing, "following": following, "now": here.now()}

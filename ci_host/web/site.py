@@ -17,8 +17,10 @@ from ci_host.web import (
     pages,
     repos,
     run_page,
+    runners,
     schedules,
     trust,
+    views,
 )
 from ci_host.web.page import HERE, Pages, SecurityHeaders, refusal
 
@@ -40,7 +42,9 @@ def add_pages(app: FastAPI) -> None:
     app.include_router(repos.router)
     app.include_router(badge.router)
     app.include_router(schedules.router)
+    app.include_router(runners.router)
     app.include_router(trust.router)
+    app.include_router(views.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     app.add_exception_handler(HTTPException, on_http_error)
 

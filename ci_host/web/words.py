@@ -57,6 +57,13 @@ INPUT_WORDS = {
 # Where a colon stands between both.
 APART = frozenset({"run_started", "group_refused"})
 
+EVENT_WORDS = {
+    "pull_request": "Pull request",
+    "merge_group": "Merge queue",
+    "manual": "By hand",
+}
+
+
 # What is said of a service whose state has no message; of one that nothing is told of yet: nothing.
 SERVICE_WORDS = {"ready": "ready", "starting": "was starting"}
 DIGEST_SHOWN = 12
@@ -124,6 +131,11 @@ def clock(at: float) -> str:
 def state_word(state: str) -> str:
     """A state's name on a page."""
     return STATE_WORDS.get(state, state.replace("_", " ").capitalize())
+
+
+def event_word(kind: str) -> str:
+    """An event's kind on a page."""
+    return EVENT_WORDS.get(kind, kind.replace("_", " ").capitalize())
 
 
 def shown_state(run: RunRow) -> str:

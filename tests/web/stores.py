@@ -11,6 +11,7 @@ from ci_host.adapters.nats.timetables import Page
 from ci_host.adapters.sql.fold import fold_input
 from ci_host.adapters.sql.rows import Rows
 from ci_host.badge import BadgeRule
+from ci_host.line_ports import PoolRule
 from pipelines.events import RunStarted
 from pipelines.ids import RunId
 from pipelines.repo import Connection, Repo
@@ -65,6 +66,11 @@ class MemoryCatalog:
     """What the pages themselves keep of the host's settings."""
 
     put: list[object] = field(default_factory=list)
+
+    rules: list[PoolRule] = field(default_factory=list)
+
+    async def pool_rules(self) -> list[PoolRule]:
+        return self.rules
 
     async def put_badge_rule(self, rule: BadgeRule) -> None:
         self.put.append(rule)

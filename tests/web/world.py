@@ -13,15 +13,12 @@ from fastapi import FastAPI
 from sqlmodel import Session
 
 from ci_host.access import Token, digest_of_secret
-from ci_host.adapters.memory.desk import (
-    MemoryAccounts,
-    MemoryDeskBus,
-    MemoryRegistrations,
-)
+from ci_host.adapters.memory.desk import MemoryAccounts, MemoryDeskBus, MemoryRegistrations
 from ci_host.adapters.memory.line import MemoryLine
 from ci_host.adapters.memory.shells import MemoryShells
 from ci_host.adapters.memory.sights import MemorySights
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
+from ci_host.adapters.memory.views import MemoryViews
 from ci_host.adapters.memory.world import MemoryBundles
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.audit import NatsAudit
@@ -125,6 +122,7 @@ class World:
             trust=self.trust,
             audit=NatsAudit(cast(Any, self.bus)),
             sessions=NatsSessions(cast(Any, self.bus)),
+            views=MemoryViews(),
             levels=ForgeLevels(self.members, now=self.clock),
             logins=Logins(self.clock),
             device_logins=DeviceLogins(self.clock),

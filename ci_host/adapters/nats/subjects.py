@@ -35,6 +35,7 @@ SIGHTS = "SIGHTS"
 HEARD = "HEARD"
 COMMENTS = "COMMENTS"
 ANNOUNCEMENTS = "ANNOUNCEMENTS"
+VIEWS = "VIEWS"
 
 
 def runs_stream(shard: int) -> str:
@@ -152,6 +153,11 @@ def config(kind: str, name: str) -> str:
 def session(digest: str) -> str:
     """The key of somebody who logged in at a forge."""
     return f"session.{digest}"
+
+
+def views(person: str) -> str:
+    """The lists of runs that somebody has named."""
+    return f"view.{token(person)}"
 
 
 def held(repo: str, number: int) -> str:

@@ -27,12 +27,16 @@ BROKEN_TESTS_MAX = 100
 @dataclass(frozen=True, slots=True)
 class RunFilter:
     """Which Runs to list. Empty fields do not filter; `before` pages backwards by creation time.
-    `repos`: only of those, by their ids."""
+    `since`, `until`: those begun from then on, and before then. `repos`: only of those, by id."""
 
     repo: str = ""
     state: str = ""
     ref: str = ""
     commit: str = ""
+    sender: str = ""
+    event: str = ""
+    since: float | None = None
+    until: float | None = None
     before: float | None = None
     limit: int = 50
     repos: Collection[str] | None = None
@@ -61,14 +65,16 @@ def list_runs(model: ReadModel, wish: RunFilter) -> Sequence[RunRow]:
     query = select(RunRow).order_by(desc(RunRow.created_at)).limit(min(wish.limit, PAGE_MAX))
     if wish.repo:
         query = query.where((RunRow.repo == wish.repo) | (RunRow.repo_name == wish.repo))
-    if wish.state:
-        query = query.where(RunRow.state == wish.state)
-    if wish.ref:
-        query = query.where(RunRow.ref == wish.ref)
+    for column in ("state", "ref", "sender", "event"):
+        if wanted := getattr(wish, column):
+            query = query.where(getattr(RunRow, column) == wanted)
     if wish.commit:
-        query = query.where(col(RunRow.commit).startswith(wish.commit))
-    if wish.before is not None:
-        query = query.where(RunRow.created_at < wish.before)
+        query = query.where(col(RunRow.commit).startswith(wish.commit, autoescape=True))
+    for end in (wish.before, wish.until):
+        if end is not None:
+            query = query.where(RunRow.created_at < end)
+    if wish.since is not None:
+        query = query.where(RunRow.created_at >= wish.since)
     if wish.repos is not None:
         query = query.where(col(RunRow.repo).in_(wish.repos))
     with Session(model.engine) as session:

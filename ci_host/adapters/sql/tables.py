@@ -8,9 +8,10 @@ from sqlmodel import Field, SQLModel
 
 # Partial indexes are used only by queries that say the same words, see `open_gates.py`.
 OPEN_GATE = "kind = 'gate' AND state = 'running'"
+OPEN_ATTEMPT = "finished_at IS NULL"
 
 # A read model of another version is thrown away and folded anew.
-VERSION = 20
+VERSION = 21
 
 
 class RunRow(SQLModel, table=True):
@@ -102,6 +103,14 @@ class AttemptRow(SQLModel, table=True):
     """One Attempt of a Job: queued by a Turn, claimed by a Runner, ended by its report."""
 
     __tablename__ = "attempts"
+    __table_args__ = (
+        Index(
+            "open_attempts",
+            "queued_at",
+            sqlite_where=text(OPEN_ATTEMPT),
+            postgresql_where=text(OPEN_ATTEMPT),
+        ),
+    )
 
     job: str = Field(primary_key=True)
     run: str = Field(index=True)
