@@ -17,6 +17,7 @@ from pipelines.priority import Priority
 from pipelines.run import RunState
 from pipelines.service import ServiceReport
 from pipelines.shell import Wait
+from pipelines.supposed import Supposed
 from pipelines.trust import Tier, Verdict, tier_of
 
 SIGNAL_BYTES_MAX = 8_388_608
@@ -77,7 +78,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     `fault`: what the host found wrong in what the pipeline declares; the Run fails with it.
     `continues`: this Run goes on where another ended. `priority` unset: it is normal. `wait`: its
     Jobs wait for a terminal after a step that failed. `verdict`: of a pull request, how far its
-    code is trusted.
+    code is trusted. `supposed`: not all of its Steps are done.
     """
 
     run: str
@@ -100,6 +101,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     priority: Priority | msgspec.UnsetType = msgspec.UNSET
     wait: Wait | msgspec.UnsetType = msgspec.UNSET
     verdict: Verdict | msgspec.UnsetType = msgspec.UNSET
+    supposed: Supposed | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def tier(self) -> Tier:

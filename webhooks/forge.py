@@ -15,6 +15,7 @@ from pipelines.priority import Priority
 from pipelines.repo import Connection, ForgeKind, Repo
 from pipelines.shell import Wait
 from pipelines.status import Status
+from pipelines.supposed import Supposed
 from pipelines.trust import PullFacts
 
 
@@ -84,7 +85,8 @@ class ParsedEvent:
     `pipeline` names the only one that is asked for; empty: whichever wants the event. `inputs` is
     what a person gave with a manual start; `fork`: what that is to be made from. `priority` None:
     nobody said another than what the pipeline declares, or than what is forked had. `wait`: the
-    Run's Jobs wait for a terminal after a step that failed. `sought`: the event's commit is empty
+    Run's Jobs wait for a terminal after a step that failed. `supposed`: not all Steps are done.
+    `sought`: the event's commit is empty
     and has to be found so; a parser asks nobody. `again`: of the event only the commit and the
     sender count. `press`: only the commit. `command`: only the ref, which is that of the pull
     request's head. `is_tried`: somebody wants to know of every pipeline what the event does to it.
@@ -98,6 +100,7 @@ class ParsedEvent:
     fork: Fork | None = None
     priority: Priority | None = None
     wait: Wait | None = None
+    supposed: Supposed | None = None
     sought: Sought | None = None
     again: Again | None = None
     press: GatePress | None = None

@@ -12,6 +12,7 @@ from pipelines.events import Fork
 from pipelines.priority import Priority
 from pipelines.repo import Delivery
 from pipelines.shell import Wait
+from pipelines.supposed import Supposed
 from webhooks.errors import Malformed
 from webhooks.forge import ParsedEvent
 
@@ -24,7 +25,8 @@ class ManualStart(msgspec.Struct, frozen=True, kw_only=True):
     The event is a manual one, except where somebody tries another out on their own machine.
 
     `inputs` as they were given: whether they fit is decided by whoever has the pipeline. `fork`: it
-    is made from a Run that is over. `priority` None: nobody said another. `wait`: as a RunStarted.
+    is made from a Run that is over. `priority` None: nobody said another. `wait`, `supposed`: as a
+    RunStarted.
     """
 
     external_id: str
@@ -35,6 +37,7 @@ class ManualStart(msgspec.Struct, frozen=True, kw_only=True):
     fork: Fork | None = None
     priority: Priority | None = None
     wait: Wait | None = None
+    supposed: Supposed | None = None
 
 
 def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
@@ -54,6 +57,7 @@ def parse_manual(delivery: Delivery) -> list[ParsedEvent]:
             start.fork,
             start.priority,
             start.wait,
+            supposed=start.supposed,
             is_tried=event.kind is not EventKind.MANUAL,
         )
     ]

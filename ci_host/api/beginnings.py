@@ -72,4 +72,5 @@ def _anew(started: RunStarted) -> RunStarted:
         continues=None,
         priority=msgspec.UNSET,
         wait=msgspec.UNSET,
+        supposed=msgspec.UNSET,
     )

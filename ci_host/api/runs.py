@@ -24,6 +24,7 @@ from pipelines import shell
 from pipelines.ids import JobId, RunId, successor_id
 from pipelines.priority import Priority
 from pipelines.run import FINAL, RunState
+from pipelines.supposed import NAMES_MAX, Supposed
 
 WAIT_S_MAX = 60.0
 FOLD_PATIENCE_S = 5.0
@@ -61,13 +62,23 @@ class RerunBody(BaseModel):
     wait_s: float = Field(default=0.0, ge=0, le=shell.WAIT_S_MAX)
 
 
+class SupposedBody(BaseModel):
+    """`only`: names of steps that are done, or globs; the others are taken to have succeeded.
+
+    `values`: by the name of such a step what it hands over: outputs, inputs of a gate, a payload.
+    """
+
+    only: list[str] = Field(min_length=1, max_length=NAMES_MAX)
+    values: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
 class StartBody(BaseModel):
     """A manual start. `key` makes it repeatable: the same key twice is one run.
 
     `inputs` must be what the pipeline asks for with `on.manual(inputs=…)`. `priority`: null: what
     it declares with `on.priority`. `wait_s`: as of a rerun. `event`: not as a manual start but as
     this event, by its triggers; only where `staunch up --any-event` allows it. `pipeline` may be
-    empty then: all that want it.
+    empty then: all that want it. `supposed`: not all of its steps are done; only there, too.
     """
 
     repo: str
@@ -79,6 +90,7 @@ class StartBody(BaseModel):
     priority: Priority | None = None
     wait_s: float = Field(default=0.0, ge=0, le=shell.WAIT_S_MAX)
     event: dict[str, Any] | None = None
+    supposed: SupposedBody | None = None
 
 
 async def resolve(here: Services, text: str) -> RunId:
@@ -122,7 +134,10 @@ async def start_run(
     """
     key = one_key(again, body.key)
     what = (body.repo, body.commit, body.ref, body.pipeline, key, body.inputs)
-    wish = Start(*what, body.priority, body.wait_s)
+    supposed = None
+    if body.supposed is not None:
+        supposed = Supposed(only=body.supposed.only, values=body.supposed.values)
+    wish = Start(*what, body.priority, body.wait_s, supposed)
     if body.event is not None:
         begun = await start_as(here, who, wish, body.event)
         return {"runs": begun.runs, "told": begun.reason}

@@ -24,6 +24,7 @@ from pipelines.events import unless_normal
 from pipelines.priority import Priority
 from pipelines.refs import is_commit
 from pipelines.repo import Delivery, DeliveryOutcome, Repo
+from pipelines.supposed import Supposed
 from pipelines.trigger import run_of
 from pipelines.trust import Tier
 from webhooks.manual import MANUAL_EVENT, ManualStart
@@ -36,7 +37,8 @@ class Start:
     """What is to be started: a pipeline at a commit of a repository, with inputs.
 
     `key`: the same twice is one Run, that of the first. `priority` None: what the pipeline says.
-    `wait_s`: for how long its Jobs wait for a terminal after a step that failed.
+    `wait_s`: for how long its Jobs wait for a terminal after a step that failed. `supposed`: only
+    some of its Steps are done.
     """
 
     repo: str
@@ -47,10 +49,12 @@ class Start:
     inputs: dict[str, Any] = field(default_factory=dict)
     priority: Priority | None = None
     wait_s: float = 0.0
+    supposed: Supposed | None = None
 
 
 async def start(here: Services, who: Token, wish: Start) -> list[str]:
     """The new Run, or the one of the same key. Raises Problem, PersonRefused."""
+    _check_supposed(here, wish)
     check_sendable("the inputs", wish.inputs)
     again = await _start_again(here, who, wish)
     if again is not None:
@@ -74,6 +78,7 @@ async def start_as(
             "A start by hand is told as one: what a run may do follows from its event. `staunch run"
             " --event` tries an event out on your own machine.",
         )
+    _check_supposed(here, wish)
     check_sendable("the inputs", wish.inputs)
     check_sendable("the event", given)
     try:
@@ -86,6 +91,20 @@ async def start_as(
     return await _start_anew(here, who, wish, event)
 
 
+def _check_supposed(here: Services, wish: Start) -> None:
+    """Raises Problem: what was not run would be told as a success."""
+    if wish.supposed is None:
+        return
+    if not here.settings.any_event:
+        raise Problem(
+            403,
+            "Every step is done here",
+            "A run that takes steps for done without doing them says nothing to others. `staunch"
+            " run --only` tries some steps out on your own machine.",
+        )
+    check_sendable("what is supposed", msgspec.to_builtins(wish.supposed))
+
+
 async def _start_anew(here: Services, who: Token, wish: Start, event: Event) -> DeliveryOutcome:
     found = find_repo(here, wish.repo)
     asked = ManualStart(
@@ -96,6 +115,7 @@ async def _start_anew(here: Services, who: Token, wish: Start, event: Event) -> 
         inputs=wish.inputs,
         priority=wish.priority,
         wait=wait_of(Tier.TRUSTED, wish.wait_s, who) or None,
+        supposed=wish.supposed,
     )
     return await begin_by_delivery(here, found, asked, delivery_id(here, wish.key))
 
@@ -125,6 +145,7 @@ async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
         inputs=inputs,
         priority=unless_normal(wish.priority or earlier.entry.priority),
         wait=wait_of(earlier.started.tier, wish.wait_s, who),
+        supposed=wish.supposed or msgspec.UNSET,
     )
     await here.history.create(run, first)
     return run

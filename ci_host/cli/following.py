@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ci_host.cli.client import Client, ClientError, run_path
-from ci_host.cli.reading import state_text
+from ci_host.cli.reading import recalled_words, state_text
 from ci_host.cli.waits import duration
 
 LOOK_S_FIRST = 0.1
@@ -114,6 +114,8 @@ class Follower:
     def _tell_step(self, step: dict[str, Any], whose: str) -> None:
         took = _precisely(step["finished_at"] - step["started_at"])
         name = f"{whose}{state_text(step['state'])} {escape(step['key'])}"
+        if step["recalled_from"]:
+            took = f"[dim]{recalled_words(step['recalled_from'])}[/]"
         self._say(f"{name} [dim]{step['kind']}[/] {took}")
         error = step["error"]
         if error and step["kind"] != "job":

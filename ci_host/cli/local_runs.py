@@ -27,7 +27,10 @@ class Superseded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What somebody asked for. `event` empty: a start by hand. `secrets`: name to value."""
+    """What somebody asked for. `event` empty: a start by hand. `secrets`: name to value.
+
+    `only` empty: each step is done. `values`: what those hand over that are not.
+    """
 
     event: str
     pipeline: str
@@ -35,6 +38,8 @@ class Asked:
     wait_s: float
     secrets: dict[str, str]
     is_yes: bool
+    only: tuple[str, ...] = ()
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -120,6 +125,8 @@ class LocalRuns:
             "inputs": asked.inputs,
             "wait_s": asked.wait_s,
         }
+        if asked.only:
+            body["supposed"] = {"only": asked.only, "values": asked.values}
         return body | self._as_event(taken) if asked.event else body
 
     def _as_event(self, taken: Snapshot) -> dict[str, Any]:

@@ -32,6 +32,12 @@ CacheOption = Annotated[
     typer.Option("--cache", envvar="STAUNCH_CACHE_DIR", help="Where the guest image is kept."),
 ]
 
+SupposeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--suppose", help="STEP.NAME=VALUE: an output, an input of a gate, a signal's word."
+    ),
+]
 
 OAuthIdOption = Annotated[
     str,

@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from ci_host.cli.client import ClientError
-from ci_host.cli.options import CacheOption, JsonOption, default_cache
+from ci_host.cli.options import CacheOption, JsonOption, SupposeOption, default_cache
 
 if TYPE_CHECKING:
-    from ci_host.cli.plan_finding import Found  # imported where it is used: it loads wasmtime
+    # Imported where they are used: they load wasmtime.
+    from ci_host.cli.plan_finding import Asked, Found
+    from ci_host.testkit.planned import PlannedRun
     from ci_host.testkit.supposed import Supposition
 
 NAMES_SHOWN_MAX = 30
@@ -38,12 +40,7 @@ def plan(
     fail: Annotated[
         list[str] | None, typer.Option("--fail", help="A step, or a glob, that does not go well.")
     ] = None,
-    suppose: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--suppose", help="STEP.NAME=VALUE: an output, an input of a gate, a signal's word."
-        ),
-    ] = None,
+    suppose: SupposeOption = None,
     input_: Annotated[list[str] | None, typer.Option("--input", help="NAME=VALUE")] = None,
     svg: Annotated[Path | None, typer.Option(help="Draw it into this file.")] = None,
     cache: CacheOption = None,
@@ -77,6 +74,31 @@ def plan(
         raise typer.Exit(1)
 
 
+def check_only(top: Path, images: Path, asked: "Asked", only: tuple[str, ...]) -> None:
+    """Look before some steps are run really. Raises ClientError: there is none of such a name."""
+    from ci_host.cli.plan_finding import found_of
+    from ci_host.testkit.supposed import Supposition
+
+    found = found_of(top, images, asked)
+    keys = [step.key for run in found.runs for step in run.steps]
+    names = Supposition(only, asked.supposition.values).unused(keys)
+    if names and found.runs:
+        raise _unknown(names[0], keys, [one.stopped or _said(one) for one in found.runs])
+
+
+def _said(run: "PlannedRun") -> str:
+    error = run.failure
+    return "" if error is None else f"{error.type}: {error.message}"
+
+
+def _unknown(name: str, keys: list[str], ends: list[str]) -> ClientError:
+    more = ["…"] if len(keys) > NAMES_SHOWN_MAX else []
+    there = ", ".join([*keys[:NAMES_SHOWN_MAX], *more]) or "none"
+    ended = "; ".join(filter(None, ends))
+    hint = f". What comes later is not known: {ended}" if ended else ""
+    return ClientError(f"there is no step {name!r}; there are: {there}{hint}", 2)
+
+
 def supposed_values(given: list[str]) -> dict[str, dict[str, Any]]:
     """Of `STEP.NAME=VALUE`: by step, by name; what reads as JSON is taken as that, else as text.
 
@@ -102,10 +124,7 @@ def check_names(found: "Found", supposition: "Supposition") -> None:
     """Raises ClientError: something was said of a step that there is not."""
     kinds = {step.key: step.kind for run in found.runs for step in run.everything()}
     for name in supposition.unused(list(kinds)):
-        names = list(kinds)[:NAMES_SHOWN_MAX]
-        more = ["…"] if len(kinds) > NAMES_SHOWN_MAX else []
-        there = ", ".join([*names, *more]) or "none"
-        raise ClientError(f"there is no step {name!r}; there are: {there}", 2)
+        raise _unknown(name, list(kinds), [])
     for key, kind in kinds.items():
         if kind == "do" and key in supposition.fails:
             raise ClientError(

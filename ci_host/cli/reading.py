@@ -133,6 +133,14 @@ def _print_failure(run: dict[str, Any]) -> None:
         console.print(f"[dim]{escape(error['traceback'])}[/]", highlight=False)
 
 
+def recalled_words(of: str) -> str:
+    """Why a step that has a result was not done."""
+    # Only here: the authors' package is not needed by most commands.
+    from staunch.supposed import SUPPOSED
+
+    return "not done: taken to have succeeded" if of == SUPPOSED else f"recalled from {of}"
+
+
 def _step_tree(run: dict[str, Any]) -> Tree:
     tree = Tree("steps")
     for step in run["steps"]:
@@ -140,7 +148,7 @@ def _step_tree(run: dict[str, Any]) -> Tree:
         said = f"{state_text(step['state'])} {escape(step['key'])} [dim]{step['kind']}[/]"
         branch = tree.add(f"{said} {duration(until - step['started_at'])}")
         if step["recalled_from"]:
-            branch.add(f"[dim]recalled from[/] {step['recalled_from']}")
+            branch.add(f"[dim]{recalled_words(step['recalled_from'])}[/]")
         if step["child"]:
             branch.add(f"[dim]run[/] {step['child']}")
         if step["gate"] and step["state"] == "running":

@@ -20,7 +20,15 @@ from ci_host.cli.client import ClientError
 from ci_host.cli.following import ENDED_WELL
 from ci_host.cli.local_host import LocalHost, Wish
 from ci_host.cli.local_runs import Asked, LocalRuns, Superseded
-from ci_host.cli.options import CacheOption, JsonOption, WaitOption, default_cache, wait_s_of
+from ci_host.cli.options import (
+    CacheOption,
+    JsonOption,
+    SupposeOption,
+    WaitOption,
+    default_cache,
+    wait_s_of,
+)
+from ci_host.cli.plan import check_only, supposed_values
 from ci_host.cli.tree_watch import TreeWatch
 from ci_host.cli.up import HibernateOption, SlotsOption, build_image
 from ci_host.cli.working_tree import top_of
@@ -32,6 +40,14 @@ LOOK_S = 0.5
 
 EventOption = Annotated[
     str, typer.Option("--event", help="As if it had happened: push, pr, tag:NAME, or a JSON file.")
+]
+
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="Only this step, or glob, is run; others succeed at once."),
+]
+SecretOption = Annotated[
+    list[str] | None, typer.Option("--secret", help="NAME: the value is in that variable.")
 ]
 
 
@@ -46,13 +62,13 @@ def run(
         str, typer.Option(help="Which one. Default: pipeline; with --event, all that want it.")
     ] = "",
     event: EventOption = "",
+    only: OnlyOption = None,
+    suppose: SupposeOption = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Run again whenever the files change.")
     ] = False,
     input_: Annotated[list[str] | None, typer.Option("--input", help="NAME=VALUE")] = None,
-    secret: Annotated[
-        list[str] | None, typer.Option("--secret", help="NAME: the value is in that variable.")
-    ] = None,
+    secret: SecretOption = None,
     hibernate: HibernateOption = Hibernate.IDLE,
     slots: SlotsOption = 2,
     wait_on_failure: WaitOption = "",
@@ -67,7 +83,11 @@ def run(
     """Run the pipeline of a checkout here, uncommitted changes and all, without a server."""
     console = Console(stderr=True) if as_json else reading.console
     inputs = parsed_inputs(input_ or [])
-    asked = Asked(event, pipeline, inputs, wait_s_of(wait_on_failure), _values(secret or []), yes)
+    values = _supposed(suppose or [], only or [])
+    asked = Asked(
+        *(event, pipeline, inputs, wait_s_of(wait_on_failure), _values(secret or []), yes),
+        *(tuple(only or ()), values),
+    )
     top = top_of(path.absolute())
     images = (cache or default_cache()).resolve()
     build_image(images)
@@ -76,6 +96,8 @@ def run(
         if wish.is_kept:
             console.print(f"its data is kept in {folder}", highlight=False, soft_wrap=True)
         with LocalHost(wish) as host:
+            if asked.only:
+                _check_only(top, images, asked)
             runs = LocalRuns(host, console, asked, top, _bare(folder, top))
             if watch:
                 _again_and_again(runs, as_json=as_json)
@@ -83,6 +105,23 @@ def run(
     _print_ended(ended, _afterwards(wish), asked, as_json=as_json)
     if any(detail["state"] != ENDED_WELL for detail in ended):
         raise typer.Exit(1)
+
+
+def _supposed(given: list[str], only: list[str]) -> dict[str, dict[str, Any]]:
+    if given and not only:
+        raise ClientError("--suppose says what steps hand over that --only leaves out", 2)
+    return supposed_values(given)
+
+
+def _check_only(top: Path, images: Path, asked: Asked) -> None:
+    """While the installation comes up. Raises ClientError: a name is no step's."""
+    # Only here: it loads a sandbox into this process.
+    from ci_host.cli import plan_finding
+    from ci_host.testkit.supposed import Supposition
+
+    supposition = Supposition(values=asked.values)
+    wish = plan_finding.Asked(asked.event, asked.pipeline, asked.inputs, supposition)
+    check_only(top, images, wish, asked.only)
 
 
 def _again_and_again(runs: LocalRuns, *, as_json: bool) -> None:

@@ -342,6 +342,7 @@ class Triggers:
             fault=code.faults.get(entry.name),
             priority=unless_normal(parsed.priority or entry.priority),
             wait=parsed.wait or msgspec.UNSET,
+            supposed=parsed.supposed or msgspec.UNSET,
             verdict=verdict or msgspec.UNSET,
         )
         if self._notices.tells_queued(repo) and await self._history.started(run) is None:

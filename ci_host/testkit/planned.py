@@ -15,7 +15,7 @@ from ci_host.tenant.sandbox import TenantFailed
 from ci_host.testkit.errors import BrokenPipeline, Unanswered
 from ci_host.testkit.script import CallEnd, Script
 from ci_host.testkit.story import Story
-from ci_host.testkit.supposed import SupposedWorld, Supposition, answering, supposed_inputs
+from ci_host.testkit.supposed import SupposedWorld, Supposition, answer_of
 from pipelines.bundle import PipelineEntry, Prepared
 from pipelines.commands import (
     CallRequest,
@@ -218,8 +218,9 @@ def _tell(
     for step in steps.values():
         step.child = children.get(step.key) if step.kind is StepKind.CALL else None
         if step.gate is not None and step.state == StepState.SUCCEEDED:
-            step.by = answering(step.gate, step.gate.needed)
-            step.entered = supposed_inputs(step.gate, supposition.of(step.key))
+            found = answer_of(step.gate, supposition.of(step.key))
+            if found is not None:
+                step.by, step.entered = tuple(found["by"]), found["inputs"]
     planned.steps = list(steps.values())
     end = story.turns[-1].end if story.turns else None
     if end is not None:

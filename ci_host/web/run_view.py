@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from markupsafe import Markup
+from staunch.supposed import SUPPOSED
 
 from ci_host.access import Token, may_open
 from ci_host.adapters.sql.coverage import Earlier, coverage_of
@@ -131,6 +132,8 @@ def _scope(scopes: dict[str, Node], path: str) -> Node:
 
 def _note(step: StepRow, attempts: Sequence[AttemptRow]) -> str:
     """What is worth saying of a Step in half a line."""
+    if step.recalled_from == SUPPOSED:
+        return "not done: taken to have succeeded"
     if step.recalled_from:
         return f"recalled from run {step.recalled_from}"
     if step.kind == "gate" and step.state == "succeeded":

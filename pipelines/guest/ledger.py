@@ -9,6 +9,7 @@ from staunch.causes import causes
 from staunch.errors import LimitBreached
 from staunch.ledger import Site
 from staunch.loop import PlanLoop
+from staunch.supposed import SUPPOSED
 from staunch.undo import Undo
 from staunch.usage import Usage
 
@@ -22,6 +23,7 @@ from pipelines.guest.loading import pipeline_files, pipeline_name
 from pipelines.guest.pauses import Pauses
 from pipelines.guest.rehearsal import Rehearsal
 from pipelines.guest.signals import Signals
+from pipelines.guest.supposing import Supposing
 from pipelines.guest.usage import usage_of
 from pipelines.guest.wire import child_id, fingerprint, plain
 
@@ -53,6 +55,7 @@ class Books:
         self._rehearsal = rehearsal
         self._recalled: dict[tuple[str, str], dict[str, Any]] = {}
         self._recalled_from = ""
+        self._supposing: Supposing | None = None
         self._counts: dict[str, int] = {}
         self._steps = 0
         self._started: dict[str, Any] = {}
@@ -141,7 +144,14 @@ class Books:
         self.commands.append({"kind": kind, "key": key, "fingerprint": print_, **parts})
 
     def recalled(self, kind: str, key: str, options: dict[str, Any]) -> dict[str, Any] | None:
-        """What an earlier attempt of this Run found out, recorded as asked and settled."""
+        """What an earlier attempt of this Run found out, recorded as asked and settled; or what is
+        supposed of a step that nobody wants done."""
+        if self._supposing is not None:
+            supposed = self._supposing.value(kind, key, options)
+            if supposed is not None:
+                self.ask(kind, key, options)
+                self.settle(kind, key, "succeeded", **supposed, recalled_from=SUPPOSED)
+                return supposed
         kept = self._recalled.get((kind, key))
         if kept is None:
             return None
@@ -266,6 +276,8 @@ class Books:
     def run_started(self, started: dict[str, Any]) -> None:
         """What the Run is."""
         self._started = started
+        if started.get("supposed"):
+            self._supposing = Supposing(started["supposed"], self.child)
         self._recalled = {(one["kind"], one["key"]): one for one in started.get("recalled", [])}
         self._recalled_from = (started.get("rerun") or started.get("fork") or {}).get("of", "")
         for signal in (started.get("continues") or {}).get("signals", []):

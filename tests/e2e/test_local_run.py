@@ -365,3 +365,28 @@ def test_watch_cancels_what_runs_and_runs_again_when_the_files_are_others(local)
     out, errors = process.communicate(timeout=120)
     assert process.returncode == 130, out + errors
     assert local.left() == []
+
+
+ONLY = """
+built = await step.job("build", run="exit 1")
+await step.gate("go", approvers=["@ops"], inputs={"percent": int})
+await step.sleep("soak", "2h")
+to = built.outputs["to"]
+done = await step.job("deploy", run="echo to=$TO > $STAUNCH_OUTPUT", env={"TO": to})
+return done.outputs["to"]
+"""
+
+
+def test_only_the_steps_that_are_named_are_run_and_the_others_are_taken_as_done(local):
+    local.repo.write({FILE: plan(ONLY)})
+    said = local.run("--only", "depl*", "--suppose", "build.to=eu", "--json")
+    ended = parsed(said)
+    assert (ended["state"], ended["output"]) == ("succeeded", "eu")
+    supposed = {step["key"] for step in ended["steps"] if step["recalled_from"] == "supposed"}
+    assert supposed == {"build", "go", "soak"}
+    assert [attempt["key"] for attempt in ended["attempts"]] == ["deploy"]
+    unknown = local.run("--only", "deplyo", "--suppose", "build.to=eu", code=2)
+    assert "there is no step 'deplyo'; there are: build, go, soak, deploy" in unknown
+    later = local.run("--only", "deploy", code=2)
+    assert "there are: build, go, soak. What comes later is not known: KeyError: 'to'" in later
+    assert local.left() == []

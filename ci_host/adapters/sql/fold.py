@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from staunch.supposed import SUPPOSED
 
 from ci_host.adapters.sql.fold_jobs import fold_job_finished, fold_queued
 from ci_host.adapters.sql.rows import Rows
@@ -243,7 +244,8 @@ def _fold_result(rows: Rows, run: str, turn: Turn, result: Result) -> None:
         step.finished_at, step.settled_in = turn.now, turn.number
     step.recalled_from = result.recalled_from
     if result.recalled_from and result.kind is StepKind.CALL:
-        step.child = result.value["run"]
+        # A call that is only supposed begins nothing.
+        step.child = "" if result.recalled_from == SUPPOSED else result.value["run"]
     if result.error is not None:
         step.error_json = msgspec.json.encode(result.error).decode()
     elif result.value is not None:

@@ -27,6 +27,7 @@ from staunch.sizes import Size
 from staunch.sizes import size as bytes_of
 from staunch.standby import check as check_wait
 from staunch.standby import debuggers_of, wait_of
+from staunch.supposed import NO_DIGEST
 from staunch.undo import Rollback, Undo
 from staunch.wanted_secrets import Secrets, audience_of, environment_of
 from staunch.wanted_secrets import wanted as wanted_secrets
@@ -212,6 +213,7 @@ async def run(ledger: Ledger, key: str, call: Call) -> JobResult:
         files = found(value.get("artifacts", []))
         result = JobResult(name=key, exit_code=code, attempt=number, outputs=given, artifacts=files)
         return _owed(ledger, key, call, result)
+    _check_kept(key, call.request)
     attempt = 1
     while True:
         ledger.ask("job", key, call.request, attempt=attempt, request=call.request)
@@ -230,6 +232,16 @@ async def run(ledger: Ledger, key: str, call: Call) -> JobResult:
             ledger.settle("job", key, "cancelled", attempt=attempt)
             raise
         attempt += 1
+
+
+def _check_kept(key: str, request: dict[str, Any]) -> None:
+    """Raises ValueError: it begins with files that nobody has kept."""
+    for one in request.get("files", []):
+        if one["digest"] == NO_DIGEST:
+            raise ValueError(
+                f"job {key!r} begins with the files of artifact {one['name']!r}, whose job was not"
+                " run but only supposed: name that job with --only, too"
+            )
 
 
 def _pause(ledger: Ledger, key: str, attempt: int, call: Call, error: JobFailed) -> float | None:

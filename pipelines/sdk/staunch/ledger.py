@@ -76,7 +76,8 @@ class Ledger(Protocol):
         ...
 
     def recalled(self, kind: str, key: str, options: dict[str, Any]) -> dict[str, Any] | None:
-        """What an earlier attempt of this Run found out by asking exactly this, or None.
+        """What an earlier attempt of this Run found out by asking exactly this, or what is
+        supposed of a step that is not to be done; or None.
 
         If there is something, command and result are recorded, and there is nothing to do.
         """

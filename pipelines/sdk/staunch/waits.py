@@ -37,6 +37,8 @@ def moment(when: object) -> float:
 
 async def sleep(ledger: Ledger, key: str, options: dict[str, float]) -> None:
     """Wait until it is due."""
+    if ledger.recalled("sleep", key, options) is not None:
+        return
     now = ledger.loop.time()
     due = options["until"] if "until" in options else now + options["seconds"]
     ledger.ask("sleep", key, options, due=due)

@@ -1,6 +1,7 @@
 """What `staunch plan` finds: the plan's own decisions, with answers that are supposed."""
 
 import pytest
+from staunch.supposed import answering, fitting_inputs, is_named
 from staunch.testing import manual, push
 
 from ci_host.engine.run_inputs import entered
@@ -8,10 +9,9 @@ from ci_host.tenant.host import TenantHost
 from ci_host.tenant.limits import Limits
 from ci_host.tenant.native import NativeImage
 from ci_host.testkit.planned import RUNS_MAX, TURNS_MAX, PlannedRun, Planner
-from ci_host.testkit.supposed import Supposition, answering, supposed_inputs
+from ci_host.testkit.supposed import Supposition
 from ci_host.web.step_graph import followed_by
 from pipelines.bundle import Bundle
-from pipelines.commands import GateTerms, InputRule
 
 FILE = ".staunch/pipeline.py"
 RUN = "async def run(event, step):\n"
@@ -166,27 +166,42 @@ def test_a_file_that_cannot_be_loaded_and_a_plan_that_raises_say_where():
 @pytest.mark.parametrize(
     ("approvers", "barred", "count", "who"),
     [
-        ([], [], 1, ("somebody",)),
-        (["@ops"], ["somebody"], 2, ("somebody-2", "somebody-3")),
-        (["ada", "grace"], ["Ada"], 1, ("grace",)),
-        (["ada"], [], 2, ()),
+        ([], [], 1, ["somebody"]),
+        (["@ops"], ["somebody"], 2, ["somebody-2", "somebody-3"]),
+        (["ada", "grace"], ["Ada"], 1, ["grace"]),
+        (["ada"], [], 2, []),
     ],
 )
 def test_those_answer_a_gate_who_may(approvers, barred, count, who):
-    terms = GateTerms(approvers=approvers, barred=barred)
-    assert answering(terms, count) == who
+    assert answering(approvers, barred, count) == who
 
 
 def test_inputs_that_must_be_entered_have_something_that_fits():
     rules = {
-        "percent": InputRule(min=5, max=50),
-        "share": InputRule(max=0.5),
-        "where": InputRule(choices=["eu", "us"]),
-        "note": InputRule(required=False, default="none"),
-        "code": InputRule(max_length=2),
+        "percent": {"min": 5, "max": 50},
+        "share": {"max": 0.5},
+        "where": {"choices": ["eu", "us"]},
+        "note": {"required": False, "default": "none"},
+        "code": {"max_length": 2},
     }
     kinds = {"percent": "int", "share": "float", "where": "str", "note": "str", "code": "str"}
-    terms = GateTerms(inputs={**kinds, "sure": "bool"}, rules=rules)
-    assert supposed_inputs(terms, {"where": "us"}) == {
+    assert fitting_inputs({**kinds, "sure": "bool"}, rules, {"where": "us"}) == {
         "percent": 5, "share": 0.0, "where": "us", "code": "co", "sure": True,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "is_it"),
+    [
+        ("unit", "unit", True),
+        ("poll#12", "poll", True),
+        ("eu/deploy", "eu", True),
+        ("eu#2/deploy", "eu", True),
+        ("eu/deploy#2", "eu/deploy", True),
+        ("test a=1", "test *", True),
+        ("unit-2", "unit", False),
+        ("deploy", "eu/deploy", False),
+    ],
+)
+def test_a_name_is_that_of_a_step_its_rounds_and_what_is_in_its_scope(key, name, is_it):
+    assert is_named(key, [name]) is is_it

@@ -44,3 +44,19 @@ async def test_where_it_may_be_said_what_is_no_event_is_refused_with_its_field(w
     problem = await check(world, event, is_allowed=True)
     assert (problem.status, problem.title) == (422, "No event")
     assert (await check(world, event, is_allowed=False)).status == 403
+
+
+async def test_nobody_may_have_steps_taken_for_done_where_others_look(world):
+    supposed = {"only": ["deploy"]}
+    body = {"repo": "tea/7", "commit": COMMIT, "supposed": supposed}
+    headers = {"authorization": f"Bearer {SECRETS['ada']}"}
+    async with client_of(world, "") as http:
+        answer = await http.post("/api/v1/runs", json=body, headers=headers)
+        wrong = [{"only": []}, {"only": "deploy"}, {"only": ["a"] * 101}, {}]
+        refused = [
+            await http.post("/api/v1/runs", json=body | {"supposed": one}, headers=headers)
+            for one in wrong
+        ]
+    assert answer.status_code == 403
+    assert "staunch run --only" in answer.json()["detail"]
+    assert {one.status_code for one in refused} == {422}
