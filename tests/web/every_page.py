@@ -47,6 +47,7 @@ PAGES = (
     Page("repos", "/repos", "/repos"),
     Page("repo", "/repos/{repo:path}", "/repos/me/shop", who="ada"),
     Page("inbox", "/inbox", "/inbox"),
+    Page("runners", "/runners", "/runners"),
     Page("schedules", "/schedules", "/schedules"),
     Page("deliveries", "/deliveries", "/deliveries"),
     Page("trust", "/trust", "/trust", who="ada"),
