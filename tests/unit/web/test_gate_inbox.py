@@ -48,6 +48,10 @@ async def test_an_answer_leads_back_to_the_inbox_and_nowhere_else(world):
     answer = await check(world, f"/runs/{story.run}/gates", who="grace", data=form)
     assert (answer.status_code, answer.headers["location"]) == (303, "/inbox")
     assert isinstance(await newest_input(world, story), GateAnswered)
+    # What reads the history is not that far yet; whoever answered is not asked again.
+    text = (await check(world, f"/inbox?answered={story.run}&gate=approve", who="grace")).text
+    assert "was taken" in text and "<form" not in text.partition("<main")[2]
+    assert "was taken" not in (await check(world, "/inbox?answered=../x&gate=y", who="grace")).text
     story = await waiting_run(world, 2, terms=GateTerms(approvers=["@ops"]))
     form["next"] = "//evil.test"
     answer = await check(world, f"/runs/{story.run}/gates", who="grace", data=form)
