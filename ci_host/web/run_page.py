@@ -17,8 +17,7 @@ from ci_host.adapters.sql.tables import RunRow
 from ci_host.api.auth import Here, Person
 from ci_host.api.failures import evidence_of
 from ci_host.api.log_tail import TAIL_LINES, log_tail
-from ci_host.api.problems import Problem
-from ci_host.api.runs import pools_for, resolve
+from ci_host.api.runs import folded, pools_for, resolve
 from ci_host.api.services import Services
 from ci_host.api.standing_by import PHASE as STANDBY
 from ci_host.api.standing_by import shells, terminals_of, with_standbys
@@ -70,9 +69,8 @@ async def run_fragment(
 async def _detail(here: Services, text: str) -> RunDetail:
     found: RunId = await resolve(here, text)
     detail = await asyncio.to_thread(queries.run_detail, here.model, found)
-    if detail is None:
-        raise Problem(404, "Not there yet", f"Run {found} has only just begun; reload the page.")
-    return detail
+    # One that has only just begun, by a button of this page perhaps: it is there in a moment.
+    return await folded(here, found) if detail is None else detail
 
 
 async def _run(here: Services, who: Token, detail: RunDetail, asked: RunAddress) -> dict[str, Any]:

@@ -22,6 +22,8 @@ OPTIONS = (
     "--disable-dev-shm-usage", "--hide-scrollbars", "--mute-audio", "--remote-debugging-pipe",
 )  # fmt: skip
 TIMEOUT_S = 30.0
+# Between two pages; 20 ms each.
+MOMENTS_MAX = 1_500
 
 
 class Broken(Exception):
@@ -38,6 +40,8 @@ class Browser:
         self._number = 0
         self._session = ""
         self.complaints: list[str] = []
+        self.downloads: list[str] = []
+        self._moments = 0
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
@@ -77,6 +81,8 @@ class Browser:
             self.complaints.append(f"{details['text']} {thrown}")
         elif said.get("method") == "Log.entryAdded" and about["entry"]["level"] == "error":
             self.complaints.append(about["entry"]["text"])
+        elif said.get("method") == "Page.downloadWillBegin":
+            self.downloads.append(about["suggestedFilename"])
         elif said.get("method") == "Runtime.consoleAPICalled" and about["type"] == "error":
             self.complaints.append(" ".join(str(one.get("value")) for one in about["args"]))
 
@@ -101,8 +107,16 @@ class Browser:
                 continue
         raise Broken(f"waited {timeout_s:.0f} s in vain for {expression}")
 
+    def wait_a_moment(self) -> None:
+        """Hear what the page has to tell, for whoever waits for something outside of it."""
+        self._moments += 1
+        if self._moments > MOMENTS_MAX:
+            raise Broken("waited in vain for what a page was to lead to")
+        self.evaluate("new Promise(done => setTimeout(done, 20))")
+
     def open(self, url: str) -> None:
         """Go there, and wait until it is loaded."""
+        self._moments = 0
         self.evaluate("window.staunchOld = true")
         self.call("Page.navigate", url=url)
         self.until("!window.staunchOld && document.readyState === 'complete'")

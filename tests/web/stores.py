@@ -1,12 +1,18 @@
 """Stores: the parts of the bus and of the host's settings that the pages read, in memory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ci_host.access import Token
+from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.timetables import MemoryTimetables
 from ci_host.adapters.nats.bus import Stored
 from ci_host.adapters.nats.timetables import Page
+from ci_host.adapters.sql.fold import fold_input
+from ci_host.adapters.sql.rows import Rows
 from ci_host.badge import BadgeRule
+from pipelines.events import RunStarted
+from pipelines.ids import RunId
 from pipelines.repo import Connection, Repo
 from webhooks.forge import Account, Later, Permission, Refused
 
@@ -74,6 +80,22 @@ class MemoryMembers:
     async def permission(self, repo: Repo, who: Account) -> Permission | Later | Refused:
         self.asked += 1
         return self.told.get((repo.id, who.id), Permission.NONE)
+
+
+class FoldedHistory(MemoryHistory):
+    """Whatever begins is in the read model at once, as a projector has it soon."""
+
+    def __init__(self, now: float, fold: Callable[[str, Callable[[Rows], None]], None]) -> None:
+        super().__init__(now)
+        self._fold = fold
+
+    async def create(self, run: RunId, first: RunStarted) -> bool:
+        is_new = await super().create(run, first)
+        if is_new:
+            (stored,) = await self.inputs_after(run, 0)
+            told = (run, stored.sequence, stored.at, stored.input)
+            self._fold(run, lambda rows: fold_input(rows, *told))
+        return is_new
 
 
 class PagedTimetables(MemoryTimetables):

@@ -18,7 +18,6 @@ from ci_host.adapters.memory.desk import (
     MemoryDeskBus,
     MemoryRegistrations,
 )
-from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.line import MemoryLine
 from ci_host.adapters.memory.shells import MemoryShells
 from ci_host.adapters.memory.sights import MemorySights
@@ -58,14 +57,8 @@ from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Rep
 from pipelines.run import RunState
 from pipelines.turn import End, Paused, Turn
 from pipelines.usage import Usage
-from tests.web.stores import (
-    NOW,
-    MemoryBus,
-    MemoryCatalog,
-    MemoryDirectory,
-    MemoryMembers,
-    PagedTimetables,
-)
+from tests.web import stores
+from tests.web.stores import NOW
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 # From what woke a Run until its Turn is durable.
@@ -77,9 +70,9 @@ class World:
     """`now` is the host's clock. `ada` administers; `grace` is of team ops."""
 
     def __init__(self, folder: Path, *, clone_url: str = "https://forge.test/me/shop.git") -> None:
-        self.history = MemoryHistory(NOW)
-        self.bus = MemoryBus()
-        self.directory = MemoryDirectory()
+        self.history = stores.FoldedHistory(NOW, self.fold)
+        self.bus = stores.MemoryBus()
+        self.directory = stores.MemoryDirectory()
         self.news = News(cast(Any, self.bus))
         self.model = ReadModel(f"sqlite:///{folder / 'read-model.sqlite'}")
         self._sequence = self._ids = 0
@@ -98,15 +91,15 @@ class World:
             )
             self.directory.tokens[token.digest] = token
         self.bundles = MemoryBundles()
-        self.timetables = PagedTimetables(NOW)
+        self.timetables = stores.PagedTimetables(NOW)
         settings = Settings(data=folder, cache=folder)
-        self.members = MemoryMembers()
+        self.members = stores.MemoryMembers()
         self.shells, self.trust = MemoryShells(), MemoryTrust()
         self.services = Services(
             settings=settings,
             bus=cast(Any, self.bus),
             history=cast(Any, self.history),
-            catalog=cast(Any, MemoryCatalog()),
+            catalog=cast(Any, stores.MemoryCatalog()),
             inbox=cast(Any, None),
             directory=cast(Any, self.directory),
             model=self.model,

@@ -189,9 +189,14 @@ function choose(event) {
   // Of a link in a drawing, `href` is no text.
   history.pushState(null, "", link.getAttribute("href"));
   if (link.dataset.swap) ask(link.dataset.swap);
-  else refresh().then(() => {
-    if (matchMedia("(max-width: 860px)").matches) document.getElementById("log")?.scrollIntoView();
-  });
+  else refresh().then(showLog);
+}
+
+/* The log that was chosen is seen; where it is in sight already, nothing moves. */
+function showLog() {
+  const log = document.getElementById("log");
+  const at = log?.getBoundingClientRect();
+  if (at && (at.top > innerHeight * 0.6 || at.bottom < innerHeight * 0.4)) log.scrollIntoView();
 }
 
 tick();
