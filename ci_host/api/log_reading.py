@@ -59,7 +59,7 @@ async def show_outline(here: Here, _who: Person, job: str) -> dict[str, Any]:
         "is_open": found.is_open,
         "headings": found.headings
         and [{"line": one.line + 1, "text": one.text} for one in found.headings],
-        "failing": await _failing(here, row, JobId(job), found),
+        "failing": await failing_line(here, row, JobId(job), found),
         "state": row.state,
         "exit_code": row.exit_code,
         "is_over": row.finished_at is not None,
@@ -96,7 +96,8 @@ async def search_log(
     return {"lines": found, "next": None}
 
 
-async def _failing(here: Services, row: AttemptRow, job: JobId, found: Extent) -> int | None:
+async def failing_line(here: Services, row: AttemptRow, job: JobId, found: Extent) -> int | None:
+    """The number of the line that says why the job failed; None: it did not, or nobody can tell."""
     if row.state not in BROKEN or job != row.job or not found.lines:
         return None
     begin, end = failed_part(found.headings or [], found.lines)

@@ -33,6 +33,7 @@ class RunAddress:
 
     `after_s`, `until_s`: the part of the Timeline, in seconds since the Run began. `opened`: the
     groups of Steps that are shown one by one. `turn`: that of the history; 0: the newest.
+    `beside`: another attempt of the job, beside this one.
     """
 
     job: Annotated[str, Query(max_length=KEY_CHARS_MAX)] = ""
@@ -43,6 +44,7 @@ class RunAddress:
     until_s: Annotated[float | None, Query(alias="to", ge=0, allow_inf_nan=False)] = None
     opened: Annotated[tuple[str, ...], Query(alias="open")] = ()
     turn: Annotated[int, Query(ge=0, le=TURN_MAX)] = 0
+    beside: Annotated[int, Query(ge=0)] = 0
 
     @property
     def shown(self) -> Tab:
@@ -55,7 +57,11 @@ class RunAddress:
 
     def to_log(self, job: str, attempt: int = 0) -> str:
         """The address of a job's log, beside the same tab."""
-        return self.to(job=job, attempt=attempt, service="") + "#log"
+        return self.to(job=job, attempt=attempt, service="", beside=0) + "#log"
+
+    def to_beside(self, job: str, attempt: int, other: int) -> str:
+        """The address of two attempts' logs beside each other, and the same tab."""
+        return self.to(job=job, attempt=attempt, service="", beside=other) + "#log"
 
     def to_part(self, begin_s: float | None, end_s: float | None) -> str:
         """The address of a part of the Timeline; None: of all of it."""
@@ -78,6 +84,7 @@ class RunAddress:
         """As a link relative to the page."""
         given: list[tuple[str, Any]] = [("job", self.job), ("attempt", self.attempt)]
         given += [("service", self.service), ("tab", self.tab), ("turn", self.turn)]
+        given += [("beside", self.beside)]
         given += [("open", one) for one in self.opened]
         found = [(name, value) for name, value in given if value]
         times = (("from", self.after_s), ("to", self.until_s))

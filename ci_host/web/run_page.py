@@ -23,6 +23,7 @@ from ci_host.api.standing_by import PHASE as STANDBY
 from ci_host.api.standing_by import shells, terminals_of, with_standbys
 from ci_host.api.views import services_view
 from ci_host.api.waiting import waiting
+from ci_host.web.attempts_beside import beside, other_attempt
 from ci_host.web.forge_links import ForgeLinks, links_of
 from ci_host.web.page import PageRoute, pages_of
 from ci_host.web.run_address import RunAddress
@@ -43,8 +44,11 @@ async def run_page(here: Here, who: Person, request: Request, run: str, asked: A
     detail = await _detail(here, run)
     shown = await _run(here, who, detail, asked)
     chosen = shown["view"].chosen
+    if (other := shown["other"]) is not None and chosen is not None:
+        both = await beside(here, chosen, other)
+        return pages_of(request).answer(request, "run.html", who=who, tail=[], both=both, **shown)
     tail = [] if chosen is None else await log_tail(here, chosen, TAIL_LINES, shown["service"])
-    return pages_of(request).answer(request, "run.html", who=who, tail=tail, **shown)
+    return pages_of(request).answer(request, "run.html", who=who, tail=tail, both=None, **shown)
 
 
 @router.get("/runs/{run}/fragment")
@@ -84,6 +88,7 @@ async def _run(here: Services, who: Token, detail: RunDetail, asked: RunAddress)
         **await _tab(here, detail, view, asked),
         "services": beside,
         "service": asked.service if asked.service in names else "",
+        "other": other_attempt(detail.attempts, view.chosen, asked.beside),
         "lacks": [one for one in waits if one.get("lack")],
         "held": {one["key"]: one["held"] for one in waits if one.get("held")},
         "moving": {one["key"]: one["moving"]["words"] for one in waits if one.get("moving")},

@@ -32,6 +32,7 @@ class Errand:
 
 RED, LIST = "the red check at the forge", "the list of runs"
 PAGE = "the run's page"
+FLAKY = "job=test/python=3.12,os=alpine&attempt=2#log"
 
 ERRANDS = (
     Errand(
@@ -62,6 +63,11 @@ ERRANDS = (
     Errand(
         "Cancel", PAGE, "/runs/{chain}", 1, "*Cancel*",
         lambda hand: hand.click("Cancel"), led_to="cancel_requested", run="chain",
+    ),
+    Errand(
+        "What went another way in the attempt before?", "a step's log", f"/runs/{{broken}}?{FLAKY}",
+        1, "*Compare with attempt 1*",
+        lambda hand: hand.click("Compare with attempt 1").sees("E   TimeoutError: no answer of db"),
     ),
     Errand(
         "Approve what waits for me", "any page", "/deliveries", 2, "*Inbox*, *Approve*",

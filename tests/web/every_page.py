@@ -44,6 +44,7 @@ PAGES = (
     Page("run-history", RUN, "/runs/{broken}?tab=history&turn=10"),
     Page("run-history-many", RUN, "/runs/{wide}?tab=history&turn=70"),
     Page("run-empty", RUN, "/runs/{begun}?tab=history"),
+    Page("run-beside", RUN, "/runs/{broken}?job=test/python=3.12,os=alpine&attempt=2&beside=1"),
     Page("repos", "/repos", "/repos"),
     Page("repo", "/repos/{repo:path}", "/repos/me/shop", who="ada"),
     Page("inbox", "/inbox", "/inbox"),

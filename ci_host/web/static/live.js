@@ -185,6 +185,8 @@ function offline(is) {
 function choose(event) {
   const link = event.target.closest?.("a[data-job-link], a[data-swap]");
   if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  // Two logs beside each other are as the server wrote them: another is another page.
+  if ("jobLink" in link.dataset && document.querySelector(".beside")) return;
   event.preventDefault();
   // Of a link in a drawing, `href` is no text.
   history.pushState(null, "", link.getAttribute("href"));
