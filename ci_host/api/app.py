@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from ci_host.api import (
+    about,
     acts,
     announcements,
     artifacts,
@@ -77,6 +78,7 @@ PARTS = (
     well_known,
     deliveries,
     installation,
+    about,
     tokens,
     audit,
     connecting,

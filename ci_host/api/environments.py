@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from ci_host.api.auth import Admin, Here, Seen
 from ci_host.api.services import Services
+from ci_host.api.sight import Sight
 from ci_host.api.starting import find_repo
 from ci_host.line_ports import EnvironmentRule
 
@@ -37,9 +38,13 @@ class RuleBody(NamedEnvironment):
 @router.get("/environments", summary="List environments that are only for some refs")
 async def list_rules(here: Here, seen: Seen) -> dict[str, Any]:
     """One that is not listed may be named by every run of its repository."""
+    return {"environments": await rules_seen(here, seen)}
+
+
+async def rules_seen(here: Services, seen: Sight) -> list[dict[str, Any]]:
+    """Those that are in force. Raises Unavailable."""
     found = await here.catalog.environment_rules()
-    shown = [one for one in found if one.refs is not None and seen.has(one.repo)]
-    return {"environments": [_view(here, one) for one in shown]}
+    return [_view(here, one) for one in found if one.refs is not None and seen.has(one.repo)]
 
 
 @router.put("/environments", summary="Say which refs an environment is for")

@@ -194,6 +194,7 @@ NEEDS: dict[str, Need] = {
         "GET /inbox",
         "GET /inbox/count",
         "GET /trust",
+        "GET /secrets",
     ),
     **_all(
         Level.READ,
@@ -236,6 +237,9 @@ NEEDS: dict[str, Need] = {
         f"PUT {API}/repos",
         f"GET {API}/tokens",
         f"GET {API}/audit",
+        f"GET {API}/installation",
+        "GET /audit",
+        "GET /settings",
         f"POST {API}/tokens",
         f"POST {API}/tokens/{{token}}/revoke",
         f"GET {API}/subscriptions",

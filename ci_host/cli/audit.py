@@ -16,6 +16,9 @@ def register(app: typer.Typer) -> None:
 
 
 def audit(
+    by: Annotated[str, typer.Option(help="Only what this person did.")] = "",
+    act: Annotated[str, typer.Option(help="Only routes with this in it: cancel.")] = "",
+    about: Annotated[str, typer.Option(help="Only where this was named: acme/shop.")] = "",
     limit: Annotated[int, typer.Option(help="So many, the newest first.")] = 50,
     before: Annotated[int | None, typer.Option(help="Those before the page before.")] = None,
     data: DataOption = None,
@@ -24,7 +27,9 @@ def audit(
     as_json: JsonOption = False,
 ) -> None:
     """Show who did what, on which, when, and from where."""
-    found = find(server, token, data).get("/audit", limit=limit, before=before)
+    wanted = {"by": by, "act": act, "about": about, "before": before}
+    asked = {name: value for name, value in wanted.items() if value}
+    found = find(server, token, data).get("/audit", limit=limit, **asked)
     if as_json:
         typer.echo(json.dumps(found))
         return

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from ci_host.api import problems
 from ci_host.web import (
     acts,
+    administration,
     api_page,
     badge,
     forge_login,
@@ -44,6 +45,7 @@ def add_pages(app: FastAPI) -> None:
     app.include_router(schedules.router)
     app.include_router(runners.router)
     app.include_router(trust.router)
+    app.include_router(administration.router)
     app.include_router(views.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     app.add_exception_handler(HTTPException, on_http_error)

@@ -11,7 +11,7 @@ from ci_host.adapters.nats.timetables import Page
 from ci_host.adapters.sql.fold import fold_input
 from ci_host.adapters.sql.rows import Rows
 from ci_host.badge import BadgeRule
-from ci_host.line_ports import PoolRule
+from ci_host.line_ports import EnvironmentRule, JobLimit, PoolRule
 from pipelines.events import RunStarted
 from pipelines.ids import RunId
 from pipelines.repo import Connection, Repo
@@ -29,6 +29,9 @@ class MemoryBus:
 
     async def read(self, _stream: str, subject: str, after: int = 0) -> list[Stored]:
         return [one for one in self.messages.get(subject, []) if one.sequence > after]
+
+    def server_version(self) -> str:
+        return "2.15.1"
 
     async def last(self, _stream: str, subject: str) -> Stored | None:
         return (self.messages.get(subject) or [None])[-1]
@@ -68,6 +71,14 @@ class MemoryCatalog:
     put: list[object] = field(default_factory=list)
 
     rules: list[PoolRule] = field(default_factory=list)
+    environments: list[EnvironmentRule] = field(default_factory=list)
+    job_limits: list[JobLimit] = field(default_factory=list)
+
+    async def environment_rules(self) -> list[EnvironmentRule]:
+        return self.environments
+
+    async def limits(self) -> list[JobLimit]:
+        return self.job_limits
 
     async def pool_rules(self) -> list[PoolRule]:
         return self.rules

@@ -13,8 +13,10 @@ from fastapi import FastAPI
 from sqlmodel import Session
 
 from ci_host.access import Token, digest_of_secret
+from ci_host.adapters.files.key_ring import KeyRingFile
 from ci_host.adapters.memory.desk import MemoryAccounts, MemoryDeskBus, MemoryRegistrations
 from ci_host.adapters.memory.line import MemoryLine
+from ci_host.adapters.memory.secrets import MemorySecrets
 from ci_host.adapters.memory.shells import MemoryShells
 from ci_host.adapters.memory.sights import MemorySights
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
@@ -40,6 +42,7 @@ from ci_host.engine.people import People
 from ci_host.engine.registrations import Registrations
 from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
+from ci_host.engine.secrets import Secrets
 from ci_host.engine.shells import Shells
 from ci_host.settings import Settings
 from ci_host.web.site import add_pages
@@ -69,7 +72,7 @@ class World:
     def __init__(self, folder: Path, *, clone_url: str = "https://forge.test/me/shop.git") -> None:
         self.history = stores.FoldedHistory(NOW, self.fold)
         self.bus = stores.MemoryBus()
-        self.directory = stores.MemoryDirectory()
+        self.directory, self.catalog = stores.MemoryDirectory(), stores.MemoryCatalog()
         self.news = News(cast(Any, self.bus))
         self.model = ReadModel(f"sqlite:///{folder / 'read-model.sqlite'}")
         self._sequence = self._ids = 0
@@ -96,7 +99,7 @@ class World:
             settings=settings,
             bus=cast(Any, self.bus),
             history=cast(Any, self.history),
-            catalog=cast(Any, stores.MemoryCatalog()),
+            catalog=cast(Any, self.catalog),
             inbox=cast(Any, None),
             directory=cast(Any, self.directory),
             model=self.model,
@@ -105,7 +108,13 @@ class World:
             forks=Forks(cast(Any, self.history), settings.shards),
             bundles=self.bundles,
             blobs=cast(Any, None),
-            secrets=cast(Any, None),
+            secrets=Secrets(
+                cast(Any, MemorySecrets()),
+                KeyRingFile(folder, {}),
+                self.history,
+                *cast(Any, (self.catalog, None, None)),
+                now=self.clock,
+            ),
             signing_keys=cast(Any, None),
             registrations=Registrations(
                 MemoryRegistrations(),

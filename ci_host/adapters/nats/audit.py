@@ -11,10 +11,12 @@ from ci_host.audit import Deed
 
 @dataclass(frozen=True, slots=True)
 class Deeds:
-    """Newest first; `following`: where the next, older page begins, if there may be one."""
+    """Newest first; `following`: where the next, older page begins, if there may be one. `places`:
+    where each of them is."""
 
     found: list[Deed]
     following: int | None
+    places: list[int]
 
 
 class NatsAudit:
@@ -37,4 +39,5 @@ class NatsAudit:
         # What was kept long enough is gone: the page begins with what is left, maybe beyond it.
         theirs = [one for one in stored if one.sequence < before]
         found = [msgspec.json.decode(one.body, type=Deed) for one in reversed(theirs)]
-        return Deeds(found, theirs[0].sequence if theirs and after else None)
+        places = [one.sequence for one in reversed(theirs)]
+        return Deeds(found, places[-1] if places and after else None, places)

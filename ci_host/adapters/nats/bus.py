@@ -124,6 +124,10 @@ class Bus:
         self._on_reconnect: list[Callable[[], None]] = []
         self._closing = False
 
+    def server_version(self) -> str:
+        """Of the server that it is connected to, or was last."""
+        return str(self.client.connected_server_version)
+
     def on_reconnect(self, call: Callable[[], None]) -> Callable[[], None]:
         """Have `call` called after each reconnect; answers how to end that."""
         self._on_reconnect.append(call)

@@ -1,4 +1,4 @@
-/* Nav: how many gates wait for whoever looks, beside the link to them. */
+/* Nav: how many gates wait for whoever looks, beside the link to them; and the menu. */
 
 async function count() {
   const link = document.querySelector("a[data-inbox]");
@@ -16,6 +16,21 @@ async function count() {
   } catch {
     // The page says so itself, where it is live.
   }
+}
+
+/* The rest of the pages: closed by Escape, or by going elsewhere. */
+
+const more = document.querySelector(".more");
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !more?.open) return;
+  more.open = false;
+  more.querySelector("summary").focus();
+});
+for (const kind of ["click", "focusin"]) {
+  document.addEventListener(kind, (event) => {
+    if (more?.open && !more.contains(event.target)) more.open = false;
+  });
 }
 
 count();
