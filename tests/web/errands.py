@@ -88,8 +88,8 @@ ERRANDS = (
         .click("A release").sees("refs/heads/release".removeprefix("refs/heads/")),
     ),
     Errand(
-        "Why did my push start nothing?", "any page", "/inbox", 1, "*Deliveries*",
-        lambda hand: hand.click("Deliveries").sees("no pipeline runs on push"),
+        "Why did my push start nothing?", "any page", "/inbox", 2, "*More*, *Deliveries*",
+        lambda hand: hand.click("More").click("Deliveries").sees("no pipeline runs on push"),
     ),
     Errand(
         "Run the nightly now", "any page", "/", 2, "*Schedules*, *Run now*",

@@ -54,7 +54,6 @@ PAGES = (
     Page("settings", "/settings", "/settings", who="ada"),
     Page("more", "/inbox", "/inbox", who="ada", act="document.querySelector('.more').open = true"),
     Page("inbox", "/inbox", "/inbox"),
-    Page("runners", "/runners", "/runners"),
     Page("schedules", "/schedules", "/schedules"),
     Page("deliveries", "/deliveries", "/deliveries"),
     Page("trust", "/trust", "/trust", who="ada"),
