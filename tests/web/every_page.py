@@ -6,14 +6,22 @@ needs something to show, that in `furnished`. Whoever walks over all pages walks
 
 from dataclasses import dataclass
 
-from pipelines.commands import GateTerms
+import msgspec
+
+from ci_host.audit import Deed
+from ci_host.badge import BadgeRule
+from ci_host.line_ports import EnvironmentRule, JobLimit
+from ci_host.ref_ports import NotCompared
+from ci_host.view_ports import SavedView
+from pipelines.commands import GateTerms, Open, OpenJob
 from pipelines.job import Artifact, Coverage, CoveredFile, Outcome, ReportedTest, ReportedTests
+from pipelines.secret import NamedScope, Scope
 from tests.web import shapes
 from tests.web.schedules import scheduled
 from tests.web.served import Served
 from tests.web.told_runs import failed_run, running_run, waiting_run
 from tests.web.trust import held_pull
-from tests.web.world import Story, World, job
+from tests.web.world import NOW, Story, World, job
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,5 +137,31 @@ async def _around(world: World) -> None:
     await running_run(world, 14)
     await scheduled(world)
     await held_pull(world)
+    await _administered(world)
     world.delivered("d-1", reason="no pipeline runs on push of refs/heads/side")
     world.delivered("d-2", runs=["1-00000000000000000001"])
+
+
+async def _administered(world: World) -> None:
+    """A badge, a saved view, runners, a job that waits, a secret and its environment, an act."""
+    await waiting_job(world, 16)
+    sign = {"runner": "build-07", "pools": ["gpu"], "slots": 2, "version": "1", "at": 0}
+    world.bus.put("runner.*", msgspec.json.encode(sign))
+    world.directory.badges["tea/7"] = BadgeRule(repo="tea/7", is_public=True)
+    view = SavedView(name="My failures", filters={"state": "failed"}, at=NOW)
+    await world.services.views.write("ada", [view], after=0)
+    named = NamedScope(name="DEPLOY_KEY", scope=Scope(repo="tea/7", environment="production"))
+    await world.services.secrets.put(named, "correct horse battery", "ada")
+    rule = EnvironmentRule(repo="tea/7", environment="production", refs=["main"], by="ada", at=NOW)
+    world.catalog.environments = [rule]
+    world.catalog.job_limits = [JobLimit(pool="gpu", at_once=2)]
+    await world.services.sights.tell(NotCompared(connection="tea", reason="it is away", since=NOW))
+    act = {"act": "POST /runs/{run}/cancel", "on": {"run": "1-00000000000000000001"}}
+    deed = Deed(at=NOW, by="grace", token="a1b2", address="::1", status=303, **act)
+    await world.services.audit.record(deed)
+
+
+async def waiting_job(world: World, number: int) -> None:
+    """One that no runner has taken."""
+    story = await Story(world, number).begin(message="It waits for a runner")
+    await story.turn(job("build"), wanted=Open(jobs=[OpenJob(key="build", attempt=1)]))
