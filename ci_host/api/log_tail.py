@@ -41,16 +41,19 @@ async def log_tail(
         if await mark_of(here, job) is None:
             last = await here.bus.last(subjects.LOGS, subjects.log(job))
             text = "" if last is None else msgspec.json.decode(last.body, type=LogChunk).text
-            return plain_lines(text)[-lines_max:]
+            return plain_lines(text, lines_max)
         begin = size - TAIL_BYTES
     parts = [chunk.text async for chunk in Reader(here, job, begin).more()]
-    return plain_lines("".join(parts))[-lines_max:]
+    return plain_lines("".join(parts), lines_max)
 
 
-def plain_lines(text: str) -> list[str]:
-    """Lines without colours and control characters; a line rewritten by `\\r` in its last form."""
+def plain_lines(text: str, lines_max: int = 0) -> list[str]:
+    """Lines without colours and control characters; a line rewritten by `\\r` in its last form.
+
+    `lines_max`: only so many of the last; 0: all.
+    """
     lines = text.removesuffix("\n").split("\n") if text else []
-    return [_plain(line) for line in lines]
+    return [_plain(line) for line in lines[-lines_max:]]
 
 
 def _plain(line: str) -> str:

@@ -18,6 +18,7 @@ from tests.bench import (
     bench_masking,
     bench_refs,
     bench_resume,
+    bench_run_page,
     bench_runners,
     bench_schedules,
 )
@@ -44,6 +45,8 @@ ALONE: dict[str, Callable[[], None]] = {
     "log.open": bench_log_viewer.viewed,
     "log.jump": bench_log_viewer.viewed,
     "log.search": bench_log_viewer.viewed,
+    "page.run.10": bench_run_page.shown,
+    "page.run.500": bench_run_page.shown,
     "reconcile.cost": bench_refs.cost,
     "cli.start": bench_cli.start,
     "cli.lint": bench_cli.lint,

@@ -214,6 +214,17 @@ def test_a_page_refuses_and_never_breaks(
         assert answer.status or address.path.endswith("/live"), "nobody answers"
 
 
+def test_the_history_of_a_run_says_how_long_it_was_until_a_turn_was_durable(
+    portal: BlockingPortal, here: Installation
+) -> None:
+    target = f"/runs/{here.run}?tab=history&turn=1"
+    text = portal.call(here.ask, "GET", target).body.decode()
+    (took,) = re.findall(r"decided was durable\">([^<]+)</dd>", text)
+    assert re.fullmatch(r"\d+ ms|[\d.]+s", took), took
+    asked = text[text.index("What the pipeline asked for") :]
+    assert [key for key in ("count", "ship", "build") if f"<bdi>{key}</bdi>" not in asked] == []
+
+
 def either(operation: Any) -> st.SearchStrategy[Case]:
     """What the document allows, and what it does not."""
     return operation.as_strategy(generation_mode=GenerationMode.POSITIVE) | operation.as_strategy(
