@@ -67,7 +67,7 @@ async def chosen(here: Services, who: Token, wanted: RunFilters, view: str) -> R
         return wanted
     found = {one.name: one for one in await saved(here, who)}.get(view)
     if found is None:
-        said = f"You have saved no view {view!r}; `GET /views` lists those that you have."
+        said = f"You have saved no view {view!r}: the page of runs has those that you have."
         raise Problem(404, "No such view", said)
     return wanted.over(found.filters)
 

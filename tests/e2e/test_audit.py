@@ -86,3 +86,25 @@ def test_the_log_is_read_page_by_page_by_administrators_alone(here: Installed) -
     last = here.staunch("audit", "--limit", "2").splitlines()[-1]
     assert last == f"older ones: staunch audit --before {first['next']}"
     assert "name=p3" in here.staunch("audit", "--limit", "2", "--before", str(first["next"]))
+
+
+def test_the_terminal_filters_what_was_done_and_what_runs(
+    here: Installed, repo: Registered
+) -> None:
+    run = repo.plan("await step.gate('go')")
+    here.waiting(run, "gate go")
+    assert here.call("POST", f"/runs/{run}/cancel", {}, who="mallory").status == 202
+    printed = here.staunch("audit", "--by", "mallory", "--act", "cancel", "--about", run)
+    assert f"run={run}" in printed and len(printed.splitlines()) == 1
+    assert here.staunch("audit", "--by", "nobody") == ""
+    listed = here.staunch("runs", "--repo", repo.name, "--branch", "main", "--since", "1h")
+    assert run in listed
+    assert "No run is like this." in here.staunch("runs", "--sender", "nobody", "--event", "push")
+    told = here.staunch("runs", "--since", "yesterday", code=1)
+    assert "'yesterday' is no time: write a day" in " ".join(told.split())
+    view = {"name": "gone", "filters": {"state": "cancelled", "repo": repo.name}}
+    assert here.call("PUT", "/views", view).status == 200
+    told = here.staunch("runs", "--view", "none", code=4)
+    assert "You have saved no view 'none'" in " ".join(told.split())
+    found = json.loads(here.staunch("runs", "--view", "gone", "--json"))["runs"]
+    assert {one["state"] for one in found} <= {"cancelled"}
