@@ -17,6 +17,8 @@ from tests.engine.world import COMMIT
 from tests.web.installation import Installation, installation
 
 LIST_MAX = 2
+# Where an installation keeps its data, in place of where this one does.
+DATA = "/var/lib/staunch"
 TEXT_CHARS_MAX = 200
 # What comes with no end, or is no JSON whatever its description says.
 WITHOUT = {
@@ -148,7 +150,8 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with installation(Path(folder)) as here:
             told = await recorded(here)
-    FILE.write_text(json.dumps(told, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    text = json.dumps(told, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    FILE.write_text(text.replace(folder, DATA))
 
 
 if __name__ == "__main__":
