@@ -12,6 +12,9 @@ def main() -> None:
     if not __debug__:
         sys.exit("staunch checks its invariants with assert: start Python without -O")
     if sys.argv[1:2] == ["process"]:
+        # structlog would load it for the case that there is a terminal: a fifth of some starts.
+        for unused in ("rich.console", "rich.pretty", "rich.traceback"):
+            sys.modules[unused] = None  # type: ignore[assignment]  # Python's own "not there"
         from ci_host.bootstrap.process import run_process
 
         run_process(sys.argv[2], sys.argv[3:])

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from ci_host.adapters.nats.server import die_with_parent
+from ci_host.parting import die_with_parent
 
 PR_SET_CHILD_SUBREAPER = 36
 # More than the supervisor grants its children.

@@ -27,10 +27,11 @@ from ci_host.adapters.nats.server import (
     EmbeddedServer,
     ServerError,
     ServerSettings,
-    die_with_parent,
     lock_store,
 )
 from ci_host.adapters.nats.streams import ensure_streams
+from ci_host.held import Held
+from ci_host.parting import die_with_parent
 from ci_host.running import FILE as RUNNING
 from ci_host.running import RunningState
 from ci_host.settings import (
@@ -77,6 +78,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._stopping = asyncio.Event()
         self._answering: asyncio.Task[None] | None = None
+        self._held = Held()
 
     async def run(self) -> None:
         """Start everything, keep it alive, stop it in order. Raises ServerError, Unavailable."""
@@ -86,10 +88,14 @@ class Supervisor:
         tasks: list[asyncio.Task[None]] = []
         try:
             self._prepare()
+            self._children = self._plan()
+            # They load their code while the streams are made, and wait for these.
+            *loading, runner = self._children
+            tasks = [asyncio.create_task(self._keep(child)) for child in loading]
             if not await self._has_streams():
                 return
-            self._children = self._plan()
-            tasks = [asyncio.create_task(self._keep(child)) for child in self._children]
+            self._held.release()
+            tasks.append(asyncio.create_task(self._keep(runner)))
             if self._server is not None:
                 tasks.append(asyncio.create_task(self._keep_server()))
                 tasks.append(asyncio.create_task(self._keep_storing()))
@@ -100,6 +106,7 @@ class Supervisor:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._stop_children()
+            self._held.release()
             if self._server is not None:
                 await asyncio.to_thread(self._server.stop)
             if tasks:
@@ -265,10 +272,11 @@ class Supervisor:
             await asyncio.sleep(pause)
 
     async def _start(self, child: Child) -> asyncio.subprocess.Process:
-        with _log_file(self._settings.data, child.name) as output:
+        data = self._settings.data
+        with _log_file(data, child.name) as output, self._held.input_of() as stdin:
             return await asyncio.create_subprocess_exec(
                 *child.command,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
                 env={**_inherited(child.name), **child.environment},

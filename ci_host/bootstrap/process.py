@@ -14,7 +14,7 @@ import structlog
 import uvloop
 
 from ci_host.log_lines import line_logger
-from ci_host.settings import PROCESS_VARIABLE, ProcessSettings, decode
+from ci_host.settings import PROCESS_VARIABLE, ProcessSettings, Settings, decode
 
 
 def run_process(role: str, arguments: list[str]) -> None:
@@ -31,14 +31,31 @@ def run_process(role: str, arguments: list[str]) -> None:
     # What a process knows must not be left on the disk by its death.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     settings = decode(os.environ.pop(PROCESS_VARIABLE))
+    if role == "up":
+        _supervise(settings.settings)
+        return
     # Nothing of what is imported becomes garbage: looking through it again and again would be a
     # seventh of the start.
     gc.disable()
     work = _work(role, settings)
     gc.freeze()
     gc.enable()
+    # All is loaded; the supervisor ends our input when there is something to work on.
+    os.read(sys.stdin.fileno(), 1)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_told(work))
+
+
+def _supervise(settings: Settings) -> None:
+    """All of an installation, for the command that it belongs to."""
+    from ci_host.adapters.nats.server import ServerError
+    from ci_host.ports import Unavailable
+    from ci_host.supervisor import Supervisor
+
+    try:
+        asyncio.run(Supervisor(settings, lambda _: None).run())
+    except (ServerError, Unavailable) as error:
+        sys.exit(f"staunch: {error}")
 
 
 def configure_logging() -> None:

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from ci_host.cli.client import Client, ClientError
 from ci_host.running import read_state
-from ci_host.settings import Hibernate
+from ci_host.settings import PROCESS_VARIABLE, Hibernate, ProcessSettings, Settings, encode
 
 LOOK_S = 0.03
 # More than the keeper takes at worst.
@@ -57,12 +57,12 @@ class LocalHost:
         with self._log.open("wb") as log:
             # A session of its own: Ctrl-C is for the command, and this ends after it.
             self._keeper = subprocess.Popen(  # noqa: S603
-                self._command(self._port),
+                self._command(),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={k: v for k, v in os.environ.items() if k not in _OF_ANOTHER},
+                env={**_environment(), PROCESS_VARIABLE: self._told()},
             )
         return self
 
@@ -106,21 +106,38 @@ class LocalHost:
     def _log(self) -> Path:
         return self.wish.data / "logs" / "up.log"
 
-    def _command(self, port: int) -> list[str]:
+    def _command(self) -> list[str]:
         wish = self.wish
         keeper = [sys.executable, "-m", "ci_host.keeper", "" if wish.is_kept else str(wish.data)]
-        up = [sys.executable, "-m", "ci_host", "up", "--data", str(wish.data)]
-        # One engine: a single run has no use for more, and waits for the last to start.
-        up += ["--cache", str(wish.cache), "--port", str(port), "--engines", "1"]
-        up += ["--hibernate", wish.hibernate.value, "--slots", str(wish.slots)]
-        # Its commit is made for this run: there is nobody to hear of another.
-        up += ["--reconcile-s", "0", "--any-event"]
-        return keeper + up
+        return [*keeper, sys.executable, "-m", "ci_host", "process", "up"]
+
+    def _told(self) -> str:
+        """What `staunch up` would make of its options, without a command line to load."""
+        wish = self.wish
+        binary = os.environ.get("STAUNCH_NATS_SERVER")
+        settings = Settings(
+            data=wish.data,
+            cache=wish.cache,
+            http_port=self._port,
+            nats_server=Path(binary) if binary else None,
+            # One engine: a single run has no use for more, and waits for the last to start.
+            engines=1,
+            hibernate=wish.hibernate,
+            slots=wish.slots,
+            # Its commit is made for this run: there is nobody to hear of another.
+            reconcile_s=0,
+            any_event=True,
+        )
+        return encode(ProcessSettings(settings=settings, nats_url=""))
 
     def _end(self) -> None:
         assert self._keeper is not None and self._keeper.stdin is not None
         self._keeper.stdin.close()
         self._keeper.wait(END_S)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER}
 
 
 def _free_port() -> int:

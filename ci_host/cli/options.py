@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ci_host.cli.client import ClientError
+from ci_host.settings import Hibernate
 from pipelines.priority import Priority
 
 DataOption = Annotated[
@@ -32,6 +33,13 @@ CacheOption = Annotated[
     typer.Option("--cache", envvar="STAUNCH_CACHE_DIR", help="Where the guest image is kept."),
 ]
 
+HibernateOption = Annotated[
+    Hibernate,
+    typer.Option(
+        envvar="STAUNCH_HIBERNATE", help="When a waiting run is let go of, to be replayed."
+    ),
+]
+SlotsOption = Annotated[int, typer.Option(envvar="STAUNCH_SLOTS", help="Jobs at once.")]
 SupposeOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -48,8 +48,8 @@ def plan(
 ) -> None:
     """Show what would run on an event, and why, as if all went well. Nothing is run."""
     # Only here: `staunch --help` need not wait for it.
+    from ci_host.cli.building import build_image
     from ci_host.cli.plan_finding import Asked, found_of
-    from ci_host.cli.up import build_image
     from ci_host.cli.working_tree import top_of
     from ci_host.cli.writing import parsed_inputs
     from ci_host.testkit.supposed import Supposition

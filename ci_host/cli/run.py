@@ -16,13 +16,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from ci_host.cli import reading
+from ci_host.cli.building import build_image
 from ci_host.cli.client import ClientError
 from ci_host.cli.following import ENDED_WELL
 from ci_host.cli.local_host import LocalHost, Wish
 from ci_host.cli.local_runs import Asked, LocalRuns, Superseded
 from ci_host.cli.options import (
     CacheOption,
+    HibernateOption,
     JsonOption,
+    SlotsOption,
     SupposeOption,
     WaitOption,
     default_cache,
@@ -30,7 +33,6 @@ from ci_host.cli.options import (
 )
 from ci_host.cli.plan import check_only, supposed_values
 from ci_host.cli.tree_watch import TreeWatch
-from ci_host.cli.up import HibernateOption, SlotsOption, build_image
 from ci_host.cli.working_tree import top_of
 from ci_host.cli.writing import parsed_inputs
 from ci_host.settings import Hibernate

@@ -15,9 +15,16 @@ import typer
 from rich.console import Console
 
 from ci_host.adapters.nats.server import ServerError, find_binary
-from ci_host.adapters.wasm.image import is_provided
+from ci_host.cli.building import build_image
 from ci_host.cli.client import ClientError, default_data
-from ci_host.cli.options import CacheOption, DataOption, JsonOption, default_cache
+from ci_host.cli.options import (
+    CacheOption,
+    DataOption,
+    HibernateOption,
+    JsonOption,
+    SlotsOption,
+    default_cache,
+)
 from ci_host.log_lines import line_logger
 from ci_host.ports import Unavailable
 from ci_host.running import RunningState, read_state
@@ -51,13 +58,6 @@ EnginesOption = Annotated[
         envvar="STAUNCH_ENGINES", min=1, help="Engine processes. Default: one for each processor."
     ),
 ]
-HibernateOption = Annotated[
-    Hibernate,
-    typer.Option(
-        envvar="STAUNCH_HIBERNATE", help="When a waiting run is let go of, to be replayed."
-    ),
-]
-SlotsOption = Annotated[int, typer.Option(envvar="STAUNCH_SLOTS", help="Jobs at once.")]
 VolumeOption = Annotated[
     list[str] | None, typer.Option(help="NAME=PATH that jobs may write to, by name.")
 ]
@@ -262,19 +262,6 @@ def _say_ready(settings: Settings, state: RunningState) -> None:
     console.print(f"[bold green]Staunch is up[/] at [link]{state.url}[/]")
     console.print(f"  data   {settings.data}\n  token  {settings.data / 'token'}")
     console.print(f"  logs   {settings.data / 'logs'}\n  Ctrl-C stops it; runs go on next time.")
-
-
-def build_image(cache: Path) -> None:
-    """In a process of its own: the compiler takes half a gigabyte that `up` should not keep."""
-    if is_provided(cache):
-        return
-    command = [sys.executable, "-m", "ci_host", "process", "image", str(cache)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as building:  # noqa: S603
-        assert building.stdout is not None
-        for line in building.stdout:
-            console.print(f"[dim]{line.rstrip()}[/]")
-    if building.returncode != 0:
-        raise ClientError("the guest image could not be built; the lines above say why", 3)
 
 
 def image(cache: CacheOption = None) -> None:

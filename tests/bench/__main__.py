@@ -16,6 +16,7 @@ from tests.bench import (
     bench_jobs,
     bench_log_viewer,
     bench_masking,
+    bench_reading,
     bench_refs,
     bench_resume,
     bench_runners,
@@ -47,9 +48,12 @@ ALONE: dict[str, Callable[[], None]] = {
     "reconcile.cost": bench_refs.cost,
     "cli.start": bench_cli.start,
     "cli.lint": bench_cli.lint,
+    "cli.run_start": bench_cli.run_start,
 }
 INSTALLED: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "idle.memory": bench_installed.idle,
+    "api.read.list": bench_reading.read,
+    "api.read.run": bench_reading.read,
     "intake.accept": bench_installed.intake,
     "intake.rate": bench_intake.flood,
     "intake.accept.flood": bench_intake.flood,

@@ -190,3 +190,10 @@ async def run(event, step):
         await step.job("publish", run="./publish", env={"VERSION": str(version)})
     return report.render()
 '''
+
+# When its job begins, by the job's own clock.
+ONE_JOB_CLOCK = """
+async def run(event, step):
+    told = await step.job("first", run='echo "at=$(date +%s.%N)" >> "$STAUNCH_OUTPUT"')
+    return told.outputs["at"]
+"""

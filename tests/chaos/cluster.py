@@ -10,7 +10,8 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
-from ci_host.adapters.nats.server import die_with_parent, find_binary
+from ci_host.adapters.nats.server import find_binary
+from ci_host.parting import die_with_parent
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "nats" / "cluster.conf"
 NAMES = ("nats-a", "nats-b", "nats-c")

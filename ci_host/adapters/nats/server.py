@@ -4,13 +4,11 @@ The server does not lock its store, and two servers on one store destroy it; so 
 and hand the locked descriptor to the child: the lock lives as long as the last of the two.
 """
 
-import ctypes
 import fcntl
 import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from types import TracebackType
 
 from ci_host.adapters.nats.accounts import CONFIG_FILE, FILE, PID_FILE, USER, write_accounts
 from ci_host.adapters.nats.certificate import ensure_certificate
+from ci_host.parting import die_with_parent
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = (LOOPBACK, "0.0.0.0", "::")  # noqa: S104  compared with, not listened on
@@ -31,7 +30,6 @@ START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 LOCK_WAIT_S = 5.0
 PID_BYTES_MAX = 20
-PR_SET_PDEATHSIG = 1
 CONSUMERS_PER_STREAM_MAX = 20_000
 # With less than this free no server is started: it would come up, and store nothing.
 ROOM_BYTES_MIN = 16 * 1024 * 1024
@@ -245,11 +243,6 @@ class EmbeddedServer:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-
-def die_with_parent() -> None:
-    """Runs in a child before exec: a parent killed with -9 leaves no orphan behind."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def lock_store(store: Path, wait_s: float = LOCK_WAIT_S) -> int:

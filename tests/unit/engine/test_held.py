@@ -1,0 +1,40 @@
+"""Processes that load their code before there is anything to work on."""
+
+import subprocess
+import sys
+
+from ci_host.held import Held
+
+CODE = "import os, sys; print('loaded', flush=True); os.read(0, 1); print('begun')"
+
+
+def start(held: Held) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-I", "-c", CODE]
+    with held.input_of() as stdin:
+        return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, text=True)
+
+
+def test_those_that_are_held_begin_all_at_once_and_whoever_comes_later_at_once():
+    held = Held()
+    early = [start(held), start(held)]
+    for one in early:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "loaded\n"
+        assert one.poll() is None, "it waits"
+    held.release()
+    late = start(held)
+    assert [one.communicate(timeout=30)[0] for one in [*early, late]] == [
+        "begun\n", "begun\n", "loaded\nbegun\n",
+    ]  # fmt: skip
+    held.release()
+
+
+def test_one_that_is_held_ends_by_a_signal_as_any_other():
+    held = Held()
+    one = start(held)
+    assert one.stdout is not None
+    assert one.stdout.readline() == "loaded\n"
+    one.terminate()
+    assert one.wait(30) != 0
+    one.stdout.close()
+    held.release()
