@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ci_host.cli.client import ClientError
-from ci_host.cli.options import JsonOption
+from ci_host.cli.client import ClientError, find
+from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 from pipelines.bundle import (
     BUNDLE_BYTES_MAX,
     FILE_BYTES_MAX,
@@ -25,11 +25,13 @@ from pipelines.bundle import (
 )
 from pipelines.lint.check import lint as findings_of
 from pipelines.lint.finding import Finding
+from pipelines.lint.project import Known
 
 if TYPE_CHECKING:
     from pipelines.schedule import Schedule
 
 RULE = "refused-file"
+SEALED = f"{FOLDER}/secrets.age"
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +43,12 @@ def lint(
     path: Annotated[
         Path, typer.Argument(help="A checkout or a folder in it; or one file of a pipeline.")
     ] = Path(),
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask an installation which secrets and pools it has.")
+    ] = False,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the mistakes of a pipeline before it is pushed. Nothing of it is executed."""
@@ -48,7 +56,15 @@ def lint(
         raise ClientError(f"there is no {path}", 2)
     top = _top(path)
     files, refused = _read(top)
-    found = [*refused, *findings_of(files, _check_schedule)]
+    known: Known | None = None
+    if ask or (top / SEALED).exists():
+        # Only here: most repositories have no such file, and editors wait for every import.
+        from ci_host.cli.lint_asking import known_of, sealed_names
+
+        sealed, wrong = sealed_names(top)
+        refused += wrong
+        known = known_of(find(server, token, data), sealed) if ask else None
+    found = [*refused, *findings_of(files, _check_schedule, known)]
     if path.is_file():
         wanted = path.resolve().relative_to(top.resolve()).as_posix()
         found = [one for one in found if one.file == wanted]

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from pipelines.lint import arguments, awaits, handling, imports, plans, sandbox, verbs
+from pipelines.lint import arguments, asked, awaits, handling, imports, plans, sandbox, verbs
 from pipelines.lint.calls import Calls
 from pipelines.lint.finding import Finding
-from pipelines.lint.project import CheckSchedule, Project, project
+from pipelines.lint.project import CheckSchedule, Known, Project, project
 from pipelines.lint.rules import RULES
 from pipelines.lint.source import Source
 
@@ -19,15 +19,18 @@ FAMILIES: tuple[Family, ...] = (
     imports.check,
     sandbox.check,
     handling.check,
+    asked.check,
 )
 
 
-def lint(files: Mapping[str, str], check_schedule: CheckSchedule) -> list[Finding]:
+def lint(
+    files: Mapping[str, str], check_schedule: CheckSchedule, known: Known | None = None
+) -> list[Finding]:
     """The mistakes of a Bundle's files, by file and place; each once."""
-    asked = project(files, check_schedule)
-    found = set(asked.unread)
-    for module, source in asked.sources.items():
+    whole = project(files, check_schedule, known)
+    found = set(whole.unread)
+    for module, source in whole.sources.items():
         for family in FAMILIES:
-            found.update(family(source, asked.calls[module], asked))
+            found.update(family(source, whole.calls[module], whole))
     assert all(one.rule in RULES for one in found), "every rule is in the table"
     return sorted(found)

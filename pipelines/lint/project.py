@@ -17,11 +17,22 @@ if TYPE_CHECKING:
 CheckSchedule = Callable[["Schedule"], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Names that an installation has; `where` it is."""
+
+    where: str
+    secrets: frozenset[str]
+    pools: frozenset[str]
+
+
 @dataclass(slots=True)
 class Project:
-    """`sources` by module name; `unread` are what could not be parsed, and why."""
+    """`sources` by module name; `unread` are what could not be parsed, and why. `known` None:
+    nobody asked what there is."""
 
     check_schedule: CheckSchedule
+    known: Known | None = None
     sources: dict[str, Source] = field(default_factory=dict)
     calls: dict[str, Calls] = field(default_factory=dict)
     unread: list[Finding] = field(default_factory=list)
@@ -29,9 +40,11 @@ class Project:
     pipelines: dict[str, str] = field(default_factory=dict)
 
 
-def project(files: Mapping[str, str], check_schedule: CheckSchedule) -> Project:
+def project(
+    files: Mapping[str, str], check_schedule: CheckSchedule, known: Known | None = None
+) -> Project:
     """Read them all; what is no Python is not looked at."""
-    found = Project(check_schedule)
+    found = Project(check_schedule, known)
     texts = {path: text for path, text in sorted(files.items()) if path.endswith(".py")}
     modules = {module_name(path) for path in texts}
     for name in list(modules):

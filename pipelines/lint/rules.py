@@ -43,4 +43,7 @@ RULES: Mapping[str, str] = {
     "no-terminal": "a question that nobody can answer",
     "no-host": "the machine, which a plan is not on",
     "swallowed-cancel": "a handler that takes a cancel",
+    "unknown-secret": "a secret that the installation has not",
+    "unknown-pool": "a pool that nobody serves",
+    "wrong-secrets-file": "encrypted secrets that cannot be read",
 }

@@ -303,3 +303,21 @@ await step.job("who", checkout=False, id_token="sts.example.org", run=[
     keys = httpx2.get(found["jwks_uri"]).json()["keys"]
     assert [key["alg"] for key in keys] == ["RS256"]
     assert not [key for key in keys if "d" in key]
+
+
+NAMING = """async def run(event, step):
+    await step.job("a", run="b", secrets=["LINTED", "SEALED_ONE", "NOWHERE"])
+    await step.job("c", run="d", pool="default")
+    await step.job("e", run="f", pool="nobody-serves-it")
+"""
+
+
+def test_lint_asks_for_the_names_that_a_text_alone_cannot_know(here, repo):
+    repo.write({".staunch/pipeline.py": NAMING})
+    given(here, "set", "LINTED", "--repo", repo.name, value=CANARY)
+    encrypted(here, repo, "SEALED_ONE", CANARY)
+    done = here.installation.command("lint", str(repo.work), "--ask", "--json")
+    found = [(one["line"], one["rule"]) for one in json.loads(done.stdout)["findings"]]
+    assert (done.returncode, found) == (1, [(2, "unknown-secret"), (4, "unknown-pool")])
+    alone = here.installation.command("lint", str(repo.work))
+    assert alone.returncode == 0, alone.stdout

@@ -154,3 +154,21 @@ def test_lint_imports_nothing_that_it_does_not_need(tmp_path):
         [sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=60
     )
     assert told.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_encrypted_file_that_cannot_be_read_is_a_mistake_in_its_line(tmp_path, monkeypatch):
+    sealed = "# ours\nDEPLOY_KEY: |\n  aaaa\nbroken\n"
+    checkout(tmp_path, {PIPELINE: GOOD, ".staunch/secrets.age": sealed})
+    monkeypatch.chdir(tmp_path)
+    code, said = lint()
+    assert (code, said.partition(": ")[0]) == (1, ".staunch/secrets.age:4:1")
+    assert "wrong-secrets-file" in said
+    (tmp_path / ".staunch/secrets.age").write_text("DEPLOY_KEY: |\n  aaaa\n")
+    assert lint()[0] == 0
+
+
+def test_who_asks_and_finds_no_installation_is_told_how_to_name_one(tmp_path):
+    where = checkout(tmp_path, {PIPELINE: GOOD})
+    code, said = lint(where, "--ask", "--data", tmp_path / "none")
+    assert code == 3
+    assert "--server" in said

@@ -11,6 +11,7 @@ from pipelines.bundle import Bundle
 from pipelines.failure import Failure
 from pipelines.lint.check import lint
 from pipelines.lint.finding import Finding
+from pipelines.lint.project import Known
 from pipelines.lint.rules import RULES
 from tests.lint_cases import Case, cases, shown
 
@@ -19,7 +20,7 @@ GUIDE = Path(__file__).resolve().parents[3] / "docs/guide/lint.md"
 # The words for these are this Python's, and another one has others.
 OF_PYTHON = "syntax-error"
 # Found where files are read: see tests/unit/cli/test_lint_command.py.
-OF_FILES = {"refused-file"}
+OF_FILES = {"refused-file", "wrong-secrets-file", "unknown-secret", "unknown-pool"}
 MEDDLING = ["await", "step", "*", "**", "None", "[]", "...", "-1", "lambda: 1", "run", "1e400"]
 
 
@@ -112,3 +113,29 @@ def test_a_step_that_is_named_after_itself_is_a_step() -> None:
     assert [one.rule for one in lint({".staunch/pipeline.py": source}, lambda _: None)] == [
         "unknown-verb"
     ]
+
+
+ASKING = """
+POOL = "gpu"
+
+
+async def run(event, step):
+    await step.job("a", run="b", secrets=["NPM_TOKEN", "DEPLOY_KY", event.branch], pool=POOL)
+    await step.job("c", run="d", secrets={"KEY": "DEPLOY_KEY", "OTHER": "NOWHERE"}, pool="large")
+    await step.job("e", run="f", secrets=event.inputs, pool=event.branch)
+"""
+
+
+def test_secrets_and_pools_that_an_installation_has_not_are_found_where_it_was_asked() -> None:
+    files = {".staunch/pipeline.py": ASKING}
+    assert lint(files, lambda _: None) == [], "a text alone cannot know"
+    secrets = frozenset({"NPM_TOKEN", "DEPLOY_KEY"})
+    known = Known("https://ci.example", secrets, frozenset({"default", "gpus", "large"}))
+    assert [
+        (one.line, one.column, one.rule, one.fix) for one in lint(files, lambda _: None, known)
+    ] == [
+        (6, 56, "unknown-secret",
+         "write 'DEPLOY_KEY', or `staunch secret set DEPLOY_KY` makes it"),
+        (6, 89, "unknown-pool", "write 'gpus', or start a runner with that --pool"),
+        (7, 73, "unknown-secret", "`staunch secret set NOWHERE` makes it"),
+    ]  # fmt: skip

@@ -21,12 +21,17 @@ MEANT = {
     "tests/e2e/test_bad_pipelines.py": {"missing-module", "syntax-error"},
     "tests/e2e/test_shell.py": {"syntax-error"},
     "tests/month/forge.py": {"wrong-duration"},
+    "tests/test_editors.py": {
+        *("missing-module", "unknown-argument", "unknown-trigger", "wrong-argument"),
+    },
     "tests/unit/cli/test_lint_command.py": {"unknown-verb", "wrong-name"},
+    "tests/unit/cli/test_plan.py": {"no-exit"},
     "tests/unit/engine/test_actors.py": {"syntax-error"},
     "tests/unit/engine/test_reruns.py": {"unknown-pipeline"},
     "tests/unit/tenant/test_limits.py": {"missing-module"},
     "tests/unit/tenant/test_threads.py": {"clock-at-import", "no-exit"},
     "tests/unit/testkit/test_kit.py": {"missing-module"},
+    "tests/unit/testkit/test_planned.py": {"syntax-error"},
 }
 
 
