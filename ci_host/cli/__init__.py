@@ -7,7 +7,6 @@ no command: each is in a module of its own, whose `register` adds it.
 import importlib
 import sys
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -112,6 +111,9 @@ def command_line() -> TyperGroup:
 
 def _say_version(wanted: bool) -> None:
     if wanted:
+        # Only here: it takes longer to load than all that is said.
+        from importlib.metadata import version
+
         sys.stdout.write(f"staunch {version(DISTRIBUTION)}\n")
         raise typer.Exit
 
