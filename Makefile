@@ -50,7 +50,7 @@ layers: $(READY) ## Who may import whom
 test: published ## All tests
 	@$(RUN) -m ci_host image
 	@$(RUN) -m tests.fuzz --runs 2000
-	@$(RUN) -m pytest -q -n 3 --dist loadgroup
+	@$(RUN) -m pytest -q -n 4 --dist loadgroup
 	@for how in always verify; do \
 		echo "the engine's suite once more, with --hibernate $$how"; \
 		STAUNCH_HIBERNATE=$$how $(RUN) -m pytest -q -n 2 tests/unit/engine || exit 1; \

@@ -32,6 +32,7 @@ from ci_host.adapters.nats.server import (
 from ci_host.adapters.nats.streams import ensure_streams
 from ci_host.held import Held
 from ci_host.parting import die_with_parent
+from ci_host.ports import Unavailable
 from ci_host.running import FILE as RUNNING
 from ci_host.running import RunningState
 from ci_host.settings import (
@@ -92,12 +93,14 @@ class Supervisor:
             # They load their code while the streams are made, and wait for these.
             *loading, runner = self._children
             tasks = [asyncio.create_task(self._keep(child)) for child in loading]
+            if self._server is not None:
+                # From now on: a server may die while the streams are made, too.
+                tasks.append(asyncio.create_task(self._keep_server()))
             if not await self._has_streams():
                 return
             self._held.release()
             tasks.append(asyncio.create_task(self._keep(runner)))
             if self._server is not None:
-                tasks.append(asyncio.create_task(self._keep_server()))
                 tasks.append(asyncio.create_task(self._keep_storing()))
             await self._until_told(tasks)
         finally:
@@ -171,6 +174,17 @@ class Supervisor:
         return False
 
     async def _make_streams(self) -> None:
+        """Make them; once more if the server of ours that was asked has died meanwhile."""
+        while True:
+            asked = self._server_pid
+            try:
+                return await self._make_streams_once()
+            except Unavailable as reason:
+                if self._server is None or (asked is not None and asked == self._server_pid):
+                    raise
+                log.warning("streams_made_again", reason=str(reason))
+
+    async def _make_streams_once(self) -> None:
         bus = await connect(self._nats_url, name="supervisor")
         try:
             if bus.client.max_payload < PAYLOAD_BYTES_MAX:

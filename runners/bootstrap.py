@@ -180,8 +180,9 @@ async def serve(options: Options) -> int:
         data = DataDirectory(options.data)
         member = membership_of(data, options.join)
         runner = data.runner_id("" if member is None else member.runner)
-        reaching = _reach(options, runner)
-        if member is not None:
+        if member is None:
+            reaching = _reach(options, runner)
+        else:
             reaching = _reach_as_member(member, data, turn_away)
         reached = await _unless_stopped(asyncio.create_task(reaching), stop)
     except (InUse, Unavailable, NotJoined) as error:

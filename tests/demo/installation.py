@@ -57,6 +57,10 @@ class Installation:
     def start(self) -> None:
         """Start it and wait until it answers."""
         self.launch()
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Until it answers. Raises Gone if it ended."""
         until("the host to be ready", self._is_ready)
 
     def launch(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from ci_host.adapters.nats.bus import connect
 from ci_host.adapters.nats.server import find_binary
 from ci_host.ports import Unavailable
+from ci_host.running import read_state
 from pipelines.ids import SHARDS_DEFAULT
 from tests.demo.installation import Installation, free_port, until
 from tests.e2e.installed import FILE, installed, plan
@@ -183,6 +185,28 @@ def test_a_data_directory_that_is_a_file_or_below_one_is_named(folder, below):
     said = refusal(data)
     assert f"the data directory {data} cannot be used: " in said
     assert "choose another with --data" in said
+
+
+def test_a_message_server_that_dies_while_its_streams_are_made_is_started_again(
+    folder: Path,
+) -> None:
+    installation = Installation(folder, "--engines", "1")
+    installation.launch()
+    try:
+        pid = 0
+        for _ in range(3):
+            pid = until("another server", lambda old=pid: server_of(installation.data, old), 30)
+            os.kill(pid, signal.SIGKILL)
+        installation.wait_ready()
+    finally:
+        installation.stop()
+
+
+def server_of(data: Path, old: int) -> int | None:
+    """The message server's process, if it is not this one: told while the streams are made."""
+    state = read_state(data)
+    pid = 0 if state is None else state.processes.get("nats-server", 0)
+    return pid if pid != old else None
 
 
 def test_a_second_start_on_the_same_data_is_refused_and_the_first_goes_on(folder):

@@ -19,8 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+import structlog
+
 from ci_host.adapters.nats.accounts import CONFIG_FILE, FILE, PID_FILE, USER, write_accounts
 from ci_host.adapters.nats.certificate import ensure_certificate
+from ci_host.adapters.nats.half_made import put_aside
 from ci_host.parting import die_with_parent
 
 LOOPBACK = "127.0.0.1"
@@ -58,6 +61,9 @@ TLS = """\
 tls {{ cert_file: "{store}/tls.crt", key_file: "{store}/tls.key" }}
 allow_non_tls: true
 """
+
+
+log = structlog.get_logger()
 
 
 class ServerError(Exception):
@@ -109,6 +115,8 @@ class EmbeddedServer:
             _refuse_full_disk(store)
             os.chmod(store, 0o700)
             self._lock = lock_store(store)
+            for one in put_aside(store):
+                log.warning("half_made_put_aside", path=str(one))
             self._token = kept_token(store / "token")
             if not (store / FILE).exists():
                 write_accounts(store, self._token, [])

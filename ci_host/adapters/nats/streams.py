@@ -104,6 +104,8 @@ def config_of(rule: StreamRule, replicas: int = 1) -> StreamConfig:
         duplicate_window=min(DUPLICATE_WINDOW_S, rule.max_age_s or DUPLICATE_WINDOW_S),
         allow_direct=True,
         allow_msg_schedules=rule.schedules or None,
+        # The server sets it with them.
+        allow_rollup_hdrs=rule.schedules,
         compression=StoreCompression.S2 if rule.compressed else None,
         max_consumers=CONSUMERS_MAX,
         num_replicas=replicas,
@@ -140,8 +142,17 @@ def _is_passing(error: Exception) -> bool:
 async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> None:
     assert config.name is not None
     try:
-        await js.stream_info(config.name)
+        info = await js.stream_info(config.name)
     except NotFoundError:
         await js.add_stream(config)
     else:
-        await js.update_stream(config)
+        # A change writes the stream's file anew, and a server must not be killed in the midst.
+        if _differs(config, info.config):
+            await js.update_stream(config)
+
+
+def _differs(wanted: StreamConfig, found: StreamConfig) -> bool:
+    """Whether something that we wish is not so; of the rest the server fills in what it likes."""
+    there = found.as_dict()
+    wishes = {name: value for name, value in wanted.as_dict().items() if value is not None}
+    return any(there.get(name) != value for name, value in wishes.items())
