@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 START_TIMEOUT_S = 120.0
+PORT_FIRST, PORTS = 20_000, 1_500
 
 T = TypeVar("T")
 
@@ -34,10 +36,17 @@ def until(what: str, look: Callable[[], T | None], timeout_s: float = START_TIME
 
 
 def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has now, and that nobody else is given until it is taken.
+
+    Each worker of pytest has a range of its own, below that of outgoing connections.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = PORT_FIRST + worker * PORTS
+    for port in random.sample(range(first, first + PORTS), PORTS):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise Gone(f"no port from {first} on is free")
 
 
 class Installation:
