@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Tests beside each other; on two cores more of them find too little of both.
+WORKERS ?= 3
 READY := $(VENV)/.ready
 CODE := ci_host webhooks pipelines runners tests
 
@@ -50,7 +52,7 @@ layers: $(READY) ## Who may import whom
 test: published ## All tests
 	@$(RUN) -m ci_host image
 	@$(RUN) -m tests.fuzz --runs 2000
-	@$(RUN) -m pytest -q -n 4 --dist loadgroup
+	@$(RUN) -m pytest -q -n $(WORKERS) --dist loadgroup
 	@for how in always verify; do \
 		echo "the engine's suite once more, with --hibernate $$how"; \
 		STAUNCH_HIBERNATE=$$how $(RUN) -m pytest -q -n 2 tests/unit/engine || exit 1; \
