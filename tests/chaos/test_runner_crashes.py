@@ -183,7 +183,7 @@ async def test_a_killed_shim_is_reported_as_lost_and_its_sandbox_is_gone(bus):
     report = await bus.report(spec)
     assert report.outcome is Outcome.LOST
     assert "begun\n" in await bus.log(spec)
-    await until(lambda: not pids_with(marker(91)), "the end of the sandbox", 5)
+    await until(lambda: not pids_with(marker(91)), "the end of the sandbox", 20)
 
 
 async def test_shim_and_agent_killed_together_is_lost_too(bus):
