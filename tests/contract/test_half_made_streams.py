@@ -6,7 +6,7 @@ import pytest
 
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.half_made import ASIDE, put_aside
-from ci_host.adapters.nats.streams import ensure_streams
+from ci_host.adapters.nats.streams import StreamRule, config_of, ensure_streams
 from tests.servers import SHARDS, bus_of, nats_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.nats]
@@ -53,3 +53,12 @@ async def test_streams_that_are_as_they_should_be_are_not_written_anew(tmp_path:
             assert len(written) > 20
             await ensure_streams(bus.js, SHARDS)
             assert {one: one.stat().st_mtime_ns for one in tmp_path.rglob("meta.inf")} == written
+
+
+async def test_a_limit_that_a_rule_no_longer_has_is_taken_from_its_stream(tmp_path: Path) -> None:
+    with nats_server(tmp_path) as server:
+        async with bus_of(server) as bus:
+            limited = StreamRule(subjects.CONFIG, ("config.>",), per_subject=1, max_age_s=600.0)
+            await bus.js.update_stream(config_of(limited))
+            await ensure_streams(bus.js, SHARDS)
+            assert not (await bus.js.stream_info(subjects.CONFIG)).config.max_age

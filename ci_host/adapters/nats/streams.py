@@ -28,6 +28,12 @@ DUPLICATE_WINDOW_S = 120.0
 CONSUMERS_MAX = 20_000
 # A cluster elects a leader in 4 to 9 s, and the streams' leaders after it.
 ELECTION_S = 30.0
+# What a stream has where a rule says nothing of it.
+UNLESS_WISHED = {
+    "max_age": (None, 0),
+    "compression": (None, "none"),
+    "allow_msg_schedules": (None, False),
+}
 # "System temporarily unavailable", "no suitable peers": a server of the cluster is still to come.
 PASSING = {10008, 10005}
 
@@ -152,7 +158,12 @@ async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> None:
 
 
 def _differs(wanted: StreamConfig, found: StreamConfig) -> bool:
-    """Whether something that we wish is not so; of the rest the server fills in what it likes."""
-    there = found.as_dict()
-    wishes = {name: value for name, value in wanted.as_dict().items() if value is not None}
-    return any(there.get(name) != value for name, value in wishes.items())
+    """Whether something that we wish is not so; of the rest the server fills in what it likes.
+
+    What a rule no longer limits is a wish too.
+    """
+    there, wishes = found.as_dict(), wanted.as_dict()
+    freed = {name: there.get(name) for name in UNLESS_WISHED if wishes.get(name) is None}
+    if any(value not in UNLESS_WISHED[name] for name, value in freed.items()):
+        return True
+    return any(there.get(name) != value for name, value in wishes.items() if value is not None)
