@@ -73,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reconcile_s: float = RECONCILE_S_DEFAULT
     no_comments: list[str] = []
     any_event: bool = False
+    opening: Path | None = None
 
     @property
     def blobs_url(self) -> str:
@@ -106,11 +107,12 @@ def may_comment(no_comments: list[str], connection: str, repo: str, name: str) -
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the supervisor tells one process: the installation, the bus, and this process's part.
 
-    `index` counts the engines; nobody else serves these shards.
+    `index` counts the engines; nobody else serves these shards. `nats_url`: the bus. It is told on
+    the standard input, once the bus is there.
     """
 
     settings: Settings
-    nats_url: str
+    nats_url: str = ""
     index: int = 0
     shards: list[int] = []
 

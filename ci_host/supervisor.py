@@ -11,27 +11,23 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 import structlog
 
-from ci_host.adapters.nats.bus import connect, shown
 from ci_host.adapters.nats.server import (
     LOOPBACK,
-    PAYLOAD_BYTES_MAX,
+    READY_LOOK_S,
     EmbeddedServer,
     ServerError,
     ServerSettings,
     lock_store,
 )
-from ci_host.adapters.nats.streams import ensure_streams
-from ci_host.held import Held
-from ci_host.parting import die_with_parent
+from ci_host.child import Child
+from ci_host.held import TOLD, Held
 from ci_host.ports import Unavailable
 from ci_host.running import FILE as RUNNING
 from ci_host.running import RunningState
@@ -40,7 +36,6 @@ from ci_host.settings import (
     ProcessSettings,
     Settings,
     encode,
-    is_hosts_own,
 )
 
 PAUSE_S_FIRST = 0.1
@@ -56,15 +51,7 @@ STOP_TIMEOUT_S = 10.0
 
 log = structlog.get_logger()
 
-
-@dataclass(slots=True)
-class Child:
-    """One supervised process: how to start it, and its life so far."""
-
-    name: str
-    command: list[str]
-    environment: dict[str, str] = field(default_factory=dict)
-    process: asyncio.subprocess.Process | None = None
+Found = Callable[[str, int, int], Coroutine[None, None, None]]
 
 
 class Supervisor:
@@ -90,16 +77,18 @@ class Supervisor:
         try:
             self._prepare()
             self._children = self._plan()
-            # They load their code while the streams are made, and wait for these.
-            *loading, runner = self._children
-            tasks = [asyncio.create_task(self._keep(child)) for child in loading]
+            # They load their code while the bus comes up, and wait to be told where it is.
+            tasks = [asyncio.create_task(self._keep(child)) for child in self._children]
+            founding = asyncio.create_task(asyncio.to_thread(_load_founding))
+            if not await self._unless_told(self._server_ready()):
+                return
             if self._server is not None:
                 # From now on: a server may die while the streams are made, too.
                 tasks.append(asyncio.create_task(self._keep_server()))
-            if not await self._has_streams():
+            if not await self._unless_told(self._make_streams(founding)):
                 return
-            self._held.release()
-            tasks.append(asyncio.create_task(self._keep(runner)))
+            self._held.release(self._nats_url.encode())
+            self._tell_state()
             if self._server is not None:
                 tasks.append(asyncio.create_task(self._keep_storing()))
             await self._until_told(tasks)
@@ -108,8 +97,8 @@ class Supervisor:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._held.release(b"")
             await self._stop_children()
-            self._held.release()
             if self._server is not None:
                 await asyncio.to_thread(self._server.stop)
             if tasks:
@@ -152,49 +141,48 @@ class Supervisor:
         self._server = EmbeddedServer(ServerSettings(data, port, binary, is_wished, host))
         # On this thread: the server is told to end when the thread that started it does.
         try:
-            self._nats_url = self._server.start()
+            self._server.launch()
         except OSError as error:
             raise ServerError(f"nats-server cannot be started: {error}") from error
         self._server_pid = self._server.pid
+
+    async def _server_ready(self) -> None:
+        """Until the one of ours answers. Raises ServerError."""
+        server = self._server
+        if server is None:
+            return
+        # It says so in a file, and of a file there is no news.
+        while not await asyncio.to_thread(server.is_ready):  # noqa: ASYNC110
+            await asyncio.sleep(READY_LOOK_S)
+        self._nats_url = server.url
         # The same port after a restart: clients that outlived the server find it again.
         with suppress(OSError):
             (self._settings.data / "nats-port").write_text(self._nats_url.rpartition(":")[2])
 
-    async def _has_streams(self) -> bool:
-        """Make them. False: we were told to stop before they were there."""
+    async def _unless_told(self, work: Coroutine[None, None, None]) -> bool:
+        """Do it. False: we were told to stop before it was done."""
         stopping = asyncio.create_task(self._stopping.wait())
-        making = asyncio.create_task(self._make_streams())
-        await asyncio.wait({stopping, making}, return_when=asyncio.FIRST_COMPLETED)
+        doing = asyncio.create_task(work)
+        await asyncio.wait({stopping, doing}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        if making.done():
-            making.result()
+        if doing.done():
+            doing.result()
             return True
-        making.cancel()
-        await asyncio.wait({making})
+        doing.cancel()
+        await asyncio.wait({doing})
         return False
 
-    async def _make_streams(self) -> None:
+    async def _make_streams(self, founding: "asyncio.Task[Found]") -> None:
         """Make them; once more if the server of ours that was asked has died meanwhile."""
+        settings, found = self._settings, await founding
         while True:
             asked = self._server_pid
             try:
-                return await self._make_streams_once()
+                return await found(self._nats_url, settings.shards, settings.nats_replicas)
             except Unavailable as reason:
                 if self._server is None or (asked is not None and asked == self._server_pid):
                     raise
                 log.warning("streams_made_again", reason=str(reason))
-
-    async def _make_streams_once(self) -> None:
-        bus = await connect(self._nats_url, name="supervisor")
-        try:
-            if bus.client.max_payload < PAYLOAD_BYTES_MAX:
-                raise ServerError(
-                    f"the nats-server at {shown(self._nats_url)} takes no more than"
-                    f" {bus.client.max_payload:,} bytes in a message; set its max_payload to 8MB"
-                )
-            await ensure_streams(bus.js, self._settings.shards, self._settings.nats_replicas)
-        finally:
-            await bus.close()
 
     async def _keep_server(self) -> None:
         assert self._server is not None
@@ -208,8 +196,10 @@ class Supervisor:
             try:
                 # The others know this address and no other.
                 self._start_server(port, is_wished=False)
+                await self._server_ready()
             except ServerError as error:
                 log.error("nats_server_does_not_start", reason=str(error))  # noqa: TRY400
+                self._server_pid = None
                 await asyncio.sleep(PAUSE_S_SERVER)
             self._tell_state()
 
@@ -234,8 +224,8 @@ class Supervisor:
     def _plan(self) -> list[Child]:
         settings = self._settings
         python = [sys.executable, "-m"]
-        # What they are told goes by the environment: the bus's token is in it, and every user of
-        # the machine can read arguments.
+        # What they are told goes by the environment, and the bus, whose token is a secret, by their
+        # standard input: every user of the machine can read arguments.
         host = [*python, "ci_host", "process", "host"]
         engine = [*python, "ci_host", "process", "engine"]
         return [
@@ -245,14 +235,13 @@ class Supervisor:
                 for index in range(settings.engines)
             ),
             Child("host", host, {PROCESS_VARIABLE: self._told(0)}),
-            Child("runner", self._runner_command(python), {"STAUNCH_RUNNER_NATS": self._nats_url}),
+            Child("runner", self._runner_command(python), {"STAUNCH_RUNNER_NATS": TOLD}),
         ]
 
     def _told(self, index: int) -> str:
         settings = self._settings
         process = ProcessSettings(
             settings=settings,
-            nats_url=self._nats_url,
             index=index,
             shards=[k for k in range(settings.shards) if k % settings.engines == index],
         )
@@ -275,27 +264,15 @@ class Supervisor:
         while True:
             began = loop.time()
             try:
-                child.process = await self._start(child)
+                process = await child.start(self._settings.data, self._held)
             except OSError as error:
                 log.error("process_does_not_start", name=child.name, reason=str(error))  # noqa: TRY400
             else:
                 self._tell_state()
-                code = await child.process.wait()
+                code = await process.wait()
                 log.error("process_died", name=child.name, code=code)
             pause = PAUSE_S_FIRST if loop.time() - began > STEADY_S else min(pause * 2, PAUSE_S_MAX)
             await asyncio.sleep(pause)
-
-    async def _start(self, child: Child) -> asyncio.subprocess.Process:
-        data = self._settings.data
-        with _log_file(data, child.name) as output, self._held.input_of() as stdin:
-            return await asyncio.create_subprocess_exec(
-                *child.command,
-                stdin=stdin,
-                stdout=output,
-                stderr=asyncio.subprocess.STDOUT,
-                env={**_inherited(child.name), **child.environment},
-                preexec_fn=die_with_parent,
-            )
 
     def _tell_state(self) -> None:
         pids = {c.name: c.process.pid for c in self._children if c.process is not None}
@@ -310,7 +287,8 @@ class Supervisor:
             temporary.replace(path)
         except OSError as error:
             log.error("state_not_written", path=str(path), reason=str(error))  # noqa: TRY400
-        if len(pids) > len(self._children) - (self._server is None) and self._answering is None:
+        is_whole = len(pids) > len(self._children) - (self._server is None) and self._nats_url
+        if is_whole and self._answering is None:
             self._answering = asyncio.create_task(self._tell_ready(state))
 
     async def _tell_ready(self, state: RunningState) -> None:
@@ -336,6 +314,13 @@ class Supervisor:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+def _load_founding() -> Found:
+    """In a thread while the server starts, which takes as long: who comes first need not wait."""
+    from ci_host.adapters.nats.founding import found
+
+    return found
 
 
 async def ended(pid: int) -> None:
@@ -375,18 +360,3 @@ def _refuse_taken_port(host: str, port: int) -> None:
                     " there, or choose another with --port"
                 ) from error
             time.sleep(0.05)
-
-
-def _inherited(name: str) -> dict[str, str]:
-    """Our environment, for a child: keys are the host's only."""
-    return {
-        variable: value
-        for variable, value in os.environ.items()
-        if name == "host" or not is_hosts_own(variable)
-    }
-
-
-def _log_file(data: Path, name: str) -> BinaryIO:
-    folder = data / "logs"
-    folder.mkdir(exist_ok=True)
-    return (folder / f"{name}.log").open("ab")

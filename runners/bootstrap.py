@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 OPTIONS = "STAUNCH_RUNNER_OPTIONS"
 VERSION = "0.1.0"
+ON_INPUT = "-"
 CONSUMER_RETRY_S = 0.5
 GB = 1_073_741_824
 
@@ -289,7 +290,10 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Taken out of the environment: the bus's address may hold a password.
     options = msgspec.json.decode(os.environ.pop(OPTIONS), type=Options)
-    return asyncio.run(serve(options))
+    if options.nats == ON_INPUT:
+        # All is loaded; whoever started us says where the bus is once it is there, or ends.
+        options = msgspec.structs.replace(options, nats=sys.stdin.read().strip())
+    return asyncio.run(serve(options)) if options.nats else 0
 
 
 if __name__ == "__main__":

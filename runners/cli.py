@@ -67,6 +67,9 @@ RegistryOption = Annotated[
 RegistryAuthOption = Annotated[
     Path | None, typer.Option(help="Their credentials: a file like Docker's config.json.")
 ]
+NatsOption = Annotated[
+    str | None, typer.Option(help="The bus, e.g. nats://127.0.0.1:4222; -: standard input says it.")
+]
 LeaseOption = Annotated[
     float | None,
     typer.Option(help="Seconds of silence after which others give up this runner's jobs."),
@@ -75,7 +78,7 @@ LeaseOption = Annotated[
 
 @app.command()
 def agent(
-    nats: Annotated[str | None, typer.Option(help="The bus, e.g. nats://127.0.0.1:4222.")] = None,
+    nats: NatsOption = None,
     data: Annotated[Path | None, typer.Option(help="Where jobs live; one for each agent.")] = None,
     join: JoinOption = None,
     pool: Annotated[str | None, typer.Option(help="The pool whose jobs are taken.")] = None,

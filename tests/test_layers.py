@@ -95,7 +95,7 @@ VIOLATIONS = [
     ("The engine speaks to ports", "ci_host/engine/turns.py", "import ci_host.adapters.nats.bus"),
     ("The engine speaks to ports", "ci_host/engine/statuses.py", "import webhooks.reporter"),
     ("The engine speaks to ports", "ci_host/engine/live.py", "import nats"),
-    ("The host process", "ci_host/bootstrap/host.py", "import ci_host.tenant.host"),
+    ("The host process", "ci_host/bootstrap/serving.py", "import ci_host.tenant.host"),
     ("The host process", "ci_host/api/runs.py", "import ci_host.adapters.wasm.image"),
     ("Adapters", "ci_host/adapters/sql/fold.py", "import ci_host.adapters.nats.bus"),
     ("Webhooks", "webhooks/github/parse.py", "import webhooks.gitea.parse"),

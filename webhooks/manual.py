@@ -10,7 +10,7 @@ import msgspec
 from pipelines.event import Event, EventKind
 from pipelines.events import Fork
 from pipelines.priority import Priority
-from pipelines.repo import Delivery
+from pipelines.repo import Connection, Delivery
 from pipelines.shell import Wait
 from pipelines.supposed import Supposed
 from webhooks.errors import Malformed
@@ -38,6 +38,23 @@ class ManualStart(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority | None = None
     wait: Wait | None = None
     supposed: Supposed | None = None
+
+
+def manual_delivery(connection: Connection, asked: ManualStart, id_: str, now: float) -> Delivery:
+    """A start on its way. The same id twice is one. Raises UnicodeEncodeError: it is no text."""
+    return Delivery(
+        connection=connection.id,
+        id=id_,
+        kind=connection.kind,
+        event=MANUAL_EVENT,
+        received_at=now,
+        body=msgspec.json.encode(asked).decode(),
+    )
+
+
+def manual_id(key: str) -> str:
+    """The id of the start with this key, where somebody may ask for it again."""
+    return f"manual-{key}"
 
 
 def parse_manual(delivery: Delivery) -> list[ParsedEvent]:

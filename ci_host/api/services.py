@@ -1,4 +1,4 @@
-"""Services: what the routes need, put together once by `bootstrap/host.py`."""
+"""Services: what the routes need, put together once by `bootstrap/serving.py`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

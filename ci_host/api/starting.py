@@ -27,7 +27,7 @@ from pipelines.repo import Delivery, DeliveryOutcome, Repo
 from pipelines.supposed import Supposed
 from pipelines.trigger import run_of
 from pipelines.trust import Tier
-from webhooks.manual import MANUAL_EVENT, ManualStart
+from webhooks.manual import ManualStart, manual_delivery, manual_id
 
 OUTCOME_TIMEOUT_S = 60.0
 
@@ -121,8 +121,11 @@ async def _start_anew(here: Services, who: Token, wish: Start, event: Event) -> 
 
 
 async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
-    """A new Run of code that is kept already, or None where this pipeline never ran there."""
+    """A new Run of code that is kept already, or None where this pipeline never ran there, and
+    where this very start went the way of a webhook."""
     found = find_repo(here, wish.repo)
+    if wish.key and await here.inbox.get(found.connection, manual_id(wish.key)) is not None:
+        return None  # it is on its way, or was: what became of it is told
     earlier = await here.beginnings.earlier(found.id, wish.commit, wish.pipeline)
     if earlier is None:
         return None
@@ -165,15 +168,7 @@ async def begin_by_delivery(
         raise Problem(422, "No commit", f"{commit!r} is no full commit id (40 hex digits).")
     connection = here.directory.find(found.connection)
     assert connection is not None, "a Repo has its Connection"
-    delivery = Delivery(
-        connection=found.connection,
-        id=id_,
-        kind=connection.kind,
-        event=MANUAL_EVENT,
-        received_at=here.now(),
-        body=msgspec.json.encode(asked).decode(),
-    )
-    outcome = await outcome_of(here, delivery)
+    outcome = await outcome_of(here, manual_delivery(connection, asked, id_, here.now()))
     if not outcome.runs:
         raise Problem(422, "Nothing was started", outcome.reason)
     return outcome
@@ -202,7 +197,7 @@ async def outcome_of(here: Services, delivery: Delivery) -> DeliveryOutcome:
 
 def delivery_id(here: Services, key: str) -> str:
     """Both ways to start name their Run by it, so that the same key is the same Run."""
-    return f"manual-{key or here.new_id()}"
+    return manual_id(key or here.new_id())
 
 
 def find_repo(here: Services, name: str) -> Repo:

@@ -1,18 +1,20 @@
 """Process: the outermost frame of a host or engine process: loop, logging, signals, exit."""
 
 import asyncio
-import gc
 import logging
 import os
 import resource
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
+import msgspec
 import structlog
 import uvloop
 
+from ci_host.bootstrap.loading import begin_loading, end_loading
+from ci_host.held import wait_told
 from ci_host.log_lines import line_logger
 from ci_host.settings import PROCESS_VARIABLE, ProcessSettings, Settings, decode
 
@@ -34,16 +36,12 @@ def run_process(role: str, arguments: list[str]) -> None:
     if role == "up":
         _supervise(settings.settings)
         return
-    # Nothing of what is imported becomes garbage: looking through it again and again would be a
-    # seventh of the start.
-    gc.disable()
-    work = _work(role, settings)
-    gc.freeze()
-    gc.enable()
-    # All is loaded; the supervisor ends our input when there is something to work on.
-    os.read(sys.stdin.fileno(), 1)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_told(work))
+    begin_loading()
+    work = _work(role)
+    address = wait_told()
+    if address:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_told(work(msgspec.structs.replace(settings, nats_url=address))))
 
 
 def _supervise(settings: Settings) -> None:
@@ -73,16 +71,18 @@ def configure_logging() -> None:
     )
 
 
-def _work(role: str, settings: ProcessSettings) -> Coroutine[None, None, None]:
+def _work(role: str) -> Callable[[ProcessSettings], Coroutine[None, None, None]]:
+    """Load it; answers what does it."""
     match role:
         case "engine":
             from ci_host.bootstrap.engine import run_engine
 
-            return run_engine(settings)
+            end_loading()
+            return run_engine
         case "host":
-            from ci_host.bootstrap.host import run_host
+            from ci_host.bootstrap.host import Host
 
-            return run_host(settings)
+            return Host().run
         case _:
             sys.exit(f"there is no process called {role!r}")
 

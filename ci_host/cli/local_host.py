@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 
 from ci_host.cli.client import Client, ClientError
@@ -46,6 +47,8 @@ class LocalHost:
     _keeper: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
     _client: Client | None = field(default=None, init=False)
     _port: int = field(default=0, init=False)
+    # Of this command's only: the data may be that of an earlier one.
+    _opening: str = field(default_factory=lambda: f"opening-{token_hex(8)}", init=False)
 
     def __enter__(self) -> "LocalHost":
         if read_state(self.wish.data) is not None:
@@ -79,6 +82,11 @@ class LocalHost:
         """Its administrator's."""
         assert self._client is not None, "it was waited for"
         return self._client
+
+    @property
+    def opening(self) -> Path:
+        """Where what it begins with is given to it."""
+        return self.wish.data / self._opening
 
     def ready(self) -> None:
         """Wait until the host answers somebody who has its token, which it writes before it
@@ -127,13 +135,15 @@ class LocalHost:
             # Its commit is made for this run: there is nobody to hear of another.
             reconcile_s=0,
             any_event=True,
+            opening=self.opening,
         )
-        return encode(ProcessSettings(settings=settings, nats_url=""))
+        return encode(ProcessSettings(settings=settings))
 
     def _end(self) -> None:
         assert self._keeper is not None and self._keeper.stdin is not None
         self._keeper.stdin.close()
         self._keeper.wait(END_S)
+        self.opening.unlink(missing_ok=True)
 
 
 def _environment() -> dict[str, str]:

@@ -13,10 +13,11 @@ from ci_host.cli.client import Client, ClientError
 from ci_host.cli.following import Follower
 from ci_host.cli.local_gates import LocalGates
 from ci_host.cli.local_host import LocalHost
+from ci_host.cli.local_opening import CONNECTION, opening_of, repo_body
 from ci_host.cli.tree_watch import TreeWatch
 from ci_host.cli.working_tree import Snapshot, snapshot
+from ci_host.opening import give
 
-CONNECTION = "local"
 PIPELINE_DEFAULT = "pipeline"
 BUSY = 503
 
@@ -66,6 +67,8 @@ class LocalRuns:
         self._taken = taken
         self.console.print(_what(taken), highlight=False)
         body = self._body(taken)
+        if is_first and not self.asked.secrets:
+            self._give_opening(body, taken)
         self.host.ready()
         repo = self._registered(taken)
         if is_first:
@@ -153,12 +156,15 @@ class LocalRuns:
             "event": msgspec.to_builtins(event),
         }
 
+    def _give_opening(self, body: dict[str, Any], taken: Snapshot) -> None:
+        opening = opening_of(body, taken, time.time())
+        if opening is not None:
+            give(self.host.opening, opening)
+
     def _registered(self, taken: Snapshot) -> str:
         client = self.host.client
         client.put("/connections", {"id": CONNECTION, "kind": "git"})
-        where = str(taken.bare)
-        body = {"connection": CONNECTION, "external_id": where, "clone_url": where}
-        return str(client.put("/repos", {**body, "name": taken.top.name})["id"])
+        return str(client.put("/repos", repo_body(taken))["id"])
 
     def _begun(self, body: dict[str, Any]) -> dict[str, Any]:
         """What began. One whose commit takes long to fetch is asked for again, by the same key."""

@@ -17,7 +17,7 @@ from ci_host.adapters.nats.consumer import Consumer
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.server import EmbeddedServer
 from ci_host.adapters.nats.stores import NatsCatalog, NatsStatusOutbox
-from ci_host.bootstrap.host import deliver_statuses, forge_rule
+from ci_host.bootstrap.serving import deliver_statuses, forge_rule
 from ci_host.engine.statuses import BROKEN_RETRY_S, StatusDelivery
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import Status, StatusState

@@ -5,6 +5,7 @@ It calls no forge: whatever is asked of one is answered that it is away.
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,12 +18,15 @@ from fastapi import FastAPI
 from ci_host.adapters.memory.world import MemoryJobs
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus, expected
+from ci_host.adapters.nats.history import NatsHistory
+from ci_host.adapters.nats.line import NatsLine
 from ci_host.adapters.nats.stores import NatsBundles
 from ci_host.adapters.nats.wakeups import NatsWakeUps
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.app import create_app
 from ci_host.api.services import Services
-from ci_host.bootstrap.host import services_of
+from ci_host.bootstrap.serving import services_of
+from ci_host.engine.dispatcher import Dispatcher
 from ci_host.projector import Projector
 from ci_host.settings import Settings
 from ci_host.web.site import add_pages
@@ -135,7 +139,8 @@ async def installation(folder: Path) -> AsyncIterator[Installation]:
         async with bus_of(server) as bus, httpx2.AsyncClient(transport=AWAY) as client:
             model = ReadModel(f"sqlite:///{folder / 'read-model.sqlite'}")
             settings = Settings(data=folder, cache=folder, shards=SHARDS)
-            here, _ = await services_of(bus, model, client, settings, "host-1")
+            dispatcher = Dispatcher(NatsLine(bus), NatsHistory(bus, "host-1"), now=time.time)
+            here, _ = await services_of(bus, model, client, settings, "host-1", dispatcher)
             projecting = asyncio.create_task(
                 Projector(bus, model, SHARDS, here.news.tell_folded).serve()
             )

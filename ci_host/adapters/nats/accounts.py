@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ci_host.adapters.nats.certificate import certificate_of
 from ci_host.ports import Unavailable
 from ci_host.registration import Grant
 
@@ -83,7 +82,12 @@ class NatsAccounts:
 
     @property
     def certificate(self) -> bytes:
-        return certificate_of(self._store) if self._address else b""
+        if not self._address:
+            return b""
+        # Only where others come: it loads a library that nobody else needs.
+        from ci_host.adapters.nats.certificate import certificate_of
+
+        return certificate_of(self._store)
 
     async def allow(self, grants: Sequence[Grant]) -> None:
         try:

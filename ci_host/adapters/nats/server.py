@@ -22,7 +22,6 @@ from types import TracebackType
 import structlog
 
 from ci_host.adapters.nats.accounts import CONFIG_FILE, FILE, PID_FILE, USER, write_accounts
-from ci_host.adapters.nats.certificate import ensure_certificate
 from ci_host.adapters.nats.half_made import put_aside
 from ci_host.parting import die_with_parent
 
@@ -30,6 +29,7 @@ LOOPBACK = "127.0.0.1"
 EVERYWHERE = (LOOPBACK, "0.0.0.0", "::")  # noqa: S104  compared with, not listened on
 PAYLOAD_BYTES_MAX = 8 * 1024 * 1024
 START_TIMEOUT_S = 30.0
+READY_LOOK_S = 0.01
 STOP_TIMEOUT_S = 10.0
 LOCK_WAIT_S = 5.0
 PID_BYTES_MAX = 20
@@ -86,7 +86,8 @@ class ServerSettings:
 
 
 class EmbeddedServer:
-    """Start with `start()`, stop with `stop()`; `url` is known in between."""
+    """Start with `start()`, or with `launch()` and looks at `is_ready()`; stop with `stop()`. `url`
+    is known in between."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
@@ -94,6 +95,7 @@ class EmbeddedServer:
         self._lock: int | None = None
         self._token = ""
         self._monitoring = ""
+        self._late_at = 0.0
         self.url = ""
 
     @property
@@ -103,13 +105,19 @@ class EmbeddedServer:
         return self._process.pid
 
     def start(self) -> str:
-        """Lock the store, start the server and wait until it is ready. Answers its URL.
+        """Launch it and wait until it is ready. Answers its URL. Raises ServerError."""
+        self.launch()
+        while not self.is_ready():
+            time.sleep(READY_LOOK_S)
+        return self.url
+
+    def launch(self) -> None:
+        """Lock the store and start the server.
 
         Raises ServerError: no binary, port taken, store locked, disk full or not writable.
         """
         binary = find_binary(self._settings.binary)
-        store = self._settings.data / "nats"
-        ports = store / "ports"
+        store, ports = self._store, self._store / "ports"
         try:
             ports.mkdir(parents=True, exist_ok=True)
             _refuse_full_disk(store)
@@ -121,6 +129,9 @@ class EmbeddedServer:
             if not (store / FILE).exists():
                 write_accounts(store, self._token, [])
             if self._settings.host != LOOPBACK:
+                # Only where others come: it loads a library that nobody else needs.
+                from ci_host.adapters.nats.certificate import ensure_certificate
+
                 ensure_certificate(store)
             config = store / CONFIG_FILE
             config.touch(mode=0o600)
@@ -130,8 +141,8 @@ class EmbeddedServer:
                 f"the data directory {store} cannot be used: {error.strerror}; make room or choose"
                 " another with --data"
             ) from error
-        log_path = store / "nats-server.log"
-        with log_path.open("ab") as output:
+        self._late_at = time.monotonic() + START_TIMEOUT_S
+        with self._log_path.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 our own binary and arguments
                 [binary, "-c", str(config)],
                 stdout=output,
@@ -141,8 +152,14 @@ class EmbeddedServer:
                 start_new_session=True,
                 preexec_fn=die_with_parent,
             )
-        self.url = self._wait_ready(ports, log_path)
-        return self.url
+
+    @property
+    def _store(self) -> Path:
+        return self._settings.data / "nats"
+
+    @property
+    def _log_path(self) -> Path:
+        return self._store / "nats-server.log"
 
     def _config(self, store: Path, ports: Path, port: int) -> str:
         return CONFIG.format(
@@ -175,26 +192,24 @@ class EmbeddedServer:
                 ) from error
         return self._settings.port
 
-    def _wait_ready(self, ports: Path, log_path: Path) -> str:
+    def is_ready(self) -> bool:
+        """Whether it answers; then `url` is known. Raises ServerError: it has ended, or is late."""
         assert self._process is not None
-        ports_file = ports / f"nats-server_{self._process.pid}.ports"
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                self._unlock()
-                raise ServerError(
-                    f"nats-server ended at once with code {self._process.returncode}:"
-                    f" {_last_lines(log_path)}"
-                )
-            found = _ports(ports_file)
-            if found is not None and _healthy(found["monitoring"][0]):
-                self._monitoring = found["monitoring"][0]
-                return self._url_of(found["nats"][0].rpartition(":")[2])
-            time.sleep(0.01)
-        self.stop()
-        raise ServerError(
-            f"nats-server was not ready after {START_TIMEOUT_S:.0f} s: {_last_lines(log_path)}"
-        )
+        code = self._process.poll()
+        if code is not None:
+            self.stop()
+            said = _last_lines(self._log_path)
+            raise ServerError(f"nats-server ended at once with code {code}: {said}")
+        found = _ports(self._store / "ports" / f"nats-server_{self._process.pid}.ports")
+        if found is not None and _healthy(found["monitoring"][0]):
+            self._monitoring = found["monitoring"][0]
+            self.url = self._url_of(found["nats"][0].rpartition(":")[2])
+            return True
+        if time.monotonic() > self._late_at:
+            self.stop()
+            said = _last_lines(self._log_path)
+            raise ServerError(f"nats-server was not ready after {START_TIMEOUT_S:.0f} s: {said}")
+        return False
 
     def _url_of(self, port: str) -> str:
         """For the installation itself: never over another machine's network if it can be helped."""
@@ -236,9 +251,9 @@ class EmbeddedServer:
         self._unlock()
 
     def _unlock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
     def __enter__(self) -> "EmbeddedServer":
         self.start()
