@@ -105,14 +105,13 @@ def may_comment(no_comments: list[str], connection: str, repo: str, name: str) -
 
 
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor tells one process: the installation, the bus, and this process's part.
+    """What the supervisor tells one process: the installation, and this process's part.
 
-    `index` counts the engines; nobody else serves these shards. `nats_url`: the bus. It is told on
-    the standard input, once the bus is there.
+    `index` counts the engines; nobody else serves these shards. Where the bus is, it is told on its
+    standard input, once the bus is there.
     """
 
     settings: Settings
-    nats_url: str = ""
     index: int = 0
     shards: list[int] = []
 

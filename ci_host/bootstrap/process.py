@@ -9,11 +9,9 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
-import msgspec
 import structlog
-import uvloop
 
-from ci_host.bootstrap.loading import begin_loading, end_loading
+from ci_host.bootstrap.loading import begin_loading
 from ci_host.held import wait_told
 from ci_host.log_lines import line_logger
 from ci_host.settings import PROCESS_VARIABLE, ProcessSettings, Settings, decode
@@ -37,11 +35,14 @@ def run_process(role: str, arguments: list[str]) -> None:
         _supervise(settings.settings)
         return
     begin_loading()
-    work = _work(role)
-    address = wait_told()
-    if address:
+    work = _work(role, settings)
+    # Only here: the supervisor has no use for it, and everybody waits for the supervisor.
+    import uvloop
+
+    nats_url = wait_told()
+    if nats_url:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_told(work(msgspec.structs.replace(settings, nats_url=address))))
+            runner.run(_until_told(work(nats_url)))
 
 
 def _supervise(settings: Settings) -> None:
@@ -71,18 +72,17 @@ def configure_logging() -> None:
     )
 
 
-def _work(role: str) -> Callable[[ProcessSettings], Coroutine[None, None, None]]:
-    """Load it; answers what does it."""
+def _work(role: str, settings: ProcessSettings) -> Callable[[str], Coroutine[None, None, None]]:
+    """Load it; answers what does it, once it is told where the bus is."""
     match role:
         case "engine":
-            from ci_host.bootstrap.engine import run_engine
+            from ci_host.bootstrap.engine import Engine
 
-            end_loading()
-            return run_engine
+            return Engine(settings).run
         case "host":
             from ci_host.bootstrap.host import Host
 
-            return Host().run
+            return Host(settings).run
         case _:
             sys.exit(f"there is no process called {role!r}")
 

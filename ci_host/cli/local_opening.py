@@ -1,6 +1,6 @@
 """Local opening: what `staunch run` gives its installation to begin with, while the host loads.
 
-The host is asked for the same once it answers. Here: which starts can be given so, and in what form.
+The host is asked for the same once it answers. Here: which starts can be given so, and how.
 """
 
 from typing import Any

@@ -18,7 +18,7 @@ import structlog
 import uvloop
 from nats.aio.client import Client
 
-from ci_host.bootstrap.engine import run_engine
+from ci_host.bootstrap.engine import Engine
 from ci_host.settings import ProcessSettings, Settings
 
 # With index 0 it fetches code for deliveries too, and begins what is due.
@@ -61,14 +61,15 @@ class DoomedEngine:
         self._context.set_forkserver_preload([__name__])
         self.fuse = Fuse(self._context)
         settings = Settings(data=data, cache=cache, nats_url=nats_url)
-        self._told = ProcessSettings(
-            settings=settings, nats_url=nats_url, index=index, shards=shards
-        )
+        self._told = ProcessSettings(settings=settings, index=index, shards=shards)
+        self._nats_url = nats_url
         self._process: ForkServerProcess | None = None
 
     def start(self) -> None:
         """Begin a life."""
-        self._process = self._context.Process(target=_live, args=(self._told, self.fuse))
+        self._process = self._context.Process(
+            target=_live, args=(self._told, self._nats_url, self.fuse)
+        )
         self._process.start()
 
     @property
@@ -83,7 +84,7 @@ class DoomedEngine:
             self._process.join()
 
 
-def _live(told: ProcessSettings, fuse: Fuse) -> None:
+def _live(told: ProcessSettings, nats_url: str, fuse: Fuse) -> None:
     publish = Client.publish
 
     async def burning(client: Client, *given: Any, **named: Any) -> None:
@@ -93,4 +94,4 @@ def _live(told: ProcessSettings, fuse: Fuse) -> None:
     Client.publish = burning  # type: ignore[method-assign]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run_engine(told))
+        runner.run(Engine(told).run(nats_url))

@@ -4,6 +4,7 @@ Rules that must hold are written beside the option that keeps them. Runs have no
 History that loses a message is no History.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 import stamina
@@ -23,6 +24,8 @@ from ci_host.adapters.nats import subjects
 from ci_host.ports import Unavailable
 
 DAY_S = 86_400.0
+# While one waits for the disk another is made.
+AT_ONCE = 4
 # Longer than a job normally waits in its queue, so that a repaired effect is not queued twice.
 DUPLICATE_WINDOW_S = 120.0
 CONSUMERS_MAX = 20_000
@@ -123,20 +126,29 @@ async def ensure_streams(js: JetStreamContext, shards: int, replicas: int = 1) -
 
     A cluster that has just come up, or has lost a leader, answers only after its election.
     """
-    for rule in rules(shards):
-        try:
-            async for attempt in stamina.retry_context(
-                on=_is_passing, attempts=None, timeout=ELECTION_S, wait_max=1.0
-            ):
-                with attempt:
-                    await _ensure_stream(js, config_of(rule, replicas))
-        except NatsError as error:
-            said = getattr(error, "description", None) or str(error)
-            raise Unavailable(
-                f"the nats-server does not keep the stream {rule.name}: {said}; it needs"
-                " JetStream, version 2.15.1 or newer, room on its disk, and a cluster of as many"
-                " servers as are to keep each message (--nats-replicas)"
-            ) from error
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def ensure(rule: StreamRule) -> None:
+        async with room:
+            await _ensure(js, rule, replicas)
+
+    await asyncio.gather(*map(ensure, rules(shards)))
+
+
+async def _ensure(js: JetStreamContext, rule: StreamRule, replicas: int) -> None:
+    try:
+        async for attempt in stamina.retry_context(
+            on=_is_passing, attempts=None, timeout=ELECTION_S, wait_max=1.0
+        ):
+            with attempt:
+                await _ensure_stream(js, config_of(rule, replicas))
+    except NatsError as error:
+        said = getattr(error, "description", None) or str(error)
+        raise Unavailable(
+            f"the nats-server does not keep the stream {rule.name}: {said}; it needs JetStream,"
+            " version 2.15.1 or newer, room on its disk, and a cluster of as many servers as are to"
+            " keep each message (--nats-replicas)"
+        ) from error
 
 
 def _is_passing(error: Exception) -> bool:
