@@ -1,6 +1,6 @@
 """The composition root of an agent's process: the only place that knows every adapter.
 
-Here: plain calls. Run as a module with its options as JSON in the environment, because the command
+Here: plain calls. Run as a module with its settings as JSON in the environment, because the command
 line's own libraries weigh more than the agent: `cli` reads them, and then becomes this process.
 """
 
@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from pipelines.job import LEASE_S
 from runners import registries
 from runners.agent import Agent
-from runners.allowance import DISK_GB_DEFAULT, allowance_of
+from runners.allowance import allowance_of
 from runners.data_directory import DataDirectory, InUse
 from runners.executors.bubblewrap import Bubblewrap, find_bwrap
 from runners.executors.podman import Podman, find_podman
@@ -34,6 +33,7 @@ from runners.link.nats import NatsLink
 from runners.membership import Membership, NotJoined, membership_of
 from runners.ports import BlobStore, Egress, Executor, Heartbeat, SourceStore, Unavailable
 from runners.probe import Unconfined, blockers, podman_problem
+from runners.settings import Settings
 from runners.signs_of_life import SignsOfLife
 
 if TYPE_CHECKING:
@@ -46,31 +46,6 @@ CONSUMER_RETRY_S = 0.5
 GB = 1_073_741_824
 
 log = structlog.get_logger("runners")
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent is started with, already checked by `settings`."""
-
-    nats: str
-    data: str
-    pool: str
-    slots: int
-    volumes: dict[str, str]
-    read_only: list[str]
-    uid_base: int
-    executor: str
-    memory_gb: float = 0.0
-    disk_gb: float = DISK_GB_DEFAULT
-    drain: bool = False
-    lease_s: float = LEASE_S
-    blobs: str = ""
-    egress: list[str] = []
-    egress_private: list[str] = []
-    images: str | None = None
-    images_gb: float = 20.0
-    registries: list[str] = []
-    registry_auth: str | None = None
-    join: str = ""
 
 
 class LineLogger(structlog.PrintLogger):
@@ -101,72 +76,72 @@ def configure_logging() -> None:
     )
 
 
-def executor_of(options: Options) -> Executor:
+def executor_of(settings: Settings) -> Executor:
     """The chosen executor. One that cannot confine on this machine refuses every job, with why."""
-    volumes = {name: Path(path) for name, path in options.volumes.items()}
-    allowance = allowance_of(options.memory_gb, options.disk_gb)
-    if options.executor == "process":
+    volumes = {name: Path(path) for name, path in settings.volumes.items()}
+    allowance = allowance_of(settings.memory_gb, settings.disk_gb)
+    if settings.executor == "process":
         log.warning("jobs are NOT confined", executor="process")
-        return Process(uid_base=options.uid_base, volumes=volumes, allowance=allowance)
-    find = find_podman if options.executor == "podman" else find_bwrap
+        return Process(uid_base=settings.uid_base, volumes=volumes, allowance=allowance)
+    find = find_podman if settings.executor == "podman" else find_bwrap
     program = find()
-    problems = _problems(options, program)
+    problems = _problems(settings, program)
     if program is None or problems:
         for problem in problems:
             log.error("jobs will be refused", cause=problem)
         return Unconfined("; ".join(problems))
-    made = Podman if options.executor == "podman" else Bubblewrap
+    made = Podman if settings.executor == "podman" else Bubblewrap
     return made(
         program,
-        uid_base=options.uid_base,
+        uid_base=settings.uid_base,
         volumes=volumes,
-        read_only=tuple(Path(path) for path in options.read_only),
-        reachable=Egress(allowed=options.egress, private=options.egress_private),
+        read_only=tuple(Path(path) for path in settings.read_only),
+        reachable=Egress(allowed=settings.egress, private=settings.egress_private),
         allowance=allowance,
     )
 
 
-def _problems(options: Options, program: str | None) -> list[str]:
+def _problems(settings: Settings, program: str | None) -> list[str]:
     """Why the chosen program cannot confine jobs here; empty where it can."""
-    if options.executor != "podman":
-        return blockers(program, options.uid_base)
+    if settings.executor != "podman":
+        return blockers(program, settings.uid_base)
     if program is None:
         return ["podman was not found; install it (apt install podman crun)"]
-    problem = podman_problem(program, options.uid_base)
+    problem = podman_problem(program, settings.uid_base)
     problems = [f"podman cannot run a job: {problem}"] if problem else []
     return problems + [
         f"podman cannot bind {path}, since there is a colon in it; rename it, or use --executor"
         " bubblewrap"
-        for path in options.read_only
+        for path in settings.read_only
         if ":" in path
     ]
 
 
-def images_of(options: Options, data: DataDirectory) -> Images | None:
+def images_of(settings: Settings, data: DataDirectory) -> Images | None:
     """The images that are offered or may be fetched; none, where there are none."""
-    if not options.images and not options.registries:
+    if not settings.images and not settings.registries:
         return None
     return Images(
         data,
-        Path(options.images) if options.images else None,
-        uid_base=options.uid_base,
-        bytes_max=int(options.images_gb * GB),
-        registries=[registries.parse(one) for one in options.registries],
-        credentials=Path(options.registry_auth) if options.registry_auth else None,
+        Path(settings.images) if settings.images else None,
+        uid_base=settings.uid_base,
+        bytes_max=int(settings.images_gb * GB),
+        registries=[registries.parse(one) for one in settings.registries],
+        credentials=Path(settings.registry_auth) if settings.registry_auth else None,
     )
 
 
-def blobs_of(options: Options) -> BlobStore | None:
+def blobs_of(settings: Settings) -> BlobStore | None:
     """The chosen blob store, or none. Raises Unavailable for an address of no known kind."""
-    if not options.blobs:
+    if not settings.blobs:
         return None
     # Whoever keeps no artifacts does not carry the library.
     from runners.blobs import Blobs
 
-    return Blobs(options.blobs)
+    return Blobs(settings.blobs)
 
 
-async def serve(options: Options) -> int:
+async def serve(settings: Settings) -> int:
     """Run one agent until SIGTERM or SIGINT."""
     stop, turned_away = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -178,11 +153,11 @@ async def serve(options: Options) -> int:
         stop.set()
 
     try:
-        data = DataDirectory(options.data)
-        member = membership_of(data, options.join)
+        data = DataDirectory(settings.data)
+        member = membership_of(data, settings.join)
         runner = data.runner_id("" if member is None else member.runner)
         if member is None:
-            reaching = _reach(options, runner)
+            reaching = _reach(settings, runner)
         else:
             reaching = _reach_as_member(member, data, turn_away)
         reached = await _unless_stopped(asyncio.create_task(reaching), stop)
@@ -191,21 +166,21 @@ async def serve(options: Options) -> int:
         return 1
     if reached is None:
         return 0
-    slots = 1 if reached.is_single else options.slots
+    slots = 1 if reached.is_single else settings.slots
     agent = Agent(
         data=data,
         queue=reached.link,
         sink=reached.link,
         index=reached.link,
-        executor=executor_of(options),
+        executor=executor_of(settings),
         heartbeat=Heartbeat(
             runner=runner, pools=[reached.pool], at=time.time(), slots=slots, version=VERSION
         ),
         signs=SignsOfLife(runner, time.monotonic),
         now=time.time,
-        lease_s=options.lease_s,
+        lease_s=settings.lease_s,
         blobs=reached.blobs,
-        images=images_of(options, data),
+        images=images_of(settings, data),
         secrets=reached.link.secrets_of(runner, data.root),
         sources=reached.sources,
         is_single=reached.is_single,
@@ -213,7 +188,7 @@ async def serve(options: Options) -> int:
         zygote=Zygote(),
     )
     log.info("agent up", runner=runner, pool=reached.pool, slots=slots)
-    await agent.run(stop, drain=options.drain)
+    await agent.run(stop, drain=settings.drain)
     await reached.link.close()
     log.info("agent down", runner=runner)
     return 1 if turned_away.is_set() else 0
@@ -230,12 +205,12 @@ class Reached:
     is_single: bool = False
 
 
-async def _reach(options: Options, runner: str) -> Reached:
+async def _reach(settings: Settings, runner: str) -> Reached:
     """As a part of the installation, that may do on the bus what it likes."""
-    blobs = blobs_of(options)
-    link = await NatsLink.connect(options.nats, pool=options.pool, name=f"runner {runner}")
+    blobs = blobs_of(settings)
+    link = await NatsLink.connect(settings.nats, pool=settings.pool, name=f"runner {runner}")
     await _prepare(link)
-    return Reached(link, options.pool, blobs)
+    return Reached(link, settings.pool, blobs)
 
 
 async def _reach_as_member(
@@ -289,11 +264,11 @@ def main() -> int:
     # What it knows must not be left on the disk by its death.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Taken out of the environment: the bus's address may hold a password.
-    options = msgspec.json.decode(os.environ.pop(OPTIONS), type=Options)
-    if options.nats == ON_INPUT:
+    settings = msgspec.json.decode(os.environ.pop(OPTIONS), type=Settings)
+    if settings.nats == ON_INPUT:
         # All is loaded; whoever started us says where the bus is once it is there, or ends.
-        options = msgspec.structs.replace(options, nats=sys.stdin.read().strip())
-    return asyncio.run(serve(options)) if options.nats else 0
+        settings = msgspec.structs.replace(settings, nats=sys.stdin.read().strip())
+    return asyncio.run(serve(settings)) if settings.nats else 0
 
 
 if __name__ == "__main__":

@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
+
+from runners.settings import PREFIX, Settings, WrongSetting, settings_of
 
 app = typer.Typer(
     help="Runs the jobs of a Staunch pool on this machine.",
@@ -106,7 +109,7 @@ def agent(
     settings = _settings(given)
     environment = {
         **{name: value for name, value in os.environ.items() if not _is_ours(name)},
-        "STAUNCH_RUNNER_OPTIONS": settings.model_dump_json(),
+        "STAUNCH_RUNNER_OPTIONS": msgspec.json.encode(settings).decode(),
     }
     sys.stdout.flush()
     words = [sys.executable, "-m", "runners.bootstrap"]
@@ -127,7 +130,7 @@ def doctor(
     given = {"data": data, "uid_base": uid_base, "slots": slots, "disk_gb": disk_gb}
     settings = _settings(given)
     # The default directory is looked at, and made, only for somebody who means to use it.
-    chosen = settings.data if "data" in settings.model_fields_set else None
+    chosen = Path(settings.data) if data or "STAUNCH_RUNNER_DATA" in os.environ else None
     findings = probe.findings(
         chosen, uid_base=settings.uid_base, slots=settings.slots, disk_gb=settings.disk_gb
     )
@@ -143,18 +146,17 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _settings(given: dict[str, Any]) -> Any:  # noqa: ANN401  imported late, see settings
-    from pydantic import ValidationError
-
-    from runners.settings import Settings
-
+def _settings(given: dict[str, Any]) -> Settings:
+    """Of what was given: paths and numbers as Typer reads them."""
+    plain = {
+        name: msgspec.to_builtins(value, enc_hook=str)
+        for name, value in given.items()
+        if value not in (None, [], {})
+    }
     try:
-        return Settings(
-            **{name: value for name, value in given.items() if value not in (None, [], {})}
-        )
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise typer.BadParameter("; ".join(lines)) from error
+        return settings_of(plain, os.environ)
+    except WrongSetting as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _volumes(pairs: list[str]) -> dict[str, str]:
@@ -168,4 +170,4 @@ def _volumes(pairs: list[str]) -> dict[str, str]:
 
 
 def _is_ours(name: str) -> bool:
-    return name.startswith("STAUNCH_RUNNER_")
+    return name.startswith(PREFIX)

@@ -104,7 +104,7 @@ def test_no_command_is_described_that_does_not_exist() -> None:
 
 def test_every_setting_of_a_runner_has_its_variable_in_the_guide() -> None:
     said = command_pages()
-    for name in RunnerSettings.model_fields:
+    for name in RunnerSettings.__struct_fields__:
         assert f"`STAUNCH_RUNNER_{name.upper()}`" in said
 
 

@@ -15,6 +15,7 @@ from ci_host.adapters.nats.wakeups import NatsWakeUps
 from ci_host.adapters.wasm.sandboxes import WasmSandboxes
 from ci_host.bootstrap.incarnation import incarnation
 from ci_host.bootstrap.loading import Loading, end_loading
+from ci_host.bootstrap.opening import do_opening
 from ci_host.engine.actors import Actors, EngineLimits
 from ci_host.engine.crash_slots import CrashSlots
 from ci_host.engine.live import Loader, Prepareds
@@ -111,6 +112,8 @@ async def _serve(
             if intake is not None:
                 open_intake = await intake.done()
                 end_loading()
+                if process.settings.opening is not None:
+                    await do_opening(process.settings.opening, bus)
                 opened = await open_intake(process, bus, history, prepareds, sandboxes.current)
                 for one in opened:
                     group.create_task(one.serve())

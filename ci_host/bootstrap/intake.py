@@ -37,7 +37,6 @@ from ci_host.bootstrap.check_suites import AppSuites
 from ci_host.bootstrap.comments import answers, reports_of
 from ci_host.bootstrap.fetch_tokens import FetchTokens
 from ci_host.bootstrap.lookers import Lookers
-from ci_host.bootstrap.opening import do_opening
 from ci_host.bootstrap.places import Places
 from ci_host.engine.attention import Attention, Heeded
 from ci_host.engine.comment_commands import CommentCommands
@@ -81,9 +80,7 @@ async def open_intake(
     sandbox: Sandbox,
 ) -> Sequence[Intake | Ringing | Reconciler | Redeliveries]:
     """Put all of it together; it takes nothing before `serve`."""
-    settings, catalog = process.settings, NatsCatalog(bus)
-    if settings.opening is not None:
-        await do_opening(settings.opening, catalog, NatsInbox(bus))
+    settings = process.settings
     directory = Directory(bus)
     await directory.start()
     # For as long as the process lives.
@@ -91,7 +88,7 @@ async def open_intake(
     apps = AppTokens(client, time.time)
     tokens = FetchTokens(apps, directory, asyncio.get_running_loop())
     places = Places(directory, client, asyncio.get_running_loop())
-    source = _source(settings, directory, tokens, places)
+    catalog, source = NatsCatalog(bus), _source(settings, directory, tokens, places)
     files = PipelineFiles(source, NatsBundles(bus), prepareds, sandbox, time.time)
     timetables, shards = NatsTimetables(bus), settings.shards
     schedules = Schedules(timetables, catalog, source, files, history, shards=shards)
