@@ -86,6 +86,9 @@ class MemoryCatalog:
     async def put_badge_rule(self, rule: BadgeRule) -> None:
         self.put.append(rule)
 
+    async def put_token(self, token: Token) -> None:
+        self.put.append(token)
+
 
 @dataclass
 class MemoryMembers:
