@@ -55,6 +55,7 @@ NEEDS: dict[str, Need] = {
         "GET /.well-known/jwks.json",
         f"GET {API}/openapi.json",
         f"HEAD {API}/openapi.json",
+        f"GET {API}/alive",
         f"GET {API}/ready",
         f"POST {API}/logins",
         f"POST {API}/logins/claim",
