@@ -230,6 +230,7 @@ NEEDS: dict[str, Need] = {
         f"POST {API}/runners/{{runner}}/drain",
         f"POST {API}/runners/{{runner}}/resume",
         "POST /runners/drain",
+        "POST /deliveries/replay",
         f"POST {API}/tokens-key/rotate",
         f"GET {API}/delivery",
         f"POST {API}/delivery/replay",

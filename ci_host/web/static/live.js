@@ -45,14 +45,16 @@ function tick(root = document) {
 }
 
 /* A time of another zone than the reader's would be misread: the zone is said. */
-const moment = new Intl.DateTimeFormat(undefined, {
-  year: "numeric", month: "short", day: "numeric",
-  hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
-});
+const toTheMinute = {
+  year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+};
+const minutes = new Intl.DateTimeFormat(undefined, toTheMinute);
+const seconds = new Intl.DateTimeFormat(undefined, { ...toTheMinute, second: "2-digit" });
 
 function localise(root = document) {
   for (const one of root.querySelectorAll("time")) {
-    const said = moment.format(new Date(one.dateTime));
+    const at = new Date(one.dateTime);
+    const said = (at.getSeconds() ? seconds : minutes).format(at);
     one.title = said;
     if ("local" in one.dataset) one.textContent = said;
   }
