@@ -35,7 +35,8 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     change the settings of the installation, which none that is narrowed to Repos may.
     `expires_at`: seconds since the epoch; 0: never. `connection`: who holds it logged in at that
     Forge, where they are `user`, which stays, and `login`, today's name; the Forge is asked what
-    they may do in each of its Repos, and of others they see none.
+    they may do in each of its Repos, and of others they see none. `made_with`: the key by which a
+    command line was let in, with which it ends.
     """
 
     digest: str
@@ -51,6 +52,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     connection: str = ""
     user: str = ""
     login: str = ""
+    made_with: str = ""
 
     @property
     def id(self) -> str:

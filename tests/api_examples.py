@@ -7,26 +7,84 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from ci_host.api.app import create_app
 from ci_host.api.examples import FILE, JSON
+from pipelines.schedule import Entry, Schedule, Timetable
 from tests.engine.world import COMMIT
 from tests.web.installation import Installation, installation
+from tests.web.stores import NOW
 
 LIST_MAX = 2
+VERIFIER = "v" * 43
 # Where an installation keeps its data, in place of where this one does.
 DATA = "/var/lib/staunch"
 TEXT_CHARS_MAX = 200
-# What comes with no end, or is no JSON whatever its description says.
-WITHOUT = {
-    "GET /api/v1/runs/{run}/export",
-    "GET /api/v1/runs/{run}/wait",
-    "GET /api/v1/jobs/{job}/log/stream",
-    "GET /api/v1/events/stream",
-}
+# What comes with no end.
+WITHOUT = {"GET /api/v1/runs/{run}/wait"}
+OTHER_RUN = "3-723aaf9386150b37754d"
+RUNNER = {
+    "runner": "build-5f3c", "pool": "gpu", "state": "joined", "single": False, "invited_by": "ada",
+    "invited_at": 1_795_771_000.0, "invited_until": 1_795_774_600.0, "joined_at": 1_795_771_060.0,
+    "revoked_by": "", "revoked_at": None, "heard_at": None,
+}  # fmt: skip
+# What needs an engine, a forge or a runner that are not here: by hand.
+BY_HAND: dict[str, Any] = {
+    "POST /api/v1/runs": {"runs": [OTHER_RUN], "told": ""},
+    "GET /api/v1/runs/{run}/wait": {"run": OTHER_RUN, "state": "succeeded", "over": True},
+    "POST /api/v1/runs/{run}/gates/{key}": {
+        "run": OTHER_RUN, "gate": "go-live", "approved": True, "by": "ada",
+    },
+    "POST /api/v1/runs/{run}/steps/{key}/retry": {"run": OTHER_RUN, "step": "deploy", "attempt": 2},
+    "POST /api/v1/runs/{run}/rerun": {
+        "run": OTHER_RUN, "attempt": 2, "of": "1-272127f0df6f0cccc497", "recalled": 3,
+    },
+    "POST /api/v1/runs/{run}/fork": {
+        "run": OTHER_RUN, "of": "1-272127f0df6f0cccc497", "recalled": 0,
+    },
+    "POST /api/v1/runs/import": {"run": OTHER_RUN, "state": "failed"},
+    "GET /api/v1/jobs/{job}/artifacts/{name}": {
+        "job": f"{OTHER_RUN}.build.1", "name": "dist", "size": 5_000_000,
+        "entries": [{"path": "shop.whl", "kind": "file", "size": 5_000_000}],
+    },
+    "POST /api/v1/jobs/{job}/shell/end": {"job": f"{OTHER_RUN}.build.1", "by": "ada"},
+    "POST /api/v1/trust/approvals": {
+        "repo": "acme/shop", "number": 7, "commit": COMMIT, "title": "Faster checkout",
+        "author": "sam", "base": "main", "why": "nobody knows its author", "at": 1_795_771_686.4,
+        "runs": [OTHER_RUN],
+    },
+    "GET /api/v1/trust/explain": {
+        "repo": "acme/shop", "number": 7,
+        "verdict": {"tier": "untrusted", "admission": "approval", "why": "nobody knows its author"},
+        "policy": {"scope": "", "members": "base", "strangers": "base", "newcomers": "approval"},
+        "facts": {"head_repo": "99", "base_repo": "42", "base_ref": "main", "head_commit": COMMIT},
+        "approval": None,
+    },
+    "GET /api/v1/delivery": {
+        "id": "d-1", "connection": "hub", "event": "push", "state": "failed", "runs": [],
+        "reason": "the forge does not answer", "received_at": 1_795_771_686.4, "kind": "push",
+        "body": '{"ref":"refs/heads/main"}', "is_cut": False,
+    },
+    "POST /api/v1/delivery/replay": {
+        "of": "d-1", "connection": "hub", "id": "replay-5f3c", "state": "started", "reason": "",
+        "runs": [OTHER_RUN], "at": 1_795_771_690.1,
+    },
+    "POST /api/v1/runners/invitations": RUNNER
+    | {"state": "invited", "joined_at": None, "join": "stj_5f…"},
+    "POST /api/v1/runners/{runner}/drain": RUNNER | {"state": "draining"},
+    "POST /api/v1/runners/{runner}/resume": RUNNER,
+    "POST /api/v1/runners/{runner}/revoke": RUNNER
+    | {"state": "revoked", "revoked_by": "ada", "revoked_at": 1_795_771_690.1},
+    "POST /api/v1/connect": {
+        "connection": "hub", "repo": "acme/shop", "external_id": "1296269",
+        "clone_url": "https://github.com/acme/shop.git", "webhook": "https://ci.example/hooks/hub",
+        "hook": "made", "arrived": True, "tested": "it sent a ping, and it arrived", "missing": [],
+    },
+}  # fmt: skip
 # What each field of a request may be.
 FIELDS: dict[str, Any] = {
     "repo": "acme/shop", "repos": ["acme/shop"], "connection": "hub", "name": "go-live",
@@ -36,13 +94,16 @@ FIELDS: dict[str, Any] = {
     "external_id": "1296269", "clone_url": "https://github.com/acme/shop.git", "number": 7,
     "value": "correct horse battery", "environment": "production", "pool": "default", "at_once": 2,
     "refs": ["refs/heads/main"], "scope": "", "challenge": "0" * 64, "machine": "adas-laptop",
-    "code": "BCDF-GHJK", "verifier": "v" * 43, "labels": ["gpu"], "tier": "trusted",
+    "code": "BCDF-GHJK", "verifier": VERIFIER, "labels": ["gpu"], "tier": "trusted",
     "from_step": "", "priority": "high", "days": 30, "teams": ["ops"], "api_url": "",
 }  # fmt: skip
 
 
+Act = tuple[str, str, dict[str, Any]]
+NIGHTLY = {"repo": "demo", "name": "pipeline/nightly"}
+DEMO = {"repo": "demo"}
 # Done first, in this order, so that there is something to read.
-ACTS: list[tuple[str, str, dict[str, Any]]] = [
+ACTS: list[Act] = [
     (
         "PUT",
         "/api/v1/environments",
@@ -70,8 +131,49 @@ ACTS: list[tuple[str, str, dict[str, Any]]] = [
     ("PUT", "/api/v1/trust/policies", {"scope": "git", "newcomers": "refuse"}),
     ("POST", "/api/v1/runs/{run}/signals", {"name": "ready", "payload": {"ok": True}}),
     ("POST", "/api/v1/runs/{run}/pause", {"reason": "a freeze"}),
-    ("POST", "/api/v1/runs/{run}/resume", {}),
+    ("POST", "/api/v1/runs/{run}/resume", {"reason": "the freeze is over"}),
+    (
+        "POST",
+        "/api/v1/logins",
+        {"challenge": sha256(VERIFIER.encode()).hexdigest(), "machine": "adas-laptop"},
+    ),
+    ("PUT", "/api/v1/secrets/public-key", DEMO),
 ]
+# Done last: what was there before is gone then.
+LAST: list[Act] = [
+    ("POST", "/api/v1/runs/{run}/cancel", {"reason": "the wrong commit"}),
+    ("POST", "/api/v1/runs/{run}/kill", {"reason": "it does not end"}),
+    ("POST", "/api/v1/schedules/pause", NIGHTLY),
+    ("POST", "/api/v1/schedules/resume", NIGHTLY),
+    ("POST", "/api/v1/schedules/run-now", NIGHTLY),
+    ("POST", "/api/v1/secrets/rotate-key", {}),
+    ("POST", "/api/v1/secrets/public-key/rotate", DEMO),
+    ("POST", "/api/v1/secrets/public-key/drop-older", DEMO),
+    ("POST", "/api/v1/tokens-key/rotate", {}),
+    ("POST", "/api/v1/logins/claim", {"code": "{code}", "verifier": VERIFIER}),
+    ("POST", "/api/v1/subscriptions/{subscription}/ping", {}),
+    ("POST", "/api/v1/subscriptions/{subscription}/rotate-secret", {}),
+    ("POST", "/api/v1/subscriptions/{subscription}/resume", {}),
+    ("DELETE", "/api/v1/subscriptions/{subscription}", {}),
+    ("DELETE", "/api/v1/views", {"name": "My failures"}),
+    ("DELETE", "/api/v1/secrets", {"name": "DEPLOY_KEY", "repo": "demo"}),
+    ("DELETE", "/api/v1/limits", {"pool": "default"}),
+    ("DELETE", "/api/v1/pools/{pool}", {}),
+    ("DELETE", "/api/v1/environments", {"environment": "production", "repo": "demo"}),
+    ("DELETE", "/api/v1/trust/policies", {"scope": "git"}),
+    ("PUT", "/api/v1/connections", {"id": "git", "kind": "git"}),
+    (
+        "PUT",
+        "/api/v1/repos",
+        {"connection": "git", "external_id": "1", "name": "demo", "clone_url": "/srv/demo"},
+    ),
+    ("POST", "/api/v1/tokens/{token}/revoke", {}),
+]
+# What is named by the answer to one act, and asked for by others.
+NAMED = {
+    "token": ("/api/v1/tokens", "id"),
+    "code": ("/api/v1/logins", "code"),
+}
 # What is answered once, and would look like somebody's.
 ONCE = ("secret", "join")
 
@@ -80,17 +182,13 @@ async def recorded(here: Installation) -> dict[str, dict[str, Any]]:
     """All of them, by method and path."""
     document = create_app(here.services).openapi()
     found: dict[str, dict[str, Any]] = {}
-    done: dict[str, dict[str, Any]] = {}
-    for method, path, body in ACTS:
-        answer = await here.ask(method, path.format(**_known(here)), json.dumps(body).encode())
-        assert answer.status < 300, (path, answer)
-        told = json.loads(answer.body)
-        told |= {name: f"{told[name][:6]}…" for name in ONCE if name in told}
-        done[f"{method} {path}"] = {"request": body, "answer": short(told)}
+    known = _known(here)
+    await here.services.timetables.write(Timetable(repo="git/1", entries=[_nightly()]), after=0)
+    done = {f"{act[0]} {act[1]}": await _done(here, known, act) for act in ACTS}
     for label, path, told in _operations(document):
         one: dict[str, Any] = {}
         if label.startswith("GET ") and label not in WITHOUT and _is_json(told):
-            target = path.format(**{k: quote(v, safe="") for k, v in _known(here).items()})
+            target = path.format(**{k: quote(v, safe="") for k, v in known.items()})
             answer = await here.ask("GET", f"{target}{_query(told)}")
             if answer.status == 200:
                 one["answer"] = short(json.loads(answer.body))
@@ -98,9 +196,35 @@ async def recorded(here: Installation) -> dict[str, dict[str, Any]]:
         if "$ref" in schema:
             form = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
             one["request"] = _request(form)
+        if label in BY_HAND:
+            one["answer"] = BY_HAND[label]
         if one | done.get(label, {}):
             found[label] = one | done.get(label, {})
+    for act in LAST:
+        label = f"{act[0]} {act[1]}"
+        found[label] = found.get(label, {}) | await _done(here, known, act)
     return found
+
+
+async def _done(here: Installation, known: dict[str, str], act: Act) -> dict[str, Any]:
+    """Its example; what it names is known then."""
+    method, path, body = act
+    body = {name: known["code"] if one == "{code}" else one for name, one in body.items()}
+    query = f"?{urlencode(body)}" if method == "DELETE" and body else ""
+    content = b"" if query else json.dumps(body).encode()
+    answer = await here.ask(method, path.format(**known) + query, content)
+    assert answer.status < 300, (path, answer)
+    told = json.loads(answer.body)
+    known |= {name: told[named] for name, (of, named) in NAMED.items() if of == path}
+    told |= {name: f"{told[name][:6]}…" for name in ONCE if told.get(name)}
+    asked = {"request": body} if body and not query else {}
+    return {**asked, "answer": short(told)}
+
+
+def _nightly() -> Entry:
+    schedule = Schedule(name="nightly", cron="0 3 * * *", tz="Europe/Berlin")
+    file = ".staunch/pipeline.py"
+    return Entry(pipeline="pipeline", file=file, schedule=schedule, after=NOW, next=NOW + 7_200)
 
 
 def short(value: Any) -> Any:
@@ -132,8 +256,8 @@ def _known(here: Installation) -> dict[str, str]:
 
 
 def _query(told: dict[str, Any]) -> str:
-    needed = {"repo": "demo", "id": "d-1", "number": "7", "ref": "main"}
-    names = [one["name"] for one in told.get("parameters", []) if one["in"] == "query"]
+    needed = {"repo": "demo", "id": "d-1", "number": "7", "ref": "main", "q": "hello"}
+    names = [one["name"] for one in told.get("parameters", []) if one.get("in") == "query"]
     required = [one["name"] for one in told.get("parameters", []) if one.get("required")]
     chosen = [name for name in names if name in required and name in needed]
     return "?" + "&".join(f"{name}={needed[name]}" for name in chosen) if chosen else ""

@@ -190,7 +190,7 @@ def _document() -> dict[str, Any]:
 
 def _takes(document: dict[str, Any], told: dict[str, Any]) -> Iterator[str]:
     for one in told.get("parameters", []):
-        if one["in"] != "path":
+        if "$ref" not in one and one["in"] != "path":
             needed = ", required" if one.get("required") else ""
             yield f"`{one['name']}` ({_type(document, one['schema'])}{needed})"
     content = told.get("requestBody", {}).get("content", {})

@@ -1,5 +1,6 @@
 """Told commands: every `staunch …` that a page shows is one that the command line takes."""
 
+import html
 import re
 import shlex
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").glob("*.md")]
 )
+TEMPLATES = sorted((ROOT / "ci_host" / "web" / "templates").glob("*.html"))
 # What was, and what was tried, is told as it was.
 PAST = {"CHANGELOG.md", "docs/new-users.md"}
 FENCE = re.compile(r"^```(?:console|sh|bash)?\n(.*?)^```", re.M | re.S)
 LINE = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S+ )*(staunch .+)$", re.M)
 INLINE = re.compile(r"`(staunch [^`\n]+)`")
 USAGE = cast(Any, typer.BadParameter.__base__)
+SHOWN = re.compile(r"(?:<code>|<pre[^>]*>|^)(staunch .+?)(?=<|$)", re.M)
 # A number where one is asked for, and a name elsewhere.
 PLACE = re.compile(r"<[^>]*>|…")
 
@@ -63,6 +66,13 @@ def test_a_command_that_a_page_shows_is_taken(page: str) -> None:
         return
     text = (ROOT / page).read_text()
     assert {one: said for one in told(text) if (said := trouble(words_of(one)))} == {}
+
+
+@pytest.mark.parametrize("page", [page.name for page in TEMPLATES])
+def test_a_command_that_a_page_of_the_host_shows_is_taken(page: str) -> None:
+    text = re.sub(r"\{\{.*?\}\}", "7", (TEMPLATES[0].parent / page).read_text())
+    shown = [html.unescape(one) for one in SHOWN.findall(text)]
+    assert {one: said for one in shown if (said := trouble(words_of(one)))} == {}
 
 
 def test_a_command_that_is_none_is_found() -> None:

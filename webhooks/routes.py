@@ -129,6 +129,7 @@ def webhook_routes(hook: Hook) -> APIRouter:
         response_class=JSONResponse,
         summary="Take one webhook call of a forge",
         responses=_RESPONSES,
+        openapi_extra={"requestBody": _PAYLOAD},
     )
     return router
 
@@ -141,8 +142,29 @@ def _endpoint(hook: Hook) -> Callable[[str, Request], Awaitable[Response]]:
     return take
 
 
+# What a forge sends; `docs/guide/forges.md` says how each signs it.
+_PAYLOAD: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"type": "object"}, "example": {"ref": "refs/heads/main"}}
+    },
+}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Verified, and nothing that a pipeline could be started by."},
+    200: {
+        "description": "Verified, and nothing that a pipeline could be started by.",
+        "content": {
+            "application/json": {"example": {"ignored": "ignored, because a star starts nothing"}}
+        },
+    },
+    202: {
+        "description": "Recorded.",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object"},
+                "example": {"delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "duplicate": False},
+            }
+        },
+    },
     400: {"description": "Not JSON, cut short, or without a delivery id."},
     401: {"description": "Not signed with a secret of this connection."},
     404: {"description": "No such connection."},

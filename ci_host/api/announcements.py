@@ -5,11 +5,13 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Header, Query
+from fastapi.responses import Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from ci_host.access import Token
 from ci_host.adapters.nats.announcements import NatsAnnouncements
 from ci_host.api.auth import Here, Person, Seen
+from ci_host.api.description import answers
 from ci_host.api.services import Services
 from ci_host.api.sight import Sight, named_repo, no_such_repo
 from ci_host.api.still import Still
@@ -43,7 +45,18 @@ async def list_events(
     }
 
 
-@router.get("/stream", summary="What happens to runs, live, as server-sent events")
+EVENT = """id: 7
+event: run.finished
+data: {"specversion":"1.0","id":"3-723aaf9386150b37754d.1.1","type":"dev.staunch.run.finished"}
+"""
+
+
+@router.get(
+    "/stream",
+    summary="What happens to runs, live, as server-sent events",
+    response_class=Response,
+    responses=answers("text/event-stream", EVENT),
+)
 async def stream_events(
     here: Here,
     who: Person,

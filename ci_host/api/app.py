@@ -42,6 +42,7 @@ from ci_host.api import (
     trust,
     well_known,
 )
+from ci_host.api.description import completed
 from ci_host.api.etags import ETags
 from ci_host.api.examples import with_examples
 from ci_host.api.services import Services
@@ -109,7 +110,7 @@ def create_app(services: Services) -> FastAPI:
     describe = app.openapi
 
     def described() -> dict[str, Any]:
-        return app.openapi_schema or with_examples(describe())
+        return app.openapi_schema or completed(with_examples(describe()))
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from ci_host.adapters.sql import queries
 from ci_host.api.auth import Here, Person
+from ci_host.api.description import answers
 from ci_host.api.problems import Problem
 from ci_host.api.runs import resolve
 from ci_host.api.services import Services
@@ -46,7 +47,12 @@ async def list_artifact(here: Here, _who: Person, job: str, name: str) -> dict[s
     return {"job": job, "name": name, "size": tree.size, "entries": entries}
 
 
-@router.get("/jobs/{job}/artifacts/{name}/tar", summary="The files of an artifact, as a tar")
+@router.get(
+    "/jobs/{job}/artifacts/{name}/tar",
+    summary="The files of an artifact, as a tar",
+    response_class=Response,
+    responses=answers("application/x-tar"),
+)
 async def download_artifact(here: Here, _who: Person, job: str, name: str) -> StreamingResponse:
     """Not compressed; it begins at once, whatever its size. A piece that is missing cuts it off."""
     tree = await _tree(here, job, name)

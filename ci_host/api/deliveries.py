@@ -14,6 +14,7 @@ import structlog
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from ci_host.access import Token
 from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.tables import DeliveryRow
 from ci_host.api import views
@@ -73,7 +74,12 @@ async def show_delivery(
 async def replay_delivery(here: Here, who: Admin, body: NamedDelivery) -> dict[str, Any]:
     """For one that failed, or came before its repository was registered. It is recorded as a new
     delivery with the old payload, and judged by what is so now."""
-    row, delivery = await _found(here, body)
+    return await taken_once_more(here, body, who)
+
+
+async def taken_once_more(here: Services, named: NamedDelivery, who: Token) -> dict[str, Any]:
+    """Record it anew, and wait for what becomes of it. Raises Problem."""
+    row, delivery = await _found(here, named)
     again = msgspec.structs.replace(delivery, id=f"replay-{here.new_id()}", received_at=here.now())
     log.info("delivery_replayed", delivery=row.id, as_=again.id, by=who.name)
     outcome = await outcome_of(here, again)

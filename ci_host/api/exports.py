@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.claims import Claims
 from ci_host.api.auth import Admin, Here, Person
+from ci_host.api.description import answers
 from ci_host.api.problems import Problem
 from ci_host.api.runs import resolve
 from ci_host.api.services import Services
@@ -31,7 +32,16 @@ IMPORT_BYTES_MAX = 134_217_728
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 
 
-@router.get("/{run}/export", summary="A run as one self-contained file")
+# A file's first line; those of code, inputs, Turns and the checksum follow.
+FIRST_LINE = '{"staunch_export":1,"codec":1,"run":"3-723aaf9386150b37754d"}\n'
+
+
+@router.get(
+    "/{run}/export",
+    summary="A run as one self-contained file",
+    response_class=Response,
+    responses=answers(MEDIA_TYPE, FIRST_LINE),
+)
 async def export_run(here: Here, _who: Person, run: str) -> Response:
     """JSON lines: code, inputs, Turns, checksum. Sensitive values are left out."""
     found = await resolve(here, run)
@@ -77,7 +87,18 @@ async def show_history(here: Here, _who: Person, run: str) -> dict[str, Any]:
     }
 
 
-@router.post("/import", status_code=201, summary="Take in the record of an exported run")
+@router.post(
+    "/import",
+    status_code=201,
+    summary="Take in the record of an exported run",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "What `/export` answers.",
+            "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": FIRST_LINE}},
+        }
+    },
+)
 async def import_run(here: Here, _who: Admin, request: Request) -> dict[str, Any]:
     """To look at, to replay and to export again; it does not go on here."""
     body = bytearray()

@@ -142,6 +142,12 @@ async def put_repo(here: Here, _who: Admin, body: RepoBody) -> dict[str, Any]:
     return views.repo_view(repo, here.settings.url, None)
 
 
+@router.get("/alive", summary="Whether this host's process lives", tags=["health"])
+async def alive() -> dict[str, Any]:
+    """It answers whatever else is away, and asks nobody. Needs no token."""
+    return {"alive": True}
+
+
 @router.get("/ready", summary="Whether this host can work", tags=["health"])
 async def ready(here: Here) -> dict[str, Any]:
     """503 while the store does not answer. Needs no token."""

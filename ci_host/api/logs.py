@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Header, Query
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from ci_host.access import Token
@@ -14,6 +14,7 @@ from ci_host.adapters.nats import subjects
 from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.tables import AttemptRow
 from ci_host.api.auth import Here, Person
+from ci_host.api.description import answers
 from ci_host.api.job_logs import Reader
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
@@ -26,7 +27,21 @@ from pipelines.service import owner_of_log
 router = APIRouter(prefix="/api/v1/jobs", tags=["logs"])
 
 
-@router.get("/{job}/log", response_class=PlainTextResponse, summary="A job's log as text")
+LINES = "=== make test\nok 1 - adds\n=== make test: exit code 0 (0.1 s)\n"
+CHUNK = """id: 14
+data: === make test
+
+event: end
+data: {"state":"succeeded","exit_code":0}
+"""
+
+
+@router.get(
+    "/{job}/log",
+    summary="A job's log as text",
+    response_class=Response,
+    responses=answers("text/plain", LINES),
+)
 async def read_log(
     here: Here, _who: Person, job: str, offset: Annotated[int, Query(ge=0)] = 0
 ) -> StreamingResponse:
@@ -39,7 +54,12 @@ async def read_log(
     return StreamingResponse(texts, media_type="text/plain; charset=utf-8")
 
 
-@router.get("/{job}/log/stream", summary="A job's log, live, as server-sent events")
+@router.get(
+    "/{job}/log/stream",
+    summary="A job's log, live, as server-sent events",
+    response_class=Response,
+    responses=answers("text/event-stream", CHUNK),
+)
 async def follow_log(
     here: Here,
     who: Person,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from fastapi import APIRouter
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric, SummaryMetricFamily
 
@@ -16,12 +16,16 @@ from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.measured import Backlog, StreamNumbers, backlogs, streams
 from ci_host.adapters.sql.counts import Counts, counts
 from ci_host.api.auth import Here, Person
+from ci_host.api.description import answers
 from ci_host.api.pools import alive
 from ci_host.api.services import Services
 from ci_host.engine.line import Depth
 
 DISTRIBUTION = "staunch-ci"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+EXAMPLE = """# TYPE staunch_runs gauge
+staunch_runs{state="running"} 1.0
+"""
 # Where what is not told yet would wait.
 OUTBOXES = (
     *map(subjects.intake_stream, range(subjects.INTAKE_LANES)),
@@ -33,7 +37,12 @@ OUTBOXES = (
 router = APIRouter(tags=["health"])
 
 
-@router.get("/metrics", response_class=PlainTextResponse, summary="Numbers for Prometheus")
+@router.get(
+    "/metrics",
+    summary="Numbers for Prometheus",
+    response_class=Response,
+    responses=answers("text/plain", EXAMPLE),
+)
 async def show_metrics(here: Here, _who: Person) -> PlainTextResponse:
     """Needs a token that reads everything: `authorization` in Prometheus' `scrape_configs`."""
     registry = CollectorRegistry()

@@ -33,6 +33,13 @@ def answer(status: int, title: str, detail: str) -> Response:
     return JSONResponse(content, status, headers, media_type="application/problem+json")
 
 
+def said_of(error: RequestValidationError) -> str:
+    """Of each thing that is not as it must be: where it stands, and what it should be."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
+    )
+
+
 class Interrupted:
     """Answers 503 to whoever waits for an answer while the host ends, and not a broken 500."""
 
@@ -70,10 +77,7 @@ def install(app: FastAPI) -> None:
 
     async def on_invalid(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        said = "; ".join(
-            f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
-        )
-        return answer(422, "The request is not of the form it must have", said)
+        return answer(422, "The request is not of the form it must have", said_of(error))
 
     async def on_unavailable(_request: Request, error: Exception) -> Response:
         return answer(503, "The store does not answer", f"{error}; try again in a moment")

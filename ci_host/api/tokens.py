@@ -1,5 +1,6 @@
 """Routes of tokens: people's keys, and those of machines, with what each is good for."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -77,21 +78,42 @@ async def make_token(here: Here, who: Admin, body: TokenBody) -> dict[str, Any]:
 async def revoke_token(
     here: Here, who: Admin, token: Annotated[str, Path(max_length=100)]
 ) -> dict[str, Any]:
-    """By its id, or by its name if one token that is good has it. At once, and for ever."""
-    all_ = here.directory.tokens.values()
+    """By its id, or by its name if one token that is good has it. At once, and for ever, with
+    those of command lines that were let in with it: `with` has their ids."""
+    all_ = list(here.directory.tokens.values())
     found = [one for one in all_ if one.id == token] or [
-        one for one in all_ if one.name == token and one.holds(here.now())
+        one for one in _let_in_by_none(all_) if one.name == token and one.holds(here.now())
     ]
     if not found:
         raise Problem(404, "No such token", f"No token {token!r} is good: `staunch token list`.")
     if len(found) > 1:
         ids = ", ".join(one.id for one in found[:TOKENS_SHOWN])
         raise Problem(409, "Which one?", f"{token!r} has several tokens ({ids}): give the id.")
-    revoked = msgspec.structs.replace(found[0], revoked=True)
-    await here.catalog.put_token(revoked)
-    here.directory.tokens[revoked.digest] = revoked
-    log.info("token_revoked", token=revoked.id, name=revoked.name, by=who.name)
-    return token_view(revoked, _names(here))
+    # Those that follow from it go first: whoever dies in between is asked again, and finds it.
+    following = _let_in_with(found[0], all_)
+    for one in [*reversed(following), found[0]]:
+        revoked = msgspec.structs.replace(one, revoked=True)
+        await here.catalog.put_token(revoked)
+        here.directory.tokens[revoked.digest] = revoked
+        log.info("token_revoked", token=revoked.id, name=revoked.name, by=who.name)
+    return {**token_view(revoked, _names(here)), "with": [one.id for one in following]}
+
+
+def _let_in_by_none(tokens: Sequence[Token]) -> list[Token]:
+    """Without those of command lines whose own key is among them: they end with that one."""
+    ids = {one.id for one in tokens if not one.revoked}
+    return [one for one in tokens if one.made_with not in ids]
+
+
+def _let_in_with(first: Token, tokens: Sequence[Token]) -> list[Token]:
+    """Those that are good for a command line because this one was, or one of these."""
+    found, ids = list[Token](), {first.id}
+    while more := [
+        one for one in tokens if one.made_with in ids and one.id not in ids and not one.revoked
+    ]:
+        found += more
+        ids |= {one.id for one in more}
+    return found
 
 
 def _names(here: Services) -> dict[str, str]:

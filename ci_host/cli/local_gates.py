@@ -4,8 +4,9 @@ Whoever it asks is alone on the machine and stands for everybody: an answer is g
 as many approvers as the gate needs, with a key that is made for each.
 """
 
+import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -20,15 +21,18 @@ from ci_host.cli.waits import inputs_asked
 from ci_host.cli.writing import parsed_inputs
 
 NOT_AS_ASKED = 422
+LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class LocalGates:
-    """`is_yes`: open each without asking. Else people are asked where there is a terminal."""
+    """`is_yes`: open each without asking. Else people are asked where there is a terminal; `look`
+    is called while they think, and what it raises ends the question."""
 
     client: Client
     console: Console
     is_yes: bool
+    look: Callable[[], None]
 
     def meet(self, run: str, gate: dict[str, Any]) -> None:
         """A run waits at this gate: have it answered, or say how that is done."""
@@ -42,11 +46,35 @@ class LocalGates:
     def _ask(self, run: str, gate: dict[str, Any]) -> None:
         said = f"{gate['message']}\n" if gate["message"] else ""
         question = f"{said}open gate {gate['key']}? (no rejects it)"
-        if not typer.confirm(question, default=False, err=True):
+        typer.echo(f"{question} [y/N]: ", nl=False, err=True)
+        self._wait_line()
+        if not typer.confirm("", default=False, prompt_suffix="", show_default=False, err=True):
             self._answer(run, gate, {"approved": False})
             return
-        while not self._answer(run, gate, {"approved": True, "inputs": _entered(gate)}):
+        while not self._answer(run, gate, {"approved": True, "inputs": self._entered(gate)}):
             pass
+
+    def _entered(self, gate: dict[str, Any]) -> dict[str, Any]:
+        """What is typed for each input; one with a default may be left out."""
+        values: dict[str, Any] = {}
+        for (name, kind), asked in zip(gate["inputs"].items(), inputs_asked(gate), strict=True):
+            default = None if _is_required(gate, name) else ""
+            typer.echo(f"  {asked} > ", nl=False, err=True)
+            self._wait_line()
+            text = typer.prompt("", default=default, show_default=False, prompt_suffix="", err=True)
+            if text or default is None:
+                values |= {name: text} if kind == "str" else parsed_inputs([f"{name}={text}"])
+        return values
+
+    def _wait_line(self) -> None:
+        """Until something was typed, to its Enter. Raises what `look` raises."""
+        try:
+            while not select.select([sys.stdin], [], [], LOOK_S)[0]:
+                self.look()
+        except BaseException:
+            # What comes next stands in a line of its own.
+            typer.echo(err=True)
+            raise
 
     def _answer(self, run: str, gate: dict[str, Any], body: dict[str, Any]) -> bool:
         """False: the inputs are not as asked. What else is refused, a timeout has overtaken."""
@@ -97,16 +125,3 @@ def _must_enter(gate: dict[str, Any]) -> list[str]:
 
 def _is_required(gate: dict[str, Any], name: str) -> bool:
     return bool(gate["rules"].get(name, {}).get("required", True))
-
-
-def _entered(gate: dict[str, Any]) -> dict[str, Any]:
-    """What is typed for each input; one with a default may be left out."""
-    values: dict[str, Any] = {}
-    for (name, kind), asked in zip(gate["inputs"].items(), inputs_asked(gate), strict=True):
-        default = None if _is_required(gate, name) else ""
-        text = typer.prompt(
-            f"  {asked}", default=default, show_default=False, prompt_suffix=" > ", err=True
-        )
-        if text or default is None:
-            values |= {name: text} if kind == "str" else parsed_inputs([f"{name}={text}"])
-    return values

@@ -63,7 +63,7 @@ class LocalRuns:
         """
         began = time.monotonic()
         is_first = self._taken is None
-        taken, self._next = self._next or snapshot(self.top, self.bare), None
+        taken, self._next = self._next or snapshot(self.top, self.bare, apart=self._apart()), None
         self._taken = taken
         self.console.print(_what(taken), highlight=False)
         body = self._body(taken)
@@ -86,7 +86,7 @@ class LocalRuns:
     def to_end(self, runs: list[str]) -> list[dict[str, Any]]:
         """Follow them, and tell. Raises ClientError, and Superseded once they are cancelled."""
         client = self.host.client
-        gates = LocalGates(client, self.console, self.asked.is_yes)
+        gates = LocalGates(client, self.console, self.asked.is_yes, self.look)
         where = f"--data {self.host.wish.data}"
         follower = Follower(client, self.console, where, gates.meet, self.look)
         try:
@@ -110,6 +110,10 @@ class LocalRuns:
         if self._taken is None or found.tree != self._taken.tree:
             self._next = found
             raise Superseded
+
+    def _apart(self) -> str:
+        """With data that was used before, an event may have been told of this very commit."""
+        return secrets.token_hex(4) if self.asked.event and self.bare.exists() else ""
 
     def _cancel(self, client: Client, run: str) -> None:
         try:

@@ -83,4 +83,5 @@ def revoke_token(
 ) -> None:
     """Make a key worthless, at once and for ever."""
     gone = find(server, token, data).post(f"/tokens/{quote(which, safe='')}/revoke", {})
-    typer.echo(f"token {gone['id']} of {gone['name']} is revoked")
+    also = f", and with it {', '.join(gone['with'])}" if gone["with"] else ""
+    typer.echo(f"token {gone['id']} of {gone['name']} is revoked{also}")

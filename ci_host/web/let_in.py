@@ -60,6 +60,7 @@ async def _key(here: Services, who: Token, asked: Asked) -> str:
         digest=digest_of_secret(secret),
         created_at=now,
         expires_at=until,
+        made_with=who.id,
         by=f"{who.name}, for {asked.machine or 'a command line'}",
     )
     if who.connection:

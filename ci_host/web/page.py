@@ -18,7 +18,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ci_host.access import Token
-from ci_host.api.problems import Problem
+from ci_host.api.problems import Problem, said_of
 from ci_host.engine.people import PersonRefused
 from ci_host.ports import Unavailable
 from ci_host.web import words
@@ -107,8 +107,8 @@ class PageRoute(APIRoute):
             except PersonRefused as error:
                 title = TITLES.get(error.status, "Not accepted")
                 return refusal(request, error.status, title, _sentence(str(error)))
-            except RequestValidationError:
-                return refusal(request, 422, TITLES[422], "An address or a field is malformed.")
+            except RequestValidationError as error:
+                return refusal(request, 422, TITLES[422], _sentence(said_of(error)))
             except Unavailable as error:
                 return refusal(request, 503, TITLES[503], f"The store does not answer: {error}.")
             except Exception as error:  # the pages' edge

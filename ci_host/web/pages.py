@@ -8,12 +8,15 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
+from pydantic import ValidationError
 
 from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.tables import DeliveryRow
-from ci_host.api.auth import Here, Person, Seen
-from ci_host.api.deliveries import deliveries_seen
+from ci_host.api.auth import Admin, Here, Person, Seen
+from ci_host.api.bodies import read_form
+from ci_host.api.deliveries import NamedDelivery, deliveries_seen, taken_once_more
+from ci_host.api.problems import Problem
 from ci_host.api.saved_views import NAME_CHARS_MAX, query_of, saved
 from ci_host.api.services import Services
 from ci_host.api.sight import Sight
@@ -79,6 +82,18 @@ async def deliveries_page(here: Here, who: Person, seen: Seen, request: Request)
     return pages_of(request).answer(
         request, "deliveries.html", who=who, deliveries=shown, now=here.now()
     )
+
+
+@router.post("/deliveries/replay")
+async def replay(here: Here, who: Admin, request: Request) -> Response:
+    """Have one taken once more; what came of it is the first of the list then."""
+    form = await read_form(request)
+    try:
+        named = NamedDelivery.model_validate(dict(form))
+    except ValidationError as error:
+        raise Problem(422, "No such delivery", "Use the button of the page.") from error
+    await taken_once_more(here, named, who)
+    return RedirectResponse("/deliveries", 303)
 
 
 def _runs_of(row: DeliveryRow) -> list[str]:

@@ -56,7 +56,9 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if request.url.path.startswith(FOR_MACHINES):
         said = f"{request.url.path} is not in the API; see /docs/api."
-        if error.status_code not in (404, 405):
+        if error.status_code == 405:
+            said = f"{request.url.path} does not take {request.method}; see /docs/api."
+        elif error.status_code != 404:
             said = "The request cannot be read: send JSON that is not nested too deeply."
         return problems.answer(error.status_code, error.detail, said)
     if error.status_code == 404:

@@ -67,6 +67,9 @@ EVENT_WORDS = {
 # What is said of a service whose state has no message; of one that nothing is told of yet: nothing.
 SERVICE_WORDS = {"ready": "ready", "starting": "was starting"}
 DIGEST_SHOWN = 12
+GIB = 2**30
+# What the name of a setting may end with; `_s`: seconds.
+SETTING_UNITS = ("_bytes", "_days", "_s")
 
 
 def trust(run: RunRow) -> dict[str, str]:
@@ -194,6 +197,23 @@ def amount(size: int) -> str:
             break
         value /= 1000
     return f"{size} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+def setting_name(name: str) -> str:
+    """A setting's name for people: its unit stands behind the value."""
+    return name.removesuffix(_unit_of(name)).replace("_", " ")
+
+
+def setting(name: str, value: object) -> str:
+    """A setting's value, with its unit."""
+    unit = _unit_of(name)
+    if unit == "_bytes" and isinstance(value, int):
+        return f"{value / GIB:g} GiB"
+    return f"{value:g} {unit[1:]}" if unit and isinstance(value, int | float) else str(value)
+
+
+def _unit_of(name: str) -> str:
+    return next((unit for unit in SETTING_UNITS if name.endswith(unit)), "")
 
 
 def least_covered(coverage: Coverage) -> list[CoveredFile]:

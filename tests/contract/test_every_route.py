@@ -46,6 +46,9 @@ class _NoServices:
     directory = inbox = None
 
 
+# JSON lines are a text, whatever is in them.
+schemathesis.serializer.alias("application/x-ndjson", "text/plain")
+
 DOCUMENT = document()
 OPERATIONS = {
     found.ok().label: found.ok()
@@ -157,6 +160,9 @@ def unbroken(
         method, target[:500], body[:500], answer,
     )  # fmt: skip
     assert answer.status or label in WAITING, "nobody answers"
+    if answer.status >= 400:
+        told = json.loads(answer.body)
+        assert told["title"] and told["detail"] and told["status"] == answer.status, told
     return answer.status
 
 

@@ -71,6 +71,8 @@ def led_to(host, page, errand, named):
         return again is not None and again.of == named[errand.run]
     if errand.led_to == "rung":
         return bool(host.world.timetables.rings.owed)
+    if errand.led_to == "replayed":
+        return any(id_.startswith("replay-") for _, id_ in host.world.inbox.kept)
     return type(newest_input(host, named[errand.run])).__struct_config__.tag == errand.led_to
 
 

@@ -9,6 +9,7 @@ from pipelines.failure import Failure
 from pipelines.job import Annotation, Outcome
 from pipelines.run import RunState
 from pipelines.turn import End
+from tests.web import shapes
 from tests.web.browser import CHROMIUM, browser
 from tests.web.served import served
 from tests.web.told_runs import failed_run, running_run, waiting_run
@@ -246,3 +247,16 @@ def test_a_keyboard_reaches_the_content_first_and_shows_where_it_is(page, host):
         if page.evaluate("document.activeElement.className") == "run-title":
             return
     raise AssertionError("the first run was never reached")
+
+
+def test_the_step_whose_log_is_shown_is_in_sight_in_the_list_of_steps(page, host):
+    story = host.do(shapes.release(host.world, 1, breaks=True))
+    page.open(f"{host.url}/runs/{story.run}")
+    page.until("""(() => {
+      const list = document.getElementById("part-steps").getBoundingClientRect();
+      const step = document.querySelector("#part-steps .step.s-failed").getBoundingClientRect();
+      return list.top <= step.top && step.bottom <= list.bottom;
+    })()""")
+    page.evaluate("document.getElementById('part-steps').scrollTop = 0, true")
+    page.evaluate("document.dispatchEvent(new Event('staunch:parts')), true")
+    assert page.evaluate("document.getElementById('part-steps').scrollTop") == 0

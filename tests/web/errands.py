@@ -92,6 +92,12 @@ ERRANDS = (
         lambda hand: hand.click("More").click("Deliveries").sees("no pipeline runs on push"),
     ),
     Errand(
+        "Have a webhook call taken again", "any page", "/inbox", 3,
+        "*More*, *Deliveries*, *Take it again*",
+        lambda hand: hand.click("More").click("Deliveries").click("Take it again"),
+        who="ada", led_to="replayed",
+    ),
+    Errand(
         "Run the nightly now", "any page", "/", 2, "*Schedules*, *Run now*",
         lambda hand: hand.click("Schedules").click("Run now"), led_to="rung",
     ),

@@ -20,6 +20,7 @@ from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus, expected
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.adapters.nats.line import NatsLine
+from ci_host.adapters.nats.server import EmbeddedServer
 from ci_host.adapters.nats.stores import NatsBundles
 from ci_host.adapters.nats.wakeups import NatsWakeUps
 from ci_host.adapters.sql.read_model import ReadModel
@@ -58,12 +59,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Installation:
-    """`secret`: an administrator's token. `run` waits at a gate, `job` is one of its jobs."""
+    """`secret`: an administrator's token. `run` waits at a gate, `job` is one of its jobs; `server`
+    is its message server."""
 
     app: FastAPI
     services: Services
     secret: str
     run: RunId
+    server: EmbeddedServer
 
     @property
     def job(self) -> str:
@@ -145,18 +148,20 @@ async def installation(folder: Path) -> AsyncIterator[Installation]:
                 Projector(bus, model, SHARDS, here.news.tell_folded).serve()
             )
             try:
-                yield await _furnished(here, bus, folder)
+                yield await _furnished(here, bus, folder, server)
             finally:
                 projecting.cancel()
                 await asyncio.gather(projecting, return_exceptions=True)
                 model.close()
 
 
-async def _furnished(here: Services, bus: Bus, folder: Path) -> Installation:
+async def _furnished(
+    here: Services, bus: Bus, folder: Path, server: EmbeddedServer
+) -> Installation:
     app = create_app(here)
     add_pages(app)
     run = await _waiting_run(here, bus, folder)
-    made = Installation(app, here, (folder / "token").read_text().strip(), run)
+    made = Installation(app, here, (folder / "token").read_text().strip(), run, server)
     await made.put("/api/v1/connections", id="git", kind="git")
     await made.put("/api/v1/connections", id="tea", kind="gitea", api_url="https://tea.test")
     await made.put(

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from ci_host.access import Token
 from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.adapters.memory.timetables import MemoryTimetables
+from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Stored
 from ci_host.adapters.nats.timetables import Page
 from ci_host.adapters.sql.fold import fold_input
@@ -14,8 +17,9 @@ from ci_host.badge import BadgeRule
 from ci_host.line_ports import EnvironmentRule, JobLimit, PoolRule
 from pipelines.events import RunStarted
 from pipelines.ids import RunId
-from pipelines.repo import Connection, Repo
+from pipelines.repo import Connection, Delivery, DeliveryOutcome, Repo
 from webhooks.forge import Account, Later, Permission, Refused
+from webhooks.inbox import Recorded
 
 NOW = 1_800_000_000.0
 
@@ -52,6 +56,26 @@ class MemoryBus:
 
 
 @dataclass
+class MemoryInbox:
+    """Deliveries as they came. Of one that is recorded here a Run has begun at once."""
+
+    bus: MemoryBus
+    kept: dict[tuple[str, str], Delivery] = field(default_factory=dict)
+
+    async def get(self, connection: str, id_: str) -> Delivery | None:
+        return self.kept.get((connection, id_))
+
+    async def record(self, delivery: Delivery) -> Recorded:
+        key = (delivery.connection, delivery.id)
+        self.kept[key] = delivery
+        outcome = DeliveryOutcome(
+            connection=delivery.connection, id=delivery.id, state="started", runs=["1-0"]
+        )
+        self.bus.put(subjects.outcome(*key), msgspec.json.encode(outcome))
+        return Recorded.RECORDED
+
+
+@dataclass
 class MemoryDirectory:
     """The host's settings."""
 
@@ -85,6 +109,9 @@ class MemoryCatalog:
 
     async def put_badge_rule(self, rule: BadgeRule) -> None:
         self.put.append(rule)
+
+    async def put_token(self, token: Token) -> None:
+        self.put.append(token)
 
 
 @dataclass

@@ -72,6 +72,7 @@ class World:
     def __init__(self, folder: Path, *, clone_url: str = "https://forge.test/me/shop.git") -> None:
         self.history = stores.FoldedHistory(NOW, self.fold)
         self.bus = stores.MemoryBus()
+        self.inbox = stores.MemoryInbox(self.bus)
         self.directory, self.catalog = stores.MemoryDirectory(), stores.MemoryCatalog()
         self.news = News(cast(Any, self.bus))
         self.model = ReadModel(f"sqlite:///{folder / 'read-model.sqlite'}")
@@ -100,7 +101,7 @@ class World:
             bus=cast(Any, self.bus),
             history=cast(Any, self.history),
             catalog=cast(Any, self.catalog),
-            inbox=cast(Any, None),
+            inbox=cast(Any, self.inbox),
             directory=cast(Any, self.directory),
             model=self.model,
             people=People(self.history, now=self.clock, new_id=self.new_id),
@@ -177,6 +178,7 @@ class World:
             received_at=self.clock(),
             body="{}",
         )
+        self.inbox.kept["tea", id_] = delivery
         self.fold("", lambda session: fold_deliveries.fold_delivery(session, delivery))
         outcome = DeliveryOutcome(
             connection="tea",

@@ -1,9 +1,12 @@
 /* Live: keeps an open page true without reloading it.
 
-   The server says that something changed; then the page's parts (`data-part`) are asked for, and
-   those that differ are put in place of the old ones. What a person typed, opened or scrolled stays. */
+   The server says that something changed (`data-live`), or the page looks by itself (`data-look`);
+   then its parts (`data-part`) are asked for, and those that differ are put in place of the old
+   ones. What a person typed, opened or scrolled stays. */
 
-const settings = document.querySelector("script[data-fragment]")?.dataset;
+const settings = document.querySelector("script[data-live], script[data-look]")?.dataset;
+/* Of these pages nobody tells that they have changed. */
+const LOOK_MS = 5_000;
 const GROW_MS = 5_000;
 const RETRY_MS = 2_000;
 /* What scrolls within a part. */
@@ -41,9 +44,17 @@ function tick(root = document) {
   }
 }
 
+/* A time of another zone than the reader's would be misread: the zone is said. */
+const toTheMinute = {
+  year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+};
+const minutes = new Intl.DateTimeFormat(undefined, toTheMinute);
+const seconds = new Intl.DateTimeFormat(undefined, { ...toTheMinute, second: "2-digit" });
+
 function localise(root = document) {
   for (const one of root.querySelectorAll("time")) {
-    const said = new Date(one.dateTime).toLocaleString();
+    const at = new Date(one.dateTime);
+    const said = (at.getSeconds() ? seconds : minutes).format(at);
     one.title = said;
     if ("local" in one.dataset) one.textContent = said;
   }
@@ -61,7 +72,7 @@ function essence(part) {
 }
 
 function keep(old, part) {
-  for (const field of old.querySelectorAll("input[id]")) {
+  for (const field of old.querySelectorAll("input[id], select[id]")) {
     const there = part.querySelector(`#${CSS.escape(field.id)}`);
     if (there && there.type === field.type) {
       there.value = field.value;
@@ -74,20 +85,30 @@ function keep(old, part) {
   }
 }
 
+/* By what a link or a button is known again: a button also by what its form is about. */
+function nameOf(one) {
+  const about = one.form ? new URLSearchParams(new FormData(one.form)) : one.getAttribute("href");
+  return `${one.getAttribute("aria-label") ?? one.textContent} ${about}`;
+}
+
+function twin(focused, part) {
+  if (focused.id) return part.querySelector(`#${CSS.escape(focused.id)}`);
+  const name = nameOf(focused);
+  return [...part.querySelectorAll(focused.tagName)].find((one) => nameOf(one) === name);
+}
+
 function place(old, part) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   const top = old.scrollTop;
   const tops = SCROLLING.map((id) => [id, old.querySelector(id)?.scrollTop ?? 0]);
+  const tables = (root) => root.querySelectorAll(".scroll[aria-label]");
+  const lefts = [...tables(old)].map((one) => [one.ariaLabel, one.scrollLeft]);
   keep(old, part);
   old.replaceWith(part);
   part.scrollTop = top;
   for (const [id, was] of tops) if (was && part.querySelector(id)) part.querySelector(id).scrollTop = was;
-  if (!focused) return;
-  const there = focused.id
-    ? part.querySelector(`#${CSS.escape(focused.id)}`)
-    : [...part.querySelectorAll("a[href], button, summary")].find((one) =>
-        one.tagName === focused.tagName && one.textContent === focused.textContent);
-  there?.focus({ preventScroll: true });
+  for (const one of tables(part)) one.scrollLeft = new Map(lefts).get(one.ariaLabel) ?? 0;
+  if (focused) twin(focused, part)?.focus({ preventScroll: true });
 }
 
 function takeParts(text) {
@@ -128,9 +149,11 @@ async function ask(part = "") {
   const wanted = location.search;
   const more = part ? `${wanted ? "&" : "?"}part=${part}` : "";
   try {
-    const answer = await fetch(settings.fragment + wanted + more, { cache: "no-store" });
+    const path = settings.fragment ?? location.pathname;
+    const answer = await fetch(path + wanted + more, { cache: "no-store" });
     if (answer.redirected) return location.reload();
     const text = await answer.text();
+    if (isLooking) offline(false);
     // Whoever has gone on meanwhile does not want it any more.
     if (answer.ok && wanted === location.search) takeParts(text);
   } catch {
@@ -141,6 +164,7 @@ async function ask(part = "") {
 /* -- the connection */
 
 let source = null;
+const isLooking = settings !== undefined && "look" in settings;
 
 function isOver() {
   return document.getElementById("part-head")?.dataset.over === "yes";
@@ -205,8 +229,17 @@ tick();
 localise();
 setInterval(tick, 1_000);
 
+function look() {
+  if (!document.hidden) refresh();
+}
+
 if (settings) {
   for (const part of document.querySelectorAll("[data-part]")) shownParts.set(part.id, essence(part));
+}
+if (isLooking) {
+  setInterval(look, LOOK_MS);
+  document.addEventListener("visibilitychange", look);
+} else if (settings) {
   document.addEventListener("click", choose);
   addEventListener("popstate", () => refresh());
   document.addEventListener("visibilitychange", () => {

@@ -62,6 +62,20 @@ function showTurn() {
   if (!isSeen) list.scrollTop = at - list.clientHeight / 3;
 }
 
+/* The step whose log is shown is in sight in the list of steps, once: what a reader scrolls stays. */
+let shownStep = null;
+
+function showStep() {
+  const chosen = document.querySelector("#part-steps .step.chosen") ?? brokenSteps()[0]?.closest(".step");
+  if (!chosen || chosen.id === shownStep) return;
+  shownStep = chosen.id;
+  const list = document.getElementById("part-steps");
+  const at = chosen.getBoundingClientRect().top - list.getBoundingClientRect().top;
+  if (at < 0 || at + chosen.offsetHeight > list.clientHeight) list.scrollTop += at - list.clientHeight / 3;
+}
+
 document.addEventListener("staunch:parts", showTurn);
+document.addEventListener("staunch:parts", showStep);
 showTurn();
+showStep();
 document.addEventListener("keydown", onKey);

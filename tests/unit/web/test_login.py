@@ -1,7 +1,10 @@
 """Who is let in to the pages, and what their browser keeps."""
 
+from hashlib import sha256
+
 import pytest
 
+from ci_host.access import digest_of_secret
 from tests.web.told_runs import running_run
 from tests.web.visitor import check
 from tests.web.world import SECRETS
@@ -51,3 +54,37 @@ async def test_a_revoked_token_is_a_stranger(world):
             digest=digest, name=token.name, admin=token.admin, revoked=True
         )
     assert (await check(world, "/")).headers["location"] == "/login?next=/"
+
+
+async def let_in(world, who: str, secret: str = "") -> str:
+    """The key of a command line that somebody lets in, by the key that they are logged in with."""
+    verifier = "v" * 43
+    challenge = sha256(verifier.encode()).hexdigest()
+    asked = world.services.device_logins.ask(challenge, f"{who}'s laptop")
+    cookie = {"cookie": f"staunch_token={secret or SECRETS[who]}"}
+    form = {"decision": "let-in"}
+    answer = await check(world, f"/let-in/{asked.code}", who="", data=form, headers=cookie)
+    assert answer.status_code == 200
+    return world.services.device_logins.claim(asked.code, verifier).secret
+
+
+async def test_the_key_of_a_command_line_ends_with_the_one_that_let_it_in(world):
+    laptop = await let_in(world, "grace")
+    server = await let_in(world, "grace", laptop)
+    kept = await let_in(world, "ada")
+    grace = digest_of_secret(SECRETS["grace"])
+    gone = await check(world, "/api/v1/tokens/grace/revoke", who="ada", data={})
+    assert gone.json()["id"] == world.directory.tokens[grace].id
+    ids = [world.directory.tokens[digest_of_secret(one)].id for one in (laptop, server)]
+    assert gone.json()["with"] == ids
+    for secret, status in ((laptop, 401), (server, 401), (kept, 200)):
+        bearer = {"authorization": f"Bearer {secret}"}
+        assert (await check(world, "/api/v1/runs", who="", headers=bearer)).status_code == status
+
+
+async def test_a_command_line_may_lose_its_key_alone(world):
+    laptop = await let_in(world, "grace")
+    named = world.directory.tokens[digest_of_secret(laptop)].id
+    gone = await check(world, f"/api/v1/tokens/{named}/revoke", who="ada", data={})
+    assert gone.json()["with"] == []
+    assert (await check(world, "/", who="grace")).status_code == 200

@@ -1,6 +1,6 @@
 import pytest
 
-from ci_host.web.words import age, duration, ref_name, state_word
+from ci_host.web.words import age, duration, ref_name, setting, setting_name, state_word
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,17 @@ def test_a_ref_is_called_as_people_call_it(ref, name):
 
 def test_a_state_that_is_new_still_has_a_word():
     assert (state_word("timed_out"), state_word("gone_fishing")) == ("Timed out", "Gone fishing")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("cache_bytes", 10 * 2**30, ("cache", "10 GiB")),
+        ("logs_days", 365.0, ("logs", "365 days")),
+        ("reconcile_s", 0.5, ("reconcile", "0.5 s")),
+        ("engines", 2, ("engines", "2")),
+        ("http_host", "127.0.0.1", ("http host", "127.0.0.1")),
+    ],
+)
+def test_a_setting_is_told_with_its_unit_behind_its_value(name, value, said):
+    assert (setting_name(name), setting(name, value)) == said
