@@ -13,6 +13,7 @@ from fastapi import APIRouter
 
 from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.queries import RunDetail
+from ci_host.adapters.sql.reading import columns
 from ci_host.adapters.sql.tables import AttemptRow, ReportedTestRow
 from ci_host.api.auth import Here, Person
 from ci_host.api.log_tail import FAILURE_LINES, log_tail
@@ -112,4 +113,4 @@ def annotations_of(attempt: AttemptRow) -> list[Annotation]:
 
 
 def _test(row: ReportedTestRow) -> dict[str, Any]:
-    return row.model_dump(exclude={"position", "run", "repo"})
+    return columns(row, but={"position", "run", "repo"})

@@ -7,6 +7,7 @@ import msgspec
 
 from ci_host.adapters.sql.coverage import Earlier, coverage_of
 from ci_host.adapters.sql.queries import RunDetail
+from ci_host.adapters.sql.reading import columns
 from ci_host.adapters.sql.tables import AttemptRow, DeliveryRow, RunRow, StepRow
 from ci_host.api.pools import Pools
 from ci_host.api.standing_by import shells, with_standbys
@@ -39,16 +40,17 @@ NOT_TOLD = {"run", "state", "stored_at", "parts_json"}
 
 def run_view(row: RunRow, url: str) -> dict[str, Any]:
     """One Run as lists show it."""
-    view = row.model_dump(exclude=INNER)
+    view = columns(row, but=INNER)
     view["error"] = _json(row.error_json)
     view["output"] = _json(row.output_json)
     view["given"] = _json(row.given_json)
     view["trust"] = _json(row.trust_json)
     view["note"] = _note(row.note_json)
-    view["usage"] = msgspec.structs.asdict(usage_of(row))
+    usage = usage_of(row)
+    view["usage"] = msgspec.structs.asdict(usage)
     view["warnings"] = [
         {**msgspec.structs.asdict(near), "words": near.words(), "advice": near.advice()}
-        for near in near_limits(usage_of(row))
+        for near in near_limits(usage)
     ]
     view["url"] = f"{url}/runs/{row.id}"
     return view
@@ -63,7 +65,7 @@ def step_view(row: StepRow) -> dict[str, Any]:
     """One Step."""
     hidden = {"run", "position", "gate_json", "approved_by_json", "value_json", "error_json",
               "settled_in"}  # fmt: skip
-    view = row.model_dump(exclude=hidden)
+    view = columns(row, but=hidden)
     view["gate"] = _json(row.gate_json)
     view["approved_by"] = _json(row.approved_by_json)
     view["value"] = _json(row.value_json)
@@ -74,7 +76,7 @@ def step_view(row: StepRow) -> dict[str, Any]:
 def attempt_view(row: AttemptRow, earlier: Mapping[str, Earlier]) -> dict[str, Any]:
     """One Attempt of a Job. `earlier`: the coverage of the branch before, by job."""
     stored = {name for name in AttemptRow.model_fields if name.endswith("_json")}
-    view = row.model_dump(exclude={"run", *stored})
+    view = columns(row, but={"run", *stored})
     view["waited_s"] = _waited(row)
     view["annotations"] = _json(row.annotations_json)
     view["left_out"] = _json(row.left_out_json)
@@ -140,9 +142,9 @@ def detail_view(
         "shells": shells(detail.attempts, terminals),
         "steps": [step_view(step) for step in detail.steps],
         "attempts": [attempt_view(attempt, detail.earlier) for attempt in detail.attempts],
-        "history": [turn.model_dump(exclude=NOT_TOLD) for turn in detail.turns],
-        "inputs": [given.model_dump(exclude={"run"}) for given in detail.inputs],
-        "restarts": [start.model_dump() for start in detail.restarts],
+        "history": [columns(turn, but=NOT_TOLD) for turn in detail.turns],
+        "inputs": [columns(given, but={"run"}) for given in detail.inputs],
+        "restarts": [columns(start) for start in detail.restarts],
         "reruns": [
             {"run": other.id, "attempt": other.attempt, "state": other.state}
             for other in detail.reruns
@@ -153,7 +155,7 @@ def detail_view(
 
 def delivery_view(row: DeliveryRow) -> dict[str, Any]:
     """One Delivery."""
-    view = row.model_dump(exclude={"runs_json"})
+    view = columns(row, but={"runs_json"})
     view["runs"] = _json(row.runs_json)
     return view
 
