@@ -14,7 +14,6 @@ import msgspec
 from fastapi import APIRouter
 
 from ci_host.adapters.sql.process_starts import newest_starts
-from ci_host.adapters.sql.reading import columns
 from ci_host.adapters.sql.tables import VERSION
 from ci_host.api import views
 from ci_host.api.auth import Admin, Here
@@ -55,7 +54,7 @@ async def about(here: Services) -> dict[str, Any]:
             "history_codec": CODEC,
             "read_model": VERSION,
         },
-        "processes": [columns(row) for row in starts],
+        "processes": [views.start_view(row) for row in starts],
         "settings": settings_shown(here.settings),
         "connections": await _connections(here),
         "limits": [

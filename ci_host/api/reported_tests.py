@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 
 from ci_host.adapters.sql import reported_tests
-from ci_host.adapters.sql.reading import columns
 from ci_host.api.auth import Here, Person
 from ci_host.api.runs import resolve
 from ci_host.api.sight import named_repo
+from ci_host.api.views import test_view
 
 TESTS_MAX = 10_000
 
@@ -31,7 +31,7 @@ async def tests_of_run(
     rows = await asyncio.to_thread(
         reported_tests.of_run, here.model, found, outcome=outcome, job=job, limit=limit
     )
-    return {"tests": [columns(row, but={"position", "run", "repo"}) for row in rows]}
+    return {"tests": [test_view(row) for row in rows]}
 
 
 @router.get("/tests", summary="The tests of a repository: how often, how fast, how flaky")

@@ -8,7 +8,16 @@ import msgspec
 from ci_host.adapters.sql.coverage import Earlier, coverage_of
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.reading import columns
-from ci_host.adapters.sql.tables import AttemptRow, DeliveryRow, RunRow, StepRow
+from ci_host.adapters.sql.tables import (
+    AttemptRow,
+    DeliveryRow,
+    InputRow,
+    ProcessStartRow,
+    ReportedTestRow,
+    RunRow,
+    StepRow,
+    TurnRow,
+)
 from ci_host.api.pools import Pools
 from ci_host.api.standing_by import shells, with_standbys
 from ci_host.api.waiting import waiting
@@ -34,13 +43,26 @@ INNER = {
     "trust_json",
 }
 
-# Of a Turn: what only the history view asks for, and the Run that all are of.
-NOT_TOLD = {"run", "state", "stored_at", "parts_json"}
+_run_columns = columns(RunRow, but=INNER)
+_step_columns = columns(
+    StepRow,
+    but={"run", "position", "gate_json", "approved_by_json", "value_json", "error_json",
+         "settled_in"},
+)  # fmt: skip
+_attempt_columns = columns(
+    AttemptRow, but={"run", *(one for one in AttemptRow.model_fields if one.endswith("_json"))}
+)
+# Without what only the history view asks for.
+_turn_columns = columns(TurnRow, but={"run", "state", "stored_at", "parts_json"})
+_input_columns = columns(InputRow, but={"run"})
+_delivery_columns = columns(DeliveryRow, but={"runs_json"})
+start_view = columns(ProcessStartRow)
+test_view = columns(ReportedTestRow, but={"position", "run", "repo"})
 
 
 def run_view(row: RunRow, url: str) -> dict[str, Any]:
     """One Run as lists show it."""
-    view = columns(row, but=INNER)
+    view = _run_columns(row)
     view["error"] = _json(row.error_json)
     view["output"] = _json(row.output_json)
     view["given"] = _json(row.given_json)
@@ -63,9 +85,7 @@ def usage_of(row: RunRow) -> Usage:
 
 def step_view(row: StepRow) -> dict[str, Any]:
     """One Step."""
-    hidden = {"run", "position", "gate_json", "approved_by_json", "value_json", "error_json",
-              "settled_in"}  # fmt: skip
-    view = columns(row, but=hidden)
+    view = _step_columns(row)
     view["gate"] = _json(row.gate_json)
     view["approved_by"] = _json(row.approved_by_json)
     view["value"] = _json(row.value_json)
@@ -75,8 +95,7 @@ def step_view(row: StepRow) -> dict[str, Any]:
 
 def attempt_view(row: AttemptRow, earlier: Mapping[str, Earlier]) -> dict[str, Any]:
     """One Attempt of a Job. `earlier`: the coverage of the branch before, by job."""
-    stored = {name for name in AttemptRow.model_fields if name.endswith("_json")}
-    view = columns(row, but={"run", *stored})
+    view = _attempt_columns(row)
     view["waited_s"] = _waited(row)
     view["annotations"] = _json(row.annotations_json)
     view["left_out"] = _json(row.left_out_json)
@@ -142,9 +161,9 @@ def detail_view(
         "shells": shells(detail.attempts, terminals),
         "steps": [step_view(step) for step in detail.steps],
         "attempts": [attempt_view(attempt, detail.earlier) for attempt in detail.attempts],
-        "history": [columns(turn, but=NOT_TOLD) for turn in detail.turns],
-        "inputs": [columns(given, but={"run"}) for given in detail.inputs],
-        "restarts": [columns(start) for start in detail.restarts],
+        "history": [_turn_columns(turn) for turn in detail.turns],
+        "inputs": [_input_columns(given) for given in detail.inputs],
+        "restarts": [start_view(start) for start in detail.restarts],
         "reruns": [
             {"run": other.id, "attempt": other.attempt, "state": other.state}
             for other in detail.reruns
@@ -155,7 +174,7 @@ def detail_view(
 
 def delivery_view(row: DeliveryRow) -> dict[str, Any]:
     """One Delivery."""
-    view = columns(row, but={"runs_json"})
+    view = _delivery_columns(row)
     view["runs"] = _json(row.runs_json)
     return view
 

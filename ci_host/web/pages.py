@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.tables import DeliveryRow
+from ci_host.api.asked import asked
 from ci_host.api.auth import Here, Person, Seen
 from ci_host.api.deliveries import deliveries_seen
 from ci_host.api.saved_views import NAME_CHARS_MAX, query_of, saved
@@ -33,7 +34,7 @@ async def runs_page(
     who: Person,
     seen: Seen,
     request: Request,
-    listing: Annotated[Listing, Depends()],
+    listing: Annotated[Listing, Depends(asked(Listing))],
 ) -> Response:
     """All runs, newest first."""
     repos = await asyncio.to_thread(queries.repo_names, here.model, seen.repos)
@@ -57,7 +58,7 @@ async def runs_fragment(
     who: Person,
     seen: Seen,
     request: Request,
-    listing: Annotated[Listing, Depends()],
+    listing: Annotated[Listing, Depends(asked(Listing))],
 ) -> Response:
     """The parts of the list that move."""
     shown = await _runs(here, listing, seen)

@@ -5,11 +5,12 @@ anew for each question more than its answer. So the questions that are asked oft
 made once, with places for what differs (`bindparam`), and their answers are plain rows.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from sqlmodel import SQLModel
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -34,9 +35,8 @@ def rows(connection: Connection, asked: SelectOfScalar[Kind], **given: object) -
     return cast("Sequence[Kind]", connection.execute(asked, given).all())
 
 
-def columns(row: SQLModel, *, but: Collection[str] = ()) -> dict[str, Any]:
-    """What a row has, by name, without some of it."""
-    read = cast("Row[Any]", row)
-    # Not of its mapping, which looks up the place of each name.
-    named = zip(read._fields, read, strict=True)
-    return {name: value for name, value in named if name not in but}
+def columns(table: type[Kind], *, but: Collection[str] = ()) -> Callable[[Kind], dict[str, Any]]:
+    """What makes of a row a dict of its columns, without some of them."""
+    names = [name for name in table.model_fields if name not in but]
+    values = attrgetter(*names)
+    return lambda row: dict(zip(names, values(row), strict=True))
