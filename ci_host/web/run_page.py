@@ -48,9 +48,13 @@ async def run_page(here: Here, who: Person, request: Request, run: str, asked: A
     chosen = shown["view"].chosen
     if (other := shown["other"]) is not None and chosen is not None:
         both = await beside(here, chosen, other)
-        return pages_of(request).answer(request, "run.html", who=who, tail=[], both=both, **shown)
+        return await pages_of(request).answer_large(
+            request, "run.html", who=who, tail=[], both=both, **shown
+        )
     tail = [] if chosen is None else await log_tail(here, chosen, TAIL_LINES, shown["service"])
-    return pages_of(request).answer(request, "run.html", who=who, tail=tail, both=None, **shown)
+    return await pages_of(request).answer_large(
+        request, "run.html", who=who, tail=tail, both=None, **shown
+    )
 
 
 @router.get("/runs/{run}/fragment")
@@ -67,9 +71,9 @@ async def run_fragment(
     if part == "tab":
         view = run_view(detail, who, asked.job, asked.attempt)
         shown = await _tab(here, detail, view, asked)
-        return pages_of(request).answer(request, "run_tab_alone.html", who=who, **shown)
+        return await pages_of(request).answer_large(request, "run_tab_alone.html", who=who, **shown)
     shown = await _run(here, who, detail, asked)
-    return pages_of(request).answer(request, "run_parts.html", who=who, **shown)
+    return await pages_of(request).answer_large(request, "run_parts.html", who=who, **shown)
 
 
 async def _detail(here: Services, text: str) -> RunDetail:
@@ -119,6 +123,7 @@ async def _tab(
         "is_over": detail.run.state in FINAL,
         "now": now,
         "address": asked,
+        "to_log": asked.logs(),
         **await tab_of(here, detail, view, asked, now),
     }
 
