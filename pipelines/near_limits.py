@@ -51,7 +51,11 @@ _ADVICE = {
 
 def near_limits(usage: Usage) -> list[NearLimit]:
     """The limits that a Run of this Usage comes near to, or has reached."""
-    return [near for near in _each(usage) if near.used >= near.max * WARN_SHARE]
+    return [
+        NearLimit(limit=limit, used=used, max=most)
+        for limit, most in _LIMITS.items()
+        if (used := getattr(usage, limit)) >= most * WARN_SHARE
+    ]
 
 
 def crossed(before: Usage, now: Usage) -> list[NearLimit]:

@@ -183,7 +183,7 @@ def _document() -> dict[str, Any]:
     class Nothing:
         """No route is asked."""
 
-        directory = inbox = None
+        directory = inbox = told = None
 
     return create_app(cast(Any, Nothing())).openapi()
 

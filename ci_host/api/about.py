@@ -54,7 +54,7 @@ async def about(here: Services) -> dict[str, Any]:
             "history_codec": CODEC,
             "read_model": VERSION,
         },
-        "processes": [row.model_dump() for row in starts],
+        "processes": [views.start_view(row) for row in starts],
         "settings": settings_shown(here.settings),
         "connections": await _connections(here),
         "limits": [

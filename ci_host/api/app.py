@@ -103,7 +103,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.add_middleware(audit.Audited, services=services)
-    app.add_middleware(ETags)
+    app.add_middleware(ETags, told=services.told)
     app.include_router(webhook_routes(hook_of(services)))
     for part in PARTS:
         app.include_router(part.router)

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ci_host.access import Token
 from ci_host.adapters.nats.audit import Deeds
+from ci_host.api.asked import asked
 from ci_host.api.auth import NOTED, Admin, Here
 from ci_host.api.services import Services
 from ci_host.audit import Deed
@@ -64,7 +65,7 @@ class DeedFilters:
 async def show_audit(
     here: Here,
     _who: Admin,
-    wanted: Annotated[DeedFilters, Depends()],
+    wanted: Annotated[DeedFilters, Depends(asked(DeedFilters))],
     before: Annotated[int | None, Query(ge=1, le=SEQUENCE_MAX)] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
 ) -> dict[str, Any]:

@@ -25,7 +25,9 @@ NOTED = "acts"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def services(request: Request) -> Services:
+# What depends on a request is async even where it waits for nothing: the framework would have a
+# thread do the rest, which costs more than all of it.
+async def services(request: Request) -> Services:
     """This process's services."""
     found: Services = request.app.state.services
     return found
@@ -43,7 +45,7 @@ async def person(request: Request) -> Token:
         secret = request.cookies.get(COOKIE, "")
         if secret and request.method not in READING and not is_from_here(request):
             raise Problem(403, "Not from our pages", "Send this from Staunch's own page.")
-    here = services(request)
+    here = await services(request)
     who = await admitted(here, await token_of(here, secret), request, request.method)
     need = need_of(request.method, request.scope["route"].path)
     if request.method not in READING:
@@ -129,7 +131,7 @@ def _demand(who: Token, wanted: Level, has: Level, repo: str) -> None:
     raise Problem(403, "Only to read", f"{who.name} may read{where}, and not change anything.")
 
 
-def admin(who: "Person") -> Token:
+async def admin(who: "Person") -> Token:
     """The same, if an administrator. Raises Problem 403."""
     _demand(who, Level.ADMIN, Level.ADMIN if who.admin else Level.ACT, "")
     return who
@@ -137,7 +139,7 @@ def admin(who: "Person") -> Token:
 
 async def sight(request: Request, who: "Person") -> Sight:
     """Which repositories they see."""
-    return await sight_of(services(request), who)
+    return await sight_of(await services(request), who)
 
 
 def is_from_here(request: Request) -> bool:

@@ -19,6 +19,7 @@ from ci_host.api.log_tail import FAILURE_LINES, log_tail
 from ci_host.api.runs import resolve
 from ci_host.api.services import Services
 from ci_host.api.sight import no_such_run
+from ci_host.api.views import test_view
 from pipelines.failure import Failure
 from pipelines.job import Annotation
 
@@ -73,7 +74,7 @@ async def failure_of_run(here: Here, _who: Person, run: str) -> dict[str, Any]:
         },
         "annotations": msgspec.to_builtins(card.annotations),
         "log": evidence.log,
-        "tests": [_test(row) for row in evidence.tests],
+        "tests": [test_view(row) for row in evidence.tests],
     }
 
 
@@ -109,7 +110,3 @@ def _broken_job(detail: RunDetail, failure: Failure) -> AttemptRow | None:
 def annotations_of(attempt: AttemptRow) -> list[Annotation]:
     """What the Attempt's log said about places in the repository."""
     return msgspec.json.decode(attempt.annotations_json, type=list[Annotation])
-
-
-def _test(row: ReportedTestRow) -> dict[str, Any]:
-    return row.model_dump(exclude={"position", "run", "repo"})

@@ -13,7 +13,7 @@ from ci_host.api.problems import Problem
 CHARS_MAX = 256
 
 
-def idempotency_key(
+async def idempotency_key(
     idempotency_key: Annotated[
         str, Header(max_length=CHARS_MAX, description="The same twice is done once.")
     ] = "",

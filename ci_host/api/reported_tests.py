@@ -10,6 +10,7 @@ from ci_host.adapters.sql import reported_tests
 from ci_host.api.auth import Here, Person
 from ci_host.api.runs import resolve
 from ci_host.api.sight import named_repo
+from ci_host.api.views import test_view
 
 TESTS_MAX = 10_000
 
@@ -30,7 +31,7 @@ async def tests_of_run(
     rows = await asyncio.to_thread(
         reported_tests.of_run, here.model, found, outcome=outcome, job=job, limit=limit
     )
-    return {"tests": [row.model_dump(exclude={"position", "run", "repo"}) for row in rows]}
+    return {"tests": [test_view(row) for row in rows]}
 
 
 @router.get("/tests", summary="The tests of a repository: how often, how fast, how flaky")

@@ -1,14 +1,18 @@
 """Routes of Runs: list, show, wait, start, answer gates, signal, retry, rerun; not acts.py's."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from ci_host.adapters.sql import queries
 from ci_host.api import news, pools, views
+from ci_host.api.asked import asked
 from ci_host.api.auth import Here, Person, Seen
+from ci_host.api.encoded import encoded
+from ci_host.api.etags import note
 from ci_host.api.idempotency import IdempotencyKey, one_key
 from ci_host.api.problems import Problem
 from ci_host.api.run_filters import RunFilters
@@ -103,25 +107,31 @@ async def resolve(here: Services, text: str) -> RunId:
     raise more_than_one(text, found) if found else no_such_run(text)
 
 
-@router.get("", summary="List runs, newest first")
+@router.get("", summary="List runs, newest first", response_model=dict[str, Any])
 async def list_runs(
     here: Here,
     who: Person,
     seen: Seen,
-    wanted: Annotated[RunFilters, Depends()],
+    request: Request,
+    wanted: Annotated[RunFilters, Depends(asked(RunFilters))],
     view: Annotated[str, Query(max_length=NAME_CHARS_MAX)] = "",
     before: float | None = None,
     limit: Annotated[int, Query(ge=1, le=queries.PAGE_MAX)] = 50,
-) -> dict[str, Any]:
+) -> Response:
     """`before` is the `created_at` of the last run of the page before; `next` gives it. `since` and
     `until`: a day, how long ago (`7d`, `12h`), ISO 8601 or seconds since the epoch. `view`: a saved
     view's filters, where the address has none of its own."""
     filters = await chosen(here, who, wanted, view)
     wish = filters.wish(here.now(), seen.repos, before, limit)
+    if (state := here.model.state) is not None:
+        made_of = ("runs", wish, state)
+        if same := here.told.unchanged(request, made_of):
+            return same
+        note(request, made_of)
     rows = await asyncio.to_thread(queries.list_runs, here.model, wish)
     url = here.settings.url
     following = rows[-1].created_at if len(rows) == limit else None
-    return {"runs": [views.run_view(row, url) for row in rows], "next": following}
+    return encoded({"runs": [views.run_view(row, url) for row in rows], "next": following})
 
 
 @router.post("", status_code=201, summary="Start a run by hand")
@@ -144,13 +154,25 @@ async def start_run(
     return {"runs": await start(here, who, wish), "told": ""}
 
 
-@router.get("/{run}", summary="One run with its steps, attempts and history")
-async def show_run(here: Here, _who: Person, run: str) -> dict[str, Any]:
+@router.get(
+    "/{run}",
+    summary="One run with its steps, attempts and history",
+    response_model=dict[str, Any],
+)
+async def show_run(here: Here, _who: Person, request: Request, run: str) -> Response:
     """What the read model knows: all that was decided before, unless it is seconds behind."""
-    found = await resolve(here, run)
-    detail = await folded(here, found)
-    beside = (await pools_for(here, detail), await terminals_of(here, detail))
-    return views.detail_view(detail, here.settings.url, *beside)
+    wanted = await durable(here, run)
+    state = here.model.state
+    if state is not None and "if-none-match" in request.headers:
+        terminals = await here.shell_store.of_run(wanted.run)
+        if same := here.told.unchanged(request, (wanted, repr(terminals), state)):
+            return same
+    detail = await folded(here, wanted)
+    found, terminals = await pools_for(here, detail), await terminals_of(here, detail)
+    # What the pools say is of this moment, and comes from elsewhere.
+    if state is not None and found is None:
+        note(request, (wanted, repr(terminals), state))
+    return encoded(views.detail_view(detail, here.settings.url, found, terminals))
 
 
 async def pools_for(here: Services, detail: queries.RunDetail) -> pools.Pools | None:
@@ -162,19 +184,36 @@ async def pools_for(here: Services, detail: queries.RunDetail) -> pools.Pools | 
     return await pools.alive(here.bus, found)
 
 
-async def folded(here: Services, run: RunId) -> queries.RunDetail:
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """A Run, and through which message of its stream its Turns are durable."""
+
+    run: RunId
+    through: int
+
+
+async def durable(here: Services, text: str) -> Durable:
+    """What a person typed, as `resolve` finds it, and how far it is now. Raises Problem."""
+    if is_whole(here, text) and (through := await here.history.turns_through(RunId(text))):
+        # What has made a Turn has begun: nobody need be asked whether there is one.
+        return Durable(RunId(text), through)
+    found = await resolve(here, text)
+    return Durable(found, await here.history.turns_through(found))
+
+
+async def folded(here: Services, wanted: Durable) -> queries.RunDetail:
     """The Run as the read model has it, with every Turn that is durable now.
 
     One that has only just begun is waited for. A read model that is far behind is not: it is shown
     as it is.
     """
-    through = await here.history.turns_through(run)
+    run = wanted.run
     patient_until = asyncio.get_running_loop().time() + FOLD_PATIENCE_S
     async with here.news.watching(news.folded(run)) as watch:
         while True:
             detail = await asyncio.to_thread(queries.run_detail, here.model, run)
             is_late = asyncio.get_running_loop().time() > patient_until
-            if detail is not None and (is_late or _reaches(detail, through)):
+            if detail is not None and (is_late or _reaches(detail, wanted.through)):
                 return detail
             if is_late:
                 why = f"Run {run} has only just begun; try again in a moment."

@@ -15,6 +15,7 @@ from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.sql.read_model import ReadModel
 from ci_host.api.beginnings import Beginnings
 from ci_host.api.device_logins import DeviceLogins
+from ci_host.api.etags import Told
 from ci_host.api.forge_levels import ForgeLevels
 from ci_host.api.log_places import LogPlaces
 from ci_host.api.logins import Logins
@@ -83,3 +84,4 @@ class Services:
     now: Callable[[], float]
     new_id: Callable[[], str]
     places: LogPlaces = field(default_factory=LogPlaces)
+    told: Told = field(default_factory=Told)

@@ -7,7 +7,17 @@ import msgspec
 
 from ci_host.adapters.sql.coverage import Earlier, coverage_of
 from ci_host.adapters.sql.queries import RunDetail
-from ci_host.adapters.sql.tables import AttemptRow, DeliveryRow, RunRow, StepRow
+from ci_host.adapters.sql.reading import columns
+from ci_host.adapters.sql.tables import (
+    AttemptRow,
+    DeliveryRow,
+    InputRow,
+    ProcessStartRow,
+    ReportedTestRow,
+    RunRow,
+    StepRow,
+    TurnRow,
+)
 from ci_host.api.pools import Pools
 from ci_host.api.standing_by import shells, with_standbys
 from ci_host.api.waiting import waiting
@@ -33,22 +43,36 @@ INNER = {
     "trust_json",
 }
 
-# Of a Turn: what only the history view asks for, and the Run that all are of.
-NOT_TOLD = {"run", "state", "stored_at", "parts_json"}
+_run_columns = columns(RunRow, but=INNER)
+_step_columns = columns(
+    StepRow,
+    but={"run", "position", "gate_json", "approved_by_json", "value_json", "error_json",
+         "settled_in"},
+)  # fmt: skip
+_attempt_columns = columns(
+    AttemptRow, but={"run", *(one for one in AttemptRow.model_fields if one.endswith("_json"))}
+)
+# Without what only the history view asks for.
+_turn_columns = columns(TurnRow, but={"run", "state", "stored_at", "parts_json"})
+_input_columns = columns(InputRow, but={"run"})
+_delivery_columns = columns(DeliveryRow, but={"runs_json"})
+start_view = columns(ProcessStartRow)
+test_view = columns(ReportedTestRow, but={"position", "run", "repo"})
 
 
 def run_view(row: RunRow, url: str) -> dict[str, Any]:
     """One Run as lists show it."""
-    view = row.model_dump(exclude=INNER)
+    view = _run_columns(row)
     view["error"] = _json(row.error_json)
     view["output"] = _json(row.output_json)
     view["given"] = _json(row.given_json)
     view["trust"] = _json(row.trust_json)
     view["note"] = _note(row.note_json)
-    view["usage"] = msgspec.structs.asdict(usage_of(row))
+    usage = usage_of(row)
+    view["usage"] = msgspec.structs.asdict(usage)
     view["warnings"] = [
         {**msgspec.structs.asdict(near), "words": near.words(), "advice": near.advice()}
-        for near in near_limits(usage_of(row))
+        for near in near_limits(usage)
     ]
     view["url"] = f"{url}/runs/{row.id}"
     return view
@@ -61,9 +85,7 @@ def usage_of(row: RunRow) -> Usage:
 
 def step_view(row: StepRow) -> dict[str, Any]:
     """One Step."""
-    hidden = {"run", "position", "gate_json", "approved_by_json", "value_json", "error_json",
-              "settled_in"}  # fmt: skip
-    view = row.model_dump(exclude=hidden)
+    view = _step_columns(row)
     view["gate"] = _json(row.gate_json)
     view["approved_by"] = _json(row.approved_by_json)
     view["value"] = _json(row.value_json)
@@ -73,8 +95,7 @@ def step_view(row: StepRow) -> dict[str, Any]:
 
 def attempt_view(row: AttemptRow, earlier: Mapping[str, Earlier]) -> dict[str, Any]:
     """One Attempt of a Job. `earlier`: the coverage of the branch before, by job."""
-    stored = {name for name in AttemptRow.model_fields if name.endswith("_json")}
-    view = row.model_dump(exclude={"run", *stored})
+    view = _attempt_columns(row)
     view["waited_s"] = _waited(row)
     view["annotations"] = _json(row.annotations_json)
     view["left_out"] = _json(row.left_out_json)
@@ -140,9 +161,9 @@ def detail_view(
         "shells": shells(detail.attempts, terminals),
         "steps": [step_view(step) for step in detail.steps],
         "attempts": [attempt_view(attempt, detail.earlier) for attempt in detail.attempts],
-        "history": [turn.model_dump(exclude=NOT_TOLD) for turn in detail.turns],
-        "inputs": [given.model_dump(exclude={"run"}) for given in detail.inputs],
-        "restarts": [start.model_dump() for start in detail.restarts],
+        "history": [_turn_columns(turn) for turn in detail.turns],
+        "inputs": [_input_columns(given) for given in detail.inputs],
+        "restarts": [start_view(start) for start in detail.restarts],
         "reruns": [
             {"run": other.id, "attempt": other.attempt, "state": other.state}
             for other in detail.reruns
@@ -153,7 +174,7 @@ def detail_view(
 
 def delivery_view(row: DeliveryRow) -> dict[str, Any]:
     """One Delivery."""
-    view = row.model_dump(exclude={"runs_json"})
+    view = _delivery_columns(row)
     view["runs"] = _json(row.runs_json)
     return view
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from ci_host.api.about import about
+from ci_host.api.asked import asked
 from ci_host.api.audit import SEQUENCE_MAX, DeedFilters, deeds
 from ci_host.api.auth import Admin, Here, Person, Seen
 from ci_host.api.environments import rules_seen
@@ -35,7 +36,7 @@ async def audit_page(
     here: Here,
     who: Admin,
     request: Request,
-    wanted: Annotated[DeedFilters, Depends()],
+    wanted: Annotated[DeedFilters, Depends(asked(DeedFilters))],
     before: Annotated[int | None, Query(ge=1, le=SEQUENCE_MAX)] = None,
 ) -> Response:
     """What people did, the newest first."""

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from ci_host.adapters.sql import branches
+from ci_host.api.asked import asked
 from ci_host.api.auth import Here
 from ci_host.api.branches import DECISIVE, NAME_CHARS_MAX, full_ref, main_branch
 from ci_host.api.services import Services
@@ -53,7 +54,7 @@ class Wanted:
 
 @router.get("/badge/{name:path}.svg")
 async def badge_picture(
-    here: Here, request: Request, name: str, wanted: Annotated[Wanted, Depends()]
+    here: Here, request: Request, name: str, wanted: Annotated[Wanted, Depends(asked(Wanted))]
 ) -> Response:
     """Of the repository with this name or id. Asked for each time, and sent only if it changed."""
     picture = drawn(await _badge(here, name, wanted)).encode()

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from ci_host.adapters.sql import queries
+from ci_host.api.asked import asked
 from ci_host.api.auth import Here, Person, Seen
 from ci_host.api.news import folded
 from ci_host.api.runs import resolve
@@ -21,7 +22,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/live")
 async def list_events(
-    here: Here, who: Person, seen: Seen, listing: Annotated[Listing, Depends()]
+    here: Here, who: Person, seen: Seen, listing: Annotated[Listing, Depends(asked(Listing))]
 ) -> EventSourceResponse:
     """Whenever the list of runs changes."""
 

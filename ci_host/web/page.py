@@ -3,6 +3,7 @@
 What is on which page is in `pages.py`; `static/` and `templates/` are what people see.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ci_host.api.problems import Problem, said_of
 from ci_host.engine.people import PersonRefused
 from ci_host.ports import Unavailable
 from ci_host.web import words
+from ci_host.web.marks import Marks
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
@@ -62,6 +64,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals["words"] = words
+        self._environment.globals["marks"] = Marks(self._environment)
 
     def answer(
         self,
@@ -76,6 +79,13 @@ class Pages:
         template = self._environment.get_template(name)
         text = template.render(path=request.url.path, who=who, status=status, **shown)
         return HTMLResponse(text, status, {"Cache-Control": "no-cache, private"})
+
+    async def answer_large(
+        self, request: Request, name: str, *, who: Token, **shown: object
+    ) -> Response:
+        """The same, of one that may be large: who asks for others does not wait until it is
+        written, for a thread does it."""
+        return await asyncio.to_thread(self.answer, request, name, who=who, status=200, **shown)
 
 
 def pages_of(request: Request) -> Pages:

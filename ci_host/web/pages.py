@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.tables import DeliveryRow
+from ci_host.api.asked import asked
 from ci_host.api.auth import Admin, Here, Person, Seen
 from ci_host.api.bodies import read_form
 from ci_host.api.deliveries import NamedDelivery, deliveries_seen, taken_once_more
@@ -36,7 +37,7 @@ async def runs_page(
     who: Person,
     seen: Seen,
     request: Request,
-    listing: Annotated[Listing, Depends()],
+    listing: Annotated[Listing, Depends(asked(Listing))],
 ) -> Response:
     """All runs, newest first."""
     repos = await asyncio.to_thread(queries.repo_names, here.model, seen.repos)
@@ -60,7 +61,7 @@ async def runs_fragment(
     who: Person,
     seen: Seen,
     request: Request,
-    listing: Annotated[Listing, Depends()],
+    listing: Annotated[Listing, Depends(asked(Listing))],
 ) -> Response:
     """The parts of the list that move."""
     shown = await _runs(here, listing, seen)

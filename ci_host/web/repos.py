@@ -11,6 +11,7 @@ from ci_host.access import Token
 from ci_host.adapters.sql import branches
 from ci_host.adapters.sql.flaky_tests import flaky_of_repo
 from ci_host.adapters.sql.tables import RunRow
+from ci_host.api.asked import asked
 from ci_host.api.auth import Admin, Here, Person, Seen
 from ci_host.api.badges import (
     BadgeBody,
@@ -90,7 +91,11 @@ def _newest_of(here: Services, repos: list[Repo]) -> dict[str, tuple[Any, ...]]:
 
 @router.get("/repos/{repo:path}")
 async def repo_page(
-    here: Here, who: Person, request: Request, repo: str, looked: Annotated[Looked, Depends()]
+    here: Here,
+    who: Person,
+    request: Request,
+    repo: str,
+    looked: Annotated[Looked, Depends(asked(Looked))],
 ) -> Response:
     """One repository: a branch's runs, all branches, flaky tests, what is due and what waits."""
     found = find_repo(here, repo)

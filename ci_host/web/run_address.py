@@ -4,7 +4,7 @@ Whatever a page can show has an address of its own, so that Back, a bookmark and
 JavaScript get there. What an address asks for and is not there is left out of account.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any
@@ -58,6 +58,12 @@ class RunAddress:
     def to_log(self, job: str, attempt: int = 0) -> str:
         """The address of a job's log, beside the same tab."""
         return self.to(job=job, attempt=attempt, service="", beside=0) + "#log"
+
+    def logs(self) -> Callable[[str], str]:
+        """What makes the address of a job's log, as `to_log` does, for a page that has many."""
+        same = replace(self, job="", attempt=0, service="", beside=0).query().removeprefix("?")
+        rest = f"&{same}" if same else ""
+        return lambda job: f"?{urlencode({'job': job})}{rest}#log"
 
     def to_beside(self, job: str, attempt: int, other: int) -> str:
         """The address of two attempts' logs beside each other, and the same tab."""

@@ -14,11 +14,13 @@ from ci_host.access import Token
 from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.queries import RunDetail
 from ci_host.adapters.sql.tables import RunRow
+from ci_host.api.asked import asked
 from ci_host.api.auth import Here, Person
 from ci_host.api.failures import evidence_of
 from ci_host.api.log_tail import TAIL_LINES, log_tail
-from ci_host.api.runs import folded, pools_for, resolve
+from ci_host.api.runs import durable, folded, pools_for, resolve
 from ci_host.api.services import Services
+from ci_host.api.sight import is_whole
 from ci_host.api.standing_by import PHASE as STANDBY
 from ci_host.api.standing_by import shells, terminals_of, with_standbys
 from ci_host.api.views import services_view
@@ -35,7 +37,7 @@ from pipelines.run import FINAL
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
-Asked = Annotated[RunAddress, Depends()]
+Asked = Annotated[RunAddress, Depends(asked(RunAddress))]
 
 
 @router.get("/runs/{run}")
@@ -46,9 +48,13 @@ async def run_page(here: Here, who: Person, request: Request, run: str, asked: A
     chosen = shown["view"].chosen
     if (other := shown["other"]) is not None and chosen is not None:
         both = await beside(here, chosen, other)
-        return pages_of(request).answer(request, "run.html", who=who, tail=[], both=both, **shown)
+        return await pages_of(request).answer_large(
+            request, "run.html", who=who, tail=[], both=both, **shown
+        )
     tail = [] if chosen is None else await log_tail(here, chosen, TAIL_LINES, shown["service"])
-    return pages_of(request).answer(request, "run.html", who=who, tail=tail, both=None, **shown)
+    return await pages_of(request).answer_large(
+        request, "run.html", who=who, tail=tail, both=None, **shown
+    )
 
 
 @router.get("/runs/{run}/fragment")
@@ -65,16 +71,20 @@ async def run_fragment(
     if part == "tab":
         view = run_view(detail, who, asked.job, asked.attempt)
         shown = await _tab(here, detail, view, asked)
-        return pages_of(request).answer(request, "run_tab_alone.html", who=who, **shown)
+        return await pages_of(request).answer_large(request, "run_tab_alone.html", who=who, **shown)
     shown = await _run(here, who, detail, asked)
-    return pages_of(request).answer(request, "run_parts.html", who=who, **shown)
+    return await pages_of(request).answer_large(request, "run_parts.html", who=who, **shown)
 
 
 async def _detail(here: Services, text: str) -> RunDetail:
-    found: RunId = await resolve(here, text)
+    if is_whole(here, text):
+        detail = await asyncio.to_thread(queries.run_detail, here.model, RunId(text))
+        if detail is not None:
+            return detail
+    found = await resolve(here, text)
     detail = await asyncio.to_thread(queries.run_detail, here.model, found)
     # One that has only just begun, by a button of this page perhaps: it is there in a moment.
-    return await folded(here, found) if detail is None else detail
+    return await folded(here, await durable(here, found)) if detail is None else detail
 
 
 async def _run(here: Services, who: Token, detail: RunDetail, asked: RunAddress) -> dict[str, Any]:
@@ -113,6 +123,7 @@ async def _tab(
         "is_over": detail.run.state in FINAL,
         "now": now,
         "address": asked,
+        "to_log": asked.logs(),
         **await tab_of(here, detail, view, asked, now),
     }
 

@@ -10,7 +10,7 @@ from ci_host.adapters.sql.tables import ReportedTestRow
 from ci_host.adapters.sql.turn_parts import turn_parts
 from ci_host.api.services import Services
 from ci_host.web.drawing import draw
-from ci_host.web.graph_layout import NODE_HEIGHT, NODE_WIDTH, layout_of
+from ci_host.web.graph_layout import NODE_HEIGHT, NODE_WIDTH, Layout, layout_of
 from ci_host.web.run_address import RunAddress, Tab, tab_links
 from ci_host.web.run_history import HistoryPage, history_page, window
 from ci_host.web.run_view import HandedCard, RunView
@@ -37,9 +37,9 @@ async def tab_of(
     }
     match asked.shown:
         case Tab.TIMELINE:
-            return shown | _timeline(detail, asked, now)
+            return shown | await asyncio.to_thread(_timeline, detail, asked, now)
         case Tab.GRAPH:
-            layout = layout_of(graph_of(detail.steps, asked.opened))
+            layout = await asyncio.to_thread(_layout, detail, asked)
             size = {"node_width": NODE_WIDTH, "node_height": NODE_HEIGHT}
             return shown | {"layout": layout, **size}
         case Tab.TESTS:
@@ -55,6 +55,10 @@ async def tab_of(
 def _history(here: Services, detail: RunDetail, asked: RunAddress) -> HistoryPage | None:
     _, first, last = window(len(detail.turns), asked.turn)
     return history_page(detail, turn_parts(here.model, detail.run.id, first, last), asked.turn)
+
+
+def _layout(detail: RunDetail, asked: RunAddress) -> Layout:
+    return layout_of(graph_of(detail.steps, asked.opened))
 
 
 def _timeline(detail: RunDetail, asked: RunAddress, now: float) -> dict[str, Any]:

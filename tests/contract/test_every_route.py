@@ -43,7 +43,7 @@ def document() -> dict[str, Any]:
 
 
 class _NoServices:
-    directory = inbox = None
+    directory = inbox = told = None
 
 
 # JSON lines are a text, whatever is in them.

@@ -48,7 +48,7 @@ def _below(dependant: Dependant | None) -> Iterator[Dependant]:
 
 def addresses() -> list[Address]:
     """Those of API and pages; static files have none that tells anything."""
-    app = create_app(cast(Any, SimpleNamespace(directory=None, inbox=None)))
+    app = create_app(cast(Any, SimpleNamespace(directory=None, inbox=None, told=None)))
     add_pages(app)
     found = []
     for context in iter_route_contexts(app.routes):

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, desc, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from ci_host.adapters.sql.read_model import ReadModel
+from ci_host.adapters.sql.reading import moment, rows
 from ci_host.adapters.sql.tables import RunRow
 
 HEADS = "refs/heads/"
@@ -37,9 +38,9 @@ def branches(model: ReadModel, repo: str, limit: int = BRANCHES_MAX) -> list[Run
         .where(_roots(repo))
         .order_by(desc(RunRow.created_at), RunRow.ref)
     )
-    with Session(model.engine) as session:
+    with moment(model) as connection:
         # Of two that began at the same moment one is enough.
-        return list({row.ref: row for row in session.exec(query)}.values())
+        return list({row.ref: row for row in rows(connection, query)}.values())
 
 
 def runs_of_branch(
@@ -49,8 +50,8 @@ def runs_of_branch(
     query = _of_branch(repo, ref).limit(min(limit, RUNS_MAX))
     if pipeline:
         query = query.where(RunRow.pipeline == pipeline)
-    with Session(model.engine) as session:
-        return session.exec(query).all()
+    with moment(model) as connection:
+        return rows(connection, query)
 
 
 def pipelines_of_branch(model: ReadModel, repo: str, ref: str) -> list[str]:

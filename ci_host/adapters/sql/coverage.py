@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
-from sqlmodel import Session, col, desc, select
+from sqlalchemy import Connection
+from sqlmodel import col, desc, select
 
+from ci_host.adapters.sql.reading import rows
 from ci_host.adapters.sql.tables import AttemptRow, RunRow
 from pipelines.job import Coverage
 
@@ -28,7 +30,9 @@ def coverage_of(row: AttemptRow) -> Coverage | None:
     return msgspec.json.decode(row.coverage_json, type=Coverage)
 
 
-def earlier(session: Session, run: RunRow, attempts: Iterable[AttemptRow]) -> Mapping[str, Earlier]:
+def earlier(
+    connection: Connection, run: RunRow, attempts: Iterable[AttemptRow]
+) -> Mapping[str, Earlier]:
     """By job: of the same Repo, pipeline and ref, the newest that reported before this Run did."""
     keys = {row.key for row in attempts if row.coverage_json is not None}
     if not keys:
@@ -47,7 +51,7 @@ def earlier(session: Session, run: RunRow, attempts: Iterable[AttemptRow]) -> Ma
         .order_by(desc(AttemptRow.finished_at))
     )
     found: dict[str, Earlier] = {}
-    for row in session.exec(query):
+    for row in rows(connection, query):
         if row.key not in found and (coverage := coverage_of(row)) is not None:
             found[row.key] = Earlier(row.run, coverage)
     return found

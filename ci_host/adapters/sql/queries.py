@@ -1,14 +1,20 @@
 """Queries: what pages, lists and the command line ask of the read model. Read-only, blocking."""
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
 
+from sqlalchemy import ColumnElement, bindparam
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, desc, func, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from ci_host.adapters.sql.coverage import Earlier, earlier
 from ci_host.adapters.sql.read_model import ReadModel
+from ci_host.adapters.sql.reading import moment, rows
 from ci_host.adapters.sql.tables import (
     AttemptRow,
     DeliveryRow,
@@ -22,6 +28,11 @@ from ci_host.adapters.sql.tables import (
 
 PAGE_MAX = 200
 BROKEN_TESTS_MAX = 100
+# Statements of lists that are kept: one for each choice of filters.
+LISTINGS_MAX = 500
+
+# What means more than itself in the beginning of a commit that is looked for.
+_SPECIAL = re.compile(r"[/%_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +71,38 @@ class RunDetail:
     earlier: Mapping[str, Earlier] = field(default_factory=dict)
 
 
+# The filters of lists, each with the column's own word for what is wanted.
+_WANTED: Mapping[str, ColumnElement[bool]] = MappingProxyType(
+    {
+        "repo": (col(RunRow.repo) == bindparam("repo"))
+        | (col(RunRow.repo_name) == bindparam("repo")),
+        "commit": col(RunRow.commit).startswith(bindparam("commit"), escape="/"),
+        "since": col(RunRow.created_at) >= bindparam("since"),
+        "until": col(RunRow.created_at) < bindparam("until"),
+        "before": col(RunRow.created_at) < bindparam("before"),
+        "repos": col(RunRow.repo).in_(bindparam("repos", expanding=True)),
+        **{
+            name: getattr(RunRow, name) == bindparam(name)
+            for name in ("state", "ref", "sender", "event")
+        },
+    }
+)
+
+
+@lru_cache(maxsize=LISTINGS_MAX)
+def _listing(filters: frozenset[str]) -> SelectOfScalar[RunRow]:
+    newest = select(RunRow).order_by(desc(RunRow.created_at)).limit(bindparam("limit"))
+    return newest.where(*(_WANTED[name] for name in sorted(filters)))
+
+
 def list_runs(model: ReadModel, wish: RunFilter) -> Sequence[RunRow]:
     """Newest first."""
-    query = select(RunRow).order_by(desc(RunRow.created_at)).limit(min(wish.limit, PAGE_MAX))
-    if wish.repo:
-        query = query.where((RunRow.repo == wish.repo) | (RunRow.repo_name == wish.repo))
-    for column in ("state", "ref", "sender", "event"):
-        if wanted := getattr(wish, column):
-            query = query.where(getattr(RunRow, column) == wanted)
+    given = {name: value for name in _WANTED if (value := getattr(wish, name)) not in ("", None)}
+    asked = _listing(frozenset(given))
     if wish.commit:
-        query = query.where(col(RunRow.commit).startswith(wish.commit, autoescape=True))
-    for end in (wish.before, wish.until):
-        if end is not None:
-            query = query.where(RunRow.created_at < end)
-    if wish.since is not None:
-        query = query.where(RunRow.created_at >= wish.since)
-    if wish.repos is not None:
-        query = query.where(col(RunRow.repo).in_(wish.repos))
-    with Session(model.engine) as session:
-        return session.exec(query).all()
+        given["commit"] = _SPECIAL.sub(r"/\g<0>", wish.commit)
+    with moment(model) as connection:
+        return rows(connection, asked, **given, limit=min(wish.limit, PAGE_MAX))
 
 
 def find_runs(model: ReadModel, prefix: str, repos: Collection[str] | None = None) -> Sequence[str]:
@@ -98,68 +122,81 @@ def repo_of_run(model: ReadModel, run: str) -> str | None:
         return session.exec(select(RunRow.repo).where(RunRow.id == run)).first()
 
 
+_RUN = select(RunRow).where(RunRow.id == bindparam("run"))
+_STEPS = select(StepRow).where(StepRow.run == bindparam("run")).order_by(col(StepRow.position))
+_ATTEMPTS = (
+    select(AttemptRow).where(AttemptRow.run == bindparam("run")).order_by(col(AttemptRow.queued_at))
+)
+_TURNS = (
+    select(TurnRow)
+    .where(TurnRow.run == bindparam("run"))
+    .order_by(col(TurnRow.number))
+    .options(defer(TurnRow.parts_json))  # type: ignore[arg-type]
+)
+_INPUTS = select(InputRow).where(InputRow.run == bindparam("run")).order_by(col(InputRow.sequence))
+_RESTARTS = (
+    select(ProcessStartRow)
+    .where(ProcessStartRow.at > bindparam("begun"), ProcessStartRow.at < bindparam("over"))
+    .order_by(col(ProcessStartRow.at))
+)
+_RERUNS = (
+    select(RunRow)
+    .where(RunRow.origin == bindparam("origin"), RunRow.id != bindparam("run"))
+    .order_by(col(RunRow.attempt))
+)
+_FORKS = (
+    select(RunRow)
+    .where(RunRow.fork_of == bindparam("run"), RunRow.continues == "", RunRow.rerun_of == "")
+    .order_by(col(RunRow.created_at))
+    .limit(PAGE_MAX)
+)
+_BROKEN_TESTS = (
+    select(ReportedTestRow)
+    .where(ReportedTestRow.run == bindparam("run"))
+    .where(col(ReportedTestRow.outcome).in_(("failed", "error")))
+    .order_by(col(ReportedTestRow.job), col(ReportedTestRow.position))
+    .limit(BROKEN_TESTS_MAX)
+)
+
+
 def run_detail(model: ReadModel, run: str) -> RunDetail | None:
     """One Run with all that belongs to it, or None."""
-    with Session(model.engine) as session:
-        row = session.get(RunRow, run)
-        if row is None:
+    with moment(model) as here:
+        found = rows(here, _RUN, run=run)
+        if not found:
             return None
-        until = row.finished_at or float("inf")
-        restarts = select(ProcessStartRow).where(
-            ProcessStartRow.at > row.created_at, ProcessStartRow.at < until
-        )
-        attempts = session.exec(
-            select(AttemptRow).where(AttemptRow.run == run).order_by(col(AttemptRow.queued_at))
-        ).all()
+        row = found[0]
+        over = row.finished_at or float("inf")
+        attempts = rows(here, _ATTEMPTS, run=run)
         return RunDetail(
             run=row,
-            steps=session.exec(
-                select(StepRow).where(StepRow.run == run).order_by(col(StepRow.position))
-            ).all(),
+            steps=rows(here, _STEPS, run=run),
             attempts=attempts,
-            earlier=earlier(session, row, attempts),
-            turns=session.exec(
-                select(TurnRow)
-                .where(TurnRow.run == run)
-                .order_by(col(TurnRow.number))
-                .options(defer(TurnRow.parts_json))  # type: ignore[arg-type]
-            ).all(),
-            inputs=session.exec(
-                select(InputRow).where(InputRow.run == run).order_by(col(InputRow.sequence))
-            ).all(),
-            restarts=session.exec(restarts.order_by(col(ProcessStartRow.at))).all(),
-            reruns=session.exec(
-                select(RunRow)
-                .where(RunRow.origin == row.origin, RunRow.id != run)
-                .order_by(col(RunRow.attempt))
-            ).all(),
-            forks=session.exec(
-                select(RunRow)
-                .where(RunRow.fork_of == run, RunRow.continues == "", RunRow.rerun_of == "")
-                .order_by(col(RunRow.created_at))
-                .limit(PAGE_MAX)
-            ).all(),
-            broken_tests=session.exec(
-                select(ReportedTestRow)
-                .where(ReportedTestRow.run == run)
-                .where(col(ReportedTestRow.outcome).in_(("failed", "error")))
-                .order_by(col(ReportedTestRow.job), col(ReportedTestRow.position))
-                .limit(BROKEN_TESTS_MAX)
-            ).all(),
+            earlier=earlier(here, row, attempts),
+            turns=rows(here, _TURNS, run=run),
+            inputs=rows(here, _INPUTS, run=run),
+            restarts=rows(here, _RESTARTS, begun=row.created_at, over=over),
+            reruns=rows(here, _RERUNS, origin=row.origin, run=run),
+            forks=rows(here, _FORKS, run=run),
+            # Only jobs report tests.
+            broken_tests=rows(here, _BROKEN_TESTS, run=run) if attempts else (),
         )
+
+
+_STATES = select(AttemptRow.job, AttemptRow.state).where(AttemptRow.run == bindparam("run"))
+_NEWEST_INPUT = select(func.max(InputRow.sequence)).where(InputRow.run == bindparam("run"))
+_ALL_STARTS = select(func.count()).select_from(ProcessStartRow)
 
 
 def run_mark(model: ReadModel, run: str) -> str:
     """A text that differs whenever something on the Run's page does; empty: no such Run."""
-    attempts = select(AttemptRow.job, AttemptRow.state).where(AttemptRow.run == run)
-    newest = select(func.max(InputRow.sequence)).where(InputRow.run == run)
-    starts = select(func.count()).select_from(ProcessStartRow)
-    with Session(model.engine) as session:
-        row = session.get(RunRow, run)
-        if row is None:
+    with moment(model) as here:
+        found = rows(here, _RUN, run=run)
+        if not found:
             return ""
-        states = sorted(f"{job}{state}" for job, state in session.exec(attempts).all())
-        parts = [row.turns, row.state, session.exec(newest).one(), session.exec(starts).one()]
+        states = sorted(f"{job}{state}" for job, state in here.execute(_STATES, {"run": run}))
+        newest = here.execute(_NEWEST_INPUT, {"run": run}).scalar()
+        parts = [found[0].turns, found[0].state, newest, here.execute(_ALL_STARTS).scalar()]
         return hashlib.sha256(repr((parts, states)).encode()).hexdigest()[:16]
 
 
@@ -203,8 +240,8 @@ def list_deliveries(model: ReadModel, wish: Deliveries) -> Sequence[DeliveryRow]
         query = query.where(DeliveryRow.connection == wish.connection)
     if wish.connections is not None:
         query = query.where(col(DeliveryRow.connection).in_(wish.connections))
-    with Session(model.engine) as session:
-        return session.exec(query.limit(min(wish.limit, PAGE_MAX))).all()
+    with moment(model) as here:
+        return rows(here, query.limit(min(wish.limit, PAGE_MAX)))
 
 
 def find_deliveries(model: ReadModel, name: str, connection: str) -> Sequence[DeliveryRow]:
@@ -212,10 +249,10 @@ def find_deliveries(model: ReadModel, name: str, connection: str) -> Sequence[De
     query = select(DeliveryRow)
     if connection:
         query = query.where(DeliveryRow.connection == connection)
-    with Session(model.engine) as session:
-        exact = session.exec(query.where(DeliveryRow.id == name)).all()
+    with moment(model) as here:
+        exact = rows(here, query.where(DeliveryRow.id == name))
         begins = col(DeliveryRow.id).startswith(name, autoescape=True)
-        return exact or session.exec(query.where(begins).limit(10)).all()
+        return exact or rows(here, query.where(begins).limit(10))
 
 
 def attempt(model: ReadModel, job: str) -> AttemptRow | None:

@@ -4,7 +4,8 @@ A crash between two batches repeats nothing: the cursor is written with what it 
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -38,6 +39,8 @@ class ReadModel:
 
     def __init__(self, url: str) -> None:
         self._writing = threading.Lock()
+        # One more when a change begins, and one more when it is over.
+        self._changes = 0
         self.engine: Engine = create_engine(url, connect_args=_arguments(url))
         if url.startswith("sqlite"):
             event.listen(self.engine, "connect", _tune_sqlite)
@@ -55,8 +58,7 @@ class ReadModel:
         One that cannot be folded is told in the log and left out: it would stop all that follow it.
         Raises SQLAlchemyError when the database is in trouble; then nothing was folded.
         """
-        # Streams are folded side by side and meet in the same rows: one writer at a time.
-        with self._writing:
+        with self._change():
             try:
                 return self._fold(stream, changes)
             except PASSING:
@@ -91,6 +93,23 @@ class ReadModel:
             session.commit()
             return reached
 
+    @property
+    def state(self) -> int | None:
+        """As long as it is the same number, everything that is read here is the same; None: it is
+        being changed at this moment. Of this process alone: it is the only one that writes."""
+        changes = self._changes
+        return None if changes % 2 else changes
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        # Streams are folded side by side and meet in the same rows: one writer at a time.
+        with self._writing:
+            self._changes += 1
+            try:
+                yield
+            finally:
+                self._changes += 1
+
     def cursor(self, stream: str) -> int:
         """How far a stream is folded."""
         with Session(self.engine) as session:
@@ -99,7 +118,7 @@ class ReadModel:
 
     def clear(self) -> None:
         """Throw everything away, to be folded anew."""
-        with self._writing, self.engine.begin() as connection:
+        with self._change(), self.engine.begin() as connection:
             SQLModel.metadata.drop_all(connection)
             SQLModel.metadata.create_all(connection)
 

@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlmodel import Session, col, desc, select
+from sqlmodel import col, desc, select
 
 from ci_host.adapters.sql.read_model import ReadModel
+from ci_host.adapters.sql.reading import moment, rows
 from ci_host.adapters.sql.tables import ReportedTestRow, RunRow
 
 BROKEN = ("failed", "error")
@@ -51,8 +52,8 @@ def of_run(
     if job:
         query = query.where(ReportedTestRow.key == job)
     order = (col(ReportedTestRow.key), col(ReportedTestRow.attempt), col(ReportedTestRow.position))
-    with Session(model.engine) as session:
-        return session.exec(query.order_by(*order).limit(limit)).all()
+    with moment(model) as connection:
+        return rows(connection, query.order_by(*order).limit(limit))
 
 
 def of_repo(model: ReadModel, repo: str) -> list[TestHistory]:
@@ -64,27 +65,27 @@ def of_repo(model: ReadModel, repo: str) -> list[TestHistory]:
         .order_by(desc(ReportedTestRow.at), ReportedTestRow.job, col(ReportedTestRow.position))
         .limit(LOOKED_AT_MAX)
     )
-    rows: dict[tuple[str, str], list[ReportedTestRow]] = defaultdict(list)
-    with Session(model.engine) as session:
-        for row in session.exec(query):
-            rows[row.suite, row.name].append(row)
-    found = [_history(of_one) for of_one in rows.values()]
+    tests: dict[tuple[str, str], list[ReportedTestRow]] = defaultdict(list)
+    with moment(model) as connection:
+        for row in rows(connection, query):
+            tests[row.suite, row.name].append(row)
+    found = [_history(of_one) for of_one in tests.values()]
     return sorted(
         found, key=lambda one: (-one.flaky_commits, -one.seconds_p95, one.suite, one.name)
     )
 
 
-def _history(rows: Sequence[ReportedTestRow]) -> TestHistory:
-    newest = rows[0]
+def _history(told: Sequence[ReportedTestRow]) -> TestHistory:
+    newest = told[0]
     outcomes: dict[str, set[bool]] = defaultdict(set)
-    for row in rows:
+    for row in told:
         outcomes[row.commit].add(row.outcome in BROKEN)
-    took = sorted(row.seconds for row in rows)
+    took = sorted(row.seconds for row in told)
     return TestHistory(
         suite=newest.suite,
         name=newest.name,
-        times=len(rows),
-        failed=sum(row.outcome in BROKEN for row in rows),
+        times=len(told),
+        failed=sum(row.outcome in BROKEN for row in told),
         flaky_commits=sum(len(both) == 2 for both in outcomes.values()),
         seconds_p95=took[math.ceil(SLOW_SHARE * len(took)) - 1],
         last_outcome=newest.outcome,

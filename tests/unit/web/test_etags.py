@@ -4,8 +4,9 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.requests import Request
 
-from ci_host.api.etags import ETags
+from ci_host.api.etags import ETags, Told
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +30,7 @@ def app() -> ETags:
     async def make() -> JSONResponse:
         return JSONResponse({"n": 1})
 
-    return ETags(made)
+    return ETags(made, Told())
 
 
 async def asked(path: str, method: str = "GET", **headers: str) -> httpx2.Response:
@@ -63,3 +64,11 @@ async def test_another_answer_has_another_tag_and_is_sent():
 async def test_all_else_goes_as_it_comes(path, method):
     answer = await asked(path, method, if_none_match="*")
     assert answer.status_code in (200, 404) and "etag" not in answer.headers
+
+
+def test_only_so_many_answers_are_kept_in_mind():
+    told = Told(most=2)
+    for number in range(3):
+        told.keep(number, f'W/"{number}"')
+    asked = Request({"type": "http", "headers": [(b"if-none-match", b"*")]})
+    assert [told.unchanged(asked, number) is None for number in range(3)] == [True, False, False]
