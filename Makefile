@@ -52,7 +52,7 @@ layers: $(READY) ## Who may import whom
 test: published ## All tests
 	@$(RUN) -m ci_host image
 	@$(RUN) -m tests.fuzz --runs 2000
-	@$(RUN) -m pytest -q -n $(WORKERS) --dist loadgroup
+	@$(RUN) -m pytest -q -n $(WORKERS)
 	@for how in always verify; do \
 		echo "the engine's suite once more, with --hibernate $$how"; \
 		STAUNCH_HIBERNATE=$$how $(RUN) -m pytest -q -n 2 tests/unit/engine || exit 1; \

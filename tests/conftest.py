@@ -10,6 +10,9 @@ from hypothesis import settings
 
 from ci_host.adapters.wasm.instance import WasmImage
 from ci_host.tenant.limits import Limits
+from tests.workers import pytest_collection_modifyitems, pytest_xdist_make_scheduler
+
+__all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]
 
 # Repositories that tests run pipelines on: their tests are their own.
 collect_ignore = ["checkouts"]

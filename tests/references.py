@@ -17,6 +17,7 @@ from ci_host.cli import command_line
 from runners.cli import app as runner_app
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+PAGES = ("api.md", "cli.md", "sdk.md", "settings.md")
 RUNNER = ["python -m runners"]
 MADE = "Made from the code by `python -m tests.references`; what is meant, and examples, are in "
 GUIDES = (
@@ -31,17 +32,17 @@ COMMON = (
 SHARED = ("--data", "--server", "--token", "--json", "--help")
 
 
-def pages() -> dict[str, str]:
-    """Each page by its file name."""
-    found = {"sdk.md": _sdk(), "cli.md": _cli(), "settings.md": _settings(), "api.md": _api()}
-    return {name: "\n".join(lines) + "\n" for name, lines in found.items()}
+def page(name: str) -> str:
+    """A page by its file name."""
+    made = {"sdk.md": _sdk, "cli.md": _cli, "settings.md": _settings, "api.md": _api}
+    return "\n".join(made[name]()) + "\n"
 
 
 def main() -> None:
     """Write them."""
     FOLDER.mkdir(exist_ok=True)
-    for name, text in pages().items():
-        (FOLDER / name).write_text(text)
+    for name in PAGES:
+        (FOLDER / name).write_text(page(name))
 
 
 def _sdk() -> Iterator[str]:

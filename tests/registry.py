@@ -19,6 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.demo.installation import free_port
+from tests.patience import PATIENCE_S
+
 PROGRAM = shutil.which("docker-registry")
 needs_registry = pytest.mark.skipif(
     PROGRAM is None and "CI" not in os.environ, reason="no docker-registry"
@@ -34,9 +37,7 @@ class Registry:
     def __init__(self, root: Path, *, auth: str = "") -> None:
         """`auth`: the lines of its configuration that say who may come in."""
         root.mkdir(exist_ok=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.name = f"127.0.0.1:{self.port}"
         self.listed = f"http://{self.name}"
         self.store = root / "store"
@@ -53,7 +54,7 @@ class Registry:
         assert PROGRAM is not None
         words = [PROGRAM, "serve", str(self._config)]
         self._process = subprocess.Popen(words, stdout=self._log, stderr=self._log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 1):
@@ -99,7 +100,7 @@ class Registry:
     def _ask(self, method: str, where: str, content: bytes, headers: dict):
         url = urljoin(f"http://{self.name}/", where)
         asked = urllib.request.Request(url, data=content, method=method, headers=headers)
-        with urllib.request.urlopen(asked, timeout=20) as answer:
+        with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
             answer.read()
             return answer
 

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,10 +21,13 @@ from pipelines.job import CancelJob, JobRequest, JobSpec, LogChunk, ShellStep, S
 from pipelines.priority import Priority
 from pipelines.service import log_of_service
 from runners.link.nats import queue_of
+from tests.demo.installation import free_port
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = "0-0123456789abcdef0123"
-WAIT_S = 60.0
+# Then the server is asked once more: it may have been killed with the question.
+ANSWER_S = 10.0
 
 STREAMS = [
     {"name": "RUNS_0", "subjects": ["run.0.>"], "allow_msg_schedules": True},
@@ -40,7 +42,7 @@ STREAMS = [
 ]
 
 
-async def until(condition, what="the condition", timeout_s=WAIT_S):
+async def until(condition, what="the condition", timeout_s=PATIENCE_S):
     """Poll, boundedly, and answer the first true value."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -96,9 +98,7 @@ class Server:
     """A real nats-server that can be killed and started again on the same port and store."""
 
     def __init__(self, root: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._config = root / "nats.conf"
         self._config.write_text(
@@ -138,7 +138,9 @@ class World:
         for stream in STREAMS:
             body = {"storage": "file", "allow_direct": True, **stream}
             answer = await self.client.request(
-                f"$JS.API.STREAM.CREATE.{stream['name']}", json.dumps(body).encode(), timeout=5
+                f"$JS.API.STREAM.CREATE.{stream['name']}",
+                json.dumps(body).encode(),
+                timeout=PATIENCE_S,
             )
             assert "error" not in json.loads(answer.data), answer.data
 
@@ -190,7 +192,7 @@ class World:
         async def attempt():
             with contextlib.suppress(nats.errors.Error):
                 return await self.client.request(
-                    subject, msgspec.json.encode(body), timeout=2, headers=headers
+                    subject, msgspec.json.encode(body), timeout=ANSWER_S, headers=headers
                 )
 
         answer = json.loads((await until(attempt, f"an answer on {subject}")).data)
@@ -200,7 +202,9 @@ class World:
     async def ask(self, subject: str, body: dict) -> dict:
         """A question to JetStream itself."""
         content = json.dumps(body).encode()
-        answer = json.loads((await self.client.request(f"$JS.API.{subject}", content)).data)
+        answer = json.loads(
+            (await self.client.request(f"$JS.API.{subject}", content, timeout=PATIENCE_S)).data
+        )
         assert "error" not in answer, answer
         return answer
 
@@ -216,7 +220,9 @@ class World:
         while True:
             body = json.dumps({"seq": sequence, "next_by_subj": subject}).encode()
             try:
-                answer = await self.client.request(f"$JS.API.DIRECT.GET.{stream}", body, timeout=5)
+                answer = await self.client.request(
+                    f"$JS.API.DIRECT.GET.{stream}", body, timeout=ANSWER_S
+                )
             except (nats.errors.Error, TimeoutError):
                 await asyncio.sleep(0.1)
                 continue
@@ -230,7 +236,7 @@ class World:
         all_reports = [msgspec.json.decode(data, type=JobFinished) for data in found]
         return [report for report in all_reports if report.job == spec.id]
 
-    async def report(self, spec: JobSpec, timeout_s: float = WAIT_S) -> JobFinished:
+    async def report(self, spec: JobSpec, timeout_s: float = PATIENCE_S) -> JobFinished:
         reports = await until(lambda: self.reports(spec), f"the report of {spec.id}", timeout_s)
         return reports[0]
 
@@ -249,7 +255,7 @@ class World:
         return "".join(text)
 
     async def queued(self) -> int:
-        answer = await self.client.request("$JS.API.STREAM.INFO.JOBS", b"", timeout=5)
+        answer = await self.client.request("$JS.API.STREAM.INFO.JOBS", b"", timeout=PATIENCE_S)
         return json.loads(answer.data)["state"]["messages"]
 
     async def settled(self) -> None:

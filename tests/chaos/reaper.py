@@ -58,7 +58,7 @@ class Reaper:
             await self._strike(bus)
             await self.revive()
         await asyncio.gather(*self._frozen.values())
-        await until("a supervisor that lives", self._has_revived, 60)
+        await until("a supervisor that lives", self._has_revived)
 
     async def _has_revived(self) -> bool:
         await self.revive()

@@ -79,7 +79,7 @@ async def played(engine: DoomedEngine, hands: HandPlayed, pipeline: str, number:
             engine.start()
         return await hands.is_over()
 
-    await until(f"the end of {pipeline}, dead at message {number}", over, 60, every_s=0.02)
+    await until(f"the end of {pipeline}, dead at message {number}", over, every_s=0.02)
     return run
 
 

@@ -15,6 +15,8 @@ pytestmark = [
     pytest.mark.nats,
     pytest.mark.bwrap,
     pytest.mark.sandbox,
+    # More than its patience with all that must be over, each after the other.
+    pytest.mark.timeout(900),
 ]
 
 SEED_DEFAULT = 7

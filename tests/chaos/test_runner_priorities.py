@@ -7,6 +7,7 @@ import pytest
 from pipelines.job import Outcome
 from pipelines.priority import LEVELS, Priority
 from runners.link.nats import consumer_of
+from tests.patience import PATIENCE_S
 from tests.runner_world import make_spec, until, world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.nats, pytest.mark.bwrap]
@@ -42,7 +43,7 @@ def order(bus) -> list[str]:
 async def asks_for_nothing(bus) -> bool:
     for level in LEVELS:
         subject = f"$JS.API.CONSUMER.INFO.JOBS.{consumer_of('default', level)}"
-        answer = await bus.client.request(subject, b"", timeout=5)
+        answer = await bus.client.request(subject, b"", timeout=PATIENCE_S)
         if json.loads(answer.data)["num_waiting"]:
             return False
     return True

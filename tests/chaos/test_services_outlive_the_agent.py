@@ -68,7 +68,7 @@ async def test_a_killed_shim_takes_job_and_services_along_and_the_job_is_lost(bu
     kill(shim)
     report = await bus.report(spec)
     assert report.outcome is Outcome.LOST
-    await until(lambda: not pids_with(marker), "the end of all of them", 15)
+    await until(lambda: not pids_with(marker), "the end of all of them")
 
 
 async def test_a_cancel_of_a_job_whose_services_are_not_ready_yet_ends_them(bus):
@@ -82,7 +82,7 @@ async def test_a_cancel_of_a_job_whose_services_are_not_ready_yet_ends_them(bus)
     report = await bus.report(spec)
     assert report.outcome is Outcome.CANCELLED
     assert report.services[0].state == "starting"
-    await until(lambda: not pids_with(marker), "its end", 15)
+    await until(lambda: not pids_with(marker), "its end")
 
 
 @needs_servers

@@ -19,6 +19,7 @@ from tests.chaos.reaper import Pace, Reaper
 from tests.chaos.waiting import until
 from tests.demo.forge import TOKEN, RecordingForge
 from tests.demo.installation import Gone, Installation
+from tests.patience import PATIENCE_S
 from tests.repos import Repo
 
 Look = Callable[[], Awaitable[bool]]
@@ -36,7 +37,7 @@ class Plan:
     wishes: Wishes = field(default_factory=Wishes)
     pace: Pace = field(default_factory=Pace)
     is_cluster: bool = False
-    calm_s: float = 75.0
+    calm_s: float = 3 * PATIENCE_S
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Trial:
         dice = random.Random(plan.seed + 1)
         reaper = Reaper(self.installation, dice, plan.pace, self.cluster)
         # One connection lives through it all, as an operator's would.
-        bus = await connect(self.installation.nats_url(), name="judge", timeout_s=60)
+        bus = await connect(self.installation.nats_url(), name="judge", timeout_s=PATIENCE_S)
         try:
             async with asyncio.TaskGroup() as people:
                 serving = people.create_task(crowd.serve_runs())
@@ -137,7 +138,7 @@ class Trial:
             "a read model that says the same": listed,
         }.items():
             try:
-                await until(what, _calmly(look), 60)
+                await until(what, _calmly(look), self.plan.calm_s)
             except Gone as gone:
                 flaws.append(Flaw(Kind.WRONG, what, str(gone)))
         return flaws + list(judgement.flaws_of_statuses(begun, self.forge.told))

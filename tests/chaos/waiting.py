@@ -5,12 +5,13 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from tests.demo.installation import Gone
+from tests.patience import PATIENCE_S
 
 T = TypeVar("T")
 
 
 async def until(
-    what: str, look: Callable[[], Awaitable[T]], timeout_s: float, every_s: float = 0.1
+    what: str, look: Callable[[], Awaitable[T]], timeout_s: float = PATIENCE_S, every_s: float = 0.1
 ) -> T:
     """Look until there is something to see; Gone names `what` if there never is."""
     try:

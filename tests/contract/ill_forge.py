@@ -8,6 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.patience import PATIENCE_S
+
 PATH = re.compile(r"/api/v1/repos/([^/]+/[^/]+)/statuses/([0-9a-f]{40})")
 
 
@@ -104,7 +106,7 @@ class IllForge:
             self.told.append(heard)
         if 0 <= self._hold_from <= len(self.calls):
             self.is_holding = True
-            self._released.wait(20)
+            self._released.wait(PATIENCE_S)
         return code, {"Retry-After": str(self._retry_after_s)} if code == 429 else {}
 
     def __enter__(self) -> "IllForge":

@@ -33,6 +33,7 @@ from tests.contract.test_large_bodies import (
     large_turn,
     message_at,
 )
+from tests.patience import PATIENCE_S
 from tests.servers import SHARDS, bus_of, nats_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.nats]
@@ -196,7 +197,7 @@ async def test_a_large_beginning_is_read_from_the_history_and_not_from_its_wake_
     await wakes.start()
     try:
         await NatsHistory(bus, "life-1").create(RUN, large_start(2 * MEBIBYTE))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             async for wake in wakes:
                 assert (wake.run, wake.first) == (RUN, None)
                 break
@@ -213,7 +214,7 @@ def turns_of(bus: Bus) -> NatsQueue[Turn]:
 async def heard(queue: NatsQueue[Turn], count: int) -> list[Turn]:
     """The first Turns that it tells."""
     found: list[Turn] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         async for owed in queue:
             found.append(owed.item)
             await owed.done()
@@ -279,7 +280,7 @@ async def test_the_read_model_folds_whole_bodies_and_leaves_out_a_lost_one(
             found = await asyncio.to_thread(queries.run_detail, model, RUN)
             return found is not None and found.run.turns == 2
 
-        await until("both turns in the read model", is_folded, 60)
+        await until("both turns in the read model", is_folded)
         detail = queries.run_detail(model, RUN)
     assert detail is not None
     assert (detail.run.state, detail.run.given_json[:2]) == ("failed", '{"')
@@ -303,7 +304,7 @@ async def test_of_a_value_too_large_to_be_shown_its_size_is_shown(bus: Bus, tmp_
             found = await asyncio.to_thread(queries.run_detail, model, RUN)
             return found is not None and found.run.turns == 1
 
-        await until("the turn in the read model", is_folded, 60)
+        await until("the turn in the read model", is_folded)
         detail = queries.run_detail(model, RUN)
     assert detail is not None and detail.run.output_json is not None
     (step,) = detail.steps

@@ -16,6 +16,7 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.waiting import until
 from tests.contract.test_history_store import RUN, first
 from tests.contract.test_large_bodies import MEBIBYTE, large_turn
+from tests.patience import PATIENCE_S
 from tests.servers import SHARDS, bus_of, nats_server
 
 pytestmark = [
@@ -41,7 +42,7 @@ async def leader_of(bus: Bus, stream: str) -> str:
 
 async def test_a_history_on_three_servers_outlives_the_death_of_its_leader(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
-        bus = await connect(cluster.url, name="test", timeout_s=60)
+        bus = await connect(cluster.url, name="test", timeout_s=PATIENCE_S)
         try:
             await ensure_streams(bus.js, SHARDS, replicas=3)
             history = NatsHistory(bus, "engine")
@@ -57,7 +58,7 @@ async def test_a_history_on_three_servers_outlives_the_death_of_its_leader(tmp_p
                     return False
                 return True
 
-            await until("a new leader that stores", took_it, 60)
+            await until("a new leader that stores", took_it)
             cluster.revive()
 
             async def is_whole() -> bool:
@@ -69,7 +70,7 @@ async def test_a_history_on_three_servers_outlives_the_death_of_its_leader(tmp_p
                 # twice, and whoever takes signals knows them by their id.
                 return len(stored.inputs) >= 2 and stored.inputs[0].input == first()
 
-            await until("the whole history", is_whole, 60)
+            await until("the whole history", is_whole)
             assert not await history.create(RUN, first())
         finally:
             await bus.close()
@@ -79,7 +80,7 @@ async def test_a_large_turn_is_read_as_soon_as_it_is_stored_whichever_server_ans
     tmp_path: Path,
 ) -> None:
     with Cluster(tmp_path) as cluster:
-        bus = await connect(cluster.url, name="test", timeout_s=60)
+        bus = await connect(cluster.url, name="test", timeout_s=PATIENCE_S)
         try:
             await ensure_streams(bus.js, SHARDS, replicas=3)
             history = NatsHistory(bus, "engine", replicas=3)

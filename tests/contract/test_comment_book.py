@@ -100,7 +100,7 @@ async def test_while_the_forge_limits_us_it_is_let_alone_and_then_hears_the_last
                 for _ in range(2):
                     await book.answer(answer(str(asked.id)))
                     await book.answer(answer("5", accepted=False, said="it is `closed`"))
-                await until(lambda: len(forge.ours()) == 2 and asked.reactions, 30.0)
+                await until(lambda: len(forge.ours()) == 2 and asked.reactions)
             # The limited call; then who we are, which repository, the list and the one that is
             # made, for each of both; and the thumb.
             assert len(forge.calls) == 10

@@ -27,7 +27,7 @@ GET = """
 import sys, urllib.request, urllib.error
 for url in sys.argv[1:]:
     try:
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             print('GOT', url, answer.status, answer.read().decode())
     except urllib.error.HTTPError as error:
         print('REFUSED', url, error.code, error.read().decode().strip())
@@ -36,7 +36,7 @@ for url in sys.argv[1:]:
 """
 TUNNEL = """
 import socket, sys
-s = socket.create_connection(('127.0.0.1', 3128), 20)
+s = socket.create_connection(('127.0.0.1', 3128), 60)
 s.sendall(f'CONNECT {sys.argv[1]} HTTP/1.1\\r\\n\\r\\n'.encode())
 said = s.recv(1000)
 print('SAID', said.split(b'\\r\\n')[0].decode())

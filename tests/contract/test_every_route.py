@@ -19,7 +19,8 @@ from schemathesis import Case, GenerationMode
 from ci_host.api.app import create_app
 from ci_host.api.permissions import SOCKET
 from tests.engine.world import COMMIT
-from tests.web.installation import PATIENCE_S, Installation, installation
+from tests.patience import PATIENCE_S
+from tests.web.installation import Installation, installation
 from tests.web.routes import Address, addresses
 
 pytestmark = [pytest.mark.nats, pytest.mark.xdist_group("every-route")]

@@ -20,6 +20,7 @@ from ci_host.ports import Conflict, Unavailable, WakeUp
 from pipelines.events import SignalSent
 from pipelines.ids import shard_of
 from tests.contract.test_history_store import RUN, first, turn
+from tests.patience import PATIENCE_S
 from tests.servers import SHARDS, bus_of, nats_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.nats]
@@ -33,7 +34,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[EmbeddedServer, Bus]]:
 
 
 async def take(wakes: NatsWakeUps) -> WakeUp:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         async for wake in wakes:
             return wake
     raise AssertionError

@@ -11,6 +11,7 @@ from runners.executors.podman import Podman, find_podman
 from runners.ports import ImageRoot, Refused
 from runners.probe import podman_problem
 from tests.executor_bench import UID_BASE, Bench, cancel, needs_podman
+from tests.patience import SHORT_S
 from tests.runner_world import make_spec, until
 from tests.service_images import STORE
 
@@ -54,7 +55,7 @@ async def test_a_job_that_is_killed_takes_no_lock_of_the_machines_podman_along(b
         return path.read_bytes() if path.exists() else b""
 
     before = locks()
-    spec = make_spec(None, "trap '' TERM; while :; do sleep 0.1; done", timeout_s=0.5)
+    spec = make_spec(None, "trap '' TERM; while :; do sleep 0.1; done", timeout_s=SHORT_S)
     record, _ = await bench.run(spec, grace_s=0.2)
     assert record["outcome"] == "timed_out"
     assert locks() == before

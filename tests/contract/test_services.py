@@ -19,6 +19,7 @@ from runners.executors.process import Process
 from runners.images import Images
 from runners.ports import Refused
 from tests.executor_bench import CONFINED, UID_BASE, Bench, cancel, log_of
+from tests.patience import SHORT_S
 from tests.runner_world import make_spec, pids_with, until
 from tests.service_images import DATABASE, POSTGRES, STORE, needs_servers, offer_servers
 
@@ -163,10 +164,10 @@ async def test_the_job_begins_only_when_all_are_ready(sandbox):
 @pytest.mark.parametrize("how", ["ready", "port"])
 async def test_one_that_is_not_ready_in_time_fails_the_job_and_is_quoted(sandbox, how):
     asked = {"ready": {"ready": "false"}, "port": {"port": 7999}}[how]
-    service = Service(name="db", run=f"echo cannot think; {HANGS}", ready_s=0.6, **asked)
+    service = Service(name="db", run=f"echo cannot think; {HANGS}", ready_s=SHORT_S, **asked)
     record, log, _ = await run(sandbox, "echo never", services=[service])
     assert record["outcome"] == "failed"
-    assert record["message"] == "service 'db' was not ready within 0.6 s"
+    assert record["message"] == f"service 'db' was not ready within {SHORT_S:.0f} s"
     assert log.endswith(f"=== {record['message']}; it said last:\n=== db | cannot think\n")
     assert record["services"][0]["state"] == "failed"
     await until(lambda: not pids_with(HANGS.split()[1]), "its end")
@@ -227,7 +228,7 @@ async def begun(sandbox, marker, **more):
 @pytest.mark.parametrize("how", ["cancelled", "timed_out", "lost"])
 async def test_no_process_of_a_service_outlives_its_job(sandbox, how):
     marker = f"65432.{os.getpid()}"
-    more = {"timeout_s": 2.0} if how == "timed_out" else {}
+    more = {"timeout_s": 2 * SHORT_S} if how == "timed_out" else {}
     directory = await begun(sandbox, marker, **more)
     if how == "cancelled":
         cancel(directory)
@@ -238,14 +239,14 @@ async def test_no_process_of_a_service_outlives_its_job(sandbox, how):
         record = await sandbox.end(directory)
         assert record["outcome"] == how
         assert record["services"][0]["state"] == "ready"
-    await until(lambda: not pids_with(marker), "the end of all of them", 15)
+    await until(lambda: not pids_with(marker), "the end of all of them")
 
 
 async def test_a_job_whose_directory_vanishes_takes_its_services_along(sandbox):
     marker = f"54321.{os.getpid()}"
     directory = await begun(sandbox, marker)
     directory.rename(directory.with_name("gone"))
-    await until(lambda: not pids_with(marker), "the end of all of them", 15)
+    await until(lambda: not pids_with(marker), "the end of all of them")
 
 
 async def test_a_job_that_waits_for_its_services_is_cancelled_at_once(sandbox):

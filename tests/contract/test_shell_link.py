@@ -32,6 +32,7 @@ from runners.link.nats import NatsLink
 from runners.memory import MemoryShells
 from runners.terminals import Terminals
 from tests.executor_bench import UID_BASE, Bench
+from tests.patience import PATIENCE_S
 from tests.runner_world import make_spec, until, world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -92,7 +93,7 @@ async def on_the_bus():
         body = msgspec.json.encode(
             {"name": "SHELLS", "subjects": ["standby.>"], "allow_direct": True, "storage": "file"}
         )
-        await bus.client.request("$JS.API.STREAM.CREATE.SHELLS", body, timeout=5)
+        await bus.client.request("$JS.API.STREAM.CREATE.SHELLS", body, timeout=PATIENCE_S)
         made = await NatsLink.connect(bus.server.url, pool="default", name="test")
 
         async def dial(asked: ShellAsked) -> Host:

@@ -14,6 +14,7 @@ from ci_host.adapters.nats.bus import LASTS_MAX
 from ci_host.adapters.nats.sights import NatsHearsay, NatsSights
 from ci_host.ports import Conflict, Unavailable
 from ci_host.ref_ports import Hearsay, NotCompared, Sight, Sights, Word
+from tests.patience import PATIENCE_S
 from tests.servers import bus_of, nats_server
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +38,7 @@ class Place:
 
 
 async def stored(hearsay: Hearsay, word: Word) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while (await hearsay.told(word.repo, [word.ref])).get(word.ref) != word:
             await asyncio.sleep(0.002)
 

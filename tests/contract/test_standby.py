@@ -15,6 +15,7 @@ from pipelines.trust import Tier
 from runners import job_directory
 from runners.terminal import HEADER
 from tests.executor_bench import Bench, cancel, log_of
+from tests.patience import AT_ONCE_S, PATIENCE_S, SHORT_S
 from tests.runner_world import kill, make_spec, pids_with, until
 
 # Of this test process alone: others run the same tests beside it.
@@ -31,7 +32,7 @@ class Caller:
         folder = os.open(directory, os.O_RDONLY)
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(f"/proc/self/fd/{folder}/{job_directory.SHELL}")
-        self._socket.settimeout(20)
+        self._socket.settimeout(PATIENCE_S)
         os.close(folder)
         self._heard = b""
         self.shown = ""
@@ -174,7 +175,7 @@ async def test_one_at_a_time_and_another_after_a_hang_up_even_of_a_deaf_program(
 
 
 async def test_what_ran_in_a_terminal_ends_with_the_time_of_the_wait(bench, dial):
-    directory = await waiting(bench, "false", wait_s=1.5)
+    directory = await waiting(bench, "false", wait_s=SHORT_S)
     caller = dial(directory).open()
     caller.type(f"nohup sleep 800.{ME} & echo beg''un\r")
     caller.until("begun")
@@ -194,14 +195,14 @@ async def test_a_cancel_ends_the_wait_at_once_and_changes_nothing_of_the_result(
     assert caller.end() == "the wait is over: cancelled: somebody needs the slot"
     record = await bench.end(directory)
     assert (record["outcome"], record["exit_code"]) == ("failed", 5)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < AT_ONCE_S
 
 
 async def test_the_wait_is_no_longer_than_the_jobs_own_time_limit(bench):
-    directory = await waiting(bench, "false", launch={"timeout_s": 1.5})
+    directory = await waiting(bench, "false", launch={"timeout_s": SHORT_S})
     record = await bench.end(directory)
     assert record["outcome"] == "failed"
-    assert record["finished_at"] - record["started_at"] < 4
+    assert record["finished_at"] - record["started_at"] < AT_ONCE_S
 
 
 async def test_a_job_over_its_limits_does_not_wait_on(bench, dial):

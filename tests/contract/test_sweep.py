@@ -10,6 +10,7 @@ from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.stores import NatsCatalog
 from ci_host.ports import Unavailable
 from pipelines.repo import Connection, ForgeKind, Repo
+from tests.patience import PATIENCE_S
 from tests.servers import bus_of, nats_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.nats]
@@ -87,7 +88,7 @@ async def test_the_directory_knows_what_was_there_and_what_comes(bus):
     try:
         assert directory.repos == {"git/1": repo(1)}
         await catalog.put_repo(repo(2))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while "git/2" not in directory.repos:
                 await asyncio.sleep(0.01)
     finally:

@@ -14,6 +14,7 @@ from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.timetables import NatsTimetables, rings
 from ci_host.ports import Conflict, Owed, Queue, Timetables
 from pipelines.schedule import Alarm, Entry, Ring, RunNow, Schedule, Timetable
+from tests.patience import PATIENCE_S
 from tests.servers import bus_of, nats_server
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +43,7 @@ class Place:
     async def rung(self, count: int) -> list[Owed[Ring]]:
         """The next that ring."""
         found: list[Owed[Ring]] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             async for owed in self.queue:
                 found.append(owed)
                 if len(found) == count:
@@ -162,7 +163,7 @@ async def test_a_persons_key_is_any_text_and_only_the_same_is_the_same(place, ke
 async def test_what_is_not_done_comes_again(place):
     await place.store.ask(WISH)
     seen: list[tuple[Ring, int]] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         async for owed in place.queue:
             seen.append((owed.item, owed.times))
             if len(seen) == 2:
@@ -185,7 +186,7 @@ async def test_alarms_and_timetables_outlive_a_server_that_was_killed(tmp_path):
     with nats_server(tmp_path) as server:
         async with bus_of(server, streams=False) as bus:
             assert await NatsTimetables(bus).read(REPO) == (revision, TABLE)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 async for owed in rings(bus):
                     assert owed.item == Alarm(repo=REPO, due=due)
                     break

@@ -12,9 +12,9 @@ from typing import Any
 from tests.demo.installation import Gone, until
 from tests.e2e.installed import Installed, installed, parsed
 from tests.machines import Machine, machine
+from tests.patience import PATIENCE_S
 
 # Three of these installations may be at work beside each other on two cores.
-SOON_S = 60.0
 
 
 class Far:
@@ -42,7 +42,7 @@ class Far:
         data = ("--data", str(self.machine.folder / runner), "--slots", "1")
         self.machine.start("runners", "agent", *data, *words, hidden=self.here.folder, log=runner)
         try:
-            until(f"{runner} to be alive", lambda: self.is_alive(runner), SOON_S)
+            until(f"{runner} to be alive", lambda: self.is_alive(runner), PATIENCE_S)
         except Gone as gone:
             raise AssertionError(f"{gone}; it said: {self.machine.said()}") from gone
 
@@ -62,7 +62,7 @@ class Far:
             attempts = self.here.show(run)["attempts"]
             return attempts[-1] if attempts and attempts[-1]["runner"] else None
 
-        return until(f"a job of {run} to begin", look, SOON_S)
+        return until(f"a job of {run} to begin", look, PATIENCE_S)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import httpx2
 from tests.bench.pushing import signed
 from tests.demo.forge import TOKEN, RecordingForge, Told
 from tests.demo.installation import Installation, until
+from tests.patience import PATIENCE_S
 from tests.repos import Repo
 from webhooks.git.hook import install
 from webhooks.signature import standard_key
@@ -20,7 +21,7 @@ from webhooks.signature import standard_key
 FILE = ".staunch/pipeline.py"
 ZERO = "0" * 40
 FINAL = frozenset({"success", "failure", "error"})
-TIMEOUT_S = 60.0
+TIMEOUT_S = PATIENCE_S
 
 
 def plan(body: str, top: str = "") -> str:
@@ -51,7 +52,7 @@ class Installed:
         self.installation = installation
         self.forge = forge
         self.people = {"": (installation.data / "token").read_text().strip()}
-        self._http = httpx2.Client(base_url=installation.url, timeout=60)
+        self._http = httpx2.Client(base_url=installation.url, timeout=PATIENCE_S)
         for name, teams in (("grace", ["ops"]), ("linus", ["ops"]), ("mallory", [])):
             made = self.call("POST", "/tokens", {"name": name, "teams": teams})
             self.people[name] = made.body["secret"]

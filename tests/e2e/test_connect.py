@@ -13,6 +13,7 @@ import pytest
 
 from tests.demo.installation import until
 from tests.e2e.installed import FILE, TIMEOUT_S, Installed, installed, plan
+from tests.patience import PATIENCE_S
 
 pytestmark = [
     pytest.mark.xdist_group("e2e-connect"),
@@ -96,7 +97,7 @@ class CallingForge:
             "x-gitea-delivery": f"test-{len(self.hooks)}-{signature[:8]}",
             "x-gitea-signature": signature,
         }
-        httpx2.post(config["url"], content=body, headers=headers, timeout=30)
+        httpx2.post(config["url"], content=body, headers=headers, timeout=PATIENCE_S)
 
     def __enter__(self) -> "CallingForge":
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

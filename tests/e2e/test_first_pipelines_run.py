@@ -14,7 +14,6 @@ import pytest
 from tests.repos import Repo
 
 pytestmark = [
-    pytest.mark.xdist_group("local-run"),
     pytest.mark.slow,
     pytest.mark.sandbox,
     pytest.mark.nats,

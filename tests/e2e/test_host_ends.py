@@ -55,10 +55,10 @@ async def test_nobody_is_answered_with_an_error_of_ours_while_the_host_ends(inst
     ) as http:
         asking = [asyncio.create_task(ask_again_and_again(http, answers)) for _ in range(CLIENTS)]
         for _ in range(ENDS):
-            await until("answers", lambda: is_answering(answers), 60)
+            await until("answers", lambda: is_answering(answers))
             old = installation.pids()["host"]
             os.kill(old, signal.SIGTERM)
-            await until("the end of the host", lambda pid=old: is_gone(installation, pid), 20)
+            await until("the end of the host", lambda pid=old: is_gone(installation, pid))
             answers.append((NOBODY, ""))
         for task in asking:
             task.cancel()

@@ -18,9 +18,10 @@ from pipelines.trust import Tier
 from runners.link.admission import Turned, admitted
 from runners.membership import NotJoined
 from tests.demo.installation import until
-from tests.e2e.far import SOON_S, Far
+from tests.e2e.far import Far
 from tests.e2e.hostile import Hostile, member_of
 from tests.e2e.installed import Registered
+from tests.patience import PATIENCE_S
 
 pytestmark = [
     pytest.mark.anyio,
@@ -159,7 +160,7 @@ async def test_it_cannot_claim_or_take_off_a_job_of_another_pool(
     def job_waits() -> bool:
         return "pool nobody" in far.here.staunch("show", run)
 
-    until("the job to wait", job_waits, SOON_S)
+    until("the job to wait", job_waits, PATIENCE_S)
     job = far.here.show(run)["attempts"][-1]["job"]
     lease = Lease(job=job, key="wait", runner=hostile.runner, started_at=0.0)
     for sequence in range(1, 30):
@@ -198,7 +199,7 @@ async def test_an_invitation_is_good_once(far: Far, tmp_path: Path) -> None:
 
 async def test_an_invitation_ends_by_itself(far: Far, tmp_path: Path) -> None:
     made = far.here.call("POST", "/runners/invitations", {"pool": "lent", "minutes": 0.001}).body
-    until("the end", lambda: far.state_of(made["runner"]) == "expired", SOON_S)
+    until("the end", lambda: far.state_of(made["runner"]) == "expired", PATIENCE_S)
     with pytest.raises(NotJoined):
         async with Hostile(tmp_path / "late", made["join"]):
             pass
@@ -224,7 +225,7 @@ async def test_a_key_that_it_does_not_hold_cannot_be_enrolled(far: Far) -> None:
     client = await admitted(member_of(invitation), invitation.seed.encode(), "liar")
     for key in ("U" * 56, 'UA", nkey: "x', ""):
         asked = msgspec.msgpack.encode(EnrolAsked(key=key, signature=b"0" * 64))
-        answer = await client.request(enrolling(invitation.runner), asked, timeout=SOON_S)
+        answer = await client.request(enrolling(invitation.runner), asked, timeout=PATIENCE_S)
         told = msgspec.msgpack.decode(answer.data, type=Told)
         assert told.how is How.REFUSED and "does not hold the key" in told.said, key
     await client.close()

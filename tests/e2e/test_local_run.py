@@ -22,7 +22,6 @@ from tests.e2e.installed import FILE, parsed, plan
 from tests.repos import Repo
 
 pytestmark = [
-    pytest.mark.xdist_group("local-run"),
     pytest.mark.slow,
     pytest.mark.sandbox,
     pytest.mark.nats,

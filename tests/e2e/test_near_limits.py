@@ -5,6 +5,7 @@ import pytest
 from tests.demo.installation import until
 from tests.e2e.answers import said
 from tests.e2e.installed import parsed
+from tests.patience import PATIENCE_S
 
 pytestmark = [
     pytest.mark.xdist_group("e2e"),
@@ -14,7 +15,6 @@ pytestmark = [
     pytest.mark.bwrap,
 ]
 
-PATIENCE_S = 120.0
 
 COUNTS = """
 part = event.inputs.get("part", 1)
@@ -39,7 +39,7 @@ def until_it_waits_after(here, run, turns):
         one = listed(here, run)
         return one is not None and one["turns"] == turns and one["waiting_for"] == "signal go"
 
-    until(f"{run} to wait after {turns} turns", look, PATIENCE_S)
+    until(f"{run} to wait after {turns} turns", look, 2 * PATIENCE_S)
 
 
 def test_a_run_near_a_limit_is_warned_of_and_goes_on_as_a_new_one(here, repo):
@@ -58,6 +58,6 @@ def test_a_run_near_a_limit_is_warned_of_and_goes_on_as_a_new_one(here, repo):
     def successor():
         return listed(here, run)["continued_as"]
 
-    new = until("its successor", successor, PATIENCE_S)
+    new = until("its successor", successor, 2 * PATIENCE_S)
     until_it_waits_after(here, new, 1)
     assert listed(here, new)["usage"]["steps"] == 7_001, "it counts from the beginning"

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tests.demo.installation import until
-from tests.e2e.far import SOON_S, Far
+from tests.e2e.far import Far
 from tests.e2e.installed import Registered
+from tests.patience import PATIENCE_S
 
 pytestmark = [
     pytest.mark.xdist_group("other-machine"),
@@ -86,7 +87,7 @@ def test_a_cancel_reaches_its_job_at_once(far: Far, far_repo: Registered) -> Non
     far.here.staunch("cancel", run)
     assert far.here.ended(run)["state"] == "cancelled"
     # A run is over when its cancel is decided; its job ends a moment later, and not after 600 s.
-    until("the job's end", lambda: attempt_of(far, run)["state"] != "running", SOON_S)
+    until("the job's end", lambda: attempt_of(far, run)["state"] != "running", PATIENCE_S)
     assert attempt_of(far, run)["state"] == "cancelled"
 
 
@@ -110,9 +111,9 @@ def test_a_job_goes_on_while_the_wire_is_cut_and_no_line_is_lost(
 ) -> None:
     far.joined("cut")
     run = far_repo.plan(f'await step.job("count", pool="cut", run="{LINES}")')
-    until("some lines", lambda: _lines_there(far) >= 5, SOON_S)
+    until("some lines", lambda: _lines_there(far) >= 5, PATIENCE_S)
     with far.machine.unplugged():
-        until("the job to go on alone", lambda: _lines_there(far) >= 40, SOON_S)
+        until("the job to go on alone", lambda: _lines_there(far) >= 40, PATIENCE_S)
     shown = far.here.ended(run)
     assert shown["state"] == "succeeded", shown["error"]
     assert numbered(far.here.staunch("logs", run, "count")) == list(range(1, 61))
@@ -124,7 +125,7 @@ def test_a_killed_agent_finds_its_job_and_is_the_same_runner(
     runner = far.joined("killed")
     run = far_repo.plan(f'await step.job("count", pool="killed", run="{LINES}")')
     far.at_work(run)
-    until("some lines", lambda: _lines_there(far) >= 10, SOON_S)
+    until("some lines", lambda: _lines_there(far) >= 10, PATIENCE_S)
     far.machine.kill(runner, signal.SIGKILL)
     # Without the invitation: it is a member by now.
     far.started(runner)
@@ -153,7 +154,7 @@ def test_a_runner_for_one_job_ends_with_it_and_is_let_in_no_more(
     runner = far.joined("once", "--single")
     ends = [far_repo.plan('await step.job("j", pool="once", run="true")') for _ in range(1)]
     assert far.here.ended(ends[0])["state"] == "succeeded"
-    until("the agent to end", lambda: not far.machine.runs(runner), SOON_S)
+    until("the agent to end", lambda: not far.machine.runs(runner), PATIENCE_S)
     assert far.state_of(runner) == "spent"
     assert far.machine.code_of(runner) == 0
 
@@ -171,9 +172,9 @@ def test_a_runner_of_a_pool_for_strangers_is_for_one_job_unless_it_is_said_other
 def test_a_drained_runner_takes_nothing_until_it_is_resumed(far: Far, far_repo: Registered) -> None:
     runner = far.joined("drained")
     far.here.staunch("runner", "drain", runner)
-    until("it to hear that", lambda: _slots(far, runner) == 0, SOON_S)
+    until("it to hear that", lambda: _slots(far, runner) == 0, PATIENCE_S)
     run = far_repo.plan('await step.job("j", pool="drained", run="true")')
-    until("the job to wait", lambda: "being drained" in far.here.staunch("show", run), SOON_S)
+    until("the job to wait", lambda: "being drained" in far.here.staunch("show", run), PATIENCE_S)
     assert not far.here.show(run)["attempts"][-1]["runner"]
     far.here.staunch("runner", "resume", runner)
     assert far.here.ended(run)["state"] == "succeeded"
@@ -184,7 +185,7 @@ def test_a_revoked_runner_is_dropped_at_once_and_says_why_it_ends(
 ) -> None:
     runner = far.joined("revoked")
     far.here.staunch("runner", "revoke", runner)
-    until("the agent to end", lambda: not far.machine.runs(runner), 2 * SOON_S)
+    until("the agent to end", lambda: not far.machine.runs(runner), 2 * PATIENCE_S)
     assert far.machine.code_of(runner) == 1
     assert "revoked" in far.machine.said()
     assert far.state_of(runner) == "revoked"

@@ -195,7 +195,7 @@ def test_a_message_server_that_dies_while_its_streams_are_made_is_started_again(
     try:
         pid = 0
         for _ in range(3):
-            pid = until("another server", lambda old=pid: server_of(installation.data, old), 30)
+            pid = until("another server", lambda old=pid: server_of(installation.data, old))
             os.kill(pid, signal.SIGKILL)
         installation.wait_ready()
     finally:

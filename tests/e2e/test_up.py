@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.demo.installation import free_port
+from tests.patience import PATIENCE_S
 
 pytestmark = [
     pytest.mark.xdist_group("e2e-up"),
@@ -36,7 +37,7 @@ def test_it_says_that_it_is_up_when_the_host_answers_and_the_token_is_there(tmp_
             # At once, and for the first time: nobody waited for any of it before.
             asked = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/runs")
             asked.add_header("Authorization", f"Bearer {(data / 'token').read_text().strip()}")
-            with urllib.request.urlopen(asked, timeout=10) as answer:
+            with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
                 assert answer.status == 200
         finally:
             up.terminate()

@@ -15,6 +15,7 @@ from pipelines.events import GateAnswered
 from pipelines.ids import JobId, RunId
 from pipelines.priority import Priority
 from tests.engine.world import Engine, begin, finished
+from tests.patience import PATIENCE_S
 
 MOVING = {
     "write",
@@ -155,7 +156,7 @@ class CrashingWorld:
     async def play(self, run: RunId, life: Life) -> bool:
         """Play Runner, person and clock until the Run is over and settled, or the life ends."""
         idle = 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not life.over.is_set():
                 last = await self.history.last_turn(run)
                 if last is not None and last.turn.end is not None and not self.history.wakes.owed:

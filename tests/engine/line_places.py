@@ -26,6 +26,7 @@ from pipelines.priority import Priority
 from runners.link.nats import NatsLink
 from runners.ports import Heartbeat
 from tests.engine.world import until
+from tests.patience import PATIENCE_S
 from tests.servers import bus_of, nats_server
 
 RUN = "0-0123456789abcdef0123"
@@ -150,7 +151,7 @@ async def on_nats(stack: AsyncExitStack, folder: Path) -> Place:
 
 async def heard(opened: OpenLine, kind: type[N], where: Callable[[N], bool] = lambda _: True) -> N:
     """The next news of a kind."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         async for news in opened:
             if isinstance(news, kind) and where(news):
                 return news

@@ -28,6 +28,7 @@ from pipelines.ids import RunId, StepKey, job_id, run_id
 from pipelines.job import Outcome, Source
 from pipelines.priority import Priority
 from pipelines.turn import Turn
+from tests.patience import PATIENCE_S
 
 # The whole suite of the engine can be run with each of the ways to keep Tenants.
 HIBERNATE = Hibernate(os.environ.get("STAUNCH_HIBERNATE", "idle"))
@@ -129,7 +130,7 @@ def finished(
     return JobFinished(job=identity, key=key, attempt=attempt, outcome=outcome, exit_code=code)
 
 
-async def until(condition, timeout_s: float = 60.0):
+async def until(condition, timeout_s: float = PATIENCE_S):
     """Wait until an (async) condition gives something true, and answer that."""
     async with asyncio.timeout(timeout_s):
         while True:

@@ -29,6 +29,7 @@ from pipelines.run import RunState
 from pipelines.schedule import Entry, Timetable
 from pipelines.turn import End, Turn
 from tests.engine.crashes import Life
+from tests.patience import PATIENCE_S
 
 FILE = ".staunch/pipeline.py"
 MAIN = "refs/heads/main"
@@ -160,7 +161,7 @@ class ScheduleWorld:
         ringing = Ringing(self.timetables.rings, schedules or self.schedules)
         task = asyncio.create_task(ringing.serve())
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while self.timetables.rings.owed and not task.done():
                     await asyncio.sleep(0.0005)
             if task.done():

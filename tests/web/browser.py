@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_S
+
 CHROMIUM = shutil.which("chromium")
 OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage", "--hide-scrollbars", "--mute-audio", "--remote-debugging-pipe",
 )  # fmt: skip
-TIMEOUT_S = 30.0
 # Between two pages; 20 ms each.
 MOMENTS_MAX = 1_500
 
@@ -96,7 +97,7 @@ class Browser:
             raise Broken(f"{expression}: {thrown.get('description', thrown)}")
         return done["result"].get("value")
 
-    def until(self, expression: str, timeout_s: float = TIMEOUT_S) -> Any:
+    def until(self, expression: str, timeout_s: float = PATIENCE_S) -> Any:
         """Wait until a JavaScript expression is true; answers its value."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -184,4 +185,4 @@ def browser(profile: Path) -> Iterator[Browser]:
         os.close(to_browser)
         os.close(from_browser)
         process.terminate()
-        process.wait(TIMEOUT_S)
+        process.wait(PATIENCE_S)

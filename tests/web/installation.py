@@ -34,6 +34,7 @@ from ci_host.web.site import add_pages
 from pipelines.ids import RunId, StepKey, job_id
 from pipelines.job import Lease, LogChunk
 from tests.engine.world import Engine, begin, until
+from tests.patience import PATIENCE_S
 from tests.servers import SHARDS, bus_of, nats_server
 
 PLAN = """
@@ -46,7 +47,6 @@ async def run(event, step):
 """
 # A forge that is away, and a time that nobody would wait for in a test.
 AWAY = httpx2.MockTransport(lambda _request: httpx2.Response(503))
-PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)

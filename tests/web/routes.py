@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -46,8 +47,12 @@ def _below(dependant: Dependant | None) -> Iterator[Dependant]:
         yield from _below(one)
 
 
-def addresses() -> list[Address]:
-    """Those of API and pages; static files have none that tells anything."""
+@cache
+def addresses() -> tuple[Address, ...]:
+    """Those of API and pages; static files have none that tells anything.
+
+    Files of tests ask while they are collected, each worker all of them: they are found once.
+    """
     app = create_app(cast(Any, SimpleNamespace(directory=None, inbox=None, told=None)))
     add_pages(app)
     found = []
@@ -58,4 +63,4 @@ def addresses() -> list[Address]:
         dependant = route.dependant if isinstance(route, APIRoute) else None
         methods = [SOCKET] if isinstance(route, WebSocketRoute) else sorted(route.methods or [])  # type: ignore[attr-defined]
         found += [Address(method, route.path, dependant) for method in methods]  # type: ignore[attr-defined]
-    return found
+    return tuple(found)

@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 
 import uvicorn
 
+from tests.patience import PATIENCE_S
 from tests.web.world import World
-
-TIMEOUT_S = 30.0
 
 T = TypeVar("T")
 
@@ -27,7 +26,7 @@ class Served:
 
     def do(self, act: Coroutine[Any, Any, T]) -> T:
         """Have something happen in the host's own loop."""
-        return asyncio.run_coroutine_threadsafe(act, self._loop).result(TIMEOUT_S)
+        return asyncio.run_coroutine_threadsafe(act, self._loop).result(PATIENCE_S)
 
 
 @contextmanager
@@ -55,5 +54,5 @@ def served(world: World) -> Iterator[Served]:
         yield Served(world, listening.getsockname()[1], loop)
     finally:
         server.should_exit = True
-        thread.join(TIMEOUT_S)
+        thread.join(PATIENCE_S)
         listening.close()

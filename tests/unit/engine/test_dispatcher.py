@@ -96,7 +96,7 @@ class World:
         return found
 
     async def drained(self) -> None:
-        await until(lambda: not (self.line.offers or self.line.jobs), timeout_s=20)
+        await until(lambda: not (self.line.offers or self.line.jobs))
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

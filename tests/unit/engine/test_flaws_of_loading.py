@@ -18,6 +18,7 @@ from pipelines.ids import RunId, run_id
 from pipelines.run import RunState
 from tests.engine.plans import TWO_SIGNALS, go
 from tests.engine.world import MemoryWorld, memory_world, output_of, turns_of, until, waiting
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +40,7 @@ class CountingSandbox(TenantHost):
         self.living += 1
         self.living_max = max(self.living_max, self.living)
         if run == self.slow:
-            self.gate.wait(10)
+            self.gate.wait(PATIENCE_S)
         tenant = super().load(prepared, file, run=run, seed=seed, at=at)
         close, closed = tenant.close, []
 

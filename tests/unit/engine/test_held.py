@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 from ci_host.held import Held
+from tests.patience import PATIENCE_S
 
 CODE = "import os, sys; print('loaded', flush=True); os.read(0, 1); print('begun')"
 
@@ -23,7 +24,7 @@ def test_those_that_are_held_begin_all_at_once_and_whoever_comes_later_at_once()
         assert one.poll() is None, "it waits"
     held.release()
     late = start(held)
-    assert [one.communicate(timeout=30)[0] for one in [*early, late]] == [
+    assert [one.communicate(timeout=PATIENCE_S)[0] for one in [*early, late]] == [
         "begun\n", "begun\n", "loaded\nbegun\n",
     ]  # fmt: skip
     held.release()
@@ -35,6 +36,6 @@ def test_one_that_is_held_ends_by_a_signal_as_any_other():
     assert one.stdout is not None
     assert one.stdout.readline() == "loaded\n"
     one.terminate()
-    assert one.wait(30) != 0
+    assert one.wait(PATIENCE_S) != 0
     one.stdout.close()
     held.release()

@@ -14,6 +14,7 @@ from ci_host.engine.pace import (
     REST_IN_FLOOD_S,
     Pace,
 )
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +73,7 @@ async def test_who_finds_no_room_waits_until_one_is_done():
     await asyncio.wait({waiting}, timeout=0.01)
     assert not waiting.done()
     await pace.leave()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, PATIENCE_S)
 
 
 async def test_the_end_of_a_flood_lets_in_who_waited():
@@ -82,4 +83,4 @@ async def test_the_end_of_a_flood_lets_in_who_waited():
     await asyncio.wait({waiting}, timeout=0.01)
     assert not waiting.done()
     await pace.counted(FAST + SLOW, 2.0)
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, PATIENCE_S)

@@ -8,6 +8,7 @@ import pytest
 from ci_host.engine.reconciler import AT_ONCE_MAX, UNAVAILABLE_S_MAX
 from ci_host.ports import SourceRefused, SourceUnavailable, Unavailable
 from pipelines.repo import Connection, ForgeKind
+from tests.patience import PATIENCE_S
 from tests.unit.engine.ref_world import GRACE, INTERVAL, MAIN, RefWorld, commit_of, repo_of
 from webhooks.forge import Refused
 
@@ -115,7 +116,7 @@ async def test_a_connection_in_doubt_is_asked_for_one_repository_at_a_time():
 
     def slowly(repo):
         began.set()
-        go.wait(10)
+        go.wait(PATIENCE_S)
         return answer(repo)
 
     world.source.refs = slowly
@@ -214,7 +215,7 @@ async def test_no_more_are_asked_at_once_than_the_limit_however_many_are_due():
             most[0] = max(most[0], now[0])
             if now[0] == AT_ONCE_MAX:
                 full.set()
-        assert full.wait(10), "as many as the limit are asked at once"
+        assert full.wait(PATIENCE_S), "as many as the limit are asked at once"
         with lock:
             found = answer(repo)
             now[0] -= 1
@@ -224,7 +225,7 @@ async def test_no_more_are_asked_at_once_than_the_limit_however_many_are_due():
     world.reconciler._rounds.meet(world.repos, world.time)
     world.time += 100.0
     serving = asyncio.create_task(world.reconciler.serve())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while len(world.source.asked) < len(repos):
             await asyncio.sleep(0.001)
     serving.cancel()

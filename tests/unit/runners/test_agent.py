@@ -117,13 +117,13 @@ async def test_signs_of_life_tell_how_far_the_files_of_a_job_are(root, link):
     async with agent(root, link, blobs=store):
         listening = asyncio.create_task(listen())
         link.offer(spec)
-        moving = await until(lambda: next((one for one in told if one), None), "a sign", 15)
+        moving = await until(lambda: next((one for one in told if one), None), "a sign")
         assert moving == {spec.id: Moving(doing="keeps its files", done=CHUNK_BYTES)}
         store.go.set()
         report = await reported(link)
         assert [one.size for one in report.artifacts] == [3 * CHUNK_BYTES]
         told.clear()
-        assert await until(lambda: told, "the next sign", 15) == [{}]
+        assert await until(lambda: told, "the next sign") == [{}]
         listening.cancel()
 
 

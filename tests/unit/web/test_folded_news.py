@@ -11,6 +11,7 @@ from pipelines.event import Event, EventKind
 from pipelines.events import RunStarted
 from pipelines.ids import RunId, StepKey, job_id
 from pipelines.job import Source
+from tests.patience import PATIENCE_S
 from tests.servers import SHARDS, bus_of, nats_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.nats]
@@ -43,7 +44,7 @@ async def test_news_of_a_run_and_of_its_jobs_come_when_they_can_be_read(tmp_path
                     event=Event(kind=EventKind.PUSH),
                 ),
             )
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 run, first = await told.get()
                 job = job_id(RUN, StepKey("unit"), 1)
                 await bus.publish(subjects.lease(job), LEASE % job.encode())

@@ -8,6 +8,7 @@ import pytest
 from ci_host.access import Level, Token, digest_of_secret
 from ci_host.api.still import ASK_AGAIN_S
 from pipelines.repo import Repo
+from tests.patience import PATIENCE_S
 from tests.web.told_runs import running_run, waiting_run
 from tests.web.visitor import client_of
 from tests.web.world import SECRETS
@@ -175,7 +176,7 @@ async def test_what_is_followed_ends_when_the_key_is_good_for_it_no_more(world, 
     else:
         world.directory.tokens[digest] = Token(digest=digest, name="eve", revoked=True)
     world.history.now += ASK_AGAIN_S
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         assert (await following).status_code == 200
 
 
