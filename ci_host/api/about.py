@@ -32,6 +32,8 @@ SHOWN = (
 )
 # Addresses, which may hold a key: they are shown without it, and under these names.
 ADDRESSES = {"nats_url": "nats", "blobs": "blobs", "base_url": "url"}
+# Nobody's choice: a file between one command and its own installation.
+NOT_SHOWN = ("opening",)
 
 router = APIRouter(prefix="/api/v1", tags=["installation"])
 

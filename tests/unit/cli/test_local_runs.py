@@ -90,7 +90,10 @@ def test_what_is_typed_meanwhile_answers_it(typing: int) -> None:
 def begun(repo: Repo, event: str) -> str:
     """The commit of a run that is begun with a data directory that is kept."""
     client = FakeClient()
-    host = SimpleNamespace(client=client, ready=lambda: None, check_alive=lambda: None)
+    opening = repo.bare.parent / "opening"
+    host = SimpleNamespace(
+        client=client, opening=opening, ready=lambda: None, check_alive=lambda: None
+    )
     asked = Asked(event, "", {}, 0.0, {}, is_yes=False)
     bare = repo.bare.parent / "kept.git"
     LocalRuns(cast(Any, host), Console(), asked, Path(repo.work), bare).start()

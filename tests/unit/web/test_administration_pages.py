@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from ci_host.access import Level, Token, digest_of_secret
-from ci_host.api.about import ADDRESSES, SHOWN, bare, settings_shown
+from ci_host.api.about import ADDRESSES, NOT_SHOWN, SHOWN, bare, settings_shown
 from ci_host.api.audit import LOOKED_AT_MAX
 from ci_host.audit import Deed
 from ci_host.line_ports import EnvironmentRule, JobLimit
@@ -135,7 +135,9 @@ async def test_addresses_among_the_settings_let_nobody_in(tmp_path):
     assert shown["nats"] == "nats://one:4222, tls://[::1]:4223"
     assert (shown["blobs"], shown["url"]) == ("s3://bucket/a", "https://ci.test")
     assert b"hunter2" not in msgspec.json.encode(shown)
-    assert {*SHOWN, *ADDRESSES} == set(Settings.__struct_fields__), "one was not thought of"
+    assert {*SHOWN, *ADDRESSES, *NOT_SHOWN} == set(Settings.__struct_fields__), (
+        "one was not thought of"
+    )
     assert set(shown) == {*SHOWN, *ADDRESSES.values()}
     assert "hunter2" not in bare("http://hunter2@[x") + bare("hunter2")
 
