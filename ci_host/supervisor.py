@@ -23,6 +23,7 @@ from ci_host.adapters.nats.server import (
     READY_LOOK_S,
     EmbeddedServer,
     ServerError,
+    ServerKilled,
     ServerSettings,
     lock_store,
 )
@@ -48,6 +49,8 @@ STEADY_S = 5.0
 PORT_WAIT_S = 5.0
 ANSWERS_S = 0.05
 STOP_TIMEOUT_S = 10.0
+# How often a server that is killed before it answers is begun with: more is no accident.
+BEGINNINGS = 5
 
 log = structlog.get_logger()
 
@@ -80,8 +83,9 @@ class Supervisor:
             # They load their code while the bus comes up, and wait to be told where it is.
             tasks = [asyncio.create_task(self._keep(child)) for child in self._children]
             founding = asyncio.create_task(asyncio.to_thread(_load_founding))
-            if not await self._unless_told(self._server_ready()):
+            if not await self._unless_told(self._server_begun()):
                 return
+            self._tell_state()
             if self._server is not None:
                 # From now on: a server may die while the streams are made, too.
                 tasks.append(asyncio.create_task(self._keep_server()))
@@ -139,15 +143,30 @@ class Supervisor:
         data, binary = self._settings.data, self._settings.nats_server
         host = self._settings.listens[0] if self._settings.runners_listen else LOOPBACK
         self._server = EmbeddedServer(ServerSettings(data, port, binary, is_wished, host))
-        # On this thread: the server is told to end when the thread that started it does.
+        self._launch()
+
+    def _launch(self) -> None:
+        """On the main thread: the server is told to end when the thread that started it does."""
+        assert self._server is not None
         try:
             self._server.launch()
         except OSError as error:
             raise ServerError(f"nats-server cannot be started: {error}") from error
         self._server_pid = self._server.pid
 
+    async def _server_begun(self) -> None:
+        """Until the first one of ours answers. Raises ServerError."""
+        for _ in range(BEGINNINGS - 1):
+            try:
+                return await self._server_ready()
+            except ServerKilled as killed:
+                log.error("nats_server_died", reason=str(killed))  # noqa: TRY400
+                self._launch()
+                self._tell_state()
+        await self._server_ready()
+
     async def _server_ready(self) -> None:
-        """Until the one of ours answers. Raises ServerError."""
+        """Until the one of ours answers. Raises ServerError, ServerKilled."""
         server = self._server
         if server is None:
             return

@@ -191,7 +191,13 @@ async def serve(settings: Settings) -> int:
     await agent.run(stop, drain=settings.drain)
     await reached.link.close()
     log.info("agent down", runner=runner)
-    return 1 if turned_away.is_set() else 0
+    return end_code(data, is_single=reached.is_single, is_turned_away=turned_away.is_set())
+
+
+def end_code(data: DataDirectory, *, is_single: bool, is_turned_away: bool) -> int:
+    """0: as it should be. One that was there for one job is turned away when the host has heard
+    that it is over, which may be before it hears so itself."""
+    return 1 if is_turned_away and not (is_single and data.has_reported()) else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,10 @@ class DataDirectory:
         """Whether this runner reported the job in the last day."""
         return self._reported.joinpath(job).exists()
 
+    def has_reported(self) -> bool:
+        """Whether this runner reported any job in the last day."""
+        return any(self._reported.iterdir())
+
     def forget_old(self, now: float) -> None:
         """Drop the marks that no redelivery can need any more."""
         for path in self._reported.iterdir():

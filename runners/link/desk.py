@@ -80,7 +80,8 @@ class DeskLink:
             if "authorization violation" in str(error).lower() and made:
                 refused_at.append(time.monotonic())
                 if refused_at[-1] - refused_at[0] > REFUSED_S:
-                    log.error("not let in any more: this runner was revoked", runner=member.runner)
+                    said = "not let in any more: it was revoked, or was there for one job only"
+                    log.error(said, runner=member.runner)
                     turn_away()
 
         async def on_disconnect() -> None:

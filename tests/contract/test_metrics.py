@@ -1,6 +1,7 @@
 """/metrics: what is counted is what is there, in a form that Prometheus reads."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,5 +119,5 @@ def test_the_guide_says_what_each_number_means(portal, here):
 
 @pytest.mark.parametrize("secret", ["", "wrong"])
 def test_nobody_reads_them_without_a_token(portal, here, secret):
-    stranger = Installation(here.app, here.services, secret, here.run)
+    stranger = replace(here, secret=secret)
     assert portal.call(stranger.ask, "GET", "/metrics").status == 401

@@ -12,6 +12,7 @@ import sysconfig
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -187,25 +188,30 @@ def test_a_data_directory_that_is_a_file_or_below_one_is_named(folder, below):
     assert "choose another with --data" in said
 
 
-def test_a_message_server_that_dies_while_its_streams_are_made_is_started_again(
-    folder: Path,
+@pytest.mark.parametrize("is_answering", [False, True], ids=["as-it-begins", "as-it-answers"])
+def test_a_message_server_that_is_killed_before_all_is_there_is_started_again(
+    folder: Path, is_answering: bool
 ) -> None:
     installation = Installation(folder, "--engines", "1")
     installation.launch()
     try:
         pid = 0
         for _ in range(3):
-            pid = until("another server", lambda old=pid: server_of(installation.data, old))
+            look = partial(server_of, installation.data, pid, is_answering=is_answering)
+            pid = until("another server", look)
             os.kill(pid, signal.SIGKILL)
         installation.wait_ready()
     finally:
         installation.stop()
 
 
-def server_of(data: Path, old: int) -> int | None:
-    """The message server's process, if it is not this one: told while the streams are made."""
+def server_of(data: Path, old: int, *, is_answering: bool) -> int | None:
+    """The message server's process, if it is not this one, as soon as there is one, or it answers:
+    both are told before there are streams."""
     state = read_state(data)
-    pid = 0 if state is None else state.processes.get("nats-server", 0)
+    if state is None or (is_answering and not state.nats_url):
+        return None
+    pid = state.processes.get("nats-server", 0)
     return pid if pid != old else None
 
 

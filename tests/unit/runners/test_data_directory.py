@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from runners.bootstrap import end_code
 from runners.data_directory import DataDirectory, InUse
 
 
@@ -26,4 +27,24 @@ def test_marks_of_reported_jobs_are_forgotten_after_a_day(tmp_path: Path) -> Non
     assert data.is_reported("0-x.y.1")
     data.forget_old(marked_at + 86_401)
     assert not data.is_reported("0-x.y.1")
+    data.close()
+
+
+@pytest.mark.parametrize(
+    ("is_single", "has_reported", "is_turned_away", "code"),
+    [
+        (False, True, False, 0),
+        (False, True, True, 1),
+        (True, False, True, 1),
+        # The host's last answer to it may be lost, as the host lets it in no more.
+        (True, True, True, 0),
+    ],
+)
+def test_one_that_is_turned_away_after_its_one_job_ends_as_it_should(
+    tmp_path: Path, is_single: bool, has_reported: bool, is_turned_away: bool, code: int
+) -> None:
+    data = DataDirectory(tmp_path / "data")
+    if has_reported:
+        data.mark_reported("0-x.y.1")
+    assert end_code(data, is_single=is_single, is_turned_away=is_turned_away) == code
     data.close()
