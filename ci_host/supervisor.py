@@ -49,6 +49,8 @@ STEADY_S = 5.0
 PORT_WAIT_S = 5.0
 ANSWERS_S = 0.05
 STOP_TIMEOUT_S = 10.0
+# Not of the command line, which takes longer to load than the agent itself.
+RUNNER_VARIABLE = "STAUNCH_RUNNER_OPTIONS"
 # How often a server that is killed before it answers is begun with: more is no accident.
 BEGINNINGS = 5
 
@@ -254,7 +256,9 @@ class Supervisor:
                 for index in range(settings.engines)
             ),
             Child("host", host, {PROCESS_VARIABLE: self._told(0)}),
-            Child("runner", self._runner_command(python), {"STAUNCH_RUNNER_NATS": TOLD}),
+            Child(
+                "runner", [*python, "runners.bootstrap"], {RUNNER_VARIABLE: self._runner_options()}
+            ),
         ]
 
     def _told(self, index: int) -> str:
@@ -266,16 +270,19 @@ class Supervisor:
         )
         return encode(process)
 
-    def _runner_command(self, python: list[str]) -> list[str]:
+    def _runner_options(self) -> str:
+        """By the names that a runner's settings have; all else is in its environment."""
         settings = self._settings
-        command = [*python, "runners", "agent"]
-        command += ["--data", str(settings.data / "runner"), "--pool", settings.pool]
-        command += ["--slots", str(settings.slots), "--blobs", settings.blobs_url]
-        for name, path in settings.volumes.items():
-            command += ["--volume", f"{name}={path}"]
-        for target in settings.egress:
-            command += ["--egress", target]
-        return command
+        options = {
+            "nats": TOLD,
+            "data": str(settings.data / "runner"),
+            "pool": settings.pool,
+            "slots": settings.slots,
+            "blobs": settings.blobs_url,
+            "volumes": {name: str(path) for name, path in settings.volumes.items()},
+            "egress": settings.egress,
+        }
+        return msgspec.json.encode(options).decode()
 
     async def _keep(self, child: Child) -> None:
         pause = PAUSE_S_FIRST

@@ -1,7 +1,8 @@
 """The composition root of an agent's process: the only place that knows every adapter.
 
-Here: plain calls. Run as a module with its settings as JSON in the environment, because the command
-line's own libraries weigh more than the agent: `cli` reads them, and then becomes this process.
+Here: plain calls. Run as a module with what somebody chose as JSON in the environment, because the
+command line's own libraries weigh more than the agent: `cli` reads its options, and then becomes
+this process; `staunch up` begins it at once.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from runners.link.nats import NatsLink
 from runners.membership import Membership, NotJoined, membership_of
 from runners.ports import BlobStore, Egress, Executor, Heartbeat, SourceStore, Unavailable
 from runners.probe import Unconfined, blockers, podman_problem
-from runners.settings import Settings
+from runners.settings import PREFIX, Settings, WrongSetting, settings_of
 from runners.signs_of_life import SignsOfLife
 
 if TYPE_CHECKING:
@@ -270,7 +271,12 @@ def main() -> int:
     # What it knows must not be left on the disk by its death.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Taken out of the environment: the bus's address may hold a password.
-    settings = msgspec.json.decode(os.environ.pop(OPTIONS), type=Settings)
+    given = msgspec.json.decode(os.environ.pop(OPTIONS))
+    ours = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(PREFIX)}
+    try:
+        settings = settings_of(given, ours)
+    except WrongSetting as error:
+        sys.exit(f"staunch-runner: {error}")
     if settings.nats == ON_INPUT:
         # All is loaded; whoever started us says where the bus is once it is there, or ends.
         settings = msgspec.structs.replace(settings, nats=sys.stdin.read().strip())

@@ -1,49 +1,63 @@
 """ETags: what was read of the API, and has not changed since, is not sent again (RFC 9110, 8.8).
 
-Nor is it made again, where a route knows what its answer is made of: see `Told`.
+Nor is it made again, for nobody, where a route knows what its answer is made of: see `Told`.
 """
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Hashable
+from typing import NamedTuple
 
+from cachetools import LRUCache
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PREFIX = "/api/v1/"
-KIND = b"application/json"
+KIND = "application/json"
 CACHE_CONTROL = "private, no-cache"
-TOLD_MAX = 2_000
+# Of the bodies kept, and what an entry takes besides.
+BYTES_MAX = 16 * 1024 * 1024
+ENTRY_BYTES = 500
 # Where a request holds what its answer is made of.
 NOTED = "made_of"
 
 
+class Answered(NamedTuple):
+    """One answer in JSON."""
+
+    tag: str
+    body: bytes
+
+
 class Told:
-    """The ETags of the last answers, each by everything that its answer was made of.
+    """The last answers, each by everything that it was made of.
 
     That holds the state of whatever was read, so an entry is never wrong: it is only of no use any
     more, once the state is another one.
     """
 
-    def __init__(self, most: int = TOLD_MAX) -> None:
-        self._tags: OrderedDict[Hashable, str] = OrderedDict()
-        self._most = most
+    def __init__(self, most: int = BYTES_MAX) -> None:
+        self._kept: LRUCache[Hashable, Answered] = LRUCache(most, getsizeof=_size_of)
 
-    def keep(self, made_of: Hashable, tag: str) -> None:
+    def keep(self, made_of: Hashable, answered: Answered) -> None:
         """An answer was given."""
-        self._tags[made_of] = tag
-        self._tags.move_to_end(made_of)
-        if len(self._tags) > self._most:
-            self._tags.popitem(last=False)
+        if _size_of(answered) <= self._kept.maxsize:
+            self._kept[made_of] = answered
 
-    def unchanged(self, request: Request, made_of: Hashable) -> Response | None:
-        """The answer to somebody who has already what would be made of this; None: make it."""
-        tag = self._tags.get(made_of)
-        if tag is None or not _is_among(tag, request.headers.get("if-none-match", "")):
+    def again(self, request: Request, made_of: Hashable) -> Response | None:
+        """The answer that was made of this before; None: make it."""
+        answered = self._kept.get(made_of)
+        if answered is None:
             return None
-        return Response(status_code=304, headers={"etag": tag, "cache-control": CACHE_CONTROL})
+        headers = {"etag": answered.tag, "cache-control": CACHE_CONTROL}
+        if _is_among(answered.tag, request.headers.get("if-none-match", "")):
+            return Response(status_code=304, headers=headers)
+        return Response(answered.body, headers=headers, media_type=KIND)
+
+
+def _size_of(answered: Answered) -> int:
+    return len(answered.body) + ENTRY_BYTES
 
 
 def note(request: Request, made_of: Hashable) -> None:
@@ -54,8 +68,8 @@ def note(request: Request, made_of: Hashable) -> None:
 class ETags:
     """Around the application: answers in JSON have an ETag, and `If-None-Match` is heeded.
 
-    Who may see what is found out in any case, and nearly always the answer is made: only its way is
-    saved then.
+    Who may see what is found out in any case. Where a route does not say what its answer is made
+    of, it is made, and only its way is saved.
     """
 
     def __init__(self, app: ASGIApp, told: Told) -> None:
@@ -80,7 +94,7 @@ class _Tagged:
         self._body = bytearray()
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and _is_json(message):
+        if message["type"] == "http.response.start" and _is_new(message):
             self._start = message
             return
         if self._start is None or message["type"] != "http.response.body":
@@ -94,7 +108,7 @@ class _Tagged:
         tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = MutableHeaders(scope=start)
         if (made_of := self._noted.get(NOTED)) is not None:
-            self._told.keep(made_of, tag)
+            self._told.keep(made_of, Answered(tag, body))
         headers["etag"] = tag
         headers.setdefault("cache-control", CACHE_CONTROL)
         if _is_among(tag, self._wanted):
@@ -109,9 +123,11 @@ def _is_read(path: str) -> bool:
     return path.startswith(PREFIX)
 
 
-def _is_json(start: Message) -> bool:
-    kinds = [value for name, value in start["headers"] if name.lower() == b"content-type"]
-    return start["status"] == 200 and bool(kinds) and kinds[0].startswith(KIND)
+def _is_new(start: Message) -> bool:
+    """An answer in JSON that was made just now: one of before has its tag already."""
+    headers = Headers(raw=start["headers"])
+    is_json = headers.get("content-type", "").startswith(KIND)
+    return start["status"] == 200 and is_json and "etag" not in headers
 
 
 def _is_among(tag: str, wanted: str) -> bool:

@@ -19,7 +19,7 @@ from ci_host.api.run_filters import RunFilters
 from ci_host.api.saved_views import chosen
 from ci_host.api.services import Services
 from ci_host.api.sight import is_whole, more_than_one, no_such_run
-from ci_host.api.standing_by import terminals_of
+from ci_host.api.standing_by import known_terminals
 from ci_host.api.starting import Start, start, start_as
 from ci_host.api.waiting import waiting
 from ci_host.engine.people import Answer
@@ -125,7 +125,7 @@ async def list_runs(
     wish = filters.wish(here.now(), seen.repos, before, limit)
     if (state := here.model.state) is not None:
         made_of = ("runs", wish, state)
-        if same := here.told.unchanged(request, made_of):
+        if same := here.told.again(request, made_of):
             return same
         note(request, made_of)
     rows = await asyncio.to_thread(queries.list_runs, here.model, wish)
@@ -162,17 +162,17 @@ async def start_run(
 async def show_run(here: Here, _who: Person, request: Request, run: str) -> Response:
     """What the read model knows: all that was decided before, unless it is seconds behind."""
     wanted = await durable(here, run)
-    state = here.model.state
-    if state is not None and "if-none-match" in request.headers:
-        terminals = await here.shell_store.of_run(wanted.run)
-        if same := here.told.unchanged(request, (wanted, repr(terminals), state)):
-            return same
+    state, terminals = here.model.state, await here.shell_store.of_run(wanted.run)
+    made_of = (wanted, repr(terminals), state)
+    if state is not None and (same := here.told.again(request, made_of)):
+        return same
     detail = await folded(here, wanted)
-    found, terminals = await pools_for(here, detail), await terminals_of(here, detail)
+    found = await pools_for(here, detail)
     # What the pools say is of this moment, and comes from elsewhere.
     if state is not None and found is None:
-        note(request, (wanted, repr(terminals), state))
-    return encoded(views.detail_view(detail, here.settings.url, found, terminals))
+        note(request, made_of)
+    seen = known_terminals(detail, terminals)
+    return encoded(views.detail_view(detail, here.settings.url, found, seen))
 
 
 async def pools_for(here: Services, detail: queries.RunDetail) -> pools.Pools | None:

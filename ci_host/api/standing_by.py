@@ -20,9 +20,18 @@ PHASE = "standby"
 
 async def terminals_of(here: Services, detail: RunDetail) -> Terminals:
     """Those of the Run's jobs. Raises Unavailable."""
-    if not detail.attempts or detail.run.is_imported:
+    if not _has_jobs_here(detail):
         return Terminals()
     return await here.shell_store.of_run(RunId(detail.run.id))
+
+
+def known_terminals(detail: RunDetail, terminals: Terminals) -> Terminals:
+    """Of the Run's terminals those of jobs that the read model knows already."""
+    return terminals if _has_jobs_here(detail) else Terminals()
+
+
+def _has_jobs_here(detail: RunDetail) -> bool:
+    return bool(detail.attempts) and not detail.run.is_imported
 
 
 def with_standbys(run: str, records: Iterable[Record], terminals: Terminals) -> list[Record]:

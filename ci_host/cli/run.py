@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,7 +105,9 @@ def run(
             if watch:
                 _again_and_again(runs, as_json=as_json)
             ended = runs.to_end(runs.start())
-    _print_ended(ended, _afterwards(wish), asked, as_json=as_json)
+            # Before what was started for it has ended: nobody need wait for that to know.
+            _print_ended(ended, _afterwards(wish), asked, as_json=as_json)
+            sys.stdout.flush()
     if any(detail["state"] != ENDED_WELL for detail in ended):
         raise typer.Exit(1)
 

@@ -5,8 +5,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import Request
+from starlette.responses import Response
 
-from ci_host.api.etags import ETags, Told
+from ci_host.api.etags import Answered, ETags, Told, note
 
 pytestmark = pytest.mark.anyio
 
@@ -66,9 +67,47 @@ async def test_all_else_goes_as_it_comes(path, method):
     assert answer.status_code in (200, 404) and "etag" not in answer.headers
 
 
-def test_only_so_many_answers_are_kept_in_mind():
-    told = Told(most=2)
+def reader(tag: str = "") -> Request:
+    return Request({"type": "http", "headers": [(b"if-none-match", tag.encode())]})
+
+
+def test_what_was_answered_is_answered_again_and_to_who_has_it_only_its_tag():
+    told = Told()
+    assert told.again(reader(), "made of this") is None
+    told.keep("made of this", Answered('W/"x"', b"{}"))
+    whole, same = told.again(reader(), "made of this"), told.again(reader('W/"x"'), "made of this")
+    assert whole is not None and same is not None
+    assert (whole.status_code, whole.body, whole.headers["etag"]) == (200, b"{}", 'W/"x"')
+    assert whole.headers["content-type"] == "application/json"
+    assert (same.status_code, same.body, same.headers["etag"]) == (304, b"", 'W/"x"')
+    assert told.again(reader(), "made of that") is None
+
+
+def test_only_so_many_bytes_of_answers_are_kept_in_mind():
+    told = Told(most=4_000)
     for number in range(3):
-        told.keep(number, f'W/"{number}"')
-    asked = Request({"type": "http", "headers": [(b"if-none-match", b"*")]})
-    assert [told.unchanged(asked, number) is None for number in range(3)] == [True, False, False]
+        told.keep(number, Answered(f'W/"{number}"', b"1" * 1_000))
+    assert [told.again(reader(), number) is None for number in range(3)] == [True, False, False]
+    told.keep("long", Answered('W/"l"', b"1" * 4_000))
+    assert told.again(reader(), "long") is None
+    assert told.again(reader(), 2) is not None
+
+
+async def test_an_answer_of_before_goes_out_as_it_is():
+    made, told = FastAPI(), Told()
+
+    @made.get("/api/v1/things")
+    async def things(request: Request) -> Response:
+        if same := told.again(request, "things"):
+            return same
+        note(request, "things")
+        return JSONResponse({"n": next(count)})
+
+    count = iter(range(2))
+    transport = httpx2.ASGITransport(app=ETags(made, told))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        first, second = [await client.get("/api/v1/things") for _ in range(2)]
+        assert (first.json(), second.json()) == ({"n": 0}, {"n": 0})
+        assert dict(first.headers) == dict(second.headers)
+        third = await client.get("/api/v1/things", headers={"If-None-Match": first.headers["etag"]})
+        assert (third.status_code, third.content) == (304, b"")
