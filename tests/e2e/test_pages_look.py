@@ -112,3 +112,31 @@ def test_a_time_says_of_which_zone_it_is(page, host):
     page.open(f"{host.url}/schedules")
     shown = "document.querySelector('time[data-local]').textContent"
     assert page.evaluate(shown).endswith("GMT+9")
+
+
+COUNTED = """
+window.answered = 0;
+const asked = window.fetch;
+window.fetch = async (...words) => {
+  const answer = await asked(...words), text = await answer.text();
+  setTimeout(() => { window.answered += 1; });
+  return { ok: answer.ok, redirected: answer.redirected, text: async () => text };
+};
+true
+"""
+
+
+def test_a_button_that_is_pressed_while_the_page_moves_does_what_it_says(page, host):
+    host.do(waiting_run(host.world, 1, terms=GateTerms()))
+    page.open(f"{host.url}/inbox")
+    page.evaluate(COUNTED)
+    button = "document.querySelector('button[value=reject]').getBoundingClientRect()"
+    x, y = page.evaluate(f"(r => [r.x + 9, r.y + 9])({button})")
+    at = {"x": x, "y": y, "button": "left", "clickCount": 1}
+    page.call("Input.dispatchMouseEvent", type="mousePressed", **at)
+    host.do(waiting_run(host.world, 2, terms=GateTerms()))
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.until("window.answered > 0")
+    assert page.evaluate("document.querySelectorAll('.gate').length") == 1
+    page.call("Input.dispatchMouseEvent", type="mouseReleased", **at)
+    page.until("location.search.startsWith('?answered=1-00000000000000000001')")

@@ -10,6 +10,8 @@ from tests.web.browser import Broken, Browser
 # What can be clicked, by the name that it has for whoever looks or listens.
 FIND = """
 (() => {
+  // Before its styles are there, a page has everything in other places.
+  if (document.readyState !== "complete") return null;
   const wanted = %s, within = document.querySelector(%s) ?? document;
   const named = (one) => (one.dataset.n || one.ariaLabel || one.labels?.[0]?.innerText
     || one.innerText || one.querySelector?.("title")?.textContent || one.value || "")

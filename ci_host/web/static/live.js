@@ -127,6 +127,19 @@ function takeParts(text) {
   document.dispatchEvent(new Event("staunch:parts"));
 }
 
+/* Nothing is replaced under a pointer that is pressed: the click would be of nothing. */
+let letGo = Promise.resolve();
+
+function hold() {
+  letGo = new Promise((done) => {
+    // The click itself comes after this.
+    const end = () => setTimeout(done);
+    for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, end, { capture: true, once: true });
+  });
+}
+
+addEventListener("pointerdown", hold, { capture: true });
+
 let asking = null;
 let askAgain = false;
 
@@ -154,6 +167,7 @@ async function ask(part = "") {
     if (answer.redirected) return location.reload();
     const text = await answer.text();
     if (isLooking) offline(false);
+    await letGo;
     // Whoever has gone on meanwhile does not want it any more.
     if (answer.ok && wanted === location.search) takeParts(text);
   } catch {
