@@ -13,17 +13,37 @@ A_SECOND = 200
 FOR_S, WARM_UP_S = 8.0, 2.0
 CONNECTIONS = 16
 RUNS = 200
+# How often a run begins, where runs do.
+EACH_S = 0.5
 
 
 async def read(bench: Bench) -> None:
-    """GET of the list of runs and of one run, each second so many, whatever has been answered.
-
-    A sample is from when a request was due until its answer: one that waits for others is late.
-    """
+    """GET of the list of runs and of one run, each second so many, whatever has been answered:
+    while nothing happens, and while runs begin and end."""
     runs = await bench.create(plans.ONE_DO, RUNS)
     for run in runs:
         await bench.over(run)
     await bench.caught_up()
+    await _read(bench, runs, "")
+    moving = asyncio.create_task(_move(bench))
+    try:
+        await _read(bench, runs, ".moving", begun_a_second=1 / EACH_S)
+    finally:
+        moving.cancel()
+        await asyncio.gather(moving, return_exceptions=True)
+
+
+async def _move(bench: Bench) -> None:
+    """Every answer that was made before is of an older state each time."""
+    while True:
+        for run in await bench.create(plans.ONE_DO, 1):
+            await bench.over(run)
+        await asyncio.sleep(EACH_S)
+
+
+async def _read(bench: Bench, runs: list[str], what: str, **settings: float) -> None:
+    """A sample is from when a request was due until its answer: one that waits for others is
+    late."""
     assert bench.state is not None
     place = urlsplit(bench.state.url)
     key = bench.http.headers["authorization"]
@@ -40,14 +60,14 @@ async def read(bench: Bench) -> None:
             due = began + number / A_SECOND
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             # Every other one is of the list, as of somebody who looks and then opens one.
-            path = paths[0] if number % 2 else paths[1 + number % RUNS]
+            path = paths[0] if number % 2 else paths[1 + number // 2 % RUNS]
             kept = lists if number % 2 else ones
             group.create_task(_timed(readers, path, due, kept))
     warm_up = int(A_SECOND * WARM_UP_S / 2)
     each_ms = round((_cpu_s(bench) - spent) * 1e3 / (A_SECOND * FOR_S), 2)
-    settings = {"a_second": A_SECOND, "runs": RUNS, "host_cpu_ms": each_ms}
-    report.spread("api.read.list", "ms", lists[warm_up:], **settings)
-    report.spread("api.read.run", "ms", ones[warm_up:], **settings)
+    said = {"a_second": A_SECOND, "runs": RUNS, "host_cpu_ms": each_ms, **settings}
+    report.spread(f"api.read.list{what}", "ms", lists[warm_up:], **said)
+    report.spread(f"api.read.run{what}", "ms", ones[warm_up:], **said)
 
 
 def _cpu_s(bench: Bench) -> float:
