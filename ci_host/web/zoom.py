@@ -44,7 +44,8 @@ def zoom_of(line: Timeline, shown: Window | None) -> Zoom:
 
     def part(begin: float, end: float) -> Window | None:
         begin, end = max(begin, 0.0), min(end, 100.0)
-        found = Window(scale.at(begin), scale.at(end))
+        # There and back on the axis is not to the last bit the same.
+        found = Window(max(scale.at(begin), line.begin), min(scale.at(end), line.end))
         is_all = begin <= 0 and end >= 100
         return None if is_all or found.end - found.begin < WINDOW_S_MIN else found
 

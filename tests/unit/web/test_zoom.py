@@ -1,7 +1,7 @@
 """Which part of a run's time is drawn, and which parts are a step away."""
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from ci_host.web.drawing import draw
@@ -74,6 +74,7 @@ def test_nonsense_and_the_whole_are_no_window(asked):
 TIMES = st.floats(0, 1e6, allow_nan=False)
 
 
+@example([(Phase.GATE, 1.7675136853358708, 524290.6935350721)], 0.0, 2.0)
 @given(st.lists(st.tuples(st.sampled_from(list(Phase)), TIMES, TIMES), min_size=1, max_size=6),
        TIMES, TIMES)  # fmt: skip
 def test_every_step_leads_to_a_part_of_the_run_that_can_be_drawn(segments, after, until):
