@@ -70,6 +70,7 @@ NEEDS: dict[str, Need] = {
         Level.READ,
         Place.SELF,
         f"GET {API}/whoami",
+        f"DELETE {API}/tokens/me",
         "GET /docs/api",
         "POST /logout",
         f"GET {API}/views",
