@@ -57,7 +57,9 @@ def test_a_run_is_watched_to_its_end_and_the_exit_code_says_how_it_ended(here, r
 
 
 def test_of_a_run_that_is_over_each_thing_is_told_once(here, repo):
-    run = repo.plan("await step.job('unit', run='echo the-only-line; exit 3', retries=Retry(1, delay='0.1s'))")
+    run = repo.plan(
+        "await step.job('unit', run='echo the-only-line; exit 3', retries=Retry(1, delay='0.1s'))"
+    )
     here.ended(run)
     watched = here.installation.command("watch", run, token=here.people[""])
     assert watched.returncode == 1, watched.stderr
