@@ -148,10 +148,10 @@ def test_a_number_is_a_link_that_names_job_attempt_and_lines(page, host, long_ru
     page.evaluate(f"document.querySelector('#L999007 .nr').dispatchEvent({click}), true")
     wanted = f"/runs/{long_run.run}?job=unit&attempt=1#unit/L999005-L999007"
     page.until(f"location.pathname + location.search + location.hash === '{wanted}'")
-    assert page.evaluate("document.querySelectorAll('.line.chosen').length") == 3
+    page.until("document.querySelectorAll('.line.chosen').length === 3")
     fresh(page, host.url + wanted)
     in_sight(page, 999_005)
-    assert page.evaluate("document.querySelectorAll('.line.chosen').length") == 3
+    page.until("document.querySelectorAll('.line.chosen').length === 3")
 
 
 def test_an_address_names_a_job_that_the_page_would_not_show_by_itself(page, host):
