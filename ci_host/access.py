@@ -56,8 +56,8 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """What lists call it. Of the digest, which says nothing of the secret."""
-        return self.digest[:ID_CHARS]
+        """What lists call it."""
+        return id_of_digest(self.digest)
 
     @property
     def person(self) -> str:
@@ -89,6 +89,11 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 def digest_of_secret(secret: str) -> str:
     """What is kept of a secret. It is 32 random bytes, so one plain digest is enough."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def id_of_digest(digest: str) -> str:
+    """What lists call a token. It says nothing of the secret."""
+    return digest[:ID_CHARS]
 
 
 def new_secret() -> str:

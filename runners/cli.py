@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from runners.settings import PREFIX, Settings, WrongSetting, settings_of
+from runners.settings import PREFIX, Settings, WrongSetting, settings_of, unknown_in
 
 app = typer.Typer(
     help="Runs the jobs of a Staunch pool on this machine.",
@@ -107,6 +107,8 @@ def agent(
     given["volumes"] = _volumes(given.pop("volume") or [])
     given["registries"] = given.pop("registry")
     settings = _settings(given)
+    for said in unknown_in(os.environ):
+        typer.echo(said, err=True)
     environment = {
         **{name: value for name, value in os.environ.items() if not _is_ours(name)},
         "STAUNCH_RUNNER_OPTIONS": msgspec.json.encode(settings).decode(),

@@ -51,6 +51,12 @@ BY_HAND: dict[str, Any] = {
         "job": f"{OTHER_RUN}.build.1", "name": "dist", "size": 5_000_000,
         "entries": [{"path": "shop.whl", "kind": "file", "size": 5_000_000}],
     },
+    # What the others ask with is no command line's.
+    "DELETE /api/v1/tokens/me": {
+        "id": "5d41402abc4b", "name": "ada", "teams": ["ops"], "admin": False, "scope": "act",
+        "repos": [], "created_at": 1_795_771_000.0, "expires_at": 1_798_363_000.0, "revoked": True,
+        "by": "ada, for adas-laptop", "with": [],
+    },
     "POST /api/v1/jobs/{job}/shell/end": {"job": f"{OTHER_RUN}.build.1", "by": "ada"},
     "POST /api/v1/trust/approvals": {
         "repo": "acme/shop", "number": 7, "commit": COMMIT, "title": "Faster checkout",

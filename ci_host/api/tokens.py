@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import msgspec
 import structlog
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 
 from ci_host.access import Level, Token, digest_of_secret, new_secret
-from ci_host.api.auth import Admin, Here, Person
+from ci_host.api.auth import NOTED, Admin, Here, Person
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.starting import find_repo
@@ -47,9 +47,7 @@ async def whoami(here: Here, who: Person) -> dict[str, Any]:
 @router.get("/tokens", summary="List tokens")
 async def list_tokens(here: Here, _who: Admin) -> dict[str, Any]:
     """Also those that are over. No secret is kept, so none is shown."""
-    names = _names(here)
-    found = sorted(here.directory.tokens.values(), key=lambda one: (one.name, one.created_at))
-    return {"tokens": [token_view(one, names) for one in found]}
+    return {"tokens": tokens_listed(here)}
 
 
 @router.post("/tokens", status_code=201, summary="Make a token for a person")
@@ -80,7 +78,7 @@ async def revoke_token(
 ) -> dict[str, Any]:
     """By its id, or by its name if one token that is good has it. At once, and for ever, with
     those of command lines that were let in with it: `with` has their ids."""
-    all_ = list(here.directory.tokens.values())
+    all_ = await _all(here)
     found = [one for one in all_ if one.id == token] or [
         one for one in _let_in_by_none(all_) if one.name == token and one.holds(here.now())
     ]
@@ -89,12 +87,44 @@ async def revoke_token(
     if len(found) > 1:
         ids = ", ".join(one.id for one in found[:TOKENS_SHOWN])
         raise Problem(409, "Which one?", f"{token!r} has several tokens ({ids}): give the id.")
+    return await _revoked(here, found[0], all_, who)
+
+
+@router.delete("/tokens/me", summary="Revoke the token of a command line that is asking")
+async def revoke_mine(here: Here, who: Person, request: Request) -> dict[str, Any]:
+    """What `staunch logout` does. Only one that `staunch login` was given in a browser: others may
+    use any other, and it is refused with a 409. With it end those that were let in with it."""
+    if not who.made_with:
+        raise Problem(
+            409,
+            "Not a command line's",
+            f"No `staunch login` was given this token of {who.name} in a browser, and others may"
+            f" use it: an administrator revokes it with `staunch token revoke {who.id}`.",
+        )
+    request.state.on = {"id": who.id}
+    setattr(request.state, NOTED, who)
+    # What the route found of them is about this request; what is kept is the token as it is.
+    return await _revoked(here, here.directory.tokens.get(who.digest, who), await _all(here), who)
+
+
+async def _all(here: Services) -> list[Token]:
+    """Also those of people who logged in at a forge. Raises Unavailable."""
+    return [*here.directory.tokens.values(), *await here.sessions.all()]
+
+
+async def _revoked(
+    here: Services, first: Token, all_: Sequence[Token], who: Token
+) -> dict[str, Any]:
+    """Revoke it and those that follow from it. Raises Unavailable."""
     # Those that follow from it go first: whoever dies in between is asked again, and finds it.
-    following = _let_in_with(found[0], all_)
-    for one in [*reversed(following), found[0]]:
+    following = _let_in_with(first, all_)
+    for one in [*reversed(following), first]:
         revoked = msgspec.structs.replace(one, revoked=True)
-        await here.catalog.put_token(revoked)
-        here.directory.tokens[revoked.digest] = revoked
+        if one.connection:
+            await here.sessions.put(revoked)
+        else:
+            await here.catalog.put_token(revoked)
+            here.directory.tokens[revoked.digest] = revoked
         log.info("token_revoked", token=revoked.id, name=revoked.name, by=who.name)
     return {**token_view(revoked, _names(here)), "with": [one.id for one in following]}
 
@@ -114,6 +144,13 @@ def _let_in_with(first: Token, tokens: Sequence[Token]) -> list[Token]:
         found += more
         ids |= {one.id for one in more}
     return found
+
+
+def tokens_listed(here: Services) -> list[dict[str, Any]]:
+    """All that are kept, by whose they are."""
+    names = _names(here)
+    found = sorted(here.directory.tokens.values(), key=lambda one: (one.name, one.created_at))
+    return [token_view(one, names) for one in found]
 
 
 def _names(here: Services) -> dict[str, str]:

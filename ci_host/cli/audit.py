@@ -1,12 +1,12 @@
 """`staunch audit`: what people did that changed something."""
 
 import json
-import time
 from typing import Annotated
 
 import typer
 
 from ci_host.cli.client import find
+from ci_host.cli.clock import moment
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 
 
@@ -34,9 +34,8 @@ def audit(
         typer.echo(json.dumps(found))
         return
     for one in found["acts"]:
-        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["at"]))
         on = " ".join(f"{name}={value}" for name, value in one["on"].items())
-        cells = (at, one["by"], one["act"], on, one["address"])
+        cells = (moment(one["at"]), one["by"], one["act"], on, one["address"])
         typer.echo("\t".join(_shown(cell) for cell in cells))
     if found["next"] is not None:
         typer.echo(f"older ones: staunch audit --before {found['next']}")

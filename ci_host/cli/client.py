@@ -142,7 +142,8 @@ class Client:
             return ClientError(
                 f"{self.url} does not know this token: give one that is valid there with --token or"
                 " STAUNCH_TOKEN. `staunch up` writes one to the file token of its data directory;"
-                " an administrator makes more with `staunch token add`"
+                " an administrator makes more with `staunch token add`",
+                status=401,
             )
         status = answer.status_code
         return ClientError(_detail(answer), 4 if status == 404 else 1, status)

@@ -159,7 +159,7 @@ def told(played: "Played", *, in_full: bool) -> Iterator[str]:
     turn = played.turn
     at = datetime.fromtimestamp(turn.now, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     how = " (ended by the host)" if played.by_host else ""
-    yield f"turn {turn.number}  {at}  {turn.state}{how}"
+    yield f"turn {turn.number}  {at} UTC  {turn.state}{how}"
     for given in played.inputs:
         yield f"  in    {type(given.input).__struct_config__.tag} #{given.sequence}"
     for command in turn.commands:

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from ci_host.cli.client import Client, ClientError, run_path
+from ci_host.cli.clock import moment
 from ci_host.cli.reading import recalled_words, state_text
 from ci_host.cli.waits import duration
 
@@ -38,6 +38,10 @@ class Follower:
     at_gate: Callable[[str, Waiting], None]
     check_alive: Callable[[], None]
     _told: set[tuple[str, ...]] = field(default_factory=set, init=False)
+
+    def leave_out_log(self, job: str) -> None:
+        """Whoever follows shows the last lines of this one themselves."""
+        self._told.add(("log", job))
 
     def to_end(self, run: str) -> dict[str, Any]:
         """Until the run is over, and all that it called: it in detail, or its last successor."""
@@ -129,8 +133,9 @@ class Follower:
         self._say(f"{name} #{attempt['attempt']} [dim]attempt[/] {escape(attempt['message'])}")
         if attempt["state"] == "refused":
             self._say("  `staunch doctor` says what this machine lacks")
-        for line in self._last_lines(attempt["job"]):
-            self._say(f"  [dim]│[/] {escape(line)}")
+        if self._is_new("log", attempt["job"]):
+            for line in self._last_lines(attempt["job"]):
+                self._say(f"  [dim]│[/] {escape(line)}")
 
     def _last_lines(self, job: str) -> list[str]:
         try:
@@ -144,8 +149,7 @@ class Follower:
     def _tell_wait(self, run: str, wait: Waiting, whose: str) -> None:
         said = f"waiting for: {' '.join(wait['words'].split())}"
         if wait["until"] is not None:
-            until = datetime.fromtimestamp(wait["until"], UTC).astimezone()
-            said += f", until {until.strftime('%Y-%m-%d %H:%M:%S')}"
+            said += f", until {moment(wait['until'])}"
         self._say(f"{whose}[yellow]{escape(said)}[/]")
         for hint in _hints(run, wait):
             self._say(f"  {escape(hint)} {escape(self.where)}")

@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from ci_host.cli.client import Client, ClientError
+from ci_host.cli.clock import moment
 from ci_host.cli.profiles import BadProfiles, Profile, read_profiles, write_profiles
 
 NOT_YET = None
+UNKNOWN_KEY, OTHERS_KEY = 401, 409
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +50,9 @@ def login(
     who = Client(server, token).get("/whoami")
     name = name or urlsplit(server).netloc
     _, known = _read()
-    write_profiles(name, known | {name: Profile(name, server, token)})
+    until = who["expires_at"] or 0.0
+    made = Profile(name, server, token, is_given=with_token, expires_at=until)
+    write_profiles(name, known | {name: made})
     typer.echo(f"logged in to {server} as {who['name']} ({who['scope']}); it is profile {name}")
 
 
@@ -74,14 +78,49 @@ def _by_browser(server: str, *, opens: bool) -> str:
 def logout(
     name: Annotated[str, typer.Argument(help="Which profile; default: the current one.")] = "",
 ) -> None:
-    """Forget a server and its key. The key itself is revoked with `staunch token revoke`."""
+    """Forget a server, and revoke the key that `staunch login` was given there in a browser."""
     current, known = _read()
     name = name or current
     if name not in known:
         raise ClientError(f"there is no profile {name!r} (there is: {_names(known)})", 4)
-    del known[name]
-    write_profiles("" if name == current else current, known)
-    typer.echo(f"profile {name} is forgotten")
+    profile = known.pop(name)
+    try:
+        said = _key_ended(profile)
+    finally:
+        write_profiles("" if name == current else current, known)
+    typer.echo(f"profile {name} is forgotten{said}")
+
+
+def _key_ended(profile: Profile) -> str:
+    """Revoke its key, if it is nobody else's; says what became of it.
+
+    Raises ClientError: it is good still, though it should not be.
+    """
+    # Only here: no other of these commands has to name a key.
+    from ci_host.access import digest_of_secret, id_of_digest
+
+    key = id_of_digest(digest_of_secret(profile.token))
+    if profile.is_given:
+        return f"; its key {key} is good still: it was given with --with-token"
+    try:
+        Client(profile.server, profile.token).delete("/tokens/me")
+    except ClientError as error:
+        if error.status == UNKNOWN_KEY:
+            return ", and its key was worthless already"
+        if error.status == OTHERS_KEY:
+            return f"; its key is good still: {error}"
+        raise ClientError(
+            f"profile {profile.name} is forgotten, but its key {key} is good {_until(profile)}, for"
+            f" it could not be revoked: {error}. An administrator can: staunch token revoke {key}",
+            error.exit_code,
+        ) from error
+    return ", and its key is revoked"
+
+
+def _until(profile: Profile) -> str:
+    if not profile.expires_at:
+        return "still"
+    return f"until {moment(profile.expires_at)}"
 
 
 def profiles(

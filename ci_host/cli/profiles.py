@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,17 @@ PROFILE_VARIABLE = "STAUNCH_PROFILE"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A server and whose key is used there."""
+    """A server and whose key is used there.
+
+    `is_given`: somebody had the key before, who may use it elsewhere. `expires_at`: when the key
+    ends by itself, in seconds since the epoch; 0: never, or nobody knows.
+    """
 
     name: str
     server: str
     token: str
+    is_given: bool = False
+    expires_at: float = 0.0
 
 
 class BadProfiles(Exception):
@@ -34,7 +40,13 @@ def read_profiles() -> tuple[str, dict[str, Profile]]:
     try:
         told: Any = json.loads(path.read_text())
         found = {
-            name: Profile(name, str(one["server"]), str(one["token"]))
+            name: Profile(
+                name,
+                str(one["server"]),
+                str(one["token"]),
+                is_given=bool(one.get("is_given")),
+                expires_at=float(one.get("expires_at") or 0),
+            )
             for name, one in told["profiles"].items()
         }
         return str(told.get("current", "")), found
@@ -52,7 +64,8 @@ def write_profiles(current: str, profiles: dict[str, Profile]) -> None:
     told = {
         "current": current,
         "profiles": {
-            one.name: {"server": one.server, "token": one.token} for one in profiles.values()
+            one.name: {name: value for name, value in asdict(one).items() if name != "name"}
+            for one in profiles.values()
         },
     }
     partial = path.with_name(f".{path.name}.{os.getpid()}")

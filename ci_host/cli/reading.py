@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +13,7 @@ from rich.tree import Tree
 
 from ci_host.cli.checked_out import RunArgument, path_of
 from ci_host.cli.client import Client, ClientError, find, run_path
+from ci_host.cli.clock import day, times_of_day
 from ci_host.cli.links import link_of
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 from ci_host.cli.trust import trust_line
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import httpx2
 
 LINKED_LINES_MAX = 1_000
+LEFT: Mapping[str, Any] = {"title_justify": "left"}
 
 console = Console()
 
@@ -206,10 +207,13 @@ def timeline_rows(run: dict[str, Any]) -> list[tuple[float, str, str]]:
 
 
 def _timeline(run: dict[str, Any]) -> Table:
-    table = Table("time", "since start", "what", "", title="timeline", title_justify="left")
-    for at, what, detail in timeline_rows(run):
-        clock = datetime.fromtimestamp(at, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        table.add_row(clock, f"{at - run['created_at']:8.3f} s", what, escape(detail))
+    rows = timeline_rows(run)
+    first = day(rows[0][0]) if rows else ""
+    table = Table("time", "since start", "what", "", title=f"timeline · {first}", **LEFT)
+    clocks = times_of_day((at for at, _, _ in rows), first)
+    for clock, (at, what, detail) in zip(clocks, rows, strict=True):
+        since = f"{at - run['created_at']:8.3f} s"
+        table.add_row(clock, since, what, escape(detail))
     return table
 
 
@@ -225,13 +229,17 @@ def history(
     if as_json:
         typer.echo(json.dumps(found))
         return
-    table = Table("turn", "inputs", "asked for", "settled", "state", "by")
-    for stored in found["turns"]:
-        turn = stored["turn"]
+    turns = [stored["turn"] for stored in found["turns"]]
+    first = day(turns[0]["now"]) if turns else ""
+    heads = ("turn", "time", "inputs", "asked for", "settled", "state", "by")
+    table = Table(*heads, title=f"history · {first}", **LEFT)
+    clocks = times_of_day((turn["now"] for turn in turns), first)
+    for clock, turn in zip(clocks, turns, strict=True):
         asked = [f"{c['kind']} {c['key']}" for c in turn.get("commands", [])]
         settled = [f"{r['key']} {r['state']}" for r in turn.get("results", [])]
         table.add_row(
             str(turn["number"]),
+            clock,
             ", ".join(str(sequence) for sequence in turn["consumed"]),
             escape("\n".join(asked)),
             escape("\n".join(settled)),

@@ -1,13 +1,13 @@
 """Commands of events: `subscription …`, whose webhooks are called; `events`, what happened."""
 
 import json
-import time
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from ci_host.cli.client import Client, ClientError, find
+from ci_host.cli.clock import moment
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 
 PAGE = 500
@@ -74,7 +74,7 @@ def _standing(one: dict[str, Any]) -> str:
     if not one["tries"]:
         return "not called yet"
     last = one["tries"][0]
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(last["at"]))
+    when = moment(last["at"])
     if not last["said"]:
         return f"took {last['kind']} at {when}"
     again = "" if last["is_over"] else f"; tried {last['attempt']} times, and will be again"

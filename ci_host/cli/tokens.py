@@ -8,6 +8,7 @@ from urllib.parse import quote
 import typer
 
 from ci_host.cli.client import ClientError, find
+from ci_host.cli.clock import moment
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 
 SCOPES = ("read", "act", "admin")
@@ -72,7 +73,7 @@ def _over(token: dict[str, Any]) -> str:
 def _until(token: dict[str, Any]) -> str:
     if not token["expires_at"]:
         return "until revoked"
-    return time.strftime("until %Y-%m-%d %H:%M", time.localtime(token["expires_at"]))
+    return f"until {moment(token['expires_at'])}"
 
 
 def revoke_token(

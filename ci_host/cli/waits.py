@@ -1,8 +1,9 @@
 """Waits: what a run waits for, as `staunch show` says it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
+
+from ci_host.cli.clock import moment
 
 HELP_CHARS_MAX = 120
 
@@ -41,8 +42,7 @@ def waiting_lines(run: dict[str, Any], now: float) -> Iterator[str]:
         if one.get("phase") == "standby":
             said += f": staunch shell {run['id']} {one['key']}"
         if one["until"] is not None:
-            until = datetime.fromtimestamp(one["until"], UTC).astimezone()
-            said += f", until {until.strftime('%Y-%m-%d %H:%M:%S')}"
+            said += f", until {moment(one['until'])}"
         yield said
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ci_host.cli.checked_out import APPEARS_S, RunArgument, path_of
-from ci_host.cli.client import find, run_path
+from ci_host.cli.client import Client, find, run_path
 from ci_host.cli.following import ENDED_WELL, Follower
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 from ci_host.cli.reading import state_text
@@ -45,10 +45,14 @@ def watch(
         for asked in inputs_asked(wait):
             console.print(f"  [dim]{escape(asked)}[/]")
 
-    detail = Follower(client, console, where, tell_gate, _nothing).to_end(began["id"])
+    was_over = _is_over(began)
+    follower = Follower(client, console, where, tell_gate, _nothing)
+    if was_over and not as_json:
+        follower.leave_out_log(_broken_job(client, began["id"]))
+    detail = follower.to_end(began["id"])
     if as_json:
         typer.echo(json.dumps(detail))
-    else:
+    elif not was_over or detail["id"] != began["id"]:
         console.print(_heading(detail))
     if detail["state"] == ENDED_WELL:
         return
@@ -56,6 +60,16 @@ def watch(
         for line in lines_of(client.get(f"{run_path(detail['id'])}/failure")):
             console.print(line)
     raise typer.Exit(1)
+
+
+def _is_over(run: dict[str, Any]) -> bool:
+    return run["finished_at"] is not None
+
+
+def _broken_job(client: Client, run: str) -> str:
+    """The job whose last lines stand at the end; empty: none's do."""
+    job = client.get(f"{run_path(run)}/failure")["job"]
+    return "" if job is None else str(job["job"])
 
 
 def _heading(run: dict[str, Any]) -> str:

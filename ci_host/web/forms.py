@@ -1,12 +1,26 @@
 """Forms: what a browser's form says, in the types that the API's own acts take."""
 
-from typing import Any
+from typing import Any, TypeVar
 
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from ci_host.api.bodies import read_form
 from ci_host.api.problems import Problem
 from pipelines.commands import GateTerms, InputRule
 from pipelines.priority import LEVELS, Priority
 
 INPUT = "input."
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+async def sent_by_button(request: Request, kind: type[Body], of: str) -> Body:
+    """The fields that a page's button has with it. Raises Problem: another sent them."""
+    try:
+        return kind.model_validate(dict(await read_form(request)))
+    except ValidationError as error:
+        raise Problem(422, f"No such {of}", "Use the button of the page.") from error
 
 
 def priority_of(form: dict[str, str]) -> Priority | None:

@@ -9,19 +9,17 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import ValidationError
 
 from ci_host.adapters.sql import queries
 from ci_host.adapters.sql.tables import DeliveryRow
 from ci_host.api.asked import asked
 from ci_host.api.auth import Admin, Here, Person, Seen
-from ci_host.api.bodies import read_form
 from ci_host.api.deliveries import NamedDelivery, deliveries_seen, taken_once_more
-from ci_host.api.problems import Problem
 from ci_host.api.saved_views import NAME_CHARS_MAX, query_of, saved
 from ci_host.api.services import Services
 from ci_host.api.sight import Sight
 from ci_host.web.forge_login import login_forges
+from ci_host.web.forms import sent_by_button
 from ci_host.web.listing import EVENTS, STATES, Listing
 from ci_host.web.page import PageRoute, pages_of
 from ci_host.web.redirects import HOME, safe_next
@@ -88,11 +86,7 @@ async def deliveries_page(here: Here, who: Person, seen: Seen, request: Request)
 @router.post("/deliveries/replay")
 async def replay(here: Here, who: Admin, request: Request) -> Response:
     """Have one taken once more; what came of it is the first of the list then."""
-    form = await read_form(request)
-    try:
-        named = NamedDelivery.model_validate(dict(form))
-    except ValidationError as error:
-        raise Problem(422, "No such delivery", "Use the button of the page.") from error
+    named = await sent_by_button(request, NamedDelivery, "delivery")
     await taken_once_more(here, named, who)
     return RedirectResponse("/deliveries", 303)
 

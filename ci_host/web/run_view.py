@@ -3,14 +3,12 @@
 Pure: rows of the read model in, records for the templates out.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from markupsafe import Markup
-from staunch.supposed import SUPPOSED
 
 from ci_host.access import Token, may_open
 from ci_host.adapters.sql.coverage import Earlier, coverage_of
@@ -19,25 +17,12 @@ from ci_host.adapters.sql.tables import AttemptRow, ReportedTestRow, StepRow
 from ci_host.api.failures import FailureCard, annotations_of, card_of
 from ci_host.engine.people import is_barred
 from ci_host.web.markdown import rendered
-from pipelines.commands import SENSITIVE, GateTerms
-from pipelines.failure import Failure
+from ci_host.web.step_tree import Node, step_tree
+from pipelines.commands import GateTerms
 from pipelines.ids import StepKey, step_token
 from pipelines.job import Annotation, Coverage
 
-VALUE_CHARS_MAX = 160
 HANDED_SHOWN_MAX = 20
-
-
-@dataclass(slots=True)
-class Node:
-    """A Step in the tree, or (without `step`) a scope that holds some."""
-
-    name: str
-    path: str
-    step: StepRow | None = None
-    attempts: Sequence[AttemptRow] = ()
-    note: str = ""
-    children: list["Node"] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,66 +85,11 @@ def run_view(detail: RunDetail, who: Token, job: str = "", attempt: int = 0) -> 
     return RunView(
         failure=failure,
         gates=[_gate(step, who) for step in detail.steps if _is_open_gate(step)],
-        tree=tree(detail.steps, detail.attempts),
+        tree=step_tree(detail.steps, detail.attempts, job),
         chosen=_chosen(detail.attempts, failure, job, attempt),
         handed=[_handed(row, shown_above, detail) for row in newest[:HANDED_SHOWN_MAX]],
         more_handed=len(newest[HANDED_SHOWN_MAX:]),
     )
-
-
-def tree(steps: Sequence[StepRow], attempts: Sequence[AttemptRow]) -> list[Node]:
-    """The Steps by their scopes (`eu/deploy` is in `eu`), in the order they were asked for."""
-    of_key: dict[str, list[AttemptRow]] = defaultdict(list)
-    for one in attempts:
-        of_key[one.key].append(one)
-    top = Node("", "")
-    scopes: dict[str, Node] = {"": top}
-    for step in steps:
-        path, _, name = step.key.rpartition("/")
-        tried = sorted(of_key[step.key], key=lambda one: one.attempt)
-        node = Node(name, step.key, step, tried, _note(step, tried))
-        _scope(scopes, path).children.append(node)
-    return top.children
-
-
-def _scope(scopes: dict[str, Node], path: str) -> Node:
-    if path not in scopes:
-        above, _, name = path.rpartition("/")
-        scopes[path] = Node(name, path)
-        _scope(scopes, above).children.append(scopes[path])
-    return scopes[path]
-
-
-def _note(step: StepRow, attempts: Sequence[AttemptRow]) -> str:
-    """What is worth saying of a Step in half a line."""
-    if step.recalled_from == SUPPOSED:
-        return "not done: taken to have succeeded"
-    if step.recalled_from:
-        return f"recalled from run {step.recalled_from}"
-    if step.kind == "gate" and step.state == "succeeded":
-        return _opened_by(_decoded(step.value_json))
-    if step.kind == "call":
-        return _decoded(step.error_json)["message"] if step.error_json else ""
-    if step.kind == "job":
-        return attempts[-1].message if attempts else ""
-    if step.error_json is not None:
-        return msgspec.json.decode(step.error_json, type=Failure).message
-    if step.value_json is None:
-        return ""
-    text = step.value_json
-    if _decoded(text) == SENSITIVE:
-        return SENSITIVE
-    return text if len(text) <= VALUE_CHARS_MAX else text[: VALUE_CHARS_MAX - 1] + "…"
-
-
-def _opened_by(value: object) -> str:
-    if not isinstance(value, Mapping):
-        return ""
-    inputs = ", ".join(f"{name} = {said}" for name, said in value.get("inputs", {}).items())
-    by = ", ".join(value.get("by", []))
-    said = f"approved by {by}" if by else "opened by its timeout"
-    comment = value.get("comment") or ""
-    return " · ".join(part for part in (said, inputs, comment) if part)
 
 
 def _decoded(text: str | None) -> Any:  # noqa: ANN401 whatever was stored

@@ -20,6 +20,7 @@ from ci_host.web import (
     run_page,
     runners,
     schedules,
+    tokens,
     trust,
     views,
 )
@@ -46,6 +47,7 @@ def add_pages(app: FastAPI) -> None:
     app.include_router(runners.router)
     app.include_router(trust.router)
     app.include_router(administration.router)
+    app.include_router(tokens.router)
     app.include_router(views.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     app.add_exception_handler(HTTPException, on_http_error)

@@ -2,12 +2,10 @@
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import ValidationError
 
 from ci_host.api.auth import Here, Person, Seen
-from ci_host.api.bodies import read_form
-from ci_host.api.problems import Problem
 from ci_host.api.trust import ApprovalBody, approve_commit, held_seen, policies_of, view_of
+from ci_host.web.forms import sent_by_button
 from ci_host.web.page import PageRoute, pages_of
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -30,10 +28,6 @@ async def trust_page(here: Here, who: Person, seen: Seen, request: Request) -> R
 @router.post("/trust/approve")
 async def approve(here: Here, who: Person, request: Request) -> Response:
     """Have the pipeline of this very commit run."""
-    form = await read_form(request)
-    try:
-        body = ApprovalBody.model_validate(dict(form))
-    except ValidationError as error:
-        raise Problem(422, "No such pull request", "Use the button of the page.") from error
+    body = await sent_by_button(request, ApprovalBody, "pull request")
     done = await approve_commit(here, who, body)
     return RedirectResponse(f"/runs/{done['runs'][0]}", 303)

@@ -55,12 +55,18 @@ class DoomedEngine:
     """Starts an engine, and another when the last one is dead."""
 
     def __init__(
-        self, data: Path, cache: Path, nats_url: str, shards: list[int], index: int = INDEX
+        self,
+        data: Path,
+        cache: Path,
+        nats_url: str,
+        shards: list[int],
+        index: int = INDEX,
+        opening: Path | None = None,
     ) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([__name__])
         self.fuse = Fuse(self._context)
-        settings = Settings(data=data, cache=cache, nats_url=nats_url)
+        settings = Settings(data=data, cache=cache, nats_url=nats_url, opening=opening)
         self._told = ProcessSettings(settings=settings, index=index, shards=shards)
         self._nats_url = nats_url
         self._process: ForkServerProcess | None = None

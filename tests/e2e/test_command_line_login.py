@@ -1,9 +1,11 @@
 """Logging in from the command line: by the browser, with a token; and where commands go then."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import httpx2
@@ -114,6 +116,54 @@ def test_a_code_is_worth_nothing_without_the_verifier(here, shell):
     assert stranger.status_code == 303 and "/login" in stranger.headers["location"]
 
 
+def let_in(here, shell: Shell, who: str) -> str:
+    """The key that a `staunch login` was given."""
+    process, code = asking(shell, here.installation.url)
+    answered(here, code, "let-in", who)
+    process.communicate(timeout=TIMEOUT_S)
+    return str(json.loads(shell.profiles.read_text())["profiles"]["work"]["token"])
+
+
+def test_a_logout_makes_the_key_of_a_command_line_worthless(here, shell):
+    key = let_in(here, shell, "mallory")
+    bearer = {"Authorization": f"Bearer {key}"}
+    whoami = f"{here.installation.url}/api/v1/whoami"
+    assert httpx2.get(whoami, headers=bearer).status_code == 200
+    assert shell.run("logout") == "profile work is forgotten, and its key is revoked\n"
+    assert httpx2.get(whoami, headers=bearer).status_code == 401
+    assert shell.run("profiles") == ""
+
+
+def test_of_a_server_that_is_away_the_key_is_named_and_how_long_it_is_good(here, shell):
+    let_in(here, shell, "mallory")
+    kept = json.loads(shell.profiles.read_text())
+    kept["profiles"]["work"]["server"] = "http://127.0.0.1:9"
+    shell.profiles.write_text(json.dumps(kept))
+    told = shell.run("logout", code=3)
+    until = datetime.fromtimestamp(kept["profiles"]["work"]["expires_at"]).astimezone()
+    assert "profile work is forgotten, but its key" in told
+    assert f"is good until {until:%Y-%m-%d %H:%M:%S %Z}" in told
+    named = re.search(r"staunch token revoke ([0-9a-f]{12})\n", told)
+    assert named is not None, told
+    assert shell.run("profiles") == ""
+    assert "is revoked" in here.staunch("token", "revoke", named[1])
+
+
+def test_of_a_key_that_was_worthless_already_a_logout_says_so(here, shell):
+    let_in(here, shell, "mallory")
+    kept = shell.profiles.read_text()
+    shell.run("logout")
+    shell.profiles.write_text(kept)
+    assert shell.run("logout").endswith("is forgotten, and its key was worthless already\n")
+
+
+def test_a_profile_of_before_with_a_key_that_others_may_use_is_forgotten_alone(here, shell):
+    one = {"server": here.installation.url, "token": here.people["grace"]}
+    shell.profiles.parent.mkdir(parents=True)
+    shell.profiles.write_text(json.dumps({"current": "a", "profiles": {"a": one}}))
+    assert "is good still: No `staunch login` was given this token" in shell.run("logout")
+
+
 def test_with_a_token_and_between_profiles(here, shell):
     url = here.installation.url
     told = shell.run("login", url, "--with-token", "--name", "a", typed=here.people["grace"] + "\n")
@@ -128,7 +178,13 @@ def test_with_a_token_and_between_profiles(here, shell):
     shell.env["STAUNCH_PROFILE"] = "nobody"
     assert "names no profile: 'nobody'" in shell.run("runs", code=2)
     del shell.env["STAUNCH_PROFILE"]
-    shell.run("logout", "a")
+    told = shell.run("logout", "a")
+    assert re.fullmatch(
+        r"profile a is forgotten; its key [0-9a-f]{12} is good still: it was given with"
+        r" --with-token\n",
+        told,
+    )
+    assert here.call("GET", "/whoami", who="grace").status == 200
     assert "a\t" not in shell.run("profiles")
     assert "there is no profile 'a'" in shell.run("logout", "a", code=4)
     assert "valid there" in shell.run("login", url, "--with-token", typed="stn_wrong\n", code=1)

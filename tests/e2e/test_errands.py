@@ -12,9 +12,9 @@ from pipelines.ids import RunId
 from tests.web.browser import CHROMIUM, browser
 from tests.web.errands import ERRANDS, prepared, table
 from tests.web.hand import Hand
-from tests.web.served import served
+from tests.web.served import served_world
 from tests.web.told_runs import waiting_run
-from tests.web.world import SECRETS, World
+from tests.web.world import SECRETS
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
@@ -34,11 +34,10 @@ class KeptBlobs:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    world = World(tmp_path_factory.mktemp("errands"))
-    world.app.state.services = replace(world.services, blobs=KeptBlobs())
-    with served(world) as host:
+    with served_world(tmp_path_factory.mktemp("errands")) as host:
+        world = host.world
+        world.app.state.services = replace(world.services, blobs=KeptBlobs())
         yield host
-    world.model.close()
 
 
 @pytest.fixture(scope="module")

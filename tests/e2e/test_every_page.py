@@ -9,8 +9,8 @@ import pytest
 from tests.web.axe import COLOURS, WHY_NOT, barriers
 from tests.web.browser import CHROMIUM, browser
 from tests.web.every_page import PAGES, furnished
-from tests.web.served import served
-from tests.web.world import SECRETS, World
+from tests.web.served import served_world
+from tests.web.world import SECRETS
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
@@ -26,10 +26,8 @@ LOOKS = {"": {}, "-dark": {"dark": True}, "-phone": {"width": 390, "height": 844
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    world = World(tmp_path_factory.mktemp("every-page"))
-    with served(world) as host:
+    with served_world(tmp_path_factory.mktemp("every-page")) as host:
         yield host
-    world.model.close()
 
 
 @pytest.fixture(scope="module")

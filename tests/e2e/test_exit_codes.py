@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import datetime
 from itertools import takewhile
 
 import pytest
@@ -53,6 +54,27 @@ def test_a_run_is_watched_to_its_end_and_the_exit_code_says_how_it_ended(here, r
     assert "not 4" in told
     assert "in the pipeline" in told
     assert "succeeded" in here.staunch("watch", repo.plan("return 1"))
+
+
+def test_of_a_run_that_is_over_each_thing_is_told_once(here, repo):
+    run = repo.plan(
+        "await step.job('unit', run='echo the-only-line; exit 3', retries=Retry(1, delay='0.1s'))"
+    )
+    here.ended(run)
+    watched = here.installation.command("watch", run, token=here.people[""])
+    assert watched.returncode == 1, watched.stderr
+    lines = watched.stdout.splitlines()
+    # Of two attempts the last lines are told, of that which broke the run at the end.
+    assert [line.strip(" │") for line in lines].count("the-only-line") == 2
+    assert sum(line.startswith(run) for line in lines) == 1
+    assert sum(line.strip().startswith("the-only-line") for line in lines[-3:]) == 1
+
+
+def test_times_of_day_stand_below_their_day_and_zone(here, repo):
+    run = repo.plan("return 1")
+    day = f"{datetime.fromtimestamp(here.ended(run)['created_at']).astimezone():%Y-%m-%d %Z}"
+    assert f"timeline · {day}" in here.staunch("show", run)
+    assert f"history · {day}" in here.staunch("history", run)
 
 
 def test_in_a_checkout_no_run_need_be_named(here, repo, monkeypatch, tmp_path):

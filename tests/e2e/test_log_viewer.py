@@ -6,9 +6,9 @@ import pytest
 
 from pipelines.job import Outcome
 from tests.web.browser import CHROMIUM, browser
-from tests.web.served import served
+from tests.web.served import served_world
 from tests.web.told_runs import failed_run, running_run
-from tests.web.world import SECRETS, Story, World, job
+from tests.web.world import SECRETS, Story, job
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
@@ -24,10 +24,8 @@ AT_END = f"(b => b.scrollTop + b.clientHeight >= b.scrollHeight - 9)({BOX})"
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    world = World(tmp_path_factory.mktemp("log-viewer"))
-    with served(world) as host:
+    with served_world(tmp_path_factory.mktemp("log-viewer")) as host:
         yield host
-    world.model.close()
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +151,7 @@ def test_a_number_is_a_link_that_names_job_attempt_and_lines(page, host, long_ru
     page.until("document.querySelectorAll('.line.chosen').length === 3")
     fresh(page, host.url + wanted)
     in_sight(page, 999_005)
-    assert page.evaluate("document.querySelectorAll('.line.chosen').length") == 3
+    page.until("document.querySelectorAll('.line.chosen').length === 3")
 
 
 def test_an_address_names_a_job_that_the_page_would_not_show_by_itself(page, host):

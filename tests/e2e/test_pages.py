@@ -10,11 +10,11 @@ from pipelines.job import Annotation, Outcome
 from pipelines.run import RunState
 from pipelines.turn import End
 from tests.web import shapes
-from tests.web.browser import CHROMIUM, browser
-from tests.web.served import served
+from tests.web.browser import CHROMIUM, logged_in
+from tests.web.served import served_world
 from tests.web.told_runs import failed_run, running_run, waiting_run
 from tests.web.trust import held_pull
-from tests.web.world import SECRETS, World
+from tests.web.world import SECRETS
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
@@ -32,19 +32,14 @@ HOSTILE = (
 
 @pytest.fixture
 def host(tmp_path):
-    world = World(tmp_path)
-    with served(world) as host:
+    with served_world(tmp_path) as host:
         yield host
-    world.model.close()
 
 
 @pytest.fixture
 def page(tmp_path, host):
-    with browser(tmp_path / "profile") as page:
-        page.look()
-        page.set_cookie(host.url, "staunch_token", SECRETS["grace"])
+    with logged_in(tmp_path / "profile", host.url, SECRETS["grace"]) as page:
         yield page
-        assert page.complaints == []
 
 
 def lines(page) -> list[str]:

@@ -4,13 +4,13 @@ import pytest
 
 from pipelines.commands import GateTerms, InputRule
 from pipelines.secret import NamedScope, Scope
-from tests.web.browser import CHROMIUM, browser
+from tests.web.browser import CHROMIUM, logged_in
 from tests.web.every_page import waiting_job
 from tests.web.schedules import scheduled
-from tests.web.served import served
+from tests.web.served import served_world
 from tests.web.told_runs import waiting_run
 from tests.web.trust import held_pull
-from tests.web.world import SECRETS, World
+from tests.web.world import SECRETS
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
@@ -43,19 +43,14 @@ NEWS = {
 
 @pytest.fixture
 def host(tmp_path):
-    world = World(tmp_path)
-    with served(world) as host:
+    with served_world(tmp_path) as host:
         yield host
-    world.model.close()
 
 
 @pytest.fixture
 def page(tmp_path, host):
-    with browser(tmp_path / "profile") as page:
-        page.look()
-        page.set_cookie(host.url, "staunch_token", SECRETS["ada"])
+    with logged_in(tmp_path / "profile", host.url, SECRETS["ada"]) as page:
         yield page
-        assert page.complaints == []
 
 
 def text_of(page) -> str:

@@ -8,8 +8,8 @@ import pytest
 from pipelines.job import Artifact
 from tests.web import shapes
 from tests.web.browser import CHROMIUM, browser
-from tests.web.served import served
-from tests.web.world import SECRETS, World
+from tests.web.served import served_world
+from tests.web.world import SECRETS
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
@@ -20,10 +20,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    world = World(tmp_path_factory.mktemp("run-page"))
-    with served(world) as host:
+    with served_world(tmp_path_factory.mktemp("run-page")) as host:
         yield host
-    world.model.close()
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from pipelines.events import JobFinished, RunStarted, unless_normal
 from pipelines.ids import RunId, StepKey, job_id, run_id
 from pipelines.job import Outcome, Source
 from pipelines.priority import Priority
+from pipelines.supposed import Supposed
 from pipelines.turn import Turn
 from tests.patience import PATIENCE_S
 
@@ -96,6 +97,7 @@ async def begin(
     name: str = "1",
     beside: dict[str, str] | None = None,
     priority: Priority = Priority.NORMAL,
+    supposed: Supposed | None = None,
 ) -> RunId:
     """Start a Run of this pipeline source; the same name is the same Run.
 
@@ -116,6 +118,7 @@ async def begin(
         source=Source(mirror="/nowhere", commit=COMMIT),
         event=Event(kind=EventKind.PUSH, ref="refs/heads/main", commit=COMMIT, sender="bob"),
         priority=unless_normal(priority),
+        supposed=supposed or msgspec.UNSET,
     )
     await history.create(run, started)
     return run
@@ -195,8 +198,9 @@ class MemoryWorld:
         name: str = "1",
         beside: dict[str, str] | None = None,
         priority: Priority = Priority.NORMAL,
+        supposed: Supposed | None = None,
     ) -> RunId:
-        return await begin(self.history, self.bundles, source, name, beside, priority)
+        return await begin(self.history, self.bundles, source, name, beside, priority, supposed)
 
     async def ended(self, run: RunId) -> Turn:
         return await ended(self.history, run)

@@ -7,14 +7,15 @@ Files that are there are kept: what an older version wrote is the very thing to 
 import asyncio
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
 
 from pipelines.codec import CODEC
-from pipelines.export import Export, ExportedInput, ExportedTurn, decode_export, encode_export
-from pipelines.ids import Digest
+from pipelines.export import Export, decode_export, encode_export
 from tests.golden.features import features_of
+from tests.golden.tried import exported, tried
 from tests.sim.loop import VirtualLoop
 from tests.sim.play import World
 from tests.sim.story import unheard
@@ -25,16 +26,22 @@ FOLDER = Path(__file__).parent / f"codec-{CODEC}"
 
 async def runs_of(seed: int, folder: Path) -> list[Export]:
     """Every Run of a seed, as it would be exported."""
-    world, exports = World(seed, folder), []
+    world = World(seed, folder)
     await world.play()
-    for told in world.told:
-        stored = await world.stored(told)
-        inputs = [ExportedInput(one.sequence, one.at, one.input) for one in stored.inputs]
-        turns = [ExportedTurn(one.sequence, one.turn) for one in stored.turns]
-        started = Export(None, inputs).started  # type: ignore[arg-type]
-        bundle = await world.bundles.get(Digest(started.bundle))
-        exports.append(Export(bundle, inputs, turns))
-    return exports
+    stored = [await world.stored(told) for told in world.told]
+    return [await exported(one, world.bundles) for one in stored]
+
+
+def played() -> Iterator[Export]:
+    """All that there are to choose from, the seeds' first."""
+    for seed in range(SEEDS):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            asyncio.Runner(loop_factory=VirtualLoop) as runner,
+        ):
+            yield from runner.run(runs_of(seed, Path(folder)))
+    with tempfile.TemporaryDirectory() as folder:
+        yield asyncio.run(tried(Path(folder)))
 
 
 def main() -> None:
@@ -44,18 +51,12 @@ def main() -> None:
     for path in FOLDER.glob("*.jsonl"):
         shown |= features_of(decode_export(path.read_bytes()))
     structlog.configure(processors=[unheard])
-    for seed in range(SEEDS):
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            asyncio.Runner(loop_factory=VirtualLoop) as runner,
-        ):
-            exports = runner.run(runs_of(seed, Path(folder)))
-        for export in exports:
-            if new := features_of(export) - shown:
-                shown |= new
-                path = FOLDER / f"{export.started.run}.jsonl"
-                path.write_bytes(encode_export(export))
-                sys.stdout.write(f"{path.name}: {', '.join(sorted(new))}\n")
+    for export in played():
+        if new := features_of(export) - shown:
+            shown |= new
+            path = FOLDER / f"{export.started.run}.jsonl"
+            path.write_bytes(encode_export(export))
+            sys.stdout.write(f"{path.name}: {', '.join(sorted(new))}\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from pipelines.turn import ENDED_BY_HOST
 
 def features_of(export: Export) -> set[str]:
     """In words, such as `gate timed_out`."""
-    found = {f"input {type(one.input).__struct_config__.tag}" for one in export.inputs}
+    found = {"supposed"} if export.started.supposed else set()
+    found |= {f"input {type(one.input).__struct_config__.tag}" for one in export.inputs}
     for stored in export.turns:
         turn = stored.turn
         found |= {f"asks {command.kind}" for command in turn.commands}

@@ -49,5 +49,6 @@ def test_the_golden_histories_of_todays_codec_show_every_verb_and_input():
             shown |= features_of(decode_export(path.read_bytes()))
     wanted = {f"asks {kind}" for kind in StepKind}
     wanted |= {f"input {one.__struct_config__.tag}" for one in Input.__args__}
+    wanted |= {"recalled", "supposed"}
     wanted |= {f"run {state}" for state in RunState if state != RunState.PENDING}
     assert wanted - shown == set(), "make them: python -m tests.golden"

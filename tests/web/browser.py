@@ -186,3 +186,13 @@ def browser(profile: Path) -> Iterator[Browser]:
         os.close(from_browser)
         process.terminate()
         process.wait(PATIENCE_S)
+
+
+@contextmanager
+def logged_in(profile: Path, url: str, secret: str) -> Iterator[Browser]:
+    """A browser of somebody who has this key; no page may complain meanwhile."""
+    with browser(profile) as page:
+        page.look()
+        page.set_cookie(url, "staunch_token", secret)
+        yield page
+        assert page.complaints == []

@@ -60,6 +60,7 @@ PAGES = (
     Page("secrets", "/secrets", "/secrets", who="ada"),
     Page("audit", "/audit", "/audit", who="ada"),
     Page("settings", "/settings", "/settings", who="ada"),
+    Page("tokens", "/tokens", "/tokens", who="ada"),
     Page("more", "/inbox", "/inbox", who="ada", act="document.querySelector('.more').open = true"),
     Page("inbox", "/inbox", "/inbox"),
     Page("schedules", "/schedules", "/schedules"),

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
@@ -56,3 +57,14 @@ def served(world: World) -> Iterator[Served]:
         server.should_exit = True
         thread.join(PATIENCE_S)
         listening.close()
+
+
+@contextmanager
+def served_world(folder: Path) -> Iterator[Served]:
+    """A World of its own in this folder, answering; it ends with it."""
+    world = World(folder)
+    try:
+        with served(world) as host:
+            yield host
+    finally:
+        world.model.close()

@@ -32,7 +32,8 @@ class MemoryBus:
     sequence: int = 0
 
     async def read(self, _stream: str, subject: str, after: int = 0) -> list[Stored]:
-        return [one for one in self.messages.get(subject, []) if one.sequence > after]
+        kept = [one for name, of in self.messages.items() if _is_on(name, subject) for one in of]
+        return [one for one in sorted(kept, key=_sequence) if one.sequence > after]
 
     def server_version(self) -> str:
         return "2.15.1"
@@ -53,6 +54,15 @@ class MemoryBus:
         self.sequence += 1
         stored = Stored(subject, self.sequence, NOW, body, {})
         self.messages.setdefault(subject, []).append(stored)
+
+
+def _sequence(one: Stored) -> int:
+    return one.sequence
+
+
+def _is_on(name: str, subject: str) -> bool:
+    """Whether a subject is this one; `*` at its end is any word."""
+    return name == subject or (subject.endswith(".*") and name.startswith(subject[:-1]))
 
 
 @dataclass

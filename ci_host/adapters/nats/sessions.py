@@ -17,6 +17,11 @@ class NatsSessions:
         """Add or replace; durable when it returns. Raises Unavailable."""
         await self._bus.publish(subjects.session(session.digest), msgspec.json.encode(session))
 
+    async def all(self) -> list[Token]:
+        """Those of a day, also what is over. Raises Unavailable."""
+        stored = await self._bus.read(subjects.SESSIONS, subjects.session("*"))
+        return [msgspec.json.decode(one.body, type=Token) for one in stored]
+
     async def get(self, digest: str) -> Token | None:
         """The one of this secret, if there is one. Raises Unavailable."""
         stored = await self._bus.last(subjects.SESSIONS, subjects.session(digest))

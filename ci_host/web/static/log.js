@@ -37,6 +37,8 @@ class Log {
   }
 
   changed() {
+    // Of nothing there is no box.
+    box.hidden = tools.hidden = !this.source.total;
     if (!this.hasOpened && this.source.outline) {
       this.hasOpened = true;
       this.open();
@@ -70,7 +72,7 @@ class Log {
 
   tell() {
     const { total, end, outline } = this.source;
-    const said = [`${total.toLocaleString()} line${total === 1 ? "" : "s"}`];
+    const said = [total ? `${total.toLocaleString()} line${total === 1 ? "" : "s"}` : end ? "It printed nothing" : "It has printed nothing yet"];
     said.push(end ? end.state.replace("_", " ") : "live");
     if (end && end.exit_code !== null) said.push(`exit code ${end.exit_code}`);
     const text = document.createElement("span");
@@ -232,7 +234,6 @@ function show() {
   const head = document.getElementById("part-log");
   if (!head?.dataset.job || chooseNamedJob(head) || head.dataset.job === log?.head.job) return;
   log?.close();
-  box.hidden = tools.hidden = false;
   log = new Log(head);
   if (field.value) log.find(field.value);
 }

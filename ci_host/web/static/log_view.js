@@ -10,6 +10,8 @@ const ROW_PX = 20;
 const HEIGHT_MAX_PX = 8_000_000;
 const AROUND_ROWS = 12;
 const AT_END_PX = 8;
+/* What paper has of a log: the lines in sight and those around them that are here already. */
+const PRINTED_ROWS = 400;
 const KEYS = { ArrowDown: [2, 0], ArrowUp: [-2, 0], PageDown: [-1, 1], PageUp: [1, -1], " ": [-1, 1] };
 
 export class LogView {
@@ -33,6 +35,8 @@ export class LogView {
       [box, "keydown", (event) => this.pressed(event)],
       [box, "click", (event) => this.clicked(event)],
       [window, "resize", () => this.schedule()],
+      [window, "beforeprint", () => this.layOut()],
+      [window, "afterprint", () => this.schedule()],
     ];
     for (const [target, ...rest] of this.listeners) target.addEventListener(...rest);
   }
@@ -157,6 +161,7 @@ export class LogView {
   }
 
   draw() {
+    if (matchMedia("print").matches) return this.layOut();
     this.regroup();
     this.fit();
     if (this.following && this.top + this.room < this.whole) {
@@ -172,6 +177,19 @@ export class LogView {
     this.layer.style.transform = `translateY(${this.box.scrollTop - this.top + first * ROW_PX}px)`;
     this.tellGroup();
     this.hear.drawn(this.rows);
+  }
+
+  /* For paper, on which nothing scrolls. */
+  layOut() {
+    this.regroup();
+    const middle = Math.floor((this.top + this.room / 2) / ROW_PX);
+    const first = Math.max(0, Math.min(middle - PRINTED_ROWS / 2, this.count - PRINTED_ROWS));
+    const wanted = [];
+    for (let row = first; row < Math.min(this.count, first + PRINTED_ROWS); row++) {
+      const line = lineOf(row, this.hidden);
+      if (this.source.has(line)) wanted.push(line);
+    }
+    this.place(wanted);
   }
 
   /* The rows of these lines, in order; those that stay are not touched, so what is marked stays. */

@@ -5,7 +5,18 @@ const BROKEN = ["failed", "timed_out", "lost", "refused"];
 
 function steps() {
   const rows = [...document.querySelectorAll("#part-tab [data-at]")];
-  return rows.length ? rows : [...document.querySelectorAll("#part-steps [data-step]")];
+  if (rows.length) return rows;
+  // Of many that are alike, and folded, their heading is one step.
+  return [...document.querySelectorAll("#part-steps [data-step]")].filter((one) => !above(one)?.closest(".many:not([open])"));
+}
+
+/* What a heading folds is not what it is in itself. */
+function above(one) {
+  return one.localName === "summary" ? one.parentElement.parentElement : one;
+}
+
+function unfold(one) {
+  for (let at = above(one).closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
 }
 
 function brokenSteps() {
@@ -18,7 +29,7 @@ function go(links, by) {
   if (!links.length) return;
   const here = links.indexOf(document.activeElement);
   const at = here < 0 ? (by > 0 ? 0 : links.length - 1) : (here + by + links.length) % links.length;
-  for (let one = links[at].closest("details"); one; one = one.parentElement.closest("details")) one.open = true;
+  unfold(links[at]);
   links[at].focus({ preventScroll: true });
   links[at].scrollIntoView({ block: "nearest" });
 }
@@ -69,13 +80,27 @@ function showStep() {
   const chosen = document.querySelector("#part-steps .step.chosen") ?? brokenSteps()[0]?.closest(".step");
   if (!chosen || chosen.id === shownStep) return;
   shownStep = chosen.id;
+  // Of one that nobody asked for, the heading of its like says enough.
+  if (new URLSearchParams(location.search).has("job")) unfold(chosen);
+  if (!chosen.checkVisibility()) return;
   const list = document.getElementById("part-steps");
   const at = chosen.getBoundingClientRect().top - list.getBoundingClientRect().top;
   if (at < 0 || at + chosen.offsetHeight > list.clientHeight) list.scrollTop += at - list.clientHeight / 3;
 }
 
+/* A step that the address names is seen, though it is folded. Browsers unfold what they go to; not all
+   do, and none does what is there already. */
+function showNamed() {
+  const named = location.hash.startsWith("#step-") && document.getElementById(location.hash.slice(1));
+  if (!named) return;
+  unfold(named);
+  named.scrollIntoView({ block: "nearest" });
+}
+
+addEventListener("hashchange", showNamed);
 document.addEventListener("staunch:parts", showTurn);
 document.addEventListener("staunch:parts", showStep);
 showTurn();
 showStep();
+showNamed();
 document.addEventListener("keydown", onKey);

@@ -2,11 +2,12 @@
 
 from hashlib import sha256
 
+import httpx2
 import pytest
 
-from ci_host.access import digest_of_secret
+from ci_host.access import Token, digest_of_secret
 from tests.web.told_runs import running_run
-from tests.web.visitor import check
+from tests.web.visitor import check, client_of
 from tests.web.world import SECRETS
 
 pytestmark = pytest.mark.anyio
@@ -80,6 +81,64 @@ async def test_the_key_of_a_command_line_ends_with_the_one_that_let_it_in(world)
     for secret, status in ((laptop, 401), (server, 401), (kept, 200)):
         bearer = {"authorization": f"Bearer {secret}"}
         assert (await check(world, "/api/v1/runs", who="", headers=bearer)).status_code == status
+
+
+async def asks(world, secret: str, path: str, method: str = "GET") -> httpx2.Response:
+    async with client_of(world, "") as client:
+        bearer = {"authorization": f"Bearer {secret}"}
+        return await client.request(method, path, headers=bearer)
+
+
+async def test_a_command_line_ends_its_own_key_and_those_that_it_let_in(world):
+    laptop = await let_in(world, "grace")
+    server = await let_in(world, "grace", laptop)
+    named = [world.directory.tokens[digest_of_secret(one)].id for one in (laptop, server)]
+    gone = await asks(world, laptop, "/api/v1/tokens/me", "DELETE")
+    assert (gone.json()["id"], gone.json()["with"]) == (named[0], named[1:])
+    assert gone.json()["revoked"] and "secret" not in gone.json()
+    for secret in (laptop, server):
+        assert (await asks(world, secret, "/api/v1/runs")).status_code == 401
+    assert (await check(world, "/", who="grace")).status_code == 200
+    (deed,) = (await world.services.audit.page(None, 1)).found
+    assert (deed.act, deed.by) == ("DELETE /api/v1/tokens/me", "grace")
+    assert deed.on == {"id": named[0]}
+
+
+async def test_a_key_that_others_may_use_does_not_end_itself(world):
+    secret = SECRETS["grace"]
+    refused = await asks(world, secret, "/api/v1/tokens/me", "DELETE")
+    assert (refused.status_code, refused.json()["title"]) == (409, "Not a command line's")
+    assert f"staunch token revoke {digest_of_secret(secret)[:12]}" in refused.json()["detail"]
+    assert (await asks(world, secret, "/api/v1/runs")).status_code == 200
+
+
+async def of_a_forge(world) -> str:
+    """The key of somebody who logged in at a forge."""
+    secret = "stn_of_the_forge"
+    forge = {"connection": "tea", "user": "12", "login": "eve"}
+    until = world.clock() + 60
+    key = Token(digest=digest_of_secret(secret), name="eve@tea", expires_at=until, **forge)
+    await world.services.sessions.put(key)
+    return secret
+
+
+async def test_so_does_the_command_line_of_somebody_who_logged_in_at_a_forge(world):
+    browser = await of_a_forge(world)
+    laptop = await let_in(world, "eve", browser)
+    assert (await asks(world, laptop, "/api/v1/whoami")).json()["name"] == "eve@tea"
+    assert (await asks(world, laptop, "/api/v1/tokens/me", "DELETE")).status_code == 200
+    assert (await asks(world, laptop, "/api/v1/whoami")).status_code == 401
+    assert (await asks(world, browser, "/api/v1/whoami")).status_code == 200
+
+
+async def test_an_administrator_ends_a_login_at_a_forge_and_its_command_lines(world):
+    browser = await of_a_forge(world)
+    laptop = await let_in(world, "eve", browser)
+    gone = await check(world, "/api/v1/tokens/eve@tea/revoke", who="ada", data={})
+    assert gone.json()["id"] == digest_of_secret(browser)[:12]
+    assert gone.json()["with"] == [digest_of_secret(laptop)[:12]]
+    for secret in (browser, laptop):
+        assert (await asks(world, secret, "/api/v1/whoami")).status_code == 401
 
 
 async def test_a_command_line_may_lose_its_key_alone(world):
