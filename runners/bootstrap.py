@@ -34,7 +34,7 @@ from runners.link.nats import NatsLink
 from runners.membership import Membership, NotJoined, membership_of
 from runners.ports import BlobStore, Egress, Executor, Heartbeat, SourceStore, Unavailable
 from runners.probe import Unconfined, blockers, podman_problem
-from runners.settings import PREFIX, Settings, WrongSetting, settings_of
+from runners.settings import PREFIX, Settings, WrongSetting, settings_of, unknown_in
 from runners.signs_of_life import SignsOfLife
 
 if TYPE_CHECKING:
@@ -277,6 +277,8 @@ def main() -> int:
         settings = settings_of(given, ours)
     except WrongSetting as error:
         sys.exit(f"staunch-runner: {error}")
+    for said in unknown_in(ours):
+        log.warning("environment", problem=said)
     if settings.nats == ON_INPUT:
         # All is loaded; whoever started us says where the bus is once it is there, or ends.
         settings = msgspec.structs.replace(settings, nats=sys.stdin.read().strip())

@@ -1,12 +1,17 @@
 """What a runner says of a setting that cannot be: which, what it was, and what it may be."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from runners import bootstrap
 from runners.settings import WrongSetting, settings_of, unknown_in
+from tests.patience import PATIENCE_S
 
+ROOT = Path(__file__).resolve().parents[3]
 LIST = 'must be a JSON list of texts, such as ["one", "two"]'
 TEXTS = 'must be a JSON object of texts, such as {"name": "text"}'
 SLOTS = "must be a whole number from 1 to 256"
@@ -81,3 +86,26 @@ def test_the_command_says_it_and_begins_nothing() -> None:
     said = " ".join(told.stderr.replace("│", " ").split())
     assert told.returncode == 2
     assert "--executor is 'foo', and must be bubblewrap, podman or process" in said
+
+
+def agent(options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """An agent as `staunch up` begins it, which then has nothing to do."""
+    return subprocess.run(
+        [sys.executable, "-m", "runners.bootstrap"],
+        env={"PATH": os.environ["PATH"], bootstrap.OPTIONS: options, **environment},
+        cwd=ROOT,
+        input="",
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+
+
+def test_an_agent_that_somebody_else_begins_heeds_its_environment_too() -> None:
+    wrong = agent('{"nats": "-"}', STAUNCH_RUNNER_SLOTS="many")
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("staunch-runner: STAUNCH_RUNNER_SLOTS is 'many', and must be")
+    chosen = agent('{"nats": "-", "slots": 3}', STAUNCH_RUNNER_SLOTS="many")
+    assert (chosen.returncode, chosen.stderr) == (0, "")
+    odd = agent('{"nats": "-"}', STAUNCH_RUNNER_SLOT="3")
+    assert odd.returncode == 0 and "STAUNCH_RUNNER_SLOT is no setting" in odd.stderr
