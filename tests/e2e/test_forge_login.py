@@ -192,6 +192,17 @@ def test_a_logout_makes_the_key_worthless_wherever_it_was_copied(
     assert thief.whoami() == ""
 
 
+def test_an_administrator_ends_a_login_whose_name_they_know(
+    here: Installed, browse: Browse, forge: LoginForge
+) -> None:
+    forge.user, forge.ids["eve"] = (77, "eve"), 77
+    browser = browse()
+    browser.log_in(forge)
+    assert browser.whoami() == f"eve@{forge.kind}"
+    assert f"of eve@{forge.kind} is revoked" in here.staunch("token", "revoke", f"eve@{forge.kind}")
+    assert browser.whoami() == ""
+
+
 def test_an_account_or_a_repository_that_only_has_the_name_is_not_the_one(
     browse: Browse, forge: LoginForge
 ) -> None:
