@@ -64,7 +64,7 @@ def page(opened):
 def led_to(host, page, errand, named):
     """Whether what was done on the page was done in earnest."""
     if errand.led_to == "rerun":
-        run = RunId(page.evaluate("location.pathname").rpartition("/")[2])
+        run = RunId(page.until("location.pathname").rpartition("/")[2])
         started = host.do(host.world.history.started(run))
         again = started.rerun if isinstance(started, RunStarted) else None
         return again is not None and again.of == named[errand.run]

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,8 @@ class Browser:
         self._moments += 1
         if self._moments > MOMENTS_MAX:
             raise Broken("waited in vain for what a page was to lead to")
-        self.evaluate("new Promise(done => setTimeout(done, 20))")
+        with suppress(Broken):  # in the midst of a navigation
+            self.evaluate("new Promise(done => setTimeout(done, 20))")
 
     def open(self, url: str) -> None:
         """Go there, and wait until it is loaded."""

@@ -49,7 +49,7 @@ class Log {
 
   open() {
     const { failing } = this.source.outline;
-    if (this.goToAddress()) return;
+    if (this.goToAddress() || this.view.isRead) return;
     if (failing) this.view.show(failing);
   }
 

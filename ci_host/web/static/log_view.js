@@ -12,12 +12,14 @@ const AROUND_ROWS = 12;
 const AT_END_PX = 8;
 /* What paper has of a log: the lines in sight and those around them that are here already. */
 const PRINTED_ROWS = 400;
+/* What a reader does to move: from then on nothing else does, but following. */
+const READING = ["wheel", "keydown", "pointerdown", "touchstart"];
 const KEYS = { ArrowDown: [2, 0], ArrowUp: [-2, 0], PageDown: [-1, 1], PageUp: [1, -1], " ": [-1, 1] };
 
 export class LogView {
   /* `hear.moved()` after each move, `hear.drawn(rows)` after each drawing. */
   constructor(box, source, hear) {
-    Object.assign(this, { box, source, hear, top: 0, following: true, frame: 0 });
+    Object.assign(this, { box, source, hear, top: 0, following: true, frame: 0, isRead: false });
     this.rows = new Map();
     this.folded = new Set();
     this.groups = [];
@@ -34,6 +36,7 @@ export class LogView {
       [box, "wheel", (event) => this.wheeled(event), { passive: false }],
       [box, "keydown", (event) => this.pressed(event)],
       [box, "click", (event) => this.clicked(event)],
+      ...READING.map((kind) => [box, kind, () => { this.isRead = true; }, { passive: true }]),
       [window, "resize", () => this.schedule()],
       [window, "beforeprint", () => this.layOut()],
       [window, "afterprint", () => this.schedule()],
