@@ -72,14 +72,14 @@ async def rotate_key(here: Here, _who: Admin) -> dict[str, Any]:
     return {"secrets": await here.secrets.rotate_key()}
 
 
-class RepoBody(BaseModel):
+class PublicKeyBody(BaseModel):
     """Of which repository: its name or id."""
 
     repo: str
 
 
 @router.put("/secrets/public-key", summary="The public key for a repository's own secrets")
-async def have_public_key(here: Here, who: Person, body: RepoBody) -> dict[str, Any]:
+async def have_public_key(here: Here, who: Person, body: PublicKeyBody) -> dict[str, Any]:
     """An age recipient: what is encrypted to it in `.staunch/secrets.age` only this repository's
     jobs get. It is made if there is none. `older`: those that are opened still."""
     return _keys(await here.secrets.sealed.recipients(find_repo(here, body.repo).id, who.name))
@@ -88,13 +88,13 @@ async def have_public_key(here: Here, who: Person, body: RepoBody) -> dict[str, 
 @router.post(
     "/secrets/public-key/rotate", summary="A new public key for a repository's own secrets"
 )
-async def rotate_public_key(here: Here, who: Admin, body: RepoBody) -> dict[str, Any]:
+async def rotate_public_key(here: Here, who: Admin, body: PublicKeyBody) -> dict[str, Any]:
     """What was encrypted to the older ones is opened still, until they are dropped."""
     return _keys(await here.secrets.sealed.rotate(find_repo(here, body.repo).id, who.name))
 
 
 @router.post("/secrets/public-key/drop-older", summary="Drop a repository's older public keys")
-async def drop_older_public_keys(here: Here, who: Admin, body: RepoBody) -> dict[str, Any]:
+async def drop_older_public_keys(here: Here, who: Admin, body: PublicKeyBody) -> dict[str, Any]:
     """What was encrypted to them opens no more, at old commits either. May be repeated."""
     return {
         "dropped": await here.secrets.sealed.drop_older(find_repo(here, body.repo).id, who.name)
