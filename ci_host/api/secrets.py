@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, SecretStr
 
 from ci_host.api.auth import Admin, Here, Person, Seen
+from ci_host.api.paging import PAGE_MAX, PageSize, Place, page_of
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.sight import Sight
@@ -13,6 +14,9 @@ from ci_host.api.starting import find_repo
 from ci_host.envelopes import StoredSecret
 from pipelines.event import EventKind
 from pipelines.secret import NamedScope, Scope
+
+# What tells two secrets of one name apart.
+PARTS = ("repo", "org", "environment", "pool", "event")
 
 router = APIRouter(prefix="/api/v1", tags=["secrets"])
 
@@ -36,9 +40,17 @@ class SecretBody(NamedBody):
 
 
 @router.get("/secrets", summary="List secrets, without their values")
-async def list_secrets(here: Here, seen: Seen) -> dict[str, Any]:
-    """`version` counts its values; `by` gave the last one, `at` then."""
-    return {"secrets": await secrets_seen(here, seen)}
+async def list_secrets(
+    here: Here, seen: Seen, after: Place = "", limit: PageSize = PAGE_MAX
+) -> dict[str, Any]:
+    """By name. `version` counts its values; `by` gave the last one, `at` then. `next` is the
+    following page's `after`."""
+    page = page_of(await secrets_seen(here, seen), _place, after, limit)
+    return {"secrets": page.found, "next": page.next}
+
+
+def _place(shown: dict[str, Any]) -> str:
+    return " ".join(shown[one] for one in ("name", *PARTS))
 
 
 async def secrets_seen(here: Services, seen: Sight) -> list[dict[str, Any]]:

@@ -156,9 +156,10 @@ class Gate(TypedDict):
 
 
 class Gates(TypedDict):
-    """Gates that wait, those that wait for longest first."""
+    """Those that wait for longest first. `next`: the following page's `after`."""
 
     gates: list[Gate]
+    next: str | None
 
 
 class SavedView(TypedDict):
@@ -271,9 +272,10 @@ class SubscriptionWithSecret(Subscription):
 
 
 class Subscriptions(TypedDict):
-    """In the order in which they were made."""
+    """In the order in which they were made. `next`: the following page's `after`."""
 
     subscriptions: list[Subscription]
+    next: str | None
 
 
 class SubscriptionPinged(TypedDict):

@@ -254,9 +254,10 @@ class RegisteredRunner(TypedDict):
 
 
 class RegisteredRunners(TypedDict):
-    """The newest first."""
+    """The newest first. `next`: the following page's `before`."""
 
     runners: list[RegisteredRunner]
+    next: str | None
 
 
 class InvitedRunner(RegisteredRunner):

@@ -33,9 +33,10 @@ class TokenWithSecret(Token):
 
 
 class Tokens(TypedDict):
-    """By name, also those that are over."""
+    """By name, also those that are over. `next`: the following page's `after`."""
 
     tokens: list[Token]
+    next: str | None
 
 
 # A field of this name can be written in no other way.
@@ -90,9 +91,10 @@ class Secret(TypedDict):
 
 
 class Secrets(TypedDict):
-    """By name."""
+    """By name. `next`: the following page's `after`."""
 
     secrets: list[Secret]
+    next: str | None
 
 
 class SecretsKept(TypedDict):

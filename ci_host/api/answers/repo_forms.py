@@ -27,9 +27,10 @@ class Repo(TypedDict):
 
 
 class Repos(TypedDict):
-    """By name."""
+    """By name. `next`: the following page's `after`."""
 
     repos: list[Repo]
+    next: str | None
 
 
 class Connection(TypedDict):
