@@ -49,7 +49,9 @@ BY_HAND: dict[str, Any] = {
     "POST /api/v1/runs/import": {"run": OTHER_RUN, "state": "failed"},
     "GET /api/v1/jobs/{job}/artifacts/{name}": {
         "job": f"{OTHER_RUN}.build.1", "name": "dist", "size": 5_000_000,
-        "entries": [{"path": "shop.whl", "kind": "file", "size": 5_000_000}],
+        "entries": [
+            {"type": "file", "path": "shop.whl", "size": 5_000_000, "executable": False}
+        ],
     },
     # What the others ask with is no command line's.
     "DELETE /api/v1/tokens/me": {
@@ -65,14 +67,23 @@ BY_HAND: dict[str, Any] = {
     },
     "GET /api/v1/trust/explain": {
         "repo": "acme/shop", "number": 7,
-        "verdict": {"tier": "untrusted", "admission": "approval", "why": "nobody knows its author"},
-        "policy": {"scope": "", "members": "base", "strangers": "base", "newcomers": "approval"},
-        "facts": {"head_repo": "99", "base_repo": "42", "base_ref": "main", "head_commit": COMMIT},
+        "verdict": {
+            "tier": "untrusted", "admission": "approval", "why": "nobody knows its author",
+            "author": "unknown", "scope": "", "by": "", "base": "",
+        },
+        "policy": {
+            "scope": "", "repo": None, "members": "base", "strangers": "base",
+            "newcomers": "approval", "approvers": [], "by": "", "at": 0.0,
+        },
+        "facts": {
+            "head_repo": "99", "base_repo": "42", "base_ref": "main", "head_commit": COMMIT,
+            "author": "unknown", "login": "sam", "is_open": True, "head_ref": "faster",
+        },
         "approval": None,
     },
     "GET /api/v1/delivery": {
         "id": "d-1", "connection": "hub", "event": "push", "state": "failed", "runs": [],
-        "reason": "the forge does not answer", "received_at": 1_795_771_686.4, "kind": "push",
+        "reason": "the forge does not answer", "received_at": 1_795_771_686.4, "kind": "github",
         "body": '{"ref":"refs/heads/main"}', "is_cut": False,
     },
     "POST /api/v1/delivery/replay": {

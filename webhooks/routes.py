@@ -153,14 +153,28 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Verified, and nothing that a pipeline could be started by.",
         "content": {
-            "application/json": {"example": {"ignored": "ignored, because a star starts nothing"}}
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["ignored"],
+                    "properties": {"ignored": {"type": "string"}},
+                },
+                "example": {"ignored": "ignored, because a star starts nothing"},
+            }
         },
     },
     202: {
         "description": "Recorded.",
         "content": {
             "application/json": {
-                "schema": {"type": "object"},
+                "schema": {
+                    "type": "object",
+                    "required": ["delivery", "duplicate"],
+                    "properties": {
+                        "delivery": {"type": "string"},
+                        "duplicate": {"type": "boolean"},
+                    },
+                },
                 "example": {"delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "duplicate": False},
             }
         },

@@ -27,7 +27,7 @@ class NamedEnvironment(BaseModel):
     environment: str = Field(min_length=1, max_length=250)
 
 
-class RuleBody(NamedEnvironment):
+class EnvironmentBody(NamedEnvironment):
     """`refs`: globs of branches, or of full names as in `refs/tags/v*`. `by_hand`: also runs whose
     commit a person chose."""
 
@@ -48,7 +48,7 @@ async def rules_seen(here: Services, seen: Sight) -> list[dict[str, Any]]:
 
 
 @router.put("/environments", summary="Say which refs an environment is for")
-async def put_rule(here: Here, who: Admin, body: RuleBody) -> dict[str, Any]:
+async def put_rule(here: Here, who: Admin, body: EnvironmentBody) -> dict[str, Any]:
     """It holds for jobs that no runner has begun, from now on. What is at work stays so."""
     rule = EnvironmentRule(
         repo=find_repo(here, body.repo).id,

@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 from ci_host.api.auth import Here, Person
 from ci_host.api.idempotency import IdempotencyKey, one_key
 from ci_host.api.runs import NAME_CHARS_MAX, resolve
-from ci_host.api.starting import delivery_id, find_repo, start_by_delivery
+from ci_host.api.starting import begin_by_delivery, delivery_id, find_repo
+from ci_host.engine.asked_again import check_same
 from ci_host.engine.forks import ForkWish
 from ci_host.engine.people import PersonRefused, check_sendable
 from pipelines.event import Event, EventKind
@@ -27,8 +28,8 @@ router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 class ForkBody(BaseModel):
     """What is to differ. `inputs` replace those of the same name. `commit` empty: the same code.
 
-    `from_step`: take over what was there before that step (its key). `key`: the same twice is one.
-    `priority`: null: that of the run.
+    `from_step`: take over what was there before that step (its key). `key`: the same twice is one,
+    and refused with another wish. `priority`: null: that of the run.
     """
 
     inputs: dict[str, Any] = Field(default_factory=dict)
@@ -53,7 +54,7 @@ async def fork(
     if body.commit in ("", started.event.commit):
         beginning = await here.beginnings.of(found)
         entry = None if beginning is None else beginning.entry
-        wish = ForkWish(key, body.inputs, body.from_step, body.priority)
+        wish = ForkWish(key, body.inputs, body.from_step, body.priority, wished)
         made = await here.forks.fork(found, wish, who.name, entry)
         return {"run": made.run, "of": found, "recalled": made.recalled}
     check_sendable("the inputs", body.inputs)
@@ -69,6 +70,10 @@ async def fork(
         fork=Fork(of=found, by=who.name, from_step=body.from_step),
         priority=body.priority,
     )
-    (made_run,) = await start_by_delivery(here, repo, asked, key)
+    if wished and (before := await here.history.started(here.forks.run_of(found, key))):
+        # It may be of the Run's own code, of which there is no Delivery.
+        check_same(wished, {"commit": before.event.commit}, {"commit": body.commit})
+    begun = await begin_by_delivery(here, repo, asked, key, wished)
+    (made_run,) = begun.runs
     first = await here.history.started(RunId(made_run))
     return {"run": made_run, "of": found, "recalled": len(first.recalled) if first else 0}

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from ci_host.api import views
 from ci_host.api.auth import Admin, Here, Seen
+from ci_host.api.paging import PAGE_MAX, PageSize, Place, page_of
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.ref_ports import NotCompared, pulls_of
@@ -102,16 +103,20 @@ def _proof(before: Connection, body: ConnectionBody, url: str) -> dict[str, str]
 
 
 @router.get("/repos", summary="List repositories")
-async def list_repos(here: Here, seen: Seen) -> dict[str, Any]:
-    """With each one's webhook URL. `not_compared` says why its refs are not, and since when."""
+async def list_repos(
+    here: Here, seen: Seen, after: Place = "", limit: PageSize = PAGE_MAX
+) -> dict[str, Any]:
+    """By name, with each one's webhook URL. `not_compared` says why its refs are not, and since
+    when. `next` is the following page's `after`."""
     known = [repo for repo in await here.catalog.repos() if seen.has(repo.id)]
-    found = sorted(known, key=lambda repo: repo.name)
+    page = page_of(known, lambda repo: f"{repo.name} {repo.id}", after, limit)
     told = {one.subject: one for one in await here.sights.not_compared()}
     return {
         "repos": [
             views.repo_view(repo, here.settings.url, _why_not_compared(here, repo, told))
-            for repo in found
-        ]
+            for repo in page.found
+        ],
+        "next": page.next,
     }
 
 

@@ -18,7 +18,7 @@ Label = Annotated[str, StringConstraints(pattern=POOL, max_length=64)]
 PoolName = Annotated[str, Path(pattern=POOL, max_length=64)]
 
 
-class RuleBody(BaseModel):
+class PoolBody(BaseModel):
     """Whose jobs a pool takes; no `tier`: everybody's. `untrusted_to`: where a trusted pool sends
     those of others. `labels`: what its runners are or have, for jobs that ask for labels."""
 
@@ -27,7 +27,7 @@ class RuleBody(BaseModel):
     labels: list[Label] = Field(default=[], max_length=LABELS_MAX)
 
     @model_validator(mode="after")
-    def _sends_what_it_does_not_take(self) -> "RuleBody":
+    def _sends_what_it_does_not_take(self) -> "PoolBody":
         if self.untrusted_to and self.tier is not Tier.TRUSTED:
             raise ValueError("only a pool for trusted jobs sends others on: leave untrusted_to out")
         if self.tier is None and not self.labels:
@@ -43,7 +43,7 @@ async def list_rules(here: Here, _who: Person) -> dict[str, Any]:
 
 
 @router.put("/pools/{pool}", summary="Say whose jobs a pool takes, and its labels")
-async def put_rule(here: Here, _who: Admin, pool: PoolName, body: RuleBody) -> dict[str, Any]:
+async def put_rule(here: Here, _who: Admin, pool: PoolName, body: PoolBody) -> dict[str, Any]:
     """It holds for jobs that no runner has begun, from now on. What is at work stays so."""
     if body.untrusted_to:
         await _check_where_to(here, pool, body.untrusted_to)

@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ci_host.engine.asked_again import KeyTaken
 from ci_host.engine.people import PersonRefused
 from ci_host.envelopes import Unopenable
 from ci_host.ports import Damaged, Unavailable
@@ -75,6 +76,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, PersonRefused)
         return answer(error.status, "Not accepted", str(error))
 
+    async def on_key_taken(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, KeyTaken)
+        return answer(422, error.title, str(error))
+
     async def on_invalid(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         return answer(422, "The request is not of the form it must have", said_of(error))
@@ -94,6 +99,7 @@ def install(app: FastAPI) -> None:
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(PersonRefused, on_refused)
+    app.add_exception_handler(KeyTaken, on_key_taken)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Unavailable, on_unavailable)
     app.add_exception_handler(Damaged, on_damaged)

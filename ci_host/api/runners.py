@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from ci_host.adapters.nats import subjects
 from ci_host.api.auth import Admin, Here, Person
+from ci_host.api.paging import PAGE_MAX, PageSize, Place, moment, page_of
 from ci_host.registration import INVITED_S, INVITED_S_MAX, Registration
 from pipelines.trust import Tier
 
@@ -34,12 +35,21 @@ async def list_runners(here: Here, _who: Person) -> dict[str, Any]:
 
 
 @router.get("/runners/registered", summary="List registered runners")
-async def list_registered(here: Here, _who: Person) -> dict[str, Any]:
-    """Those of other machines, the newest first, also those that are revoked."""
+async def list_registered(
+    here: Here, _who: Person, before: Place = "", limit: PageSize = PAGE_MAX
+) -> dict[str, Any]:
+    """Those of other machines, the newest first, also those that are revoked. `next` is the
+    following page's `before`."""
     beats = await here.bus.read(subjects.RUNNERS, "runner.*")
     alive = {beat.subject.partition(".")[2]: beat.at for beat in beats}
-    found = await here.registrations.all()
-    return {"runners": [_view(one, here.now(), alive.get(one.id)) for one in found]}
+    known = await here.registrations.all()
+    page = page_of(known, _place, before, limit, is_backwards=True)
+    shown = [_view(one, here.now(), alive.get(one.id)) for one in page.found]
+    return {"runners": shown, "next": page.next}
+
+
+def _place(made: Registration) -> str:
+    return f"{moment(made.invited_at)} {made.id}"
 
 
 @router.post("/runners/invitations", status_code=201, summary="Invite a runner")

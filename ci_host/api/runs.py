@@ -22,6 +22,7 @@ from ci_host.api.sight import is_whole, more_than_one, no_such_run
 from ci_host.api.standing_by import known_terminals
 from ci_host.api.starting import Start, start, start_as
 from ci_host.api.waiting import waiting
+from ci_host.engine.asked_again import by_key
 from ci_host.engine.people import Answer
 from ci_host.engine.reruns import Wish
 from pipelines import shell
@@ -46,7 +47,7 @@ class GateAnswer(BaseModel):
 
 
 class SignalBody(BaseModel):
-    """`id` is the sender's own: the same id twice is one signal."""
+    """`id` is the sender's own: the same id twice is one signal, and refused for another one."""
 
     name: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
     payload: Any = None
@@ -77,7 +78,8 @@ class SupposedBody(BaseModel):
 
 
 class StartBody(BaseModel):
-    """A manual start. `key` makes it repeatable: the same key twice is one run.
+    """A manual start. `key` makes it repeatable: the same key twice is one run, and refused with
+    another wish.
 
     `inputs` must be what the pipeline asks for with `on.manual(inputs=…)`. `priority`: null: what
     it declares with `on.priority`. `wait_s`: as of a rerun. `event`: not as a manual start but as
@@ -292,5 +294,5 @@ async def rerun(
     """Same commit, same pipeline, same event. What it takes over is not done again."""
     found = await resolve(here, run)
     wish = Wish(body.failed_only, body.from_step, body.priority, body.wait_s)
-    begun = await here.reruns.rerun(found, wish, who, asked=again and f"api {again}")
+    begun = await here.reruns.rerun(found, wish, who, asked=by_key(again))
     return {"run": begun.run, "attempt": begun.attempt, "of": found, "recalled": begun.recalled}

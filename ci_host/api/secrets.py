@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, SecretStr
 
 from ci_host.api.auth import Admin, Here, Person, Seen
+from ci_host.api.paging import PAGE_MAX, PageSize, Place, page_of
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.sight import Sight
@@ -13,6 +14,9 @@ from ci_host.api.starting import find_repo
 from ci_host.envelopes import StoredSecret
 from pipelines.event import EventKind
 from pipelines.secret import NamedScope, Scope
+
+# What tells two secrets of one name apart.
+PARTS = ("repo", "org", "environment", "pool", "event")
 
 router = APIRouter(prefix="/api/v1", tags=["secrets"])
 
@@ -36,9 +40,17 @@ class SecretBody(NamedBody):
 
 
 @router.get("/secrets", summary="List secrets, without their values")
-async def list_secrets(here: Here, seen: Seen) -> dict[str, Any]:
-    """`version` counts its values; `by` gave the last one, `at` then."""
-    return {"secrets": await secrets_seen(here, seen)}
+async def list_secrets(
+    here: Here, seen: Seen, after: Place = "", limit: PageSize = PAGE_MAX
+) -> dict[str, Any]:
+    """By name. `version` counts its values; `by` gave the last one, `at` then. `next` is the
+    following page's `after`."""
+    page = page_of(await secrets_seen(here, seen), _place, after, limit)
+    return {"secrets": page.found, "next": page.next}
+
+
+def _place(shown: dict[str, Any]) -> str:
+    return " ".join(shown[one] for one in ("name", *PARTS))
 
 
 async def secrets_seen(here: Services, seen: Sight) -> list[dict[str, Any]]:
@@ -72,14 +84,14 @@ async def rotate_key(here: Here, _who: Admin) -> dict[str, Any]:
     return {"secrets": await here.secrets.rotate_key()}
 
 
-class RepoBody(BaseModel):
+class PublicKeyBody(BaseModel):
     """Of which repository: its name or id."""
 
     repo: str
 
 
 @router.put("/secrets/public-key", summary="The public key for a repository's own secrets")
-async def have_public_key(here: Here, who: Person, body: RepoBody) -> dict[str, Any]:
+async def have_public_key(here: Here, who: Person, body: PublicKeyBody) -> dict[str, Any]:
     """An age recipient: what is encrypted to it in `.staunch/secrets.age` only this repository's
     jobs get. It is made if there is none. `older`: those that are opened still."""
     return _keys(await here.secrets.sealed.recipients(find_repo(here, body.repo).id, who.name))
@@ -88,13 +100,13 @@ async def have_public_key(here: Here, who: Person, body: RepoBody) -> dict[str, 
 @router.post(
     "/secrets/public-key/rotate", summary="A new public key for a repository's own secrets"
 )
-async def rotate_public_key(here: Here, who: Admin, body: RepoBody) -> dict[str, Any]:
+async def rotate_public_key(here: Here, who: Admin, body: PublicKeyBody) -> dict[str, Any]:
     """What was encrypted to the older ones is opened still, until they are dropped."""
     return _keys(await here.secrets.sealed.rotate(find_repo(here, body.repo).id, who.name))
 
 
 @router.post("/secrets/public-key/drop-older", summary="Drop a repository's older public keys")
-async def drop_older_public_keys(here: Here, who: Admin, body: RepoBody) -> dict[str, Any]:
+async def drop_older_public_keys(here: Here, who: Admin, body: PublicKeyBody) -> dict[str, Any]:
     """What was encrypted to them opens no more, at old commits either. May be repeated."""
     return {
         "dropped": await here.secrets.sealed.drop_older(find_repo(here, body.repo).id, who.name)

@@ -13,20 +13,25 @@ from staunch.entered import WrongInput
 
 from ci_host.access import Token
 from ci_host.adapters.nats import subjects
+from ci_host.api.beginnings import Beginning
+from ci_host.api.delivered_before import check_delivered, is_of
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.sight import named_repo, no_such_repo
+from ci_host.engine.asked_again import check_begun
 from ci_host.engine.people import check_sendable
 from ci_host.engine.reruns import wait_of
 from ci_host.engine.run_inputs import entered
 from pipelines.event import Event, EventKind
-from pipelines.events import unless_normal
+from pipelines.events import RunStarted, unless_normal
+from pipelines.ids import RunId
 from pipelines.priority import Priority
 from pipelines.refs import is_commit
 from pipelines.repo import Delivery, DeliveryOutcome, Repo
 from pipelines.supposed import Supposed
 from pipelines.trigger import run_of
 from pipelines.trust import Tier
+from webhooks.inbox import Recorded
 from webhooks.manual import ManualStart, manual_delivery, manual_id
 
 OUTCOME_TIMEOUT_S = 60.0
@@ -36,9 +41,9 @@ OUTCOME_TIMEOUT_S = 60.0
 class Start:
     """What is to be started: a pipeline at a commit of a repository, with inputs.
 
-    `key`: the same twice is one Run, that of the first. `priority` None: what the pipeline says.
-    `wait_s`: for how long its Jobs wait for a terminal after a step that failed. `supposed`: only
-    some of its Steps are done.
+    `key`: the same twice is one Run, and no other start has it. `priority` None: what the pipeline
+    says. `wait_s`: for how long its Jobs wait for a terminal after a step that failed. `supposed`:
+    only some of its Steps are done.
     """
 
     repo: str
@@ -53,7 +58,7 @@ class Start:
 
 
 async def start(here: Services, who: Token, wish: Start) -> list[str]:
-    """The new Run, or the one of the same key. Raises Problem, PersonRefused."""
+    """The new Run, or the one of the same key. Raises Problem, PersonRefused, KeyTaken."""
     _check_supposed(here, wish)
     check_sendable("the inputs", wish.inputs)
     again = await _start_again(here, who, wish)
@@ -66,7 +71,7 @@ async def start(here: Services, who: Token, wish: Start) -> list[str]:
 async def start_as(
     here: Services, who: Token, wish: Start, given: dict[str, Any]
 ) -> DeliveryOutcome:
-    """The Runs that an event asks for, as if a forge had told it. Raises Problem, PersonRefused.
+    """The Runs that an event asks for, as if a forge had told it. Raises as `start`.
 
     Only on an installation of one person: what a Run may do follows from its event (the rules of
     environments), so whoever may choose that has all that any Run has.
@@ -117,14 +122,17 @@ async def _start_anew(here: Services, who: Token, wish: Start, event: Event) -> 
         wait=wait_of(Tier.TRUSTED, wish.wait_s, who) or None,
         supposed=wish.supposed,
     )
-    return await begin_by_delivery(here, found, asked, delivery_id(here, wish.key))
+    return await begin_by_delivery(here, found, asked, delivery_id(here, wish.key), wish.key)
 
 
 async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
     """A new Run of code that is kept already, or None where this pipeline never ran there, and
     where this very start went the way of a webhook."""
     found = find_repo(here, wish.repo)
-    if wish.key and await here.inbox.get(found.connection, manual_id(wish.key)) is not None:
+    delivered = None
+    if wish.key:
+        delivered = await here.inbox.get(found.connection, manual_id(wish.key))
+    if delivered is not None and is_of(delivered, wish.commit, wish.pipeline):
         return None  # it is on its way, or was: what became of it is told
     earlier = await here.beginnings.earlier(found.id, wish.commit, wish.pipeline)
     if earlier is None:
@@ -137,21 +145,37 @@ async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
         schedule=None,
     )
     run = run_of(found.id, event, wish.pipeline, shards=here.settings.shards)
+    first = msgspec.structs.replace(_beginning(earlier, who, wish), run=run, event=event)
+    if delivered is not None and await here.history.started(run) is None:
+        return None  # the key is another start's, which is told there
+    if not await here.history.create(run, first) and wish.key:
+        await _check_begun(here, who, wish, first)
+    return run
+
+
+def _beginning(of: Beginning, who: Token, wish: Start) -> RunStarted:
+    """How a Run of this code begins with this wish. Raises Problem, PersonRefused."""
     try:
-        inputs = entered(earlier.entry, wish.inputs)
+        inputs = entered(of.entry, wish.inputs)
     except WrongInput as wrong:
         raise Problem(422, "Nothing was started", str(wrong)) from wrong
-    first = msgspec.structs.replace(
-        earlier.started,
-        run=run,
-        event=event,
+    return msgspec.structs.replace(
+        of.started,
         inputs=inputs,
-        priority=unless_normal(wish.priority or earlier.entry.priority),
-        wait=wait_of(earlier.started.tier, wish.wait_s, who),
+        priority=unless_normal(wish.priority or of.entry.priority),
+        wait=wait_of(of.started.tier, wish.wait_s, who),
         supposed=wish.supposed or msgspec.UNSET,
     )
-    await here.history.create(run, first)
-    return run
+
+
+async def _check_begun(here: Services, who: Token, wish: Start, first: RunStarted) -> None:
+    """Raises KeyTaken: the Run that is there was begun with another wish."""
+    run = RunId(first.run)
+    before = await here.history.started(run)
+    # Since then the same commit may have run with other code, as a stranger's change does.
+    its_own = await here.beginnings.of(run)
+    now = first if its_own is None else _beginning(its_own, who, wish)
+    check_begun(wish.key, before or first, now)
 
 
 async def start_by_delivery(here: Services, found: Repo, asked: ManualStart, id_: str) -> list[str]:
@@ -160,25 +184,30 @@ async def start_by_delivery(here: Services, found: Repo, asked: ManualStart, id_
 
 
 async def begin_by_delivery(
-    here: Services, found: Repo, asked: ManualStart, id_: str
+    here: Services, found: Repo, asked: ManualStart, id_: str, key: str = ""
 ) -> DeliveryOutcome:
-    """As `start_by_delivery`, with what was told beside the Runs. Raises Problem."""
+    """As `start_by_delivery`, with what was told beside the Runs. Raises Problem, KeyTaken.
+
+    `key`: what its sender calls it, who gets no answer to another start.
+    """
     commit = asked.event.commit
     if not is_commit(commit):
         raise Problem(422, "No commit", f"{commit!r} is no full commit id (40 hex digits).")
     connection = here.directory.find(found.connection)
     assert connection is not None, "a Repo has its Connection"
-    outcome = await outcome_of(here, manual_delivery(connection, asked, id_, here.now()))
+    outcome = await outcome_of(here, manual_delivery(connection, asked, id_, here.now()), key)
     if not outcome.runs:
         raise Problem(422, "Nothing was started", outcome.reason)
     return outcome
 
 
-async def outcome_of(here: Services, delivery: Delivery) -> DeliveryOutcome:
-    """Record it, and wait for what becomes of it. Raises Problem: it takes too long."""
+async def outcome_of(here: Services, delivery: Delivery, key: str = "") -> DeliveryOutcome:
+    """Record it, and wait for what becomes of it. Raises Problem: it takes too long; KeyTaken."""
     topic = subjects.outcome(delivery.connection, delivery.id)
     async with here.news.watching(topic) as watch:
-        await here.inbox.record(delivery)
+        recorded = await here.inbox.record(delivery)
+        if key and recorded is Recorded.DUPLICATE:
+            check_delivered(key, await here.inbox.get(delivery.connection, delivery.id), delivery)
         try:
             async with asyncio.timeout(OUTCOME_TIMEOUT_S):
                 while True:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from ci_host.adapters.nats.announcements import NatsAnnouncements
 from ci_host.api.auth import Admin, Here
+from ci_host.api.paging import PAGE_MAX, PageSize, Place, moment, page_of
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.starting import find_repo
@@ -42,9 +43,17 @@ class SubscriptionBody(BaseModel):
 
 
 @router.get("", summary="List whose webhooks are called")
-async def list_subscriptions(here: Here, _who: Admin) -> dict[str, Any]:
-    """`tries`: the last ones of this host's life, newest first; `said` is what was wrong."""
-    return {"subscriptions": [_view(here, one) for one in _all(here)]}
+async def list_subscriptions(
+    here: Here, _who: Admin, after: Place = "", limit: PageSize = PAGE_MAX
+) -> dict[str, Any]:
+    """In the order in which they were made. `tries`: the last ones of this host's life, newest
+    first; `said` is what was wrong. `next` is the following page's `after`."""
+    page = page_of(_all(here), _place, after, limit)
+    return {"subscriptions": [_view(here, one) for one in page.found], "next": page.next}
+
+
+def _place(one: Subscription) -> str:
+    return f"{moment(one.created_at)} {one.id}"
 
 
 @router.post("", status_code=201, summary="Have a webhook called when something happens to runs")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from ci_host.access import Level, Token, digest_of_secret, new_secret
 from ci_host.api.auth import NOTED, Admin, Here, Person
+from ci_host.api.paging import PAGE_MAX, PageSize, Place, moment, page_of
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.starting import find_repo
@@ -45,9 +46,18 @@ async def whoami(here: Here, who: Person) -> dict[str, Any]:
 
 
 @router.get("/tokens", summary="List tokens")
-async def list_tokens(here: Here, _who: Admin) -> dict[str, Any]:
-    """Also those that are over. No secret is kept, so none is shown."""
-    return {"tokens": tokens_listed(here)}
+async def list_tokens(
+    here: Here, _who: Admin, after: Place = "", limit: PageSize = PAGE_MAX
+) -> dict[str, Any]:
+    """By name, also those that are over. No secret is kept, so none is shown. `next` is the
+    following page's `after`."""
+    names = _names(here)
+    page = page_of(here.directory.tokens.values(), _place, after, limit)
+    return {"tokens": [token_view(one, names) for one in page.found], "next": page.next}
+
+
+def _place(token: Token) -> str:
+    return f"{token.name} {moment(token.created_at)} {token.id}"
 
 
 @router.post("/tokens", status_code=201, summary="Make a token for a person")

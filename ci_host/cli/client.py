@@ -55,6 +55,15 @@ class Client:
         chosen = {key: value for key, value in query.items() if value not in (None, "")}
         return self._call("GET", path, params=chosen)
 
+    def all(self, path: str, name: str, place: str = "after") -> list[dict[str, Any]]:
+        """A list to its end, page by page; `place`: the name of where a page begins."""
+        found: list[dict[str, Any]] = []
+        page: dict[str, Any] = {"next": ""}
+        while page.get("next") is not None:
+            page = self.get(path, **{place: page["next"]})
+            found += page[name]
+        return found
+
     def post(self, path: str, body: object) -> Any:  # noqa: ANN401 the API's JSON
         """POST JSON, answered with JSON."""
         return self._call("POST", path, content=_encoded(body))

@@ -26,7 +26,7 @@ def sealed_names(top: Path) -> tuple[list[str], list[Finding]]:
 def known_of(client: Client, sealed: list[str]) -> Known:
     """Names of all secrets that this token may see, those of the sealed file, and of pools that
     somebody serves or has a rule for. Raises ClientError."""
-    secrets = {one["name"] for one in client.get("/secrets")["secrets"]}
+    secrets = {one["name"] for one in client.all("/secrets", "secrets")}
     pools = {one["pool"] for one in client.get("/pools")["pools"]}
     for runner in client.get("/runners")["runners"]:
         pools |= set(runner["pools"])

@@ -66,7 +66,7 @@ def list_runners(
     as_json: JsonOption = False,
 ) -> None:
     """List registered runners, the newest first."""
-    found = find(server, token, data).get("/runners/registered")["runners"]
+    found = find(server, token, data).all("/runners/registered", "runners", "before")
     if as_json:
         typer.echo(json.dumps(found))
         return

@@ -79,7 +79,7 @@ def list_secrets(
     as_json: JsonOption = False,
 ) -> None:
     """List secrets and for whom they are; values are never shown."""
-    found = find(server, token, data).get("/secrets")["secrets"]
+    found = find(server, token, data).all("/secrets", "secrets")
     if as_json:
         typer.echo(json.dumps(found))
         return

@@ -108,11 +108,11 @@ def list_repos(
     as_json: JsonOption = False,
 ) -> None:
     """List the registered repositories."""
-    found = find(server, token, data).get("/repos")
+    found = find(server, token, data).all("/repos", "repos")
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps({"repos": found}))
         return
-    for repo in found["repos"]:
+    for repo in found:
         typer.echo(f"{repo['name']}\t{repo['clone_url']}\t{repo['webhook']}")
         if why_not := repo["not_compared"]:
             what = "" if why_not["pulls"] else "its refs are not compared: "

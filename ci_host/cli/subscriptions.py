@@ -58,11 +58,11 @@ def list_subscriptions(
     as_json: JsonOption = False,
 ) -> None:
     """List whose webhooks are called, and what came of the last call."""
-    found = find(server, token, data).get("/subscriptions")
+    found = find(server, token, data).all("/subscriptions", "subscriptions")
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps({"subscriptions": found}))
         return
-    for one in found["subscriptions"]:
+    for one in found:
         what = ", ".join(one["kinds"]) or "every event"
         where = ", ".join(one["repos"]) or "every repository"
         typer.echo("\t".join((one["id"], one["url"], what, where, _standing(one))))

@@ -52,11 +52,11 @@ def list_tokens(
     as_json: JsonOption = False,
 ) -> None:
     """List the keys: whose, for what, and until when."""
-    found = find(server, token, data).get("/tokens")
+    found = find(server, token, data).all("/tokens", "tokens")
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps({"tokens": found}))
         return
-    for one in found["tokens"]:
+    for one in found:
         over = _over(one)
         if all_ or not over:
             where = ", ".join(one["repos"]) or "everywhere"

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from staunch.entered import WrongInput
 
+from ci_host.engine.asked_again import check_begun
 from ci_host.engine.people import PersonRefused, check_sendable
 from ci_host.engine.reruns import Wish, check_size, ended, taken_over
 from ci_host.engine.run_inputs import entered
@@ -30,13 +31,14 @@ class ForkWish:
     """What is to differ. `inputs` replace those of the same name; `key`: the same twice is one.
 
     `from_step`: take over what succeeded before this Step; empty: nothing. `priority` None: as it
-    was.
+    was. `asked`: the key as its sender has it, who gets no answer to another wish.
     """
 
     key: str
     inputs: Mapping[str, Any] = field(default_factory=dict)
     from_step: str = ""
     priority: Priority | None = None
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Forks:
         """Begin it; `entry` is what the pipeline says of itself in the code that is to run.
 
         Without `code` that is the old Run's own. Raises PersonRefused: not over, no such step,
-        inputs that do not fit, too much.
+        inputs that do not fit, too much; and KeyTaken.
         """
         check_sendable("the inputs", dict(wish.inputs))
         stored = await self._history.read(of)
@@ -104,7 +106,10 @@ class Forks:
             wait=msgspec.UNSET,
         )
         check_size(first)
-        await self._history.create(RunId(first.run), first)
+        is_new = await self._history.create(RunId(first.run), first)
+        if wish.asked and not is_new:
+            before = await self._history.started(RunId(first.run))
+            check_begun(wish.asked, before or first, first)
         return Forked(RunId(first.run), len(kept))
 
 

@@ -15,6 +15,7 @@ from staunch.causes import is_among
 from staunch.entered import WrongInput, complete
 
 from ci_host.access import Token, may_open
+from ci_host.engine.asked_again import check_same
 from ci_host.engine.continuations import end_of_chain
 from ci_host.ports import Conflict, HistoryStore, StoredInput, StoredTurn
 from pipelines.commands import GateTerms, OpenGate, OpenPause, Result, StepKind, StepState
@@ -39,6 +40,8 @@ TRIES_MAX = 20
 SAID_CHARS_MAX = 400
 # A second cancel ends cleanup and rollbacks: it must be meant, and not the end of a double click.
 CANCELS_APART_S = 5.0
+# Where more has happened to a Run, looking for a Signal of the same id costs too much.
+COMPARED_EVENTS_MAX = 1_000
 
 
 class PersonRefused(Exception):
@@ -102,11 +105,28 @@ class People:
     async def signal(
         self, run: RunId, name: str, payload: object, who: Token, id_: str = ""
     ) -> None:
-        """Send a Signal; with an `id_` of the caller's own, sending it twice is sending it once."""
+        """Send a Signal; with an `id_` of the caller's own, sending it twice is sending it once.
+
+        Raises PersonRefused, and KeyTaken: another Signal has that id.
+        """
         check_sendable("the payload", payload, SIGNAL_BYTES_MAX)
         await self._going_on(run)
         value = SignalSent(id=id_ or self._new_id(), name=name, payload=payload, by=who.name)
+        if id_:
+            await self._check_same(run, value)
         await self._history.append_input(run, value)
+
+    async def _check_same(self, run: RunId, value: SignalSent) -> None:
+        last = await self._history.last_turn(run)
+        usage = None if last is None else last.turn.usage
+        if usage is not None and usage.events > COMPARED_EVENTS_MAX:
+            return
+        for stored in await self._history.inputs_after(run, 0):
+            sent = stored.input
+            if isinstance(sent, SignalSent) and sent.id == value.id:
+                before = {"name": sent.name, "payload": sent.payload}
+                check_same(value.id, before, {"name": value.name, "payload": value.payload})
+                return
 
     async def retry_now(self, run: RunId, key: str, who: Token) -> int:
         """End the pause before a step's next attempt; which attempt. Raises PersonRefused."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ci_host.access import Token
+from ci_host.engine.asked_again import check_begun, key_of
 from ci_host.engine.continuations import end_of_chain
 from ci_host.engine.people import PersonRefused
 from ci_host.ports import HistoryStore, StoredHistory
@@ -60,7 +61,8 @@ class Reruns:
         """Begin the next attempt. Raises PersonRefused: not over, no such step, too much.
 
         `asked` names a wish that may come again, and is then answered with the same attempt; and it
-        is refused while another attempt goes on: who presses twice wants one.
+        is refused while another attempt goes on: who presses twice wants one. Raises KeyTaken: with
+        that key something else was asked for.
         """
         stored = await self._history.read(run)
         started = ended(run, stored)
@@ -85,7 +87,7 @@ class Reruns:
             )
             check_size(first)
             is_new = await self._history.create(new, first)
-            if is_new or (asked and await self._is_answer(new, asked)):
+            if is_new or (asked and await self._is_answer(new, first)):
                 return Begun(new, number, len(kept))
         raise PersonRefused(409, f"run {origin} was tried {ATTEMPTS_MAX} times; start it anew")
 
@@ -93,10 +95,14 @@ class Reruns:
         """Raises PersonRefused: it is not over, or there is none."""
         ended(run, await self._history.read(run))
 
-    async def _is_answer(self, run: RunId, asked: str) -> bool:
+    async def _is_answer(self, run: RunId, wanted: RunStarted) -> bool:
         """Whether this attempt was begun by the same wish. Raises PersonRefused: it goes on."""
+        assert wanted.rerun is not None, "it is a rerun"
+        asked = wanted.rerun.asked
         started = await self._history.started(run)
         if started is not None and started.rerun is not None and started.rerun.asked == asked:
+            if key := key_of(asked):
+                check_begun(key, started, wanted)
             return True
         if await self._history.state(await end_of_chain(self._history, run)) not in FINAL:
             raise PersonRefused(409, f"another attempt of it, run {run}, is not over")

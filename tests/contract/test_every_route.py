@@ -16,8 +16,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 
+from ci_host.api.answers.table import ANSWERS
 from ci_host.api.app import create_app
 from ci_host.api.permissions import SOCKET
+from tests.answer_forms import AnswerForms
 from tests.engine.world import COMMIT
 from tests.patience import PATIENCE_S
 from tests.web.installation import Installation, installation
@@ -51,6 +53,7 @@ class _NoServices:
 schemathesis.serializer.alias("application/x-ndjson", "text/plain")
 
 DOCUMENT = document()
+FORMS = AnswerForms(DOCUMENT)
 OPERATIONS = {
     found.ok().label: found.ok()
     for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()
@@ -161,6 +164,8 @@ def unbroken(
         method, target[:500], body[:500], answer,
     )  # fmt: skip
     assert answer.status or label in WAITING, "nobody answers"
+    if 200 <= answer.status < 300 and label in ANSWERS:
+        assert FORMS.wrong(label, json.loads(answer.body)) == []
     if answer.status >= 400:
         told = json.loads(answer.body)
         assert told["title"] and told["detail"] and told["status"] == answer.status, told

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 
+from tests.answer_forms import described
 from tests.bench.pushing import signed
 from tests.demo.forge import TOKEN, RecordingForge, Told
 from tests.demo.installation import Installation, until
@@ -62,14 +63,18 @@ class Installed:
         self._http.close()
 
     def call(self, method: str, path: str, body: object = None, *, who: str = "") -> Answer:
-        """A call of the API as one of the people."""
+        """A call of the API as one of the people. What it answers has the form that it has said."""
         answer = self._http.request(
             method,
             f"/api/v1{path}",
             json=body,
             headers={"Authorization": f"Bearer {self.people[who]}"},
         )
-        return Answer(answer.status_code, answer.json())
+        told = answer.json()
+        label = described().label(method, f"/api/v1{path}")
+        if answer.is_success and label:
+            assert described().wrong(label, told) == []
+        return Answer(answer.status_code, told)
 
     def get(self, path: str) -> Any:
         """What the API says there."""

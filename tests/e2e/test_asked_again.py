@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from tests.e2e.answers import refused
-from tests.e2e.installed import Answer
+from tests.e2e.installed import FILE, Answer, plan
 
 pytestmark = [
     pytest.mark.xdist_group("e2e"),
@@ -15,19 +15,25 @@ pytestmark = [
 ]
 
 
-def asked(here, method: str, path: str, body: object = None, **headers: str) -> httpx2.Response:
+ASKS = "on.push(); on.manual(inputs={'percent': Input(int, default=25)})"
+KEPT = "kept = await step.do('kept', lambda: 1)\nreturn [kept, event.inputs]"
+
+
+def asked(
+    here, method: str, path: str, body: object = None, who: str = "", **headers: str
+) -> httpx2.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return httpx2.request(
         method,
         f"{here.installation.url}/api/v1{path}",
         json=body,
-        headers={"Authorization": f"Bearer {here.people['']}", **named},
+        headers={"Authorization": f"Bearer {here.people[who]}", **named},
         timeout=60,
     )
 
 
-def made(here, path: str, body: object, key: str) -> dict:
-    answer = asked(here, "POST", path, body, idempotency_key=key)
+def made(here, path: str, body: object, key: str, who: str = "") -> dict:
+    answer = asked(here, "POST", path, body, who, idempotency_key=key)
     assert answer.status_code == 201, answer.text
     return answer.json()
 
@@ -49,6 +55,90 @@ def test_a_start_a_rerun_and_a_fork_with_one_key_are_done_once(here, repo):
     assert made(here, f"/runs/{run}/rerun", {}, "two")["attempt"] == again["attempt"] + 1
     fork = made(here, f"/runs/{run}/fork", {}, "one")
     assert made(here, f"/runs/{run}/fork", {}, "one") == fork
+
+
+def taken(here, path: str, body: object, key: str, other: str) -> None:
+    """The key was used for something else, which differs in this."""
+    answer = asked(here, "POST", path, body, idempotency_key=key)
+    said = (f"The key {key!r} was used before, for another request", f"its {other} differed")
+    refused(Answer(answer.status_code, answer.json()), 422, *said)
+    assert answer.json()["title"] == "A key of another request"
+
+
+def test_a_key_of_another_start_of_kept_code_is_refused(here, repo):
+    run = repo.plan(KEPT, ASKS)
+    start = {"repo": repo.name, "commit": here.ended(run)["commit"]}
+    first = made(here, "/runs", start, "one")
+    # Whoever sends it, and with the default spelled out.
+    assert made(here, "/runs", start | {"inputs": {"percent": 25}}, "one", "grace") == first
+    taken(here, "/runs", start | {"inputs": {"percent": 5}}, "one", "inputs")
+    taken(here, "/runs", start | {"priority": "high"}, "one", "priority")
+    taken(here, "/runs", start | {"key": "one", "wait_s": 60}, "one", "wait_s")
+    assert made(here, "/runs", start, "one") == first
+
+
+def test_a_key_of_another_start_that_an_engine_prepares_is_refused(here, repo):
+    commit = repo.silent({FILE: plan(KEPT, ASKS)})
+    other = repo.silent({FILE: plan("return 2", ASKS)})
+    start = {"repo": repo.name, "commit": commit, "ref": "refs/heads/main"}
+    first = made(here, "/runs", start, "one")
+    assert made(here, "/runs", start, "one", "grace") == first
+    taken(here, "/runs", start | {"commit": other}, "one", "commit")
+    taken(here, "/runs", start | {"pipeline": "other"}, "one", "pipeline")
+    taken(here, "/runs", start | {"ref": "refs/heads/next"}, "one", "ref")
+    taken(here, "/runs", start | {"inputs": {"percent": 5}}, "one", "inputs")
+    taken(here, "/runs", start | {"commit": other, "priority": "low"}, "one", "commit and priority")
+    here.ended(first["runs"][0])
+    assert made(here, "/runs", start, "one") == first
+    # It was not begun by the way either.
+    assert here.get(f"/runs?commit={other}")["runs"] == []
+
+
+def test_a_start_of_kept_code_has_its_answer_though_its_key_was_tried_elsewhere(here, repo):
+    kept = here.ended(repo.plan(KEPT, ASKS))["commit"]
+    other = repo.silent({FILE: plan("return 2", ASKS)})
+    start = {"repo": repo.name, "commit": kept}
+    first = made(here, "/runs", start, "one")
+    # With kept code a key is of a commit and a pipeline: nobody else knows it.
+    second = made(here, "/runs", start | {"commit": other}, "one")
+    assert second != first
+    assert made(here, "/runs", start, "one") == first
+    assert made(here, "/runs", start | {"commit": other}, "one") == second
+    taken(here, "/runs", start | {"commit": other, "priority": "low"}, "one", "priority")
+
+
+def test_a_key_of_another_rerun_or_fork_is_refused(here, repo):
+    run = repo.plan(KEPT, ASKS)
+    here.ended(run)
+    other, third = (repo.silent({FILE: plan(f"return {n}", ASKS)}) for n in (2, 3))
+    again = made(here, f"/runs/{run}/rerun", {}, "one")
+    assert made(here, f"/runs/{run}/rerun", {}, "one", "grace") == again
+    taken(here, f"/runs/{run}/rerun", {"failed_only": True}, "one", "choice of what is taken over")
+    taken(here, f"/runs/{run}/rerun", {"priority": "high"}, "one", "priority")
+    path = f"/runs/{run}/fork"
+    own, its = made(here, path, {}, "one"), made(here, path, {"commit": other}, "two")
+    assert made(here, path, {}, "one", "grace") == own
+    assert made(here, path, {"commit": other}, "two", "grace") == its
+    taken(here, path, {"priority": "low"}, "one", "priority")
+    taken(here, path, {"commit": other}, "one", "commit")
+    taken(here, path, {}, "two", "commit")
+    taken(here, path, {"commit": third}, "two", "commit")
+    taken(here, path, {"commit": other, "inputs": {"percent": 5}}, "two", "inputs")
+    assert {fork["run"] for fork in here.show(run)["forks"]} == {own["run"], its["run"]}
+
+
+def test_an_id_of_another_signal_is_refused(here, repo):
+    run = repo.plan("return await step.wait_for_event('go')")
+    here.waiting(run, "signal go")
+    path = f"/runs/{run}/signals"
+    for who in ("", "grace"):
+        body = {"name": "other", "payload": 1}
+        answer = asked(here, "POST", path, body, who, idempotency_key="one")
+        assert answer.status_code == 202, answer.text
+    taken(here, path, {"name": "other", "payload": True}, "one", "payload")
+    taken(here, path, {"name": "go", "payload": 1}, "one", "name")
+    assert asked(here, "POST", path, {"name": "go", "payload": 2}).status_code == 202
+    assert here.ended(run)["output"] == 2
 
 
 def test_what_has_not_changed_is_not_sent_again(here, repo):

@@ -63,7 +63,9 @@ return [await step.wait_for_event(name, event='ready') for name in ('first', 'se
     run = at_gate(here, repo, body)
     told = said(here.staunch("signal", run, "ready", '{"n": [1, "größe"]}', "--id", "one"))
     assert told == f"signal ready sent to run {run}"
-    here.staunch("signal", run, "ready", '"again"', "--id", "one")
+    here.staunch("signal", run, "ready", '{"n": [1, "größe"]}', "--id", "one")
+    told = said(here.staunch("signal", run, "ready", '"again"', "--id", "one", code=1))
+    assert "The key 'one' was used before" in told
     here.staunch("signal", run, "ready")
     here.answer(run, "go-live")
     here.waiting(run, "signal ready")

@@ -15,6 +15,7 @@ from ci_host.adapters.sql.fold import fold_input
 from ci_host.adapters.sql.rows import Rows
 from ci_host.badge import BadgeRule
 from ci_host.line_ports import EnvironmentRule, JobLimit, PoolRule
+from pipelines.announcement import Subscription
 from pipelines.events import RunStarted
 from pipelines.ids import RunId
 from pipelines.repo import Connection, Delivery, DeliveryOutcome, Repo
@@ -93,6 +94,7 @@ class MemoryDirectory:
     repos: dict[str, Repo] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
     badges: dict[str, BadgeRule] = field(default_factory=dict)
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
 
     def find(self, connection_id: str) -> Connection | None:
         return self.connections.get(connection_id)
@@ -107,6 +109,10 @@ class MemoryCatalog:
     rules: list[PoolRule] = field(default_factory=list)
     environments: list[EnvironmentRule] = field(default_factory=list)
     job_limits: list[JobLimit] = field(default_factory=list)
+    registered: list[Repo] = field(default_factory=list)
+
+    async def repos(self) -> list[Repo]:
+        return self.registered
 
     async def environment_rules(self) -> list[EnvironmentRule]:
         return self.environments
