@@ -126,7 +126,8 @@ class Bus:
 
     def server_version(self) -> str:
         """Of the server that it is connected to, or was last."""
-        return str(self.client.connected_server_version)
+        told = self.client.connected_server_version
+        return f"{told.major}.{told.minor}.{told.patch}"
 
     def on_reconnect(self, call: Callable[[], None]) -> Callable[[], None]:
         """Have `call` called after each reconnect; answers how to end that."""
