@@ -57,12 +57,13 @@ def on_store(here: Installed, act: Callable[[NatsTimetables], Awaitable[None]]) 
 
 
 def fall_due(here: Installed, repo: str, due: float) -> None:
-    """As if the schedule were one of every minute that had been waiting for `due`."""
+    """As if the schedule were one of this minute of every hour that had been waiting for `due`:
+    the next due time is not while this test goes on."""
 
     async def act(store: NatsTimetables) -> None:
         revision, table = await store.read(repo)
         (entry,) = table.entries
-        schedule = msgspec.structs.replace(entry.schedule, cron="* * * * *")
+        schedule = msgspec.structs.replace(entry.schedule, cron=f"{int(due) // 60 % 60} * * * *")
         entry = msgspec.structs.replace(entry, schedule=schedule, after=due - 1, next=due)
         await store.write(table.with_entry(entry), after=revision)
         await store.arm(repo, due)
