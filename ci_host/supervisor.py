@@ -257,7 +257,9 @@ class Supervisor:
             ),
             Child("host", host, {PROCESS_VARIABLE: self._told(0)}),
             Child(
-                "runner", [*python, "runners.bootstrap"], {RUNNER_VARIABLE: self._runner_options()}
+                "runner",
+                [*python, "runners.bootstrap"],
+                {RUNNER_VARIABLE: runner_options(settings)},
             ),
         ]
 
@@ -269,20 +271,6 @@ class Supervisor:
             shards=[k for k in range(settings.shards) if k % settings.engines == index],
         )
         return encode(process)
-
-    def _runner_options(self) -> str:
-        """By the names that a runner's settings have; all else is in its environment."""
-        settings = self._settings
-        options = {
-            "nats": TOLD,
-            "data": str(settings.data / "runner"),
-            "pool": settings.pool,
-            "slots": settings.slots,
-            "blobs": settings.blobs_url,
-            "volumes": {name: str(path) for name, path in settings.volumes.items()},
-            "egress": settings.egress,
-        }
-        return msgspec.json.encode(options).decode()
 
     async def _keep(self, child: Child) -> None:
         pause = PAUSE_S_FIRST
@@ -340,6 +328,21 @@ class Supervisor:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+def runner_options(settings: Settings) -> str:
+    """By the names that a runner's settings have. What nobody chose is left to its environment."""
+    options = {
+        "nats": TOLD,
+        "data": str(settings.data / "runner"),
+        "pool": settings.pool,
+        "slots": settings.slots,
+        "blobs": settings.blobs_url,
+        "volumes": {name: str(path) for name, path in settings.volumes.items()},
+        "egress": settings.egress,
+    }
+    chosen = {name: value for name, value in options.items() if value not in ([], {})}
+    return msgspec.json.encode(chosen).decode()
 
 
 def _load_founding() -> Found:

@@ -155,6 +155,7 @@ async def serve(settings: Settings) -> int:
 
     try:
         data = DataDirectory(settings.data)
+        before = data.reported()
         member = membership_of(data, settings.join)
         runner = data.runner_id("" if member is None else member.runner)
         if member is None:
@@ -192,13 +193,14 @@ async def serve(settings: Settings) -> int:
     await agent.run(stop, drain=settings.drain)
     await reached.link.close()
     log.info("agent down", runner=runner)
-    return end_code(data, is_single=reached.is_single, is_turned_away=turned_away.is_set())
+    has_served = reached.is_single and data.reported() > before
+    return end_code(has_served=has_served, is_turned_away=turned_away.is_set())
 
 
-def end_code(data: DataDirectory, *, is_single: bool, is_turned_away: bool) -> int:
-    """0: as it should be. One that was there for one job is turned away when the host has heard
-    that it is over, which may be before it hears so itself."""
-    return 1 if is_turned_away and not (is_single and data.has_reported()) else 0
+def end_code(*, has_served: bool, is_turned_away: bool) -> int:
+    """0: as it should be. One that was there for one job, and has reported it, is turned away when
+    the host has heard so, which may be before it hears that itself."""
+    return 1 if is_turned_away and not has_served else 0
 
 
 @dataclass(frozen=True, slots=True)

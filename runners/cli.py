@@ -165,7 +165,7 @@ def _volumes(pairs: list[str]) -> dict[str, str]:
     volumes = {}
     for pair in pairs:
         name, equals, path = pair.partition("=")
-        if not equals or not name.replace("-", "").replace("_", "").isalnum():
+        if not equals:
             raise typer.BadParameter(f"{pair!r} is no volume; write --volume name=/path")
         volumes[name] = path
     return volumes

@@ -84,9 +84,9 @@ class DataDirectory:
         """Whether this runner reported the job in the last day."""
         return self._reported.joinpath(job).exists()
 
-    def has_reported(self) -> bool:
-        """Whether this runner reported any job in the last day."""
-        return any(self._reported.iterdir())
+    def reported(self) -> frozenset[str]:
+        """The jobs that this runner reported in the last day."""
+        return frozenset(path.name for path in self._reported.iterdir())
 
     def forget_old(self, now: float) -> None:
         """Drop the marks that no redelivery can need any more."""

@@ -1,11 +1,14 @@
-"""The runner's settings: from STAUNCH_RUNNER_* in the environment, then from the command line.
+"""The runner's settings: from STAUNCH_RUNNER_* in the environment, and before that from whoever
+begins it: the command line, or `staunch up`.
 
 Here: names, types, limits and defaults. Not here: what is made of them (`bootstrap`).
 """
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
@@ -17,7 +20,9 @@ from runners import registries, targets
 from runners.allowance import DISK_GB_DEFAULT
 
 PREFIX = "STAUNCH_RUNNER_"
-POOL = Meta(pattern=r"^[A-Za-z0-9_-]+\Z", description="letters, digits, - and _ only")
+NAME = r"[A-Za-z0-9_-]+"
+LETTERS = "letters, digits, - and _ only"
+POOL = Meta(pattern=rf"^{NAME}\Z", description=LETTERS)
 
 
 class WrongSetting(Exception):
@@ -122,6 +127,8 @@ def _what_may_be(type_: Any) -> str:  # noqa: ANN401  a type's form is a type's 
         *first, last = get_args(type_)
         return f"{', '.join(first)} or {last}"
     kind = get_args(type_)[0] if meta is not None else get_origin(type_) or type_
+    if kind is UnionType:
+        kind = get_args(type_)[0]
     return f"{KINDS[kind]}{_range(meta)}"
 
 
@@ -145,6 +152,9 @@ def _range(meta: Meta | None) -> str:
 
 def _check(settings: Settings, places: Mapping[str, str]) -> None:
     """What takes more than a look at the value. Raises WrongSetting."""
+    for name in settings.volumes:
+        if not re.fullmatch(NAME, name, re.ASCII):
+            raise WrongSetting(f"{places['volumes']} has {name!r}, and names are {LETTERS}")
     _try(places["egress"], lambda: targets.parse_all(settings.egress))
     private = settings.egress_private
     _try(places["egress_private"], lambda: [*map(targets.parse_exact, private)])

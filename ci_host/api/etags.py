@@ -4,7 +4,6 @@ Nor is it made again, for nobody, where a route knows what its answer is made of
 """
 
 import hashlib
-from collections.abc import Hashable
 from typing import NamedTuple
 
 from cachetools import LRUCache
@@ -38,16 +37,16 @@ class Told:
     """
 
     def __init__(self, most: int = BYTES_MAX) -> None:
-        self._kept: LRUCache[Hashable, Answered] = LRUCache(most, getsizeof=_size_of)
+        self._kept: LRUCache[bytes, Answered] = LRUCache(most, getsizeof=_size_of)
 
-    def keep(self, made_of: Hashable, answered: Answered) -> None:
-        """An answer was given."""
+    def keep(self, made_of: object, answered: Answered) -> None:
+        """An answer was given. `made_of` is told apart by its `repr`."""
         if _size_of(answered) <= self._kept.maxsize:
-            self._kept[made_of] = answered
+            self._kept[_digest(made_of)] = answered
 
-    def again(self, request: Request, made_of: Hashable) -> Response | None:
+    def again(self, request: Request, made_of: object) -> Response | None:
         """The answer that was made of this before; None: make it."""
-        answered = self._kept.get(made_of)
+        answered = self._kept.get(_digest(made_of))
         if answered is None:
             return None
         headers = {"etag": answered.tag, "cache-control": CACHE_CONTROL}
@@ -60,7 +59,12 @@ def _size_of(answered: Answered) -> int:
     return len(answered.body) + ENTRY_BYTES
 
 
-def note(request: Request, made_of: Hashable) -> None:
+def _digest(made_of: object) -> bytes:
+    # Who sees a thousand repositories has them all in it.
+    return hashlib.sha256(repr(made_of).encode()).digest()
+
+
+def note(request: Request, made_of: object) -> None:
     """Have the answer to this request be kept in mind as one that was made of this."""
     setattr(request.state, NOTED, made_of)
 

@@ -66,7 +66,8 @@ class RunFilters:
             until=moment(given["until"], now, is_end=True) if given["until"] else None,
             before=before,
             limit=limit,
-            repos=repos,
+            # In one order: equal wishes are the same to the last letter.
+            repos=None if repos is None else sorted(repos),
         )
 
 

@@ -125,7 +125,9 @@ async def list_runs(
     view's filters, where the address has none of its own."""
     filters = await chosen(here, who, wanted, view)
     wish = filters.wish(here.now(), seen.repos, before, limit)
-    if (state := here.model.state) is not None:
+    state = here.model.state
+    # A time of a moment ago is another each time.
+    if state is not None and wish.since is None and wish.until is None:
         made_of = ("runs", wish, state)
         if same := here.told.again(request, made_of):
             return same

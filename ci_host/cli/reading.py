@@ -232,7 +232,7 @@ def history(
     turns = [stored["turn"] for stored in found["turns"]]
     first = day(turns[0]["now"]) if turns else ""
     heads = ("turn", "time", "inputs", "asked for", "settled", "state", "by")
-    table = Table(*heads, title=f"history · {first}", **LEFT)
+    table = Table(*heads, title=" · ".join(filter(None, ("history", first))), **LEFT)
     clocks = times_of_day((turn["now"] for turn in turns), first)
     for clock, turn in zip(clocks, turns, strict=True):
         asked = [f"{c['kind']} {c['key']}" for c in turn.get("commands", [])]

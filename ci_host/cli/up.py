@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,7 @@ AnyEventOption = Annotated[
     ),
 ]
 GB = 1_073_741_824
+VOLUME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 RUNNER_DOCTOR = (sys.executable, "-m", "runners", "doctor")
 MARKS = {
     "ok": "[green]ok[/]        ",
@@ -252,8 +254,9 @@ def _volumes(given: list[str]) -> dict[str, Path]:
     found = {}
     for text in given:
         name, equals, path = text.partition("=")
-        if not equals or not name or not Path(path).is_absolute():
-            raise ClientError(f"--volume {text!r}: write NAME=/absolute/path", 2)
+        if not equals or not VOLUME.fullmatch(name) or not Path(path).is_absolute():
+            said = "write NAME=/absolute/path, with letters, digits, - and _ in NAME"
+            raise ClientError(f"--volume {text!r}: {said}", 2)
         found[name] = Path(path)
     return found
 

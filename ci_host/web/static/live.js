@@ -9,6 +9,7 @@ const settings = document.querySelector("script[data-live], script[data-look]")?
 const LOOK_MS = 5_000;
 const GROW_MS = 5_000;
 const RETRY_MS = 2_000;
+const HELD_MS = 2_000;
 /* What scrolls within a part. */
 const SCROLLING = ["#chart", "#turns"];
 const shownParts = new Map();
@@ -130,11 +131,19 @@ function takeParts(text) {
 /* Nothing is replaced under a pointer that is pressed: the click would be of nothing. */
 let letGo = Promise.resolve();
 
-function hold() {
+function hold(event) {
+  if (event.button) return;
+  const over = new AbortController();
   letGo = new Promise((done) => {
-    // The click itself comes after this.
-    const end = () => setTimeout(done);
-    for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, end, { capture: true, once: true });
+    const end = () => {
+      over.abort();
+      // The click itself comes after this.
+      setTimeout(done);
+    };
+    const heard = { capture: true, signal: over.signal };
+    for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, end, heard);
+    // Where a menu opened, nobody is told that it was let go.
+    setTimeout(end, HELD_MS);
   });
 }
 

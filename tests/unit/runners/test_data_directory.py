@@ -31,20 +31,19 @@ def test_marks_of_reported_jobs_are_forgotten_after_a_day(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("is_single", "has_reported", "is_turned_away", "code"),
-    [
-        (False, True, False, 0),
-        (False, True, True, 1),
-        (True, False, True, 1),
-        # The host's last answer to it may be lost, as the host lets it in no more.
-        (True, True, True, 0),
-    ],
+    ("has_served", "is_turned_away", "code"),
+    # The host's last answer to it may be lost, as the host lets it in no more.
+    [(False, False, 0), (True, False, 0), (False, True, 1), (True, True, 0)],
 )
 def test_one_that_is_turned_away_after_its_one_job_ends_as_it_should(
-    tmp_path: Path, is_single: bool, has_reported: bool, is_turned_away: bool, code: int
+    has_served: bool, is_turned_away: bool, code: int
 ) -> None:
+    assert end_code(has_served=has_served, is_turned_away=is_turned_away) == code
+
+
+def test_what_a_runner_has_reported_is_known_by_its_jobs(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data")
-    if has_reported:
-        data.mark_reported("0-x.y.1")
-    assert end_code(data, is_single=is_single, is_turned_away=is_turned_away) == code
+    assert data.reported() == frozenset()
+    data.mark_reported("0-x.y.1")
+    assert data.reported() == {"0-x.y.1"}
     data.close()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ci_host.settings import Settings
+from ci_host.supervisor import runner_options
 from runners import bootstrap
 from runners.settings import WrongSetting, settings_of, unknown_in
 from tests.patience import PATIENCE_S
@@ -107,5 +109,10 @@ def test_an_agent_that_somebody_else_begins_heeds_its_environment_too() -> None:
     assert wrong.stderr.startswith("staunch-runner: STAUNCH_RUNNER_SLOTS is 'many', and must be")
     chosen = agent('{"nats": "-", "slots": 3}', STAUNCH_RUNNER_SLOTS="many")
     assert (chosen.returncode, chosen.stderr) == (0, "")
+    # As `staunch up` leaves it out, where nobody gave it an option.
+    left = agent(runner_options(Settings(data=ROOT, cache=ROOT)), STAUNCH_RUNNER_EGRESS='["%"]')
+    assert left.returncode == 1 and "STAUNCH_RUNNER_EGRESS" in left.stderr
+    named = agent('{"nats": "-", "volumes": {"../x": "/srv"}}')
+    assert named.returncode == 1 and "has '../x', and names are letters" in named.stderr
     odd = agent('{"nats": "-"}', STAUNCH_RUNNER_SLOT="3")
     assert odd.returncode == 0 and "STAUNCH_RUNNER_SLOT is no setting" in odd.stderr
