@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 
+from ci_host.adapters.nats.client import BusClient
 from ci_host.adapters.nats.replies import Replies
 from ci_host.ports import Conflict, Unavailable
 
@@ -300,7 +301,7 @@ class Bus:
         self._closing = True
         try:
             await self.client.close()
-        except (NatsError, OSError):
+        except (NatsError, OSError, RuntimeError):  # the last is our loop's: see BusClient
             log.info("bus_closed_without_goodbye")
 
 
@@ -338,7 +339,7 @@ async def connect(url: str, *, name: str, timeout_s: float = CONNECT_TIMEOUT_S) 
         if connecting is not None and connecting.cancelling():
             raise asyncio.CancelledError
 
-    bus = Bus(Client(), name)
+    bus = Bus(BusClient(), name)
     try:
         # The client tries for ever, also the first time and also with a wrong token.
         async with asyncio.timeout(timeout_s):
