@@ -126,8 +126,10 @@ class HistoryStore(Protocol):
     async def read(self, run: RunId) -> StoredHistory:
         """Everything, in stream order; empty where there is no such Run."""
 
-    async def inputs_after(self, run: RunId, sequence: int) -> list[StoredInput]:
-        """The inputs with a higher sequence, in stream order."""
+    async def inputs_after(
+        self, run: RunId, sequence: int, *, at_most: int | None = None
+    ) -> list[StoredInput]:
+        """The inputs with a higher sequence, in stream order; the first `at_most` of them."""
 
     async def started(self, run: RunId) -> RunStarted | None:
         """What began the Run; cheap. None where there is no such Run."""

@@ -3,6 +3,7 @@
 Never comes from outside: the webhook routes know no such event name; the host records it itself.
 """
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -53,8 +54,13 @@ def manual_delivery(connection: Connection, asked: ManualStart, id_: str, now: f
 
 
 def manual_id(key: str) -> str:
-    """The id of the start with this key, where somebody may ask for it again."""
+    """The id of a start that has this key of all starts of its Connection."""
     return f"manual-{key}"
+
+
+def start_id(external_id: str, key: str) -> str:
+    """The id of the start that somebody gave this key, which is of one repository alone."""
+    return manual_id(f"{hashlib.sha256(external_id.encode()).hexdigest()[:16]}-{key}")
 
 
 def parse_manual(delivery: Delivery) -> list[ParsedEvent]:

@@ -10,10 +10,10 @@ from pipelines.repo import Delivery
 from webhooks.manual import ManualStart
 
 
-def is_of(kept: Delivery, commit: str, pipeline: str) -> bool:
-    """Whether it asks for this pipeline at this commit."""
+def is_start_in(kept: Delivery, external_id: str) -> bool:
+    """Whether it is a start in this repository of its Connection."""
     asked = _read(kept)
-    return (asked.event.commit, asked.pipeline) == (commit, pipeline)
+    return asked.external_id == external_id and asked.fork is None
 
 
 def check_delivered(key: str, kept: Delivery | None, now: Delivery) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from ci_host.api.auth import Here, Person
 from ci_host.api.idempotency import IdempotencyKey, one_key
 from ci_host.api.runs import NAME_CHARS_MAX, resolve
-from ci_host.api.starting import begin_by_delivery, delivery_id, find_repo
+from ci_host.api.starting import begin_by_delivery, find_repo
 from ci_host.engine.asked_again import check_same
 from ci_host.engine.forks import ForkWish
 from ci_host.engine.people import PersonRefused, check_sendable
@@ -20,7 +20,7 @@ from pipelines.event import Event, EventKind
 from pipelines.events import Fork
 from pipelines.ids import RunId
 from pipelines.priority import Priority
-from webhooks.manual import ManualStart
+from webhooks.manual import ManualStart, manual_id
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 
@@ -29,7 +29,7 @@ class ForkBody(BaseModel):
     """What is to differ. `inputs` replace those of the same name. `commit` empty: the same code.
 
     `from_step`: take over what was there before that step (its key). `key`: the same twice is one,
-    and refused with another wish. `priority`: null: that of the run.
+    and refused with another wish for a fork of this run. `priority`: null: that of the run.
     """
 
     inputs: dict[str, Any] = Field(default_factory=dict)
@@ -47,7 +47,7 @@ async def fork(
     found = await resolve(here, run)
     # Apart from the keys of starts, and from those of forks of other Runs.
     wished = one_key(again, body.key)
-    key = delivery_id(here, wished and f"fork {found} {wished}")
+    key = manual_id(f"fork {found} {wished}" if wished else here.new_id())
     started = await here.history.started(found)
     if started is None:
         raise PersonRefused(409, f"run {found} was imported: there is only a record of it here")

@@ -78,8 +78,8 @@ class SupposedBody(BaseModel):
 
 
 class StartBody(BaseModel):
-    """A manual start. `key` makes it repeatable: the same key twice is one run, and refused with
-    another wish.
+    """A manual start. `key` makes it repeatable: the same key twice is one run, and refused for 30
+    days for another start in the repository.
 
     `inputs` must be what the pipeline asks for with `on.manual(inputs=…)`. `priority`: null: what
     it declares with `on.priority`. `wait_s`: as of a rerun. `event`: not as a manual start but as

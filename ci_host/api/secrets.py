@@ -1,5 +1,7 @@
 """Routes of secrets. A value comes in and never goes out: nothing here could answer with one."""
 
+import hashlib
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -17,6 +19,7 @@ from pipelines.secret import NamedScope, Scope
 
 # What tells two secrets of one name apart.
 PARTS = ("repo", "org", "environment", "pool", "event")
+PLACE_TOLD_MAX = 1_000
 
 router = APIRouter(prefix="/api/v1", tags=["secrets"])
 
@@ -45,18 +48,24 @@ async def list_secrets(
 ) -> dict[str, Any]:
     """By name. `version` counts its values; `by` gave the last one, `at` then. `next` is the
     following page's `after`."""
-    page = page_of(await secrets_seen(here, seen), _place, after, limit)
-    return {"secrets": page.found, "next": page.next}
+    page = page_of(await _seen(here, seen), place_of, after, limit)
+    return {"secrets": [_view(here, secret) for secret in page.found], "next": page.next}
 
 
-def _place(shown: dict[str, Any]) -> str:
-    return " ".join(shown[one] for one in ("name", *PARTS))
+def place_of(secret: StoredSecret) -> str:
+    """Of ids, since repositories of two forges may have one name. Its end tells apart what is too
+    long to be told in an address."""
+    told = json.dumps([secret.name, *(getattr(secret.scope, part) for part in PARTS)])
+    return f"{told[:PLACE_TOLD_MAX]} {hashlib.sha256(told.encode()).hexdigest()}"
 
 
 async def secrets_seen(here: Services, seen: Sight) -> list[dict[str, Any]]:
     """In the order of names. Raises Unavailable."""
-    found = [one for one in await here.secrets.all() if seen.has(one.scope.repo)]
-    return [_view(here, secret) for secret in found]
+    return [_view(here, secret) for secret in await _seen(here, seen)]
+
+
+async def _seen(here: Services, seen: Sight) -> list[StoredSecret]:
+    return [one for one in await here.secrets.all() if seen.has(one.scope.repo)]
 
 
 @router.put("/secrets", summary="Set a secret, or give it another value")

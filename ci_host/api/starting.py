@@ -14,7 +14,8 @@ from staunch.entered import WrongInput
 from ci_host.access import Token
 from ci_host.adapters.nats import subjects
 from ci_host.api.beginnings import Beginning
-from ci_host.api.delivered_before import check_delivered, is_of
+from ci_host.api.claimed_keys import Claim, claim
+from ci_host.api.delivered_before import check_delivered, is_start_in
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
 from ci_host.api.sight import named_repo, no_such_repo
@@ -32,7 +33,7 @@ from pipelines.supposed import Supposed
 from pipelines.trigger import run_of
 from pipelines.trust import Tier
 from webhooks.inbox import Recorded
-from webhooks.manual import ManualStart, manual_delivery, manual_id
+from webhooks.manual import ManualStart, manual_delivery, manual_id, start_id
 
 OUTCOME_TIMEOUT_S = 60.0
 
@@ -41,9 +42,9 @@ OUTCOME_TIMEOUT_S = 60.0
 class Start:
     """What is to be started: a pipeline at a commit of a repository, with inputs.
 
-    `key`: the same twice is one Run, and no other start has it. `priority` None: what the pipeline
-    says. `wait_s`: for how long its Jobs wait for a terminal after a step that failed. `supposed`:
-    only some of its Steps are done.
+    `key`: the same twice is one Run, and no other start of the repository has it for 30 days.
+    `priority` None: what the pipeline says. `wait_s`: for how long its Jobs wait for a terminal
+    after a step that failed. `supposed`: only some of its Steps are done.
     """
 
     repo: str
@@ -61,11 +62,13 @@ async def start(here: Services, who: Token, wish: Start) -> list[str]:
     """The new Run, or the one of the same key. Raises Problem, PersonRefused, KeyTaken."""
     _check_supposed(here, wish)
     check_sendable("the inputs", wish.inputs)
-    again = await _start_again(here, who, wish)
+    event = Event(kind=EventKind.MANUAL, ref=wish.ref, commit=wish.commit, sender=who.name)
+    asked = await _asked(here, wish, event)
+    # What is on its way, or was, is answered with what became of it.
+    again = None if asked.is_delivered else await _start_again(here, who, wish, asked)
     if again is not None:
         return [again]
-    event = Event(kind=EventKind.MANUAL, ref=wish.ref, commit=wish.commit, sender=who.name)
-    return (await _start_anew(here, who, wish, event)).runs
+    return (await _start_anew(here, who, wish, asked)).runs
 
 
 async def start_as(
@@ -93,7 +96,7 @@ async def start_as(
     event = msgspec.structs.replace(
         told, ref=wish.ref, commit=wish.commit, sender=told.sender or who.name
     )
-    return await _start_anew(here, who, wish, event)
+    return await _start_anew(here, who, wish, await _asked(here, wish, event))
 
 
 def _check_supposed(here: Services, wish: Start) -> None:
@@ -110,9 +113,43 @@ def _check_supposed(here: Services, wish: Start) -> None:
     check_sendable("what is supposed", msgspec.to_builtins(wish.supposed))
 
 
-async def _start_anew(here: Services, who: Token, wish: Start, event: Event) -> DeliveryOutcome:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A start in the repository that was found. `id`: both ways to start name their Run by it, so
+    that the same key is the same Run."""
+
+    repo: Repo
+    event: Event
+    id: str
+    is_delivered: bool
+
+
+async def _asked(here: Services, wish: Start, event: Event) -> _Asked:
     found = find_repo(here, wish.repo)
-    asked = ManualStart(
+    if not wish.key:
+        return _Asked(found, event, manual_id(here.new_id()), is_delivered=False)
+    id_ = start_id(found.external_id, wish.key)
+    if await here.inbox.get(found.connection, id_) is not None:
+        return _Asked(found, event, id_, is_delivered=True)
+    # As it was called when keys were of a connection.
+    before = await here.inbox.get(found.connection, manual_id(wish.key))
+    if before is not None and is_start_in(before, found.external_id):
+        return _Asked(found, event, before.id, is_delivered=True)
+    return _Asked(found, event, id_, is_delivered=False)
+
+
+async def _claim(here: Services, wish: Start, asked: _Asked) -> None:
+    """Raises KeyTaken: another start has the key. Before anything is begun: what comes to nothing
+    after it is begun when it is asked for again."""
+    if wish.key:
+        await claim(here, asked.repo.id, wish.key, Claim.of(asked.event, wish.pipeline))
+
+
+async def _start_anew(here: Services, who: Token, wish: Start, asked: _Asked) -> DeliveryOutcome:
+    found, event = asked.repo, asked.event
+    if not is_commit(event.commit):
+        raise no_commit(event.commit)
+    start = ManualStart(
         external_id=found.external_id,
         name=found.name,
         event=event,
@@ -122,18 +159,14 @@ async def _start_anew(here: Services, who: Token, wish: Start, event: Event) -> 
         wait=wait_of(Tier.TRUSTED, wish.wait_s, who) or None,
         supposed=wish.supposed,
     )
-    return await begin_by_delivery(here, found, asked, delivery_id(here, wish.key), wish.key)
+    if not asked.is_delivered:
+        await _claim(here, wish, asked)
+    return await begin_by_delivery(here, found, start, asked.id, wish.key)
 
 
-async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
-    """A new Run of code that is kept already, or None where this pipeline never ran there, and
-    where this very start went the way of a webhook."""
-    found = find_repo(here, wish.repo)
-    delivered = None
-    if wish.key:
-        delivered = await here.inbox.get(found.connection, manual_id(wish.key))
-    if delivered is not None and is_of(delivered, wish.commit, wish.pipeline):
-        return None  # it is on its way, or was: what became of it is told
+async def _start_again(here: Services, who: Token, wish: Start, asked: _Asked) -> str | None:
+    """A new Run of code that is kept already, or None where this pipeline never ran there."""
+    found = asked.repo
     earlier = await here.beginnings.earlier(found.id, wish.commit, wish.pipeline)
     if earlier is None:
         return None
@@ -141,13 +174,18 @@ async def _start_again(here: Services, who: Token, wish: Start) -> str | None:
         earlier.started.event,
         kind=EventKind.MANUAL,
         sender=who.name,
-        delivery=delivery_id(here, wish.key),
+        delivery=asked.id,
         schedule=None,
     )
     run = run_of(found.id, event, wish.pipeline, shards=here.settings.shards)
+    if wish.key:
+        # As it was called when keys were of a connection.
+        old = msgspec.structs.replace(event, delivery=manual_id(wish.key))
+        old_run = run_of(found.id, old, wish.pipeline, shards=here.settings.shards)
+        if await here.history.started(old_run) is not None:
+            run, event = old_run, old
     first = msgspec.structs.replace(_beginning(earlier, who, wish), run=run, event=event)
-    if delivered is not None and await here.history.started(run) is None:
-        return None  # the key is another start's, which is told there
+    await _claim(here, wish, asked)
     if not await here.history.create(run, first) and wish.key:
         await _check_begun(here, who, wish, first)
     return run
@@ -190,9 +228,8 @@ async def begin_by_delivery(
 
     `key`: what its sender calls it, who gets no answer to another start.
     """
-    commit = asked.event.commit
-    if not is_commit(commit):
-        raise Problem(422, "No commit", f"{commit!r} is no full commit id (40 hex digits).")
+    if not is_commit(asked.event.commit):
+        raise no_commit(asked.event.commit)
     connection = here.directory.find(found.connection)
     assert connection is not None, "a Repo has its Connection"
     outcome = await outcome_of(here, manual_delivery(connection, asked, id_, here.now()), key)
@@ -224,9 +261,9 @@ async def outcome_of(here: Services, delivery: Delivery, key: str = "") -> Deliv
             ) from None
 
 
-def delivery_id(here: Services, key: str) -> str:
-    """Both ways to start name their Run by it, so that the same key is the same Run."""
-    return manual_id(key or here.new_id())
+def no_commit(said: str) -> Problem:
+    """What is told of a start at something else."""
+    return Problem(422, "No commit", f"{said!r} is no full commit id (40 hex digits).")
 
 
 def find_repo(here: Services, name: str) -> Repo:

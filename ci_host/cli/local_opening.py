@@ -11,7 +11,7 @@ from ci_host.cli.working_tree import Snapshot
 from ci_host.opening import Opening, owner
 from pipelines.event import Event, EventKind
 from pipelines.repo import Connection, ForgeKind, Repo
-from webhooks.manual import ManualStart, manual_delivery, manual_id
+from webhooks.manual import ManualStart, manual_delivery, start_id
 
 CONNECTION = "local"
 # What else somebody wishes for is the host's to look at first.
@@ -44,7 +44,8 @@ def opening_of(body: dict[str, Any], taken: Snapshot, now: float) -> Opening | N
         external_id=repo.external_id, name=repo.name, event=event, pipeline=body["pipeline"]
     )
     try:
-        delivery = manual_delivery(connection, asked, manual_id(body["key"]), now)
+        id_ = start_id(repo.external_id, body["key"])
+        delivery = manual_delivery(connection, asked, id_, now)
     except UnicodeEncodeError:
         return None
     return Opening(connection=connection, repo=repo, delivery=delivery)

@@ -113,20 +113,33 @@ class People:
         await self._going_on(run)
         value = SignalSent(id=id_ or self._new_id(), name=name, payload=payload, by=who.name)
         if id_:
-            await self._check_same(run, value)
-        await self._history.append_input(run, value)
+            await self._append_once(run, value)
+        else:
+            await self._history.append_input(run, value)
 
-    async def _check_same(self, run: RunId, value: SignalSent) -> None:
+    async def _append_once(self, run: RunId, value: SignalSent) -> None:
+        """Unless it is there. Raises PersonRefused, and KeyTaken: another has its id."""
         last = await self._history.last_turn(run)
         usage = None if last is None else last.turn.usage
         if usage is not None and usage.events > COMPARED_EVENTS_MAX:
+            await self._history.append_input(run, value)
             return
-        for stored in await self._history.inputs_after(run, 0):
-            sent = stored.input
-            if isinstance(sent, SignalSent) and sent.id == value.id:
-                before = {"name": sent.name, "payload": sent.payload}
-                check_same(value.id, before, {"name": value.name, "payload": value.payload})
+        seen = newest = 0
+        for _ in range(TRIES_MAX):
+            # Those that no Turn has taken in yet count, too: an engine may lag.
+            inputs = await self._history.inputs_after(
+                run, newest, at_most=COMPARED_EVENTS_MAX + 1 - seen
+            )
+            if _is_there(value, inputs):
                 return
+            seen += len(inputs)
+            newest = inputs[-1].sequence if inputs else newest
+            if seen > COMPARED_EVENTS_MAX:
+                await self._history.append_input(run, value)
+                return
+            if await self._write(run, value, newest):
+                return
+        raise PersonRefused(503, f"run {run} is too busy to take a signal; try again")
 
     async def retry_now(self, run: RunId, key: str, who: Token) -> int:
         """End the pause before a step's next attempt; which attempt. Raises PersonRefused."""
@@ -242,6 +255,17 @@ class People:
         except Conflict:
             return False
         return True
+
+
+def _is_there(value: SignalSent, inputs: list[StoredInput]) -> bool:
+    """Raises KeyTaken: another Signal has its id."""
+    for stored in inputs:
+        sent = stored.input
+        if isinstance(sent, SignalSent) and sent.id == value.id:
+            before = {"name": sent.name, "payload": sent.payload}
+            check_same(value.id, before, {"name": value.name, "payload": value.payload})
+            return True
+    return False
 
 
 def _open_pause(run: RunId, key: str, seen: _Seen) -> OpenPause:

@@ -21,7 +21,7 @@ from tests.chaos.doomed_engine import DoomedEngine
 from tests.chaos.waiting import until
 from tests.repos import Repo
 from tests.servers import SHARDS, bus_of, nats_server
-from webhooks.manual import ManualStart, manual_delivery, manual_id
+from webhooks.manual import ManualStart, manual_delivery, start_id
 
 pytestmark = [pytest.mark.anyio, pytest.mark.nats, pytest.mark.sandbox, pytest.mark.slow]
 
@@ -58,7 +58,7 @@ class Begun:
             kind=EventKind.MANUAL, ref="refs/heads/main", commit=self._commit, sender="ada"
         )
         asked = ManualStart(external_id=bare, name="app", event=event, pipeline="pipeline")
-        delivery = manual_delivery(connection, asked, manual_id(f"{number}"), time.time())
+        delivery = manual_delivery(connection, asked, start_id(bare, f"{number}"), time.time())
         opening = Opening(connection=connection, repo=repo, delivery=delivery)
         give(self.path, opening)
         return opening

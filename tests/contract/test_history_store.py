@@ -83,6 +83,8 @@ async def test_inputs_come_back_in_order_with_time_and_place(store: HistoryStore
     assert [given.sequence for given in found] == places[1:]
     assert [given.input for given in found] == [signal("1"), signal("2")]
     assert found[0].at == pytest.approx(time.time(), abs=60)
+    assert await store.inputs_after(RUN, places[0], at_most=1) == found[:1]
+    assert await store.inputs_after(RUN, places[0], at_most=3) == found
 
 
 async def test_runs_do_not_see_each_other(store: HistoryStore) -> None:

@@ -94,17 +94,35 @@ def test_a_key_of_another_start_that_an_engine_prepares_is_refused(here, repo):
     assert here.get(f"/runs?commit={other}")["runs"] == []
 
 
-def test_a_start_of_kept_code_has_its_answer_though_its_key_was_tried_elsewhere(here, repo):
-    kept = here.ended(repo.plan(KEPT, ASKS))["commit"]
-    other = repo.silent({FILE: plan("return 2", ASKS)})
+def test_a_key_of_a_start_is_no_other_ones_whether_its_code_is_kept_or_not(here, repo):
+    kept, later = (here.ended(repo.plan(f"return {n}", ASKS))["commit"] for n in (1, 2))
+    other = repo.silent({FILE: plan("return 3", ASKS)})
     start = {"repo": repo.name, "commit": kept}
     first = made(here, "/runs", start, "one")
-    # With kept code a key is of a commit and a pipeline: nobody else knows it.
-    second = made(here, "/runs", start | {"commit": other}, "one")
-    assert second != first
+    taken(here, "/runs", start | {"commit": later}, "one", "commit")
+    taken(here, "/runs", start | {"commit": other}, "one", "commit")
+    taken(here, "/runs", start | {"pipeline": "other"}, "one", "pipeline")
+    second = made(here, "/runs", start | {"commit": other}, "two")
+    taken(here, "/runs", start, "two", "commit")
     assert made(here, "/runs", start, "one") == first
-    assert made(here, "/runs", start | {"commit": other}, "one") == second
-    taken(here, "/runs", start | {"commit": other, "priority": "low"}, "one", "priority")
+    assert made(here, "/runs", start | {"commit": other}, "two") == second
+    assert len(here.get(f"/runs?commit={later}")["runs"]) == 1
+
+
+def test_a_key_of_one_repository_is_not_that_of_its_mirror(here, repo):
+    mirror = {
+        "connection": repo.connection,
+        "external_id": f"{repo.bare}/.",
+        "name": f"{repo.name}-mirror",
+        "clone_url": str(repo.bare),
+    }
+    assert here.call("PUT", "/repos", mirror).status == 200
+    start = {"repo": repo.name, "commit": repo.silent({FILE: plan("return 1", ASKS)})}
+    first = made(here, "/runs", start, "one")
+    again = made(here, "/runs", start | {"repo": mirror["name"]}, "one")
+    assert again != first
+    assert made(here, "/runs", start, "one") == first
+    assert made(here, "/runs", start | {"repo": mirror["name"]}, "one") == again
 
 
 def test_a_key_of_another_rerun_or_fork_is_refused(here, repo):
@@ -113,6 +131,9 @@ def test_a_key_of_another_rerun_or_fork_is_refused(here, repo):
     other, third = (repo.silent({FILE: plan(f"return {n}", ASKS)}) for n in (2, 3))
     again = made(here, f"/runs/{run}/rerun", {}, "one")
     assert made(here, f"/runs/{run}/rerun", {}, "one", "grace") == again
+    # A key of a rerun is of the run: another's knows nothing of it.
+    here.ended(again["run"])
+    assert made(here, f"/runs/{again['run']}/rerun", {}, "one")["run"] != again["run"]
     taken(here, f"/runs/{run}/rerun", {"failed_only": True}, "one", "choice of what is taken over")
     taken(here, f"/runs/{run}/rerun", {"priority": "high"}, "one", "priority")
     path = f"/runs/{run}/fork"

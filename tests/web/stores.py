@@ -48,8 +48,17 @@ class MemoryBus:
         found = await self.read(stream, subject, after)
         return found[:at_most], len(found) > at_most
 
+    async def newest(self, stream: str, subject: str) -> Stored | None:
+        return await self.last(stream, subject)
+
     async def publish(self, subject: str, body: bytes) -> None:
         self.put(subject, body)
+
+    async def put_once(self, subject: str, body: bytes) -> bool:
+        if subject in self.messages:
+            return False
+        self.put(subject, body)
+        return True
 
     def put(self, subject: str, body: bytes) -> None:
         self.sequence += 1
@@ -78,6 +87,8 @@ class MemoryInbox:
 
     async def record(self, delivery: Delivery) -> Recorded:
         key = (delivery.connection, delivery.id)
+        if key in self.kept:
+            return Recorded.DUPLICATE
         self.kept[key] = delivery
         outcome = DeliveryOutcome(
             connection=delivery.connection, id=delivery.id, state="started", runs=["1-0"]

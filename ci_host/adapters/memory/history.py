@@ -88,9 +88,11 @@ class MemoryHistory:
             raise Damaged(f"{damaged}, of run {run}", _remains(record)) from damaged
         return StoredHistory(list(record.inputs), list(record.turns), record.armed)
 
-    async def inputs_after(self, run: RunId, sequence: int) -> list[StoredInput]:
+    async def inputs_after(
+        self, run: RunId, sequence: int, *, at_most: int | None = None
+    ) -> list[StoredInput]:
         record = self._record(run)
-        found = [given for given in record.inputs if given.sequence > sequence]
+        found = [given for given in record.inputs if given.sequence > sequence][:at_most]
         record.whole(*found)
         return found
 

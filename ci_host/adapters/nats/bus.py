@@ -252,13 +252,17 @@ class Bus:
             raise Unavailable(f"{subject}: {status} {headers.get('Description', '')}")
         return _stored(answer)
 
-    async def read(self, stream: str, subject: str, after: int = 0) -> list[Stored]:
-        """Every message on a subject (wildcards allowed) with a higher sequence, in order."""
+    async def read(
+        self, stream: str, subject: str, after: int = 0, at_most: int | None = None
+    ) -> list[Stored]:
+        """Every message on a subject (wildcards allowed) with a higher sequence, in order; the
+        first `at_most` of them."""
         found: list[Stored] = []
         while True:
-            page, more = await self._page(stream, subject, after + 1)
+            room = BATCH_MAX if at_most is None else min(BATCH_MAX, at_most - len(found))
+            page, more = await self._page(stream, subject, after + 1, room)
             found += page
-            if not more or not page:
+            if not more or not page or len(found) == at_most:
                 return found
             after = page[-1].sequence
 

@@ -81,9 +81,11 @@ class NatsHistory:
             raise Damaged(str(damages[0]), Remains(stored, lost))
         return stored
 
-    async def inputs_after(self, run: RunId, sequence: int) -> list[StoredInput]:
-        stream = subjects.runs_stream(shard_of(run))
-        found = await self._bus.read(stream, subjects.run_subject(run, "in"), sequence)
+    async def inputs_after(
+        self, run: RunId, sequence: int, *, at_most: int | None = None
+    ) -> list[StoredInput]:
+        stream, subject = subjects.runs_stream(shard_of(run)), subjects.run_subject(run, "in")
+        found = await self._bus.read(stream, subject, sequence, at_most)
         return [await self._input(message) for message in found]
 
     async def started(self, run: RunId) -> RunStarted | None:

@@ -83,6 +83,8 @@ def rules(shards: int) -> list[StreamRule]:
         StreamRule(subjects.REGISTRATIONS, ("registration.*",), per_subject=1),
         StreamRule(subjects.AUDIT, ("audit.>",), max_age_s=365 * DAY_S),
         StreamRule(subjects.SESSIONS, ("session.*",), max_age_s=DAY_S, per_subject=1),
+        # As long as Deliveries: what a start is compared with.
+        StreamRule(subjects.KEYS, ("key.>",), max_age_s=30 * DAY_S, per_subject=1),
         StreamRule(subjects.VIEWS, ("view.*",), per_subject=1),
         StreamRule(subjects.TRUST, ("trust.>",), max_age_s=90 * DAY_S, per_subject=1),
         StreamRule(subjects.GROUPS, ("group.>",), per_subject=1),

@@ -36,6 +36,7 @@ HEARD = "HEARD"
 COMMENTS = "COMMENTS"
 ANNOUNCEMENTS = "ANNOUNCEMENTS"
 VIEWS = "VIEWS"
+KEYS = "KEYS"
 
 
 def runs_stream(shard: int) -> str:
@@ -83,6 +84,11 @@ def intake(connection: str, delivery: str) -> tuple[str, str]:
     lane = int(token(delivery), 16) % INTAKE_LANES
     first, subject = first_lane(connection, delivery)
     return (intake_stream(lane), f"{subject}.{lane}") if lane else (first, subject)
+
+
+def start_key(repo: str, key: str) -> str:
+    """Which start in a repository has this key."""
+    return f"key.{token(repo)}.{token(key)}"
 
 
 def first_lane(connection: str, delivery: str) -> tuple[str, str]:

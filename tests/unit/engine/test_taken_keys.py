@@ -1,18 +1,22 @@
 """A key that was used for something else is refused; the same again has the first one's answer."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from ci_host.access import Token
+from ci_host.adapters.memory.history import MemoryHistory
 from ci_host.engine.asked_again import KeyTaken, by_key, check_same, key_of
 from ci_host.engine.forks import Forks, ForkWish
 from ci_host.engine.people import COMPARED_EVENTS_MAX, People
 from ci_host.engine.reruns import Reruns, Wish
+from ci_host.ports import StoredInput
 from pipelines.events import SignalSent
 from pipelines.ids import RunId
 from pipelines.priority import Priority
 from tests.engine.world import MemoryWorld, memory_world, until
+from tests.tenants import started
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +89,58 @@ async def test_ids_of_signals_are_compared_while_not_too_much_has_happened(tmp_p
         await people(world).signal(run, "go", None, ADA, "another")
         await taken_in(world, run, COMPARED_EVENTS_MAX + 1)
         await people(world).signal(run, "other", None, ADA, "5")
+
+
+class Meanwhile:
+    """A History to which somebody else adds a Signal once it was looked at; counts what is read."""
+
+    def __init__(self, history: MemoryHistory, *others: SignalSent) -> None:
+        self._history = history
+        self._others = list(others)
+        self.read = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._history, name)
+
+    async def inputs_after(
+        self, run: RunId, sequence: int, *, at_most: int | None = None
+    ) -> list[StoredInput]:
+        found = await self._history.inputs_after(run, sequence, at_most=at_most)
+        self.read += len(found)
+        if self._others:
+            await self._history.append_input(run, self._others.pop(0))
+        return found
+
+
+async def begun() -> tuple[MemoryHistory, RunId]:
+    """A Run that no engine has taken up yet."""
+    first = started()
+    run = RunId(first.run)
+    history = MemoryHistory()
+    await history.create(run, first)
+    return history, run
+
+
+async def test_of_two_signals_with_one_id_at_once_the_other_is_refused() -> None:
+    history, run = await begun()
+    others = [SignalSent(id="two", name="go"), SignalSent(id="one", name="go", payload=2)]
+    seen = Meanwhile(history, *others)
+    told = People(cast(Any, seen), now=lambda: 0.0, new_id=lambda: "new")
+    with pytest.raises(KeyTaken, match="its payload differed"):
+        await told.signal(run, "go", 1, ADA, "one")
+    await told.signal(run, "go", 2, ADA, "one")
+    sent = [one.input for one in await history.inputs_after(run, 0)][1:]
+    assert sent == others
+
+
+async def test_while_an_engine_lags_no_more_is_read_than_is_compared() -> None:
+    history, run = await begun()
+    for number in range(2 * COMPARED_EVENTS_MAX):
+        await history.append_input(run, SignalSent(id=str(number), name="go"))
+    seen = Meanwhile(history)
+    told = People(cast(Any, seen), now=lambda: 0.0, new_id=lambda: "new")
+    await told.signal(run, "other", None, ADA, str(COMPARED_EVENTS_MAX + 1))
+    assert seen.read == COMPARED_EVENTS_MAX + 1
 
 
 async def test_a_rerun_with_the_key_of_another_wish_begins_nothing(tmp_path: Path) -> None:

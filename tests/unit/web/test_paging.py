@@ -6,11 +6,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ci_host.access import Token
-from ci_host.api.paging import page_of
+from ci_host.api.paging import PLACE_CHARS_MAX, page_of
+from ci_host.api.secrets import place_of
 from ci_host.cli.client import Client
+from ci_host.envelopes import StoredSecret
 from ci_host.secret_ports import NamedScope
 from pipelines.announcement import Subscription
 from pipelines.repo import Repo
@@ -105,6 +110,51 @@ def test_a_place_that_is_gone_is_a_place_still() -> None:
     assert (page.found, page.next) == (["e"], None)
     page = page_of(["c", "a", "b", "e"], str, "d", 2, is_backwards=True)
     assert (page.found, page.next) == (["c", "b"], "b")
+
+
+SCOPES = st.builds(
+    Scope,
+    **dict.fromkeys(
+        ("repo", "org", "environment", "pool"), st.text('a "', max_size=3) | st.just("a" * 1_500)
+    ),
+)
+
+
+@given(st.sets(st.tuples(st.sampled_from(["A", "AB", "B"]), SCOPES)), st.integers(1, 4))
+def test_every_secret_is_on_one_page_whatever_tells_it_apart(
+    named: set[tuple[str, Scope]], limit: int
+) -> None:
+    kept = [
+        StoredSecret(name=name, scope=scope, version=1, at=0, by="", key="", nonce=b"", sealed=b"")
+        for name, scope in named
+    ]
+    found: list[StoredSecret] = []
+    following: str | None = ""
+    while following is not None:
+        assert len(following) <= PLACE_CHARS_MAX
+        page = page_of(kept, place_of, following, limit)
+        found += page.found
+        following = page.next
+    assert [one.name for one in found] == sorted(one.name for one in kept)
+    assert {(one.name, one.scope) for one in found} == named and len(found) == len(kept)
+
+
+async def test_secrets_of_repositories_of_one_name_are_all_listed(world: World) -> None:
+    """Two forges have me/shop."""
+    shop = world.directory.repos["tea/7"]
+    for connection in ("git", "hub"):
+        other = msgspec.structs.replace(shop, id=f"{connection}/7", connection=connection)
+        world.directory.repos[other.id] = other
+    for repo in ("tea/7", "git/7", "hub/7"):
+        named = NamedScope(name="KEY", scope=Scope(repo=repo))
+        await world.services.secrets.put(named, "value of it", "ada")
+    first = await listed(world, "secrets", "?limit=1")
+    pages, following = [first], first["next"]
+    while following is not None:
+        page = await check(world, LISTS["secrets"], params={"limit": 1, "after": following})
+        pages.append(page.json())
+        following = page.json()["next"]
+    assert [one["repo"] for page in pages for one in page["secrets"]] == ["me/shop"] * 3
 
 
 class Things(BaseHTTPRequestHandler):
