@@ -1,6 +1,6 @@
 """Routes of tokens: people's keys, and those of machines, with what each is good for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -63,6 +63,18 @@ def _place(token: Token) -> str:
 @router.post("/tokens", status_code=201, summary="Make a token for a person")
 async def make_token(here: Here, who: Admin, body: TokenBody) -> dict[str, Any]:
     """The secret is answered once and kept nowhere."""
+    return await new_token(here, who, body)
+
+
+async def new_token(here: Services, who: Token, body: TokenBody, form: str = "") -> dict[str, Any]:
+    """Make one; `form`: of a form, which makes one only. Raises Problem: it has made one."""
+    if form and any(one.form == form for one in here.directory.tokens.values()):
+        raise Problem(
+            409,
+            "This form was sent already",
+            "The token that it made was shown once, and none is made by sending it again. Make"
+            " another on the page Tokens, and revoke there what you did not keep.",
+        )
     secret = new_secret()
     scope = Level.ADMIN if body.admin else body.scope
     token = Token(
@@ -75,9 +87,15 @@ async def make_token(here: Here, who: Admin, body: TokenBody) -> dict[str, Any]:
         created_at=here.now(),
         expires_at=here.now() + body.days * DAY_S if body.days is not None else 0.0,
         by=who.name,
+        form=form,
     )
-    await here.catalog.put_token(token)
+    # Known before it is kept: the same form may come again meanwhile. Nobody has its secret yet.
     here.directory.tokens[token.digest] = token
+    try:
+        await here.catalog.put_token(token)
+    except BaseException:
+        del here.directory.tokens[token.digest]
+        raise
     log.info("token_made", token=token.id, name=token.name, by=who.name)
     return {**token_view(token, _names(here)), "secret": secret}
 
@@ -156,11 +174,10 @@ def _let_in_with(first: Token, tokens: Sequence[Token]) -> list[Token]:
     return found
 
 
-def tokens_listed(here: Services) -> list[dict[str, Any]]:
-    """All that are kept, by whose they are."""
+def token_views(here: Services, tokens: Iterable[Token]) -> list[dict[str, Any]]:
+    """Each as lists show it."""
     names = _names(here)
-    found = sorted(here.directory.tokens.values(), key=lambda one: (one.name, one.created_at))
-    return [token_view(one, names) for one in found]
+    return [token_view(one, names) for one in tokens]
 
 
 def _names(here: Services) -> dict[str, str]:
