@@ -104,18 +104,20 @@ async def new_token(here: Services, who: Token, body: TokenBody, form: str = "")
 async def revoke_token(
     here: Here, who: Admin, token: Annotated[str, Path(max_length=100)]
 ) -> dict[str, Any]:
-    """By its id, or by its name if one token that is good has it. At once, and for ever, with
-    those of command lines that were let in with it: `with` has their ids."""
+    """By its id, or by its name if one token that is good has it, or if logins at a forge have,
+    which all end. At once, and for ever, with those of command lines that were let in with it:
+    `with` has the ids of what ended besides."""
     all_ = await _all(here)
     found = [one for one in all_ if one.id == token] or [
         one for one in _let_in_by_none(all_) if one.name == token and one.holds(here.now())
     ]
     if not found:
         raise Problem(404, "No such token", f"No token {token!r} is good: `staunch token list`.")
-    if len(found) > 1:
+    # Each browser of one person has a login, and no list has their ids.
+    if len(found) > 1 and not all(one.connection for one in found):
         ids = ", ".join(one.id for one in found[:TOKENS_SHOWN])
         raise Problem(409, "Which one?", f"{token!r} has several tokens ({ids}): give the id.")
-    return await _revoked(here, found[0], all_, who)
+    return await _revoked(here, found, all_, who)
 
 
 @router.delete("/tokens/me", summary="Revoke the token of a command line that is asking")
@@ -132,7 +134,8 @@ async def revoke_mine(here: Here, who: Person, request: Request) -> dict[str, An
     request.state.on = {"id": who.id}
     setattr(request.state, NOTED, who)
     # What the route found of them is about this request; what is kept is the token as it is.
-    return await _revoked(here, here.directory.tokens.get(who.digest, who), await _all(here), who)
+    mine = here.directory.tokens.get(who.digest, who)
+    return await _revoked(here, [mine], await _all(here), who)
 
 
 async def _all(here: Services) -> list[Token]:
@@ -141,12 +144,12 @@ async def _all(here: Services) -> list[Token]:
 
 
 async def _revoked(
-    here: Services, first: Token, all_: Sequence[Token], who: Token
+    here: Services, named: Sequence[Token], all_: Sequence[Token], who: Token
 ) -> dict[str, Any]:
-    """Revoke it and those that follow from it. Raises Unavailable."""
-    # Those that follow from it go first: whoever dies in between is asked again, and finds it.
-    following = _let_in_with(first, all_)
-    for one in [*reversed(following), first]:
+    """Revoke those that were named and those that follow from them. Raises Unavailable."""
+    # Those that follow go first: whoever dies in between is asked again, and finds the named.
+    others = [*named[1:], *_let_in_with(named, all_)]
+    for one in [*reversed(others), named[0]]:
         revoked = msgspec.structs.replace(one, revoked=True)
         if one.connection:
             await here.sessions.put(revoked)
@@ -154,7 +157,7 @@ async def _revoked(
             await here.catalog.put_token(revoked)
             here.directory.tokens[revoked.digest] = revoked
         log.info("token_revoked", token=revoked.id, name=revoked.name, by=who.name)
-    return {**token_view(revoked, _names(here)), "with": [one.id for one in following]}
+    return {**token_view(revoked, _names(here)), "with": [one.id for one in others]}
 
 
 def _let_in_by_none(tokens: Sequence[Token]) -> list[Token]:
@@ -163,9 +166,9 @@ def _let_in_by_none(tokens: Sequence[Token]) -> list[Token]:
     return [one for one in tokens if one.made_with not in ids]
 
 
-def _let_in_with(first: Token, tokens: Sequence[Token]) -> list[Token]:
-    """Those that are good for a command line because this one was, or one of these."""
-    found, ids = list[Token](), {first.id}
+def _let_in_with(named: Sequence[Token], tokens: Sequence[Token]) -> list[Token]:
+    """Those that are good for a command line because one of the named was, or one of these."""
+    found, ids = list[Token](), {one.id for one in named}
     while more := [
         one for one in tokens if one.made_with in ids and one.id not in ids and not one.revoked
     ]:
