@@ -36,7 +36,8 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     `expires_at`: seconds since the epoch; 0: never. `connection`: who holds it logged in at that
     Forge, where they are `user`, which stays, and `login`, today's name; the Forge is asked what
     they may do in each of its Repos, and of others they see none. `made_with`: the key by which a
-    command line was let in, with which it ends.
+    command line was let in, with which it ends. `form`: what the page's form was called that made
+    it, which makes no other.
     """
 
     digest: str
@@ -53,6 +54,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
     login: str = ""
     made_with: str = ""
+    form: str = ""
 
     @property
     def id(self) -> str:

@@ -1,6 +1,6 @@
 """Routes of tokens: people's keys, and those of machines, with what each is good for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -63,6 +63,18 @@ def _place(token: Token) -> str:
 @router.post("/tokens", status_code=201, summary="Make a token for a person")
 async def make_token(here: Here, who: Admin, body: TokenBody) -> dict[str, Any]:
     """The secret is answered once and kept nowhere."""
+    return await new_token(here, who, body)
+
+
+async def new_token(here: Services, who: Token, body: TokenBody, form: str = "") -> dict[str, Any]:
+    """Make one; `form`: of a form, which makes one only. Raises Problem: it has made one."""
+    if form and any(one.form == form for one in here.directory.tokens.values()):
+        raise Problem(
+            409,
+            "This form was sent already",
+            "The token that it made was shown once, and none is made by sending it again. Make"
+            " another on the page Tokens, and revoke there what you did not keep.",
+        )
     secret = new_secret()
     scope = Level.ADMIN if body.admin else body.scope
     token = Token(
@@ -75,9 +87,15 @@ async def make_token(here: Here, who: Admin, body: TokenBody) -> dict[str, Any]:
         created_at=here.now(),
         expires_at=here.now() + body.days * DAY_S if body.days is not None else 0.0,
         by=who.name,
+        form=form,
     )
-    await here.catalog.put_token(token)
+    # Known before it is kept: the same form may come again meanwhile. Nobody has its secret yet.
     here.directory.tokens[token.digest] = token
+    try:
+        await here.catalog.put_token(token)
+    except BaseException:
+        del here.directory.tokens[token.digest]
+        raise
     log.info("token_made", token=token.id, name=token.name, by=who.name)
     return {**token_view(token, _names(here)), "secret": secret}
 
@@ -86,18 +104,20 @@ async def make_token(here: Here, who: Admin, body: TokenBody) -> dict[str, Any]:
 async def revoke_token(
     here: Here, who: Admin, token: Annotated[str, Path(max_length=100)]
 ) -> dict[str, Any]:
-    """By its id, or by its name if one token that is good has it. At once, and for ever, with
-    those of command lines that were let in with it: `with` has their ids."""
+    """By its id, or by its name if one token that is good has it, or if logins at a forge have,
+    which all end. At once, and for ever, with those of command lines that were let in with it:
+    `with` has the ids of what ended besides."""
     all_ = await _all(here)
     found = [one for one in all_ if one.id == token] or [
         one for one in _let_in_by_none(all_) if one.name == token and one.holds(here.now())
     ]
     if not found:
         raise Problem(404, "No such token", f"No token {token!r} is good: `staunch token list`.")
-    if len(found) > 1:
+    # Each browser of one person has a login, and no list has their ids.
+    if len(found) > 1 and not all(one.connection for one in found):
         ids = ", ".join(one.id for one in found[:TOKENS_SHOWN])
         raise Problem(409, "Which one?", f"{token!r} has several tokens ({ids}): give the id.")
-    return await _revoked(here, found[0], all_, who)
+    return await _revoked(here, found, all_, who)
 
 
 @router.delete("/tokens/me", summary="Revoke the token of a command line that is asking")
@@ -114,7 +134,8 @@ async def revoke_mine(here: Here, who: Person, request: Request) -> dict[str, An
     request.state.on = {"id": who.id}
     setattr(request.state, NOTED, who)
     # What the route found of them is about this request; what is kept is the token as it is.
-    return await _revoked(here, here.directory.tokens.get(who.digest, who), await _all(here), who)
+    mine = here.directory.tokens.get(who.digest, who)
+    return await _revoked(here, [mine], await _all(here), who)
 
 
 async def _all(here: Services) -> list[Token]:
@@ -123,12 +144,12 @@ async def _all(here: Services) -> list[Token]:
 
 
 async def _revoked(
-    here: Services, first: Token, all_: Sequence[Token], who: Token
+    here: Services, named: Sequence[Token], all_: Sequence[Token], who: Token
 ) -> dict[str, Any]:
-    """Revoke it and those that follow from it. Raises Unavailable."""
-    # Those that follow from it go first: whoever dies in between is asked again, and finds it.
-    following = _let_in_with(first, all_)
-    for one in [*reversed(following), first]:
+    """Revoke those that were named and those that follow from them. Raises Unavailable."""
+    # Those that follow go first: whoever dies in between is asked again, and finds the named.
+    others = [*named[1:], *_let_in_with(named, all_)]
+    for one in [*reversed(others), named[0]]:
         revoked = msgspec.structs.replace(one, revoked=True)
         if one.connection:
             await here.sessions.put(revoked)
@@ -136,7 +157,7 @@ async def _revoked(
             await here.catalog.put_token(revoked)
             here.directory.tokens[revoked.digest] = revoked
         log.info("token_revoked", token=revoked.id, name=revoked.name, by=who.name)
-    return {**token_view(revoked, _names(here)), "with": [one.id for one in following]}
+    return {**token_view(revoked, _names(here)), "with": [one.id for one in others]}
 
 
 def _let_in_by_none(tokens: Sequence[Token]) -> list[Token]:
@@ -145,9 +166,9 @@ def _let_in_by_none(tokens: Sequence[Token]) -> list[Token]:
     return [one for one in tokens if one.made_with not in ids]
 
 
-def _let_in_with(first: Token, tokens: Sequence[Token]) -> list[Token]:
-    """Those that are good for a command line because this one was, or one of these."""
-    found, ids = list[Token](), {first.id}
+def _let_in_with(named: Sequence[Token], tokens: Sequence[Token]) -> list[Token]:
+    """Those that are good for a command line because one of the named was, or one of these."""
+    found, ids = list[Token](), {one.id for one in named}
     while more := [
         one for one in tokens if one.made_with in ids and one.id not in ids and not one.revoked
     ]:
@@ -156,11 +177,10 @@ def _let_in_with(first: Token, tokens: Sequence[Token]) -> list[Token]:
     return found
 
 
-def tokens_listed(here: Services) -> list[dict[str, Any]]:
-    """All that are kept, by whose they are."""
+def token_views(here: Services, tokens: Iterable[Token]) -> list[dict[str, Any]]:
+    """Each as lists show it."""
     names = _names(here)
-    found = sorted(here.directory.tokens.values(), key=lambda one: (one.name, one.created_at))
-    return [token_view(one, names) for one in found]
+    return [token_view(one, names) for one in tokens]
 
 
 def _names(here: Services) -> dict[str, str]:

@@ -54,6 +54,17 @@ def login(
     made = Profile(name, server, token, is_given=with_token, expires_at=until)
     write_profiles(name, known | {name: made})
     typer.echo(f"logged in to {server} as {who['name']} ({who['scope']}); it is profile {name}")
+    if name in known and known[name].token != token:
+        _end_before(known[name])
+
+
+def _end_before(profile: Profile) -> None:
+    """End the key that a profile had until now, and say what became of it."""
+    try:
+        said = _key_ended(profile)
+    except ClientError as error:
+        said = f"{error}. An administrator can: staunch token revoke {_key(profile)}"
+    typer.echo(f"the profile {profile.name} of before is forgotten; {said}", err=True)
 
 
 def _by_browser(server: str, *, opens: bool) -> str:
@@ -77,6 +88,9 @@ def _by_browser(server: str, *, opens: bool) -> str:
 
 def logout(
     name: Annotated[str, typer.Argument(help="Which profile; default: the current one.")] = "",
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Do not revoke the key, only forget it.")
+    ] = False,
 ) -> None:
     """Forget a server, and revoke the key that `staunch login` was given there in a browser."""
     current, known = _read()
@@ -85,10 +99,32 @@ def logout(
         raise ClientError(f"there is no profile {name!r} (there is: {_names(known)})", 4)
     profile = known.pop(name)
     try:
-        said = _key_ended(profile)
-    finally:
-        write_profiles("" if name == current else current, known)
-    typer.echo(f"profile {name} is forgotten{said}")
+        said = _key_left(profile) if forget else _key_ended(profile)
+    except ClientError as error:
+        # Nothing else on this machine could revoke it.
+        raise ClientError(
+            f"profile {name} is kept: {error}. Run this again when the server is back, or with"
+            " --forget, which forgets the key without revoking it",
+            error.exit_code,
+        ) from error
+    write_profiles("" if name == current else current, known)
+    typer.echo(f"profile {name} is forgotten; {said}")
+
+
+def _key(profile: Profile) -> str:
+    """What lists call its key."""
+    # Only here: no other of these commands has to name a key.
+    from ci_host.access import digest_of_secret, id_of_digest
+
+    return id_of_digest(digest_of_secret(profile.token))
+
+
+def _key_left(profile: Profile) -> str:
+    key = _key(profile)
+    return (
+        f"its key {key} is good {_until(profile)}. An administrator can revoke it: staunch token"
+        f" revoke {key}"
+    )
 
 
 def _key_ended(profile: Profile) -> str:
@@ -96,25 +132,20 @@ def _key_ended(profile: Profile) -> str:
 
     Raises ClientError: it is good still, though it should not be.
     """
-    # Only here: no other of these commands has to name a key.
-    from ci_host.access import digest_of_secret, id_of_digest
-
-    key = id_of_digest(digest_of_secret(profile.token))
     if profile.is_given:
-        return f"; its key {key} is good still: it was given with --with-token"
+        return f"its key {_key(profile)} is good still: it was given with --with-token"
     try:
         Client(profile.server, profile.token).delete("/tokens/me")
     except ClientError as error:
         if error.status == UNKNOWN_KEY:
-            return ", and its key was worthless already"
+            return "its key was worthless already"
         if error.status == OTHERS_KEY:
-            return f"; its key is good still: {error}"
+            return f"its key is good still: {error}"
         raise ClientError(
-            f"profile {profile.name} is forgotten, but its key {key} is good {_until(profile)}, for"
-            f" it could not be revoked: {error}. An administrator can: staunch token revoke {key}",
+            f"its key {_key(profile)} is good {_until(profile)} and could not be revoked ({error})",
             error.exit_code,
         ) from error
-    return ", and its key is revoked"
+    return "its key is revoked"
 
 
 def _until(profile: Profile) -> str:

@@ -61,6 +61,7 @@ async def _key(here: Services, who: Token, asked: Asked) -> str:
         created_at=now,
         expires_at=until,
         made_with=who.id,
+        form="",
         by=f"{who.name}, for {asked.machine or 'a command line'}",
     )
     if who.connection:

@@ -116,37 +116,87 @@ def test_a_code_is_worth_nothing_without_the_verifier(here, shell):
     assert stranger.status_code == 303 and "/login" in stranger.headers["location"]
 
 
-def let_in(here, shell: Shell, who: str) -> str:
-    """The key that a `staunch login` was given."""
+def let_in(here, shell: Shell, who: str, said: str = "") -> str:
+    """The key that a `staunch login` was given, which told what it says of a profile of before."""
     process, code = asking(shell, here.installation.url)
     answered(here, code, "let-in", who)
-    process.communicate(timeout=TIMEOUT_S)
+    _, told = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, "of before is forgotten" in told) == (0, bool(said)), told
+    assert re.search(said, told), told
     return str(json.loads(shell.profiles.read_text())["profiles"]["work"]["token"])
+
+
+def status_of(here, key: str) -> int:
+    bearer = {"Authorization": f"Bearer {key}"}
+    return httpx2.get(f"{here.installation.url}/api/v1/whoami", headers=bearer).status_code
+
+
+def moved(shell: Shell, server: str) -> dict[str, object]:
+    """The profile, whose server is there now."""
+    kept = json.loads(shell.profiles.read_text())
+    kept["profiles"]["work"]["server"] = server
+    shell.profiles.write_text(json.dumps(kept))
+    return dict(kept["profiles"]["work"])
+
+
+AWAY = "http://127.0.0.1:9"
 
 
 def test_a_logout_makes_the_key_of_a_command_line_worthless(here, shell):
     key = let_in(here, shell, "mallory")
-    bearer = {"Authorization": f"Bearer {key}"}
-    whoami = f"{here.installation.url}/api/v1/whoami"
-    assert httpx2.get(whoami, headers=bearer).status_code == 200
-    assert shell.run("logout") == "profile work is forgotten, and its key is revoked\n"
-    assert httpx2.get(whoami, headers=bearer).status_code == 401
+    assert status_of(here, key) == 200
+    assert shell.run("logout") == "profile work is forgotten; its key is revoked\n"
+    assert status_of(here, key) == 401
     assert shell.run("profiles") == ""
 
 
-def test_of_a_server_that_is_away_the_key_is_named_and_how_long_it_is_good(here, shell):
-    let_in(here, shell, "mallory")
-    kept = json.loads(shell.profiles.read_text())
-    kept["profiles"]["work"]["server"] = "http://127.0.0.1:9"
-    shell.profiles.write_text(json.dumps(kept))
+def until(profile: dict[str, object]) -> str:
+    end = datetime.fromtimestamp(float(str(profile["expires_at"]))).astimezone()
+    return f"{end:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def test_while_its_server_is_away_a_profile_is_kept_and_its_key_is_revoked_later(here, shell):
+    key = let_in(here, shell, "mallory")
+    profile = moved(shell, AWAY)
     told = shell.run("logout", code=3)
-    until = datetime.fromtimestamp(kept["profiles"]["work"]["expires_at"]).astimezone()
-    assert "profile work is forgotten, but its key" in told
-    assert f"is good until {until:%Y-%m-%d %H:%M:%S %Z}" in told
+    assert "profile work is kept: its key" in told and "--forget" in told
+    assert f"is good until {until(profile)} and could not be revoked" in told
+    assert shell.run("profiles") == f"* work\t{AWAY}\n"
+    moved(shell, here.installation.url)
+    assert shell.run("logout") == "profile work is forgotten; its key is revoked\n"
+    assert status_of(here, key) == 401
+
+
+def test_a_profile_is_forgotten_without_its_server_and_who_can_revoke_is_told(here, shell):
+    let_in(here, shell, "mallory")
+    profile = moved(shell, AWAY)
+    told = shell.run("logout", "--forget")
+    assert "profile work is forgotten; its key" in told
+    assert f"is good until {until(profile)}" in told
     named = re.search(r"staunch token revoke ([0-9a-f]{12})\n", told)
     assert named is not None, told
     assert shell.run("profiles") == ""
     assert "is revoked" in here.staunch("token", "revoke", named[1])
+
+
+def test_a_login_ends_the_key_that_the_profile_of_its_name_had(here, shell):
+    first = let_in(here, shell, "mallory")
+    second = let_in(here, shell, "grace", "its key is revoked\n")
+    assert (status_of(here, first), status_of(here, second)) == (401, 200)
+    moved(shell, AWAY)
+    third = let_in(
+        here, shell, "mallory", r"could not be revoked .* staunch token revoke [0-9a-f]{12}\n"
+    )
+    assert (status_of(here, second), status_of(here, third)) == (200, 200)
+    shell.run("logout")
+
+
+def test_a_login_leaves_a_key_alone_that_others_may_use(here, shell):
+    url, given = here.installation.url, here.people["grace"]
+    shell.run("login", url, "--with-token", "--name", "work", typed=f"{given}\n")
+    let_in(here, shell, "mallory", "is good still: it was given with --with-token\n")
+    assert status_of(here, given) == 200
+    shell.run("logout")
 
 
 def test_of_a_key_that_was_worthless_already_a_logout_says_so(here, shell):
@@ -154,7 +204,7 @@ def test_of_a_key_that_was_worthless_already_a_logout_says_so(here, shell):
     kept = shell.profiles.read_text()
     shell.run("logout")
     shell.profiles.write_text(kept)
-    assert shell.run("logout").endswith("is forgotten, and its key was worthless already\n")
+    assert shell.run("logout").endswith("is forgotten; its key was worthless already\n")
 
 
 def test_a_profile_of_before_with_a_key_that_others_may_use_is_forgotten_alone(here, shell):

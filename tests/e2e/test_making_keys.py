@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-KEY = "document.querySelector('[aria-label=\"The new key\"]')"
+KEY = "document.querySelector('[aria-label=\"The new token\"]')"
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def made(page, host, name: str) -> str:
     """The key, as its page shows it."""
     page.open(f"{host.url}/tokens")
     page.evaluate("document.getElementById('token-name').focus(), true")
-    Hand(page).type(name).click("Make a key")
+    Hand(page).type(name).click("Make a token")
     return page.until(f"{KEY}?.textContent")
 
 
@@ -69,4 +69,13 @@ def test_neither_back_nor_going_on_and_returning_shows_a_key_again(page, host):
     page.until("document.readyState === 'complete'")
     assert secret not in page.evaluate("document.documentElement.outerHTML")
     assert len(host.world.directory.tokens) == len(SECRETS) + 1, "nothing was sent once more"
+    page.complaints.clear()
+
+
+def test_loading_the_answer_again_makes_no_other_key(page, host):
+    secret = made(page, host, "ci-bot")
+    page.call("Page.reload")
+    page.until("document.body?.innerText.includes('This form was sent already')")
+    assert secret not in page.evaluate("document.documentElement.outerHTML")
+    assert len(host.world.directory.tokens) == len(SECRETS) + 1
     page.complaints.clear()

@@ -56,7 +56,10 @@ RevokedToken = TypedDict(
         "with": list[str],
     },
 )
-RevokedToken.__doc__ = "`with`: the ids of the keys of command lines that were let in with it."
+RevokedToken.__doc__ = (
+    "`with`: the ids of what ended besides: of command lines that were let in with it, and, of"
+    " somebody who logged in at a forge, of their other logins there."
+)
 
 
 class LoginAsked(TypedDict):

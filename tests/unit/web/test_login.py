@@ -112,9 +112,8 @@ async def test_a_key_that_others_may_use_does_not_end_itself(world):
     assert (await asks(world, secret, "/api/v1/runs")).status_code == 200
 
 
-async def of_a_forge(world) -> str:
+async def of_a_forge(world, secret: str = "stn_of_the_forge") -> str:
     """The key of somebody who logged in at a forge."""
-    secret = "stn_of_the_forge"
     forge = {"connection": "tea", "user": "12", "login": "eve"}
     until = world.clock() + 60
     key = Token(digest=digest_of_secret(secret), name="eve@tea", expires_at=until, **forge)
@@ -139,6 +138,25 @@ async def test_an_administrator_ends_a_login_at_a_forge_and_its_command_lines(wo
     assert gone.json()["with"] == [digest_of_secret(laptop)[:12]]
     for secret in (browser, laptop):
         assert (await asks(world, secret, "/api/v1/whoami")).status_code == 401
+
+
+async def test_a_name_of_a_forge_ends_the_logins_of_all_its_browsers(world):
+    browsers = [await of_a_forge(world, secret) for secret in ("stn_desk", "stn_phone")]
+    laptop = await let_in(world, "eve", browsers[1])
+    gone = (await check(world, "/api/v1/tokens/eve@tea/revoke", who="ada", data={})).json()
+    ids = [digest_of_secret(one)[:12] for one in (*browsers, laptop)]
+    assert (gone["id"], gone["with"]) == (ids[0], ids[1:])
+    for secret in (*browsers, laptop):
+        assert (await asks(world, secret, "/api/v1/whoami")).status_code == 401
+
+
+async def test_a_name_with_several_tokens_that_lists_have_says_which_to_name(world):
+    for secret in ("stn_one", "stn_two"):
+        digest = digest_of_secret(secret)
+        world.directory.tokens[digest] = Token(digest=digest, name="eve@tea")
+    await of_a_forge(world)
+    refused = await check(world, "/api/v1/tokens/eve@tea/revoke", who="ada", data={})
+    assert (refused.status_code, digest_of_secret("stn_one")[:12] in refused.text) == (409, True)
 
 
 async def test_a_command_line_may_lose_its_key_alone(world):
