@@ -158,11 +158,9 @@ async def serve(settings: Settings) -> int:
         before = data.reported()
         member = membership_of(data, settings.join)
         runner = data.runner_id("" if member is None else member.runner)
-        if member is None:
-            reaching = _reach(settings, runner)
-        else:
-            reaching = _reach_as_member(member, data, turn_away)
-        reached = await _unless_stopped(asyncio.create_task(reaching), stop)
+        as_member = None if member is None else _reach_as_member(member, data, turn_away)
+        reaching = asyncio.create_task(as_member or _reach(settings, runner))
+        reached = await _unless_stopped(reaching, stop)
     except (InUse, Unavailable, NotJoined) as error:
         log.error("cannot start", cause=str(error))  # noqa: TRY400  a plain mistake, no fault
         return 1
