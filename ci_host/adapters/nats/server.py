@@ -230,8 +230,11 @@ class EmbeddedServer:
     def is_stuck(self) -> bool:
         """Whether it says that it cannot store, although there is room.
 
-        A stream that met a full disk takes nothing more in this life of the server.
+        A stream that met a full disk takes nothing more in this life of the server. One that has
+        not answered yet has said nothing.
         """
+        if not self._monitoring:
+            return False
         try:
             return _free_bytes(self._settings.data) >= ROOM_BYTES_MIN and _is_ill(self._monitoring)
         except OSError:
