@@ -11,7 +11,7 @@ from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.consumer import Consumer, ConsumerRule, NatsQueue
 from ci_host.adapters.nats.stores import NatsInbox, encode_delivery
-from ci_host.adapters.nats.streams import StreamRule, config_of, ensure_streams
+from ci_host.adapters.nats.streams import StreamRule, config_of, ensure_streams, rules
 from ci_host.bootstrap.intake import deliveries_of
 from pipelines.repo import Delivery, ForgeKind
 from tests.engine.world import until
@@ -149,6 +149,18 @@ async def test_what_an_older_staunch_recorded_in_its_one_lane_is_found_and_taken
             newer = delivery(id="d-8")
             assert await NatsInbox(bus).record(newer) is Recorded.RECORDED
             assert await taken(bus, 9) == [*came, newer]
+
+
+@pytest.mark.nats
+async def test_a_stream_that_is_there_gives_a_subject_up_before_a_newer_one_takes_it(tmp_path):
+    older = StreamRule(subjects.HOST, ("host.>", subjects.intake_subjects(0), "outcome.>"))
+    with nats_server(tmp_path) as server:
+        async with bus_of(server, streams=False) as bus:
+            await bus.js.add_stream(config_of(older))
+            await ensure_streams(bus.js, SHARDS)
+            for one in rules(SHARDS):
+                held = (await bus.js.stream_info(one.name)).config.subjects
+                assert tuple(held) == one.subjects
 
 
 async def test_it_counts_what_was_ever_recorded_and_each_once(inbox):

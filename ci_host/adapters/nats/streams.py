@@ -5,7 +5,9 @@ History that loses a message is no History.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import stamina
 from nats.errors import Error as NatsError
@@ -23,6 +25,7 @@ from nats.js.errors import APIError, NotFoundError
 from ci_host.adapters.nats import subjects
 from ci_host.ports import Unavailable
 
+Said = TypeVar("Said")
 DAY_S = 86_400.0
 # While one waits for the disk another is made.
 AT_ONCE = 4
@@ -126,49 +129,62 @@ def config_of(rule: StreamRule, replicas: int = 1) -> StreamConfig:
 async def ensure_streams(js: JetStreamContext, shards: int, replicas: int = 1) -> None:
     """Create what is missing and bring the rest up to date. Raises Unavailable.
 
-    A cluster that has just come up, or has lost a leader, answers only after its election.
+    Those that are there give way first: no two may hold one subject, and a new stream may take what
+    an older Staunch kept in another. A cluster that has just come up, or has lost a leader, answers
+    only after its election.
     """
+    wished = [config_of(rule, replicas) for rule in rules(shards)]
+    found = await _each(lambda config: _found(js, config), wished)
+    pairs = list(zip(wished, found, strict=True))
+    # A change writes the stream's file anew, and a server must not be killed in the midst.
+    late = [config for config, there in pairs if there and _differs(config, there)]
+    await _each(js.update_stream, late)
+    await _each(js.add_stream, [config for config, there in pairs if not there])
+
+
+async def _each(
+    ask: Callable[[StreamConfig], Awaitable[Said]], configs: Iterable[StreamConfig]
+) -> list[Said]:
+    """What the server says to each, some at once. Raises Unavailable."""
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def ensure(rule: StreamRule) -> None:
+    async def one(config: StreamConfig) -> Said:
         async with room:
-            await _ensure(js, rule, replicas)
+            return await _patiently(ask, config)
 
-    await asyncio.gather(*map(ensure, rules(shards)))
+    return await asyncio.gather(*map(one, configs))
 
 
-async def _ensure(js: JetStreamContext, rule: StreamRule, replicas: int) -> None:
+async def _patiently(ask: Callable[[StreamConfig], Awaitable[Said]], config: StreamConfig) -> Said:
     try:
         async for attempt in stamina.retry_context(
             on=_is_passing, attempts=None, timeout=ELECTION_S, wait_max=1.0
         ):
             with attempt:
-                await _ensure_stream(js, config_of(rule, replicas))
+                return await ask(config)
     except NatsError as error:
         said = getattr(error, "description", None) or str(error)
         raise Unavailable(
-            f"the nats-server does not keep the stream {rule.name}: {said}; it needs JetStream,"
+            f"the nats-server does not keep the stream {config.name}: {said}; it needs JetStream,"
             " version 2.15.1 or newer, room on its disk, and a cluster of as many servers as are to"
             " keep each message (--nats-replicas)"
         ) from error
+    raise AssertionError("stamina ends with an answer or an error")
+
+
+async def _found(js: JetStreamContext, config: StreamConfig) -> StreamConfig | None:
+    """What the server has of this name, None if nothing."""
+    assert config.name is not None
+    try:
+        return (await js.stream_info(config.name)).config
+    except NotFoundError:
+        return None
 
 
 def _is_passing(error: Exception) -> bool:
     """Whether the same question may get another answer in a moment."""
     known = isinstance(error, APIError) and error.err_code in PASSING
     return known or isinstance(error, NoAnswer)
-
-
-async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> None:
-    assert config.name is not None
-    try:
-        info = await js.stream_info(config.name)
-    except NotFoundError:
-        await js.add_stream(config)
-    else:
-        # A change writes the stream's file anew, and a server must not be killed in the midst.
-        if _differs(config, info.config):
-            await js.update_stream(config)
 
 
 def _differs(wanted: StreamConfig, found: StreamConfig) -> bool:
