@@ -51,7 +51,10 @@ class Repo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One verified webhook call, as it is kept: the raw body is a JSON text of at most the cap."""
+    """One verified webhook call, as it is kept: the raw body is a JSON text of at most the cap.
+
+    `repo`: the forge's id of the one Repo of which it is believed; empty: of all of its Connection.
+    """
 
     connection: str
     id: str
@@ -59,6 +62,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     event: str
     received_at: float
     body: str
+    repo: str = ""
 
 
 class DeliveryOutcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -98,7 +98,8 @@ BY_HAND: dict[str, Any] = {
     | {"state": "revoked", "revoked_by": "ada", "revoked_at": 1_795_771_690.1},
     "POST /api/v1/connect": {
         "connection": "hub", "repo": "acme/shop", "external_id": "1296269",
-        "clone_url": "https://github.com/acme/shop.git", "webhook": "https://ci.example/hooks/hub",
+        "clone_url": "https://github.com/acme/shop.git",
+        "webhook": "https://ci.example/hooks/hub/1296269",
         "hook": "made", "arrived": True, "tested": "it sent a ping, and it arrived", "missing": [],
     },
 }  # fmt: skip

@@ -9,10 +9,9 @@ import re
 from pipelines.event import Event, EventKind
 from webhooks.errors import Malformed
 from webhooks.forge import Command, CommandWord, Ignored, ParsedEvent
-from webhooks.payload import name_of
+from webhooks.payload import NUMBER_MAX, name_of
 
 LOGIN_CHARS_MAX = 255
-NUMBER_MAX = 2**53
 NO_COMMAND = Ignored("the comment's first line is no command for Staunch")
 NO_PULL_REQUEST = Ignored("commands are taken in comments on pull requests alone")
 

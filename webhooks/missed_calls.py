@@ -8,6 +8,7 @@ import httpx2
 from pipelines.repo import Connection, ForgeKind, Repo
 from webhooks.forge import Later, Refused
 from webhooks.github.deliveries import GitHubDeliveries
+from webhooks.hook_of_repo import hook_path
 
 APP_HOOK = "/app/hook"
 
@@ -37,5 +38,6 @@ class MissedCalls:
             return Refused(f"{error}; set a new one")
         if repo is None:
             return await deliveries.ask_again(APP_HOOK, since)
-        place = await deliveries.place_of(repo, f"{self._base_url}/hooks/{connection.id}")
+        url = f"{self._base_url}{hook_path(connection.id, repo.external_id)}"
+        place = await deliveries.place_of(repo, url)
         return await deliveries.ask_again(place, since) if isinstance(place, str) else place

@@ -20,7 +20,14 @@ from pipelines.refs import is_ref
 from webhooks.errors import Malformed
 from webhooks.forge import Later, OpenPulls, Refused, Unchanged
 from webhooks.life_cycle import was_draft
-from webhooks.payload import LABELS_MAX, commit_of, external_id_of, message_of, name_of
+from webhooks.payload import (
+    LABELS_MAX,
+    commit_of,
+    external_id_of,
+    message_of,
+    name_of,
+    number_of,
+)
 from webhooks.rest import ForgeApi, Listed
 
 T = TypeVar("T")
@@ -103,7 +110,7 @@ def _of_pull(pull: _Pull, *, titles_say_draft: bool) -> Event:
     labels = [name_of(one.name) for one in pull.labels or []]
     return Event(
         kind=EventKind.PULL_REQUEST,
-        ref=f"refs/pull/{_number(pull.number)}/head",
+        ref=f"refs/pull/{number_of(pull.number, 'number')}/head",
         commit=commit_of(head.sha, "head.sha"),
         message=message_of(pull.title),
         pull_request=PullRequest(
@@ -126,7 +133,7 @@ def _of_merge_request(merge: _MergeRequest) -> Event:
     source = merge.source_project_id
     return Event(
         kind=EventKind.PULL_REQUEST,
-        ref=f"refs/merge-requests/{_number(merge.iid)}/head",
+        ref=f"refs/merge-requests/{number_of(merge.iid, 'iid')}/head",
         commit=commit_of(merge.sha or "none", "sha"),
         message=message_of(merge.title),
         pull_request=PullRequest(
@@ -142,12 +149,6 @@ def _of_merge_request(merge: _MergeRequest) -> Event:
             labels=[name_of(one) for one in merge.labels or []][:LABELS_MAX],
         ),
     )
-
-
-def _number(number: int) -> int:
-    if number < 1:
-        raise Malformed(f"a pull request has number {number}; numbers start at 1")
-    return number
 
 
 def _branch(name: str) -> str:

@@ -18,6 +18,8 @@ MESSAGE_CHARS_MAX = 4_000
 NAME_CHARS_MAX = 300
 LABELS_MAX = 100
 CHANGES_MAX = 1_000
+# What JSON can say for sure, and what a database keeps.
+NUMBER_MAX = 2**53
 
 
 def decode(body: str | bytes, shape: type[T], what: str) -> T:
@@ -42,6 +44,13 @@ def short_commit_of(text: str, field: str) -> str:
     if not is_short_commit(text):
         raise Malformed(f"{field} is {text[:80]!r}, which is no commit id of 12 digits or more")
     return text
+
+
+def number_of(value: int, field: str) -> int:
+    """A pull request's number. Raises Malformed."""
+    if not 1 <= value <= NUMBER_MAX:
+        raise Malformed(f"{field} is {str(value)[:80]}; numbers start at 1, and end at 2**53")
+    return value
 
 
 def ref_of(text: str, field: str = "ref") -> str:

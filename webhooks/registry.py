@@ -36,6 +36,12 @@ def parse_delivery(delivery: Delivery) -> list[ParsedEvent] | Ignored:
     parsed = FORGES[delivery.kind].parse(delivery.event, delivery.body)
     if isinstance(parsed, Ignored):
         return parsed
+    told_of = {one.external_id for one in parsed}
+    if delivery.repo and told_of != {delivery.repo}:
+        return Ignored(
+            f"it tells of repository {', '.join(sorted(told_of))[:80]}, and came to the webhook of"
+            f" {delivery.repo}, which is believed of that one alone"
+        )
     return [
         replace(one, event=msgspec.structs.replace(one.event, delivery=delivery.id))
         for one in parsed

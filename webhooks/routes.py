@@ -1,4 +1,5 @@
-"""Routes: `POST /hooks/{connection}`. Verify, record, answer 202; nothing else happens here.
+"""Routes: `POST /hooks/{connection}` and `POST /hooks/{connection}/{repo}`. Verify, record, answer
+202; nothing else happens here.
 
 Parsing, fetching and starting Runs come later, from the inbox: a forge waits five seconds, and
 some do not try again. The one thing that may take time is the inbox's fsync.
@@ -7,7 +8,7 @@ answers them in front of the application, in which the route stands to be listed
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,39 +16,22 @@ import msgspec
 import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines.repo import Connection, Delivery, ForgeKind
 from webhooks.errors import InboxUnavailable, Unverified
 from webhooks.forge import Connections, Forge, Ignored
+from webhooks.hook_bodies import BODY_BYTES_MAX, READ_TIMEOUT_S, RETRY_AFTER_S, Bodies, Problem
+from webhooks.hook_of_repo import accepted_at, called_by
 from webhooks.inbox import Inbox, Recorded
 from webhooks.registry import FORGES
 
-BODY_BYTES_MAX = 25 * 1024 * 1024
 DELIVERY_ID_CHARS_MAX = 200
 HOOK_PATH = "/hooks/{connection_id}"
+REPO_HOOK_PATH = "/hooks/{connection_id}/{repo_id}"
 RECORD_TIMEOUT_S = 4.0
-RETRY_AFTER_S = 5
 
 log = structlog.get_logger()
-
-
-class Problem(Exception):
-    """A call that is refused, as RFC 9457 wants it told."""
-
-    def __init__(
-        self, status: int, title: str, detail: str, headers: dict[str, str] | None = None
-    ) -> None:
-        super().__init__(title)
-        self.status, self.title, self.detail, self.headers = status, title, detail, headers
-
-    def response(self) -> Response:
-        """The answer to the caller."""
-        content = {"title": self.title, "status": self.status, "detail": self.detail}
-        return JSONResponse(
-            content, self.status, headers=self.headers, media_type="application/problem+json"
-        )
 
 
 class _AnyObject(msgspec.Struct):
@@ -68,17 +52,19 @@ class Hook:
         now: Callable[[], float],
         forges: Mapping[ForgeKind, Forge] = FORGES,
         record_timeout_s: float = RECORD_TIMEOUT_S,
+        bodies: Bodies | None = None,
     ) -> None:
         self._connections, self._inbox, self._now = connections, inbox, now
         self._forges, self._record_timeout_s = forges, record_timeout_s
+        self._bodies = bodies or Bodies()
 
-    async def answer(self, connection_id: str, request: Request) -> Response:
+    async def answer(self, connection_id: str, repo_id: str, request: Request) -> Response:
         """Verified over the raw bytes, made durable, and only then answered with 202."""
         try:
             connection = _known(self._connections, connection_id)
             forge = self._forges[connection.kind]
-            body = await _read(request)
-            taken = _taken(forge, connection, request.headers, body, self._now())
+            body = await self._bodies.read(request)
+            taken = _taken(forge, connection, repo_id, request.headers, body, self._now())
             if isinstance(taken, Ignored):
                 return JSONResponse({"ignored": f"ignored, because {taken.reason}"})
             recorded = await _record(self._inbox, taken, self._record_timeout_s)
@@ -96,50 +82,57 @@ class HooksFirst:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        connection_id = _called(scope)
-        if connection_id is None:
+        called = _called(scope)
+        if called is None:
             await self._application(scope, receive, send)
             return
         try:
-            answer = await self._hook.answer(connection_id, Request(scope, receive))
+            answer = await self._hook.answer(*called, Request(scope, receive))
         except Exception:  # the edge: the application's own is behind this one
-            log.exception("hook_broke", connection=connection_id)
+            log.exception("hook_broke", connection=called[0])
             answer = Problem(
                 500, "An error of Staunch's own", "Send it again; the host's log has the details."
             ).response()
         await answer(scope, receive, send)
 
 
-def _called(scope: Scope) -> str | None:
-    """Whose hook is called: `POST /hooks/{connection}` and nothing longer."""
+def _called(scope: Scope) -> tuple[str, str] | None:
+    """Whose hook is called: of a Connection and of its Repo, or empty."""
     if scope["type"] != "http" or scope["method"] != "POST":
         return None
-    before, _, connection_id = scope["path"].rpartition("/")
-    return connection_id if before == "/hooks" and connection_id else None
+    return called_by(scope["path"])
 
 
 def webhook_routes(hook: Hook) -> APIRouter:
-    """The route, for an application that lists it, or serves it itself."""
-    router = APIRouter(tags=["webhooks"])
-    router.add_api_route(
-        HOOK_PATH,
-        _endpoint(hook),
-        methods=["POST"],
-        status_code=202,
-        response_class=JSONResponse,
-        summary="Take one webhook call of a forge",
-        responses=_RESPONSES,
-        openapi_extra={"requestBody": _PAYLOAD},
-    )
-    return router
+    """The routes, for an application that lists them, or serves them itself."""
 
-
-def _endpoint(hook: Hook) -> Callable[[str, Request], Awaitable[Response]]:
     async def take(connection_id: str, request: Request) -> Response:
-        """Verified over the raw bytes, made durable, and only then answered with 202."""
-        return await hook.answer(connection_id, request)
+        """Verified over the raw bytes, made durable, and only then answered with 202. For what
+        calls for many repositories: a GitHub App, an organisation."""
+        return await hook.answer(connection_id, "", request)
 
-    return take
+    async def take_of_repo(connection_id: str, repo_id: str, request: Request) -> Response:
+        """As that of its connection, but of one repository, by its forge's id, with a secret of its
+        own; what tells of another one is recorded, and starts nothing."""
+        return await hook.answer(connection_id, repo_id, request)
+
+    router = APIRouter(tags=["webhooks"])
+    whose: dict[str, tuple[str, Callable[..., Any]]] = {
+        HOOK_PATH: ("a forge", take),
+        REPO_HOOK_PATH: ("a repository", take_of_repo),
+    }
+    for path, (of_whom, endpoint) in whose.items():
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=["POST"],
+            status_code=202,
+            response_class=JSONResponse,
+            summary=f"Take one webhook call of {of_whom}",
+            responses=_RESPONSES,
+            openapi_extra={"requestBody": _PAYLOAD},
+        )
+    return router
 
 
 # What a forge sends; `docs/guide/forges.md` says how each signs it.
@@ -182,6 +175,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"description": "Not JSON, cut short, or without a delivery id."},
     401: {"description": "Not signed with a secret of this connection."},
     404: {"description": "No such connection."},
+    408: {"description": f"Its body took longer than {READ_TIMEOUT_S:.0f} seconds to come."},
     413: {"description": f"Larger than {BODY_BYTES_MAX} bytes."},
     503: {"description": "It could not be made durable; send it again."},
 }
@@ -199,10 +193,15 @@ def _known(connections: Connections, connection_id: str) -> Connection:
 
 
 def _taken(
-    forge: Forge, connection: Connection, headers: Mapping[str, str], body: bytes, now: float
+    forge: Forge,
+    connection: Connection,
+    repo_id: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: float,
 ) -> Delivery | Ignored:
     """The call as it will be kept. Nothing in it is looked at before the signature is."""
-    _verify(forge, connection, headers, body, now)
+    _verify(forge, accepted_at(connection.secrets, repo_id), headers, body, now)
     event = forge.event_name(headers)
     if ignored := forge.ignores(event):
         return ignored
@@ -213,43 +212,22 @@ def _taken(
         event=event,
         received_at=now,
         body=_json_text(headers.get("content-type", ""), body),
+        repo=repo_id,
     )
-
-
-async def _read(request: Request) -> bytes:
-    """The raw body. What Content-Length says is only ever a reason to stop early."""
-    announced = request.headers.get("content-length", "")
-    too_large = Problem(
-        413,
-        "Payload too large",
-        f"At most {BODY_BYTES_MAX} bytes are read. Push fewer commits or refs at once.",
-    )
-    if len(announced) > 18 or (announced.isdecimal() and int(announced) > BODY_BYTES_MAX):
-        raise too_large
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_BYTES_MAX:
-                raise too_large
-    except ClientDisconnect:
-        # Nobody is left to read this answer; it is for the access log.
-        raise Problem(400, "Body cut short", "The connection ended early; send again.") from None
-    return bytes(body)
 
 
 def _verify(
-    forge: Forge, connection: Connection, headers: Mapping[str, str], body: bytes, now: float
+    forge: Forge, secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: float
 ) -> None:
     try:
-        forge.verify(headers, body, connection.secrets, now)
+        forge.verify(headers, body, secrets, now)
     except Unverified:
         # One answer for every failure: which check failed is of use to an attacker alone.
         raise Problem(
             401,
             "Signature not accepted",
-            "The body must be signed with this connection's secret, and be sent within five"
-            " minutes. Compare the secret at the forge with the connection's.",
+            "The body must be signed with the secret of this URL, and be sent within five minutes."
+            " `staunch connect` sets the forge's right; `staunch repo add` shows it.",
         ) from None
 
 

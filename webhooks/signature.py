@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from webhooks.errors import Unverified
 
 TOLERANCE_S = 300
+KEY_BYTES_MIN = 24
+KEY_BYTES_MAX = 64
 STANDARD_SECRET_PREFIX = "whsec_"  # noqa: S105  (the public prefix of the scheme, not a secret)
 
 
@@ -53,7 +55,8 @@ def verify_standard(
     if len(timestamp) > 12 or abs(now - int(timestamp)) > TOLERANCE_S:
         raise Unverified(f"the timestamp {timestamp[:12]} is more than {TOLERANCE_S} s from now")
     given = [part[3:] for part in signatures.split(" ") if part.startswith("v1,")]
-    keys = [standard_key(secret) for secret in secrets if secret]
+    # With nothing as its key anybody can sign: `whsec_` alone is no secret.
+    keys = [key for secret in secrets if secret and (key := standard_key(secret))]
     _match(given, [sign_standard(message_id, timestamp, body, key) for key in keys])
 
 
@@ -61,7 +64,9 @@ def verify_plain(token: str, secrets: Sequence[str]) -> None:
     """GitLab's older form: the secret itself, in a header. Covers no body. Raises Unverified."""
     if not token:
         raise Unverified("the token is missing or empty")
-    _match([token], [secret for secret in secrets if secret])
+    # Servers read headers as Latin-1; forges send what they hold, in UTF-8.
+    sent = token.encode("latin-1", "replace").decode("utf-8", "replace")
+    _match([sent, token], [secret for secret in secrets if secret])
 
 
 def sign_standard(message_id: str, timestamp: str, body: bytes, key: bytes) -> str:
@@ -77,6 +82,22 @@ def standard_key(secret: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return secret.encode()
+
+
+def standard_problem(secret: str) -> str | None:
+    """What is wrong with a signing token, a secret that begins with `whsec_`; None: nothing.
+
+    Standard Webhooks: base64 of 24 to 64 bytes.
+    """
+    if not secret.startswith(STANDARD_SECRET_PREFIX):
+        return None
+    try:
+        key = base64.b64decode(secret.removeprefix(STANDARD_SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        return "what follows whsec_ is no base64"
+    if not KEY_BYTES_MIN <= len(key) <= KEY_BYTES_MAX:
+        return f"its key has {len(key)} bytes, not {KEY_BYTES_MIN} to {KEY_BYTES_MAX}"
+    return None
 
 
 def _match(given: Sequence[str], wanted: Sequence[str]) -> None:

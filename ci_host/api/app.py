@@ -42,6 +42,7 @@ from ci_host.api import (
     trust,
     well_known,
 )
+from ci_host.api.body_limits import BodiesBounded
 from ci_host.api.description import completed
 from ci_host.api.etags import ETags
 from ci_host.api.examples import with_examples
@@ -104,6 +105,7 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app)
     app.add_middleware(audit.Audited, services=services)
     app.add_middleware(ETags, told=services.told)
+    app.add_middleware(BodiesBounded)
     app.include_router(webhook_routes(hook_of(services)))
     for part in PARTS:
         app.include_router(part.router)

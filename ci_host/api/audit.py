@@ -119,6 +119,11 @@ class Audited:
         await self._app(scope, receive, send_recorded)
 
 
+def address_of(asked: HTTPConnection) -> str:
+    """Whose connection it is; a proxy on this machine is believed of whom it speaks for."""
+    return asked.client.host if asked.client is not None else ""
+
+
 async def record(
     here: Services, who: Token, asked: HTTPConnection, status: int, noted: dict[str, Any]
 ) -> None:
@@ -131,7 +136,7 @@ async def record(
         token=who.id,
         act=f"{method} {asked.scope['route'].path}",
         on=on,
-        address=asked.client.host if asked.client is not None else "",
+        address=address_of(asked),
         status=status,
     )
     try:

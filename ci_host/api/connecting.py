@@ -69,22 +69,22 @@ async def connect(here: Here, who: Admin, body: ConnectBody) -> dict[str, Any]:
         oauth_client_id=body.oauth_client_id,
         oauth_client_secret=body.oauth_client_secret,
     )
-    made = await put_connection(here, who, settings)
+    await put_connection(here, who, settings)
     repo = RepoBody(
         connection=identity,
         external_id=found.external_id,
         name=found.name,
         clone_url=found.clone_url,
     )
-    await put_repo(here, who, repo)
-    hook, tested = await _hooked(here, asked, found, made)
+    put = await put_repo(here, who, repo)
+    hook, tested = await _hooked(here, asked, found, put)
     log.info("repo_connected", repo=found.name, connection=identity, by=who.name)
     return {
         "connection": identity,
         "repo": found.name,
         "external_id": found.external_id,
         "clone_url": found.clone_url,
-        "webhook": made["webhook"],
+        "webhook": put["webhook"],
         "hook": "made" if hook.is_new else "brought up to date",
         "arrived": tested.arrived,
         "tested": tested.words,
@@ -128,12 +128,12 @@ async def _look_up(here: Services, connection: Connection, place: Place) -> Foun
 
 
 async def _hooked(
-    here: Services, connection: Connection, found: FoundRepo, made: dict[str, Any]
+    here: Services, connection: Connection, found: FoundRepo, put: dict[str, Any]
 ) -> tuple[MadeHook, Tried]:
     """The webhook, and what came of trying it. Raises Problem."""
     setup = setup_of(connection, here.http, here.now())
     assert setup is not None, "it has found the repository"
-    hook = await setup.make_hook(found, made["webhook"], made["secret"])
+    hook = await setup.make_hook(found, put["webhook"], put["secret"])
     if not isinstance(hook, MadeHook):
         raise _problem(f"{found.name} is registered, and its webhook could not be made", hook)
     since = here.now()

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
+from ci_host.api.audit import address_of
 from ci_host.api.auth import Here
 from ci_host.api.bodies import read_json
 from ci_host.api.problems import Problem
@@ -36,10 +37,10 @@ class ClaimBody(BaseModel):
 
 
 @router.post("", status_code=201, summary="Ask to be let in as whoever answers")
-async def ask(here: Here, body: AskBody) -> dict[str, Any]:
+async def ask(here: Here, body: AskBody, request: Request) -> dict[str, Any]:
     """Somebody who is logged in answers at `url`, where `code` is shown; then it is fetched with
     `POST /logins/claim`, every `poll_s` seconds, until `expires_at`. Needs no token."""
-    asked = here.device_logins.ask(body.challenge, body.machine)
+    asked = here.device_logins.ask(body.challenge, body.machine, address_of(request))
     url = f"{here.settings.url}/let-in/{asked.code}"
     return {"code": asked.code, "url": url, "poll_s": POLL_S, "expires_at": asked.until}
 

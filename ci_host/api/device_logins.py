@@ -8,9 +8,10 @@ RFC 8628 and RFC 7636).
 import hashlib
 import hmac
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+
+from ci_host.api.unfinished import Unfinished
 
 LOGIN_S = 600.0
 ASKED_MAX = 1_000
@@ -36,37 +37,33 @@ class DeviceLogins:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._asked: OrderedDict[str, Asked] = OrderedDict()
+        self._asked: Unfinished[Asked] = Unfinished(ASKED_MAX, now)
 
-    def ask(self, digest: str, machine: str) -> Asked:
-        """A new one."""
+    def ask(self, digest: str, machine: str, by: str) -> Asked:
+        """A new one, of somebody at this address."""
         letters = "".join(secrets.choice(LETTERS) for _ in range(CODE_CHARS))
         code = f"{letters[:4]}-{letters[4:]}"
         asked = Asked(code, digest, machine, self._now() + LOGIN_S)
-        self._asked[code] = asked
-        while len(self._asked) > ASKED_MAX:
-            self._asked.popitem(last=False)
+        self._asked.put(code, asked, by=by, until=asked.until)
         return asked
 
     def find(self, code: str) -> Asked | None:
         """The one of this code, if nobody has answered it and it is not too late."""
         asked = self._asked.get(code.upper())
-        if asked is None or self._now() >= asked.until or asked.secret != "":
-            return None
-        return asked
+        return None if asked is None or asked.secret != "" else asked
 
     def answer(self, asked: Asked, secret: str | None) -> None:
         """Let it in with this secret, or (None) turn it away."""
-        self._asked[asked.code] = replace(asked, secret=secret)
+        self._asked.replace(asked.code, replace(asked, secret=secret))
 
     def claim(self, code: str, verifier: str) -> Asked | None:
         """The one of this code, for whoever asked; with an answer it is told once."""
         asked = self._asked.get(code)
-        if asked is None or self._now() >= asked.until:
+        if asked is None:
             return None
         digest = hashlib.sha256(verifier.encode()).hexdigest()
         if not hmac.compare_digest(asked.digest, digest):
             return None
         if asked.secret != "":
-            del self._asked[code]
+            self._asked.pop(code)
         return asked

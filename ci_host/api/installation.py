@@ -16,7 +16,9 @@ from ci_host.ref_ports import NotCompared, pulls_of
 from pipelines.repo import Connection, ForgeKind, Repo
 from webhooks.errors import Malformed
 from webhooks.github.app import key_problem
+from webhooks.hook_of_repo import secret_of
 from webhooks.registry import registered_id
+from webhooks.signature import standard_problem
 
 router = APIRouter(prefix="/api/v1", tags=["installation"])
 
@@ -62,24 +64,36 @@ async def list_connections(here: Here, seen: Seen) -> dict[str, Any]:
 
 @router.put("/connections", summary="Add a connection, or change one")
 async def put_connection(here: Here, _who: Admin, body: ConnectionBody) -> dict[str, Any]:
-    """Answers the webhook's secret. The one before is still accepted, until the next change."""
+    """Answers the webhook's secret. The one before is still accepted, until the next new one."""
+    if wrong := standard_problem(body.secret):
+        raise Problem(
+            422,
+            "No signing token",
+            f"{wrong}. Take GitLab's, or make one: `echo whsec_$(openssl rand -base64 32)`.",
+        )
     old = await here.catalog.connection(body.id)
-    kept = old.secrets[:1] if old is not None else []
-    secret = body.secret or (kept[0] if kept else secrets.token_urlsafe(32))
+    accepted = _accepted(old.secrets if old is not None else [], body.secret)
     before = old or Connection(id=body.id, kind=body.kind)
     url = before.api_url if body.api_url is None else body.api_url
     connection = Connection(
         id=body.id,
         kind=body.kind,
         api_url=url.rstrip("/"),
-        secrets=[secret, *(s for s in kept if s != secret)],
+        secrets=accepted,
         oauth_client_id=body.oauth_client_id or before.oauth_client_id,
         oauth_client_secret=body.oauth_client_secret or before.oauth_client_secret,
         **_proof(before, body, url),
     )
     await here.catalog.put_connection(connection)
     here.directory.connections[connection.id] = connection
-    return {**views.connection_view(connection, here.settings.url), "secret": secret}
+    return {**views.connection_view(connection, here.settings.url), "secret": accepted[0]}
+
+
+def _accepted(before: list[str], new: str) -> list[str]:
+    """The newest first. Whoever changes something else ends no rotation that is under way."""
+    if before and new in ("", before[0]):
+        return before
+    return [new or secrets.token_urlsafe(32), *before[:1]]
 
 
 def _proof(before: Connection, body: ConnectionBody, url: str) -> dict[str, str]:
@@ -131,7 +145,8 @@ def _why_not_compared(
 
 @router.put("/repos", summary="Register a repository, or change one")
 async def put_repo(here: Here, _who: Admin, body: RepoBody) -> dict[str, Any]:
-    """Pushes to a repository that is not registered are recorded and ignored."""
+    """Pushes to a repository that is not registered are recorded and ignored. Answers the URL and
+    the `secret` of its own webhook."""
     connection = await here.catalog.connection(body.connection)
     if connection is None:
         raise Problem(404, "No such connection", f"Add connection {body.connection!r} first.")
@@ -144,7 +159,9 @@ async def put_repo(here: Here, _who: Admin, body: RepoBody) -> dict[str, Any]:
     repo = Repo(id=f"{body.connection}/{external_id}", **given)
     await here.catalog.put_repo(repo)
     here.directory.repos[repo.id] = repo
-    return views.repo_view(repo, here.settings.url, None)
+    signed = connection.secrets[0] if connection.secrets else ""
+    secret = secret_of(signed, external_id) if signed else ""
+    return {**views.repo_view(repo, here.settings.url, None), "secret": secret}
 
 
 @router.get("/alive", summary="Whether this host's process lives", tags=["health"])

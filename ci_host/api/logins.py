@@ -6,16 +6,17 @@ In memory: a login that a host's end cuts in two is begun again. Each is good on
 import hashlib
 import hmac
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from ci_host.api.unfinished import Unfinished
 
 LOGIN_S = 600.0
 BEGUN_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class Login:
     """`state` goes to the forge and back; `verifier` never leaves but to the forge's token
     endpoint; `browser` is the digest of what the browser's cookie holds."""
 
@@ -32,12 +33,12 @@ class Logins:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._begun: OrderedDict[str, Begun] = OrderedDict()
+        self._begun: Unfinished[Login] = Unfinished(BEGUN_MAX, now)
 
-    def begin(self, connection: str, following: str) -> tuple[Begun, str]:
-        """A new one, and what the browser's cookie is to hold."""
+    def begin(self, connection: str, following: str, by: str) -> tuple[Login, str]:
+        """A new one of somebody at this address, and what the browser's cookie is to hold."""
         cookie = secrets.token_urlsafe(32)
-        begun = Begun(
+        begun = Login(
             connection=connection,
             state=secrets.token_urlsafe(32),
             verifier=secrets.token_urlsafe(48),
@@ -45,18 +46,16 @@ class Logins:
             following=following,
             until=self._now() + LOGIN_S,
         )
-        self._begun[begun.state] = begun
-        while len(self._begun) > BEGUN_MAX:
-            self._begun.popitem(last=False)
+        self._begun.put(begun.state, begun, by=by, until=begun.until)
         return begun, cookie
 
-    def end(self, connection: str, state: str, cookie: str) -> Begun | None:
+    def end(self, connection: str, state: str, cookie: str) -> Login | None:
         """The one of this state, if it began in this browser, for this forge, not long ago.
 
         Once: whatever comes of it, the state is worth nothing afterwards.
         """
-        begun = self._begun.pop(state, None)
-        if begun is None or begun.connection != connection or self._now() >= begun.until:
+        begun = self._begun.pop(state)
+        if begun is None or begun.connection != connection:
             return None
         return begun if hmac.compare_digest(begun.browser, _digest(cookie)) else None
 

@@ -51,6 +51,7 @@ NEEDS: dict[str, Need] = {
         Level.READ,
         Place.OPEN,
         "POST /hooks/{connection_id}",
+        "POST /hooks/{connection_id}/{repo_id}",
         "GET /.well-known/openid-configuration",
         "GET /.well-known/jwks.json",
         f"GET {API}/openapi.json",

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.process_collector import ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webhooks.routes import HOOK_PATH
+from webhooks.hook_of_repo import called_by
+from webhooks.routes import HOOK_PATH, REPO_HOOK_PATH
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # Whatever somebody makes up is one route: a name of its own for each would fill the memory.
@@ -62,4 +63,7 @@ def _route_of(scope: Scope) -> str:
     route = scope.get("route")
     if route is not None:
         return str(getattr(route, "path", NO_ROUTE))
-    return HOOK_PATH if scope["path"].startswith("/hooks/") else NO_ROUTE
+    called = called_by(scope["path"])
+    if called is None:
+        return NO_ROUTE
+    return REPO_HOOK_PATH if called[1] else HOOK_PATH

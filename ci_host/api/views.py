@@ -29,6 +29,7 @@ from pipelines.note import Note
 from pipelines.repo import Connection, Repo
 from pipelines.service import ServiceReport, log_of_service
 from pipelines.usage import Usage
+from webhooks.hook_of_repo import hook_path
 
 # Of the newest Turn, and said in better words elsewhere.
 INNER = {
@@ -183,7 +184,7 @@ def repo_view(repo: Repo, url: str, why_not: NotCompared | None) -> dict[str, An
     """One Repo, with the URL that its forge's webhook calls, and why its refs are not compared."""
     return {
         **msgspec.to_builtins(repo),
-        "webhook": f"{url}/hooks/{repo.connection}",
+        "webhook": f"{url}{hook_path(repo.connection, repo.external_id)}",
         "not_compared": why_not
         and {"reason": why_not.reason, "since": why_not.since, "pulls": why_not.pulls},
     }
@@ -195,7 +196,7 @@ def connection_view(connection: Connection, url: str) -> dict[str, Any]:
         "id": connection.id,
         "kind": connection.kind,
         "api_url": connection.api_url,
-        "webhook": f"{url}/hooks/{connection.id}",
+        "webhook": f"{url}{hook_path(connection.id)}",
         "secrets": len(connection.secrets),
         "has_token": bool(connection.token),
         "app": connection.app,

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from ci_host.access import Level, Token, digest_of_secret, new_secret
+from ci_host.api.audit import address_of
 from ci_host.api.auth import COOKIE, Here
 from ci_host.api.problems import Problem
 from ci_host.api.services import Services
@@ -38,12 +39,13 @@ def login_forges(here: Services) -> list[Connection]:
 @router.get("/login/{connection}")
 async def begin_login(
     here: Here,
+    request: Request,
     connection: str,
     following: Annotated[str, Query(alias="next", max_length=2_000)] = HOME,
 ) -> Response:
     """To the forge. The cookie comes back with the forge's answer, from another site: Lax."""
     forge, place = _forge(here, connection)
-    begun, cookie = here.logins.begin(forge.id, safe_next(following))
+    begun, cookie = here.logins.begin(forge.id, safe_next(following), address_of(request))
     url = authorize_url(
         place,
         forge,

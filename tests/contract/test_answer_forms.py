@@ -31,7 +31,8 @@ def answered() -> Iterator[tuple[str, dict[str, Any]]]:
 def test_every_answer_has_a_form_with_a_name() -> None:
     named = {label: one["$ref"].rpartition("/")[2] for label, one in answered() if "$ref" in one}
     # What forges are told when they call is said where they call.
-    assert {label for label, _ in answered()} - set(named) == {"POST /hooks/{connection_id}"}
+    hooks = {"POST /hooks/{connection_id}", "POST /hooks/{connection_id}/{repo_id}"}
+    assert {label for label, _ in answered()} - set(named) == hooks
     assert named == {label: form.__name__ for label, form in ANSWERS.items()}
     assert set(named.values()) <= set(SCHEMAS)
 

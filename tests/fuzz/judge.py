@@ -7,7 +7,7 @@ from pipelines.refs import is_commit, is_ref, is_short_commit
 from pipelines.repo import ForgeKind
 from webhooks.errors import Malformed
 from webhooks.forge import Ignored, ParsedEvent
-from webhooks.payload import CHANGES_MAX, MESSAGE_CHARS_MAX
+from webhooks.payload import CHANGES_MAX, MESSAGE_CHARS_MAX, NUMBER_MAX
 from webhooks.registry import FORGES
 
 ERROR_CHARS_MAX = 1_000
@@ -45,6 +45,8 @@ def _judge(one: ParsedEvent) -> None:
     assert len(event.message) <= MESSAGE_CHARS_MAX
     assert one.external_id and one.external_id.isprintable()
     one.name.encode()
+    if event.pull_request is not None:
+        assert 0 < event.pull_request.number <= NUMBER_MAX
     if one.sought is not None:
         assert event.commit == ""
         assert one.sought.name == "" or is_short_commit(one.sought.name)
@@ -53,6 +55,6 @@ def _judge(one: ParsedEvent) -> None:
         assert len(one.again.run + one.again.suite) < ERROR_CHARS_MAX
         (one.again.run + one.again.suite).encode()
     if one.command is not None:
-        assert one.command.number > 0
+        assert 0 < one.command.number <= NUMBER_MAX
         assert one.command.commit == "" or is_commit(one.command.commit)
         one.command.login.encode()

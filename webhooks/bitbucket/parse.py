@@ -22,6 +22,7 @@ from webhooks.payload import (
     decode,
     message_of,
     name_of,
+    number_of,
     ref_of,
     short_commit_of,
 )
@@ -225,8 +226,7 @@ def _ref_of(number: int) -> str:
 
 def _pull_request(payload: _PullRequestEvent, action: str) -> list[ParsedEvent] | Ignored:
     pull, source = payload.pullrequest, payload.pullrequest.source
-    if pull.id < 1:
-        raise Malformed(f"pullrequest.id is {pull.id}; numbers start at 1")
+    number_of(pull.id, "pullrequest.id")
     if pull.state not in (None, "OPEN"):
         return Ignored(f"pull request {pull.id} is not open any more")
     home = repository_uuid(payload.repository.uuid)

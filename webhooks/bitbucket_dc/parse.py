@@ -20,6 +20,7 @@ from webhooks.payload import (
     external_id_of,
     message_of,
     name_of,
+    number_of,
     ref_of,
 )
 from webhooks.signature import verify_prefixed
@@ -236,8 +237,7 @@ def event_of_pull(pull: PullShape) -> Event:
 def _pull_request(payload: _PullRequestEvent, action: str) -> list[ParsedEvent]:
     pull, before = payload.pull_request, payload.previous_from_hash
     head, base = pull.from_ref, pull.to_ref
-    if pull.id < 1:
-        raise Malformed(f"pullRequest.id is {pull.id}; numbers start at 1")
+    number_of(pull.id, "pullRequest.id")
     if base.repository is None:
         raise Malformed("pullRequest.toRef has no repository")
     commit = _required(commit_of(head.latest_commit, "fromRef.latestCommit"))

@@ -24,6 +24,7 @@ from webhooks.payload import (
     external_id_of,
     message_of,
     name_of,
+    number_of,
     ref_of,
 )
 from webhooks.releases import UNPUBLISHED, released
@@ -144,9 +145,11 @@ class _ReleaseEvent(msgspec.Struct):
     sender: _User | None = None
 
 
-# By what is named after a colon in Gitea's own list of types, too.
-COMMENTS = frozenset({"issue_comment", "pull_request_comment"})
-TAKEN = frozenset({"push", "delete", "pull_request", "pull_request_sync", "release"}) | COMMENTS
+# What somebody writes under a pull request is an issue_comment, too; pull_request_comment is a
+# review that has one. (HookEventType.Event in Gitea's modules/webhook/type.go)
+TAKEN = frozenset(
+    {"push", "delete", "pull_request", "pull_request_sync", "release", "issue_comment"}
+)
 
 
 class Gitea:
@@ -189,7 +192,7 @@ class Gitea:
             return _delete(decode(body, _Delete, "Gitea delete"))
         if event == "release":
             return _release(decode(body, _ReleaseEvent, "Gitea release"))
-        if event in COMMENTS:
+        if event == "issue_comment":
             return _comment(decode(body, _CommentEvent, "Gitea issue_comment"))
         return _pull_request(decode(body, _PullRequestEvent, "Gitea pull_request"))
 
@@ -242,8 +245,7 @@ def _pull_request(payload: _PullRequestEvent) -> list[ParsedEvent] | Ignored:
     if isinstance(action, Ignored):
         return action
     pull, head, base = payload.pull_request, payload.pull_request.head, payload.pull_request.base
-    if pull.number < 1:
-        raise Malformed(f"pull_request.number is {pull.number}; numbers start at 1")
+    number_of(pull.number, "pull_request.number")
     head_id = _repo_id(head)
     base_id = _repo_id(base) or external_id_of(payload.repository.id)
     labels = [name_of(label.name) for label in pull.labels or []]

@@ -27,6 +27,7 @@ from webhooks.payload import (
     external_id_of,
     message_of,
     name_of,
+    number_of,
     ref_of,
 )
 from webhooks.releases import UNPUBLISHED, released
@@ -227,8 +228,7 @@ def _pull_request(payload: _PullRequestEvent) -> list[ParsedEvent] | Ignored:
     if payload.action not in PULL_REQUEST_ACTIONS:
         return unbuilt(payload.action)
     pull, head, base = payload.pull_request, payload.pull_request.head, payload.pull_request.base
-    if pull.number < 1:
-        raise Malformed(f"pull_request.number is {pull.number}; numbers start at 1")
+    number_of(pull.number, "pull_request.number")
     base_repo = base.repo or payload.repository
     labels = [name_of(label.name) for label in pull.labels or []]
     event = Event(

@@ -7,6 +7,7 @@ import msgspec
 
 from pipelines.repo import Connection
 from webhooks.forge import FoundRepo, Later, MadeHook, Refused, Tried
+from webhooks.hook_of_repo import is_ours
 from webhooks.rest import ForgeApi
 
 # Those that `parse.py` takes.
@@ -73,7 +74,7 @@ class GitHubSetup:
             "events": list(EVENTS),
             "config": {"url": url, "content_type": "json", "secret": secret, "insecure_ssl": "0"},
         }
-        ours = next((one for one in there if one.config.url == url), None)
+        ours = next((one for one in there if is_ours(one.config.url, url)), None)
         if ours is None:
             made = await self._api.send("POST", hooks, body, _Hook)
         else:

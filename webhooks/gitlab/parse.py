@@ -24,6 +24,7 @@ from webhooks.payload import (
     external_id_of,
     message_of,
     name_of,
+    number_of,
     ref_of,
 )
 from webhooks.releases import UNPUBLISHED, released
@@ -233,8 +234,7 @@ def _merge_request(payload: _MergeRequest) -> list[ParsedEvent] | Ignored:
     action = _action(merge, payload.changes)
     if isinstance(action, Ignored):
         return action
-    if merge.iid < 1:
-        raise Malformed(f"object_attributes.iid is {merge.iid}; numbers start at 1")
+    number_of(merge.iid, "object_attributes.iid")
     if merge.last_commit is None:
         return Ignored("the merge request has no commit yet")
     sender = name_of(payload.user.username) if payload.user else ""

@@ -7,7 +7,9 @@ import msgspec
 
 from pipelines.repo import Connection
 from webhooks.forge import FoundRepo, Later, MadeHook, Refused, Tried
+from webhooks.hook_of_repo import is_ours
 from webhooks.rest import ForgeApi
+from webhooks.signature import STANDARD_SECRET_PREFIX
 
 # From Maintainer on somebody may change a project's webhooks.
 MAINTAINER = 40
@@ -64,7 +66,8 @@ class GitLabSetup:
             return there
         body: dict[str, object] = {
             "url": url,
-            "token": secret,
+            # A signing token is never sent as it is; GitLab 19.0 and newer sign with it.
+            "signing_token" if secret.startswith(STANDARD_SECRET_PREFIX) else "token": secret,
             "push_events": True,
             "tag_push_events": True,
             "merge_requests_events": True,
@@ -72,7 +75,7 @@ class GitLabSetup:
             "releases_events": True,
             "enable_ssl_verification": True,
         }
-        ours = next((one for one in there if one.url == url), None)
+        ours = next((one for one in there if is_ours(one.url, url)), None)
         if ours is None:
             made = await self._api.send("POST", hooks, body, _Hook)
         else:

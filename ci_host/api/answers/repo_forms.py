@@ -26,6 +26,13 @@ class Repo(TypedDict):
     not_compared: NotCompared | None
 
 
+class RepoWithSecret(Repo):
+    """As it is registered now. `secret`: what its webhook signs with; empty: the connection has
+    none."""
+
+    secret: str
+
+
 class Repos(TypedDict):
     """By name. `next`: the following page's `after`."""
 

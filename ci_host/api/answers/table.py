@@ -65,7 +65,7 @@ ANSWERS: dict[str, type] = {
     f"PUT {V1}/connections": repos.ConnectionWithSecret,
     f"POST {V1}/connect": repos.RepoConnected,
     f"GET {V1}/repos": repos.Repos,
-    f"PUT {V1}/repos": repos.Repo,
+    f"PUT {V1}/repos": repos.RepoWithSecret,
     f"GET {V1}/badges": repos.Badge,
     f"PUT {V1}/badges": repos.Badge,
     f"GET {V1}/schedules": repos.Schedules,

@@ -95,3 +95,24 @@ async def test_the_key_of_one_app_is_not_taken_for_that_of_another(world: World)
     await put(world, settings, **APP)
     answer = await put(world, settings, app="4712")
     assert answer.status_code == 422 and "none was given" in answer.json()["detail"]
+
+
+async def test_a_change_of_something_else_ends_no_rotation(world: World) -> None:
+    settings = Settings()
+    await put(world, settings, secret="first")
+    await put(world, settings, secret="second")
+    await put(world, settings, token="t")
+    await put(world, settings, secret="second", token="u")
+    assert settings.kept["hub"].secrets == ["second", "first"]
+    await put(world, settings, secret="third")
+    assert settings.kept["hub"].secrets == ["third", "second"]
+
+
+@pytest.mark.parametrize(
+    "secret", ["whsec_", "whsec_AAAA", "whsec_not base64", "whsec_-_" + "A" * 42]
+)
+async def test_a_signing_token_that_signs_nothing_is_refused(world: World, secret: str) -> None:
+    settings = Settings()
+    answer = await put(world, settings, secret=secret)
+    assert (answer.status_code, answer.json()["title"]) == (422, "No signing token")
+    assert not settings.kept

@@ -107,15 +107,15 @@ async def test_many_who_ask_at_once_wait_for_one_question(levels, members):
 
 def test_a_login_is_good_for_ten_minutes_once_and_where_it_began(clock):
     logins = Logins(clock)
-    begun, cookie = logins.begin("tea", "/")
+    begun, cookie = logins.begin("tea", "/", "192.0.2.7")
     assert logins.end("tea", begun.state, "another") is None
     assert logins.end("tea", begun.state, cookie) is None
-    begun, cookie = logins.begin("tea", "/")
+    begun, cookie = logins.begin("tea", "/", "192.0.2.7")
     assert logins.end("hub", begun.state, cookie) is None
-    begun, cookie = logins.begin("tea", "/")
+    begun, cookie = logins.begin("tea", "/", "192.0.2.7")
     clock.now += LOGIN_S - 0.1
     assert logins.end("tea", begun.state, cookie) == begun
-    begun, cookie = logins.begin("tea", "/")
+    begun, cookie = logins.begin("tea", "/", "192.0.2.7")
     clock.now += LOGIN_S
     assert logins.end("tea", begun.state, cookie) is None
     assert begun.browser != cookie and begun.verifier not in begun.state

@@ -61,7 +61,7 @@ async def let_in(world, who: str, secret: str = "") -> str:
     """The key of a command line that somebody lets in, by the key that they are logged in with."""
     verifier = "v" * 43
     challenge = sha256(verifier.encode()).hexdigest()
-    asked = world.services.device_logins.ask(challenge, f"{who}'s laptop")
+    asked = world.services.device_logins.ask(challenge, f"{who}'s laptop", "192.0.2.7")
     cookie = {"cookie": f"staunch_token={secret or SECRETS[who]}"}
     form = {"decision": "let-in"}
     answer = await check(world, f"/let-in/{asked.code}", who="", data=form, headers=cookie)

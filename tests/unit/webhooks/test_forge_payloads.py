@@ -211,3 +211,19 @@ def test_what_people_write_at_length_is_cut_before_it_enters_a_history():
 def test_what_is_no_payload_at_all_is_malformed(kind, body):
     with pytest.raises(Malformed):
         FORGES[kind].parse(EVENTS[kind]["push"], body)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("github/pull_request_opened", "pull_request.number"),
+        ("gitea/pull_request_opened", "pull_request.number"),
+        ("gitlab/merge_request_opened", "object_attributes.iid"),
+        ("bitbucket/pullrequest_created", "pullrequest.id"),
+        ("bitbucket_dc/pr_opened", "pullRequest.id"),
+    ],
+)
+@pytest.mark.parametrize("number", [0, -1, 2**53 + 1, 10**30])
+def test_a_pull_request_has_a_number_that_can_be_kept(name, field, number):
+    with pytest.raises(Malformed, match="numbers start at 1"):
+        check(name, {field: number})

@@ -8,11 +8,12 @@ import pytest
 from pipelines.repo import Connection, ForgeKind
 from tests.published.checked import transport_of
 from webhooks.forge import FoundRepo, Later, MadeHook, Refused, Tried
+from webhooks.hook_of_repo import secret_of
 from webhooks.setup import NoPlace, Place, place_of, setup_of
 
 pytestmark = pytest.mark.anyio
 
-URL = "https://ci.example/hooks/forge"
+URL = "https://ci.example/hooks/forge/7"
 REPOS = {
     ForgeKind.GITHUB: (
         "/repos/acme/shop",
@@ -139,6 +140,22 @@ async def test_a_webhook_is_made_once_and_then_brought_up_to_date(kind):
         assert ours["config"]["content_type"] == "json"
         comments = {ForgeKind.GITHUB: "issue_comment", ForgeKind.GITEA: "pull_request_comment"}
         assert {"push", "pull_request", "release", comments[kind]} <= set(ours["events"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_webhook_of_before_is_given_the_repositorys_own_url_and_no_second_is_made(kind):
+    forge, older = HookForge(kind), URL.rpartition("/")[0]
+    forge.hooks[1] = {"url": older, "config": {"url": older}}
+    made = await asked(forge, lambda setup: setup.make_hook(FOUND, URL, "s3cret"))
+    assert made == MadeHook("1", is_new=False)
+    assert URL in (forge.hooks[1].get("url"), forge.hooks[1]["config"]["url"])
+
+
+async def test_a_signing_token_is_given_to_gitlab_to_sign_with_and_not_to_send():
+    forge, token = HookForge(ForgeKind.GITLAB), secret_of("whsec_" + "A" * 43 + "=", "7")
+    await asked(forge, lambda setup: setup.make_hook(FOUND, URL, token))
+    assert forge.hooks[1]["signing_token"] == token
+    assert "token" not in forge.hooks[1]
 
 
 @pytest.mark.parametrize("kind", KINDS)

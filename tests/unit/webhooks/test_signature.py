@@ -12,6 +12,7 @@ from webhooks.signature import (
     sign_standard,
     standard_key,
     verify_hex,
+    verify_plain,
     verify_prefixed,
     verify_standard,
 )
@@ -129,3 +130,18 @@ def test_a_secret_that_is_not_base64_is_its_own_key():
     assert standard_key("whsec_" + base64.b64encode(b"k" * 32).decode()) == b"k" * 32
     signature = sign_standard("m", "100", b"{}", b"open, gate!")
     verify_standard("m", "100", f"v1,{signature}", b"{}", secrets=["open, gate!"], now=100)
+
+
+def test_what_nothing_signed_is_refused_though_the_token_has_no_key():
+    signature = sign_standard("m", "1000", b"{}", b"")
+    with pytest.raises(Unverified):
+        verify_standard("m", "1000", f"v1,{signature}", b"{}", secrets=["whsec_"], now=1000.0)
+
+
+def test_a_plain_token_is_compared_as_the_text_that_was_sent():
+    # Servers hand headers on as Latin-1.
+    sent = "Öffne dich".encode().decode("latin-1")
+    verify_plain(sent, ["Öffne dich"])
+    for wrong in ("Öffne", "Offne dich"):
+        with pytest.raises(Unverified):
+            verify_plain(sent, [wrong])

@@ -1,0 +1,57 @@
+"""Hook of a Repo: the URL that its webhook calls, and the secret that is that webhook's alone.
+
+Forges show a webhook's secret to whoever administers its repository. With the Connection's they
+could sign calls of every other one; so each Repo's is made from it, and under a Repo's URL nothing
+is believed but what is of that Repo. What signs for many at once (a GitHub App, an organisation)
+calls the Connection's URL, with the Connection's own secret.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from webhooks.signature import STANDARD_SECRET_PREFIX, standard_key
+
+PREFIX = "/hooks/"
+
+
+def hook_path(connection: str, external_id: str = "") -> str:
+    """Of a Repo, or of all of its Connection; that one also where the id is no part of a path."""
+    own = f"/{quote(external_id, safe='')}" if external_id and "/" not in external_id else ""
+    return f"{PREFIX}{connection}{own}"
+
+
+def called_by(path: str) -> tuple[str, str] | None:
+    """The inverse of `hook_path`, of an unquoted path; None: no hook's."""
+    if not path.startswith(PREFIX):
+        return None
+    connection, slash, external_id = path.removeprefix(PREFIX).partition("/")
+    is_one = bool(connection) and "/" not in external_id and bool(external_id) == bool(slash)
+    return (connection, external_id) if is_one else None
+
+
+def is_ours(found: str, url: str) -> bool:
+    """Whether a webhook that calls `found` is the one for `url`, a Repo's; or the one that was made
+    before Repos had one of their own."""
+    return found in (url, url.rpartition("/")[0])
+
+
+def secret_of(connections: str, external_id: str) -> str:
+    """The secret of a Repo's webhook: nobody can tell another's by it, or its Connection's.
+
+    Of a signing token (`whsec_…`) another one is made.
+    """
+    key = standard_key(connections)
+    digest = hmac.new(key, f"webhook of {external_id}".encode(), hashlib.sha256).digest()
+    if connections.startswith(STANDARD_SECRET_PREFIX):
+        return STANDARD_SECRET_PREFIX + base64.b64encode(digest).decode()
+    return digest.hex()
+
+
+def accepted_at(secrets: Sequence[str], external_id: str) -> list[str]:
+    """What may sign under a Repo's URL: its own, and its Connection's, which is an
+    administrator's. Empty id: the Connection's URL."""
+    own = [secret_of(one, external_id) for one in secrets if one and external_id]
+    return [*own, *secrets]
