@@ -16,7 +16,6 @@ from pipelines.job import JobSpec
 from pipelines.repo import Connection, DeliveryOutcome, Repo
 from pipelines.run import RunState
 from pipelines.schedule import RunNow, Timetable
-from pipelines.status import Status
 from pipelines.turn import Turn
 
 T = TypeVar("T")
@@ -334,13 +333,6 @@ class Source(Protocol):
 
         Answers the path of the bare mirror that holds it. May be repeated.
         """
-
-
-class StatusOutbox(Protocol):
-    """Statuses on their way to a Forge."""
-
-    async def put(self, status: Status) -> None:
-        """Durable; the same id a second time changes nothing."""
 
 
 class Owed(Protocol, Generic[T_co]):

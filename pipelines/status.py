@@ -21,6 +21,7 @@ ANNOTATIONS_MAX = 500
 # Of all annotations of a Status: it must fit into one message of the bus.
 ANNOTATIONS_BYTES_MAX = 1_048_576
 GATE_MARK_CHARS = 12
+PLACE_CHARS = 24
 FENCE = "```"
 
 
@@ -85,7 +86,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `id` is derived from Run, Turn and context, so telling it twice is the same telling. For Forges
     that show more: `standing` None is what `state` says; `run`: whose it is, of Runs that go on as
     others the first, and `is_last` with which that is over; `began_at` 0: not known; `summary` is
-    Markdown; `gate`: the mark of a gate that a button may answer; empty: none may.
+    Markdown; `gate`: the mark of a gate that a button may answer; empty: none may. `again_of`: the
+    id of one that was told in vain and is told once more, if nothing newer was told since.
     """
 
     id: str
@@ -105,6 +107,16 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     summary: str = ""
     annotations: list[Annotation] = []
     gate: str = ""
+    again_of: str = ""
+
+    @property
+    def place(self) -> str:
+        """What is told of it, in a digest: of all Statuses of one place the newest alone counts.
+
+        Of each Run by itself: a Forge may show the one of another beside it.
+        """
+        name = "\n".join((self.repo, self.commit, self.context, self.run))
+        return hashlib.sha256(name.encode()).hexdigest()[:PLACE_CHARS]
 
     @property
     def stands(self) -> Standing:

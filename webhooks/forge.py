@@ -122,25 +122,37 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """A passing fault: try again after `retry_after_s`; None: the forge named no time."""
+    """A passing fault: try again after `retry_after_s`; None: the forge named no time.
+
+    `broke`: the forge itself failed at this very request, and may do so each time.
+    """
 
     reason: str
     retry_after_s: float | None = None
+    broke: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SendLater:
-    """Try again in `retry_after_s`, which the sender has decided; `reason` says what was wrong."""
+    """Try again in `retry_after_s`, which the sender has decided; `reason` says what was wrong.
+
+    `broke`: see Later.
+    """
 
     reason: str
     retry_after_s: float
+    broke: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The forge will never take this Status as it is; `reason` says why and what to do."""
+    """The forge will never take this Status as it is; `reason` says why and what to do.
+
+    `nobody`: there is no forge to tell, and nobody chose to have one told.
+    """
 
     reason: str
+    nobody: bool = False
 
 
 @dataclass(frozen=True, slots=True)

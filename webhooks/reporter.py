@@ -67,7 +67,7 @@ class StatusSender:
         if isinstance(told, Later):
             # The forge's own wish counts, but never makes us faster than the schedule.
             wait = max(backoff_s(attempt, self._dice()), told.retry_after_s or 0.0)
-            return SendLater(told.reason, wait)
+            return SendLater(told.reason, wait, told.broke)
         return told
 
     async def _tell(self, connection: Connection, status: Status) -> Told:
@@ -75,7 +75,8 @@ class StatusSender:
         if client is None:
             return Refused(
                 f"connection {connection.id!r} takes no statuses: it has no api_url and token, or"
-                " App"
+                " App",
+                nobody=True,
             )
         return await client.post_status(status)
 

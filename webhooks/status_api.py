@@ -123,7 +123,8 @@ def classify(answer: httpx2.Response, now: float, advice: Mapping[int, str] | No
         return Sent()
     reason = f"the forge answered {code}: {message_in(answer)}"
     if code in (408, 425, 429) or code >= 500:
-        return Later(reason, retry_after(answer.headers, now))
+        # What stands before a forge answers the others while that is away.
+        return Later(reason, retry_after(answer.headers, now), broke=code == 500)
     # GitHub's secondary limit looks like a refusal, but for these headers.
     limited = answer.headers.get("x-ratelimit-remaining") == "0"
     if code == 403 and (limited or "retry-after" in answer.headers):

@@ -23,12 +23,12 @@ from ci_host.adapters.nats.consumer import ConsumerRule, NatsQueue
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.history import NatsHistory
 from ci_host.adapters.nats.sights import NatsHearsay
+from ci_host.adapters.nats.statuses import NatsStatusOutbox
 from ci_host.adapters.nats.stores import (
     NatsBundles,
     NatsCatalog,
     NatsInbox,
     NatsOutcomes,
-    NatsStatusOutbox,
     decode_delivery,
 )
 from ci_host.adapters.nats.timetables import NatsTimetables, rings

@@ -47,7 +47,8 @@ from ci_host.adapters.nats.secrets import NatsSecrets
 from ci_host.adapters.nats.sessions import NatsSessions
 from ci_host.adapters.nats.shells import NatsShells
 from ci_host.adapters.nats.sights import NatsSights
-from ci_host.adapters.nats.stores import NatsBundles, NatsCatalog, NatsInbox, NatsStatusOutbox
+from ci_host.adapters.nats.statuses import NatsStatusOutbox, NatsUntoldStatuses
+from ci_host.adapters.nats.stores import NatsBundles, NatsCatalog, NatsInbox
 from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.nats.trust import NatsTrust
 from ci_host.adapters.nats.views import NatsViews
@@ -78,13 +79,15 @@ from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.secret_answers import told
 from ci_host.engine.secrets import Secrets
 from ci_host.engine.shells import Shells
-from ci_host.engine.statuses import StatusDelivery, StatusReporter
+from ci_host.engine.status_delivery import StatusDelivery, StatusRetelling
+from ci_host.engine.statuses import StatusReporter
 from ci_host.opening import owner
 from ci_host.ports import TurnNews, Unavailable
 from ci_host.projector import Projector
 from ci_host.settings import ProcessSettings, Settings, is_traced
 from ci_host.web.site import add_pages
 from pipelines.codec import decode_turn
+from pipelines.repo import Connection
 from pipelines.status import Status
 from webhooks.github.app import AppTokens
 from webhooks.members import Members
@@ -296,13 +299,30 @@ async def deliver_statuses(bus: Bus, directory: Directory) -> None:
         asyncio.TaskGroup() as group,
     ):
         sender = StatusSender(directory, client, now=time.time, dice=_dice)
-        served: set[str] = set()
+        outbox, untold = NatsStatusOutbox(bus), NatsUntoldStatuses(bus)
+        retelling = StatusRetelling(outbox, untold, time.time)
+        group.create_task(retelling.serve())
+        served: dict[str, Connection] = {}
         while True:
-            for connection in set(directory.connections) - served:
-                served.add(connection)
-                queue: NatsQueue[Status] = NatsQueue(bus, forge_rule(connection), _status)
-                group.create_task(StatusDelivery(queue, sender).serve())
+            for connection, now in list(directory.connections.items()):
+                before = served.get(connection)
+                if before is None:
+                    queue: NatsQueue[Status] = NatsQueue(bus, forge_rule(connection), _status)
+                    delivery = StatusDelivery(queue, sender, outbox, untold, time.time)
+                    group.create_task(delivery.serve())
+                elif before == now or not await _told_again(retelling, connection):
+                    continue
+                served[connection] = now
             await asyncio.sleep(NEW_CONNECTIONS_S)
+
+
+async def _told_again(retelling: StatusRetelling, connection: str) -> bool:
+    """What its Forge refused: it has another token now, or another address. False: not yet."""
+    try:
+        await retelling.again({connection})
+    except Unavailable:
+        return False
+    return True
 
 
 def forge_rule(connection: str) -> ConsumerRule:
@@ -310,7 +330,7 @@ def forge_rule(connection: str) -> ConsumerRule:
     return ConsumerRule(
         subjects.STATUSES,
         f"forge-{connection}",
-        (f"status.{connection}.*",),
+        (f"status.{connection}.>",),
         # One at a time: what waits for its turn again keeps the next from overtaking it.
         in_flight_max=1,
     )

@@ -18,7 +18,7 @@ from ci_host.engine.pull_comment import (
     marker_of,
     marker_of_answer,
 )
-from ci_host.engine.statuses import BROKEN_RETRY_S
+from ci_host.engine.status_delivery import BROKEN_RETRY_S
 from ci_host.ports import Owed, Queue
 from webhooks.forge import Refused, SendLater, Sent
 

@@ -11,7 +11,8 @@ from typing import Protocol
 
 import structlog
 
-from ci_host.ports import StatusOutbox, Unavailable
+from ci_host.ports import Unavailable
+from ci_host.status_ports import StatusOutbox
 from pipelines.event import Event
 from pipelines.repo import Repo
 from pipelines.status import Standing, Status, StatusState, context_of, shorten

@@ -1,8 +1,6 @@
-"""Statuses: what a Forge is told about each Turn, and telling it. Two steps, both durable.
+"""Statuses: what a Forge is told about each Turn. A consumer of Turns puts them into the outbox.
 
-A consumer of Turns puts Statuses into the outbox; a consumer of the outbox, one for each
-Connection and one message at a time, tells the Forge in order. A Forge that is away for an hour
-gets everything when it is back.
+From there they are told by `status_delivery.py`.
 """
 
 import asyncio
@@ -18,7 +16,8 @@ import structlog
 from ci_host.announcement_ports import Announcements
 from ci_host.engine.announcements import announcements_of
 from ci_host.engine.run_reports import RunReport, run_report
-from ci_host.ports import Damaged, HistoryStore, Owed, Queue, StatusOutbox, TurnNews, Unavailable
+from ci_host.ports import Damaged, HistoryStore, Queue, TurnNews, Unavailable
+from ci_host.status_ports import StatusOutbox
 from pipelines.commands import GateTerms, Result, StepKind, StepState
 from pipelines.events import RunStarted
 from pipelines.failure import Failure
@@ -37,11 +36,8 @@ from pipelines.status import (
     shorten,
 )
 from pipelines.turn import ENDED_BY_HOST, End, Turn
-from webhooks.forge import Refused, SendLater, Sent
 
 STARTED_CACHED_MAX = 1_000
-# After an error of our own in telling a Status: seldom enough to be read, and never given up.
-BROKEN_RETRY_S = 60.0
 # While the outbox takes nothing.
 OUTBOX_RETRY_S = 1.0
 # A Turn that nobody began is somebody's mischief on the bus, and must not stop the others for long.
@@ -341,60 +337,3 @@ class StatusReporter:
             if len(self._started) > STARTED_CACHED_MAX:
                 self._started.popitem(last=False)
         return self._started[run]
-
-
-class Sender(Protocol):
-    """Tells a Forge. See webhooks.reporter.StatusSender."""
-
-    async def send(self, status: Status, *, attempt: int = 1) -> Sent | SendLater | Refused:
-        """One try; every outcome is a record."""
-
-
-class StatusDelivery:
-    """The outbox of one Connection to its Forge: one at a time, in order, however long it takes."""
-
-    def __init__(self, outbox: Queue[Status], sender: Sender) -> None:
-        self._outbox = outbox
-        self._sender = sender
-
-    async def serve(self) -> None:
-        """Deliver for ever."""
-        async for owed in self._outbox:
-            await self._deliver(owed)
-
-    async def _deliver(self, owed: Owed[Status]) -> None:
-        status = owed.item
-        place = _place_of(status)
-        try:
-            told = await self._sender.send(status, attempt=owed.times)
-        except Exception:  # the edge: one Forge's trouble must not end the host
-            log.exception("status_broke", **place, delay_s=BROKEN_RETRY_S)
-            await owed.later(BROKEN_RETRY_S)
-            return
-        match told:
-            case Sent():
-                await owed.done()
-            case Refused(reason):
-                log.error("status_refused", **place, reason=reason)
-                await owed.done()
-            case SendLater(reason, retry_after_s):
-                log.warning(
-                    "status_later",
-                    **place,
-                    reason=reason,
-                    attempt=owed.times,
-                    delay_s=retry_after_s,
-                )
-                await owed.later(retry_after_s)
-
-
-def _place_of(status: Status) -> dict[str, str]:
-    """All that somebody needs to find the commit, and to tell it by hand."""
-    return {
-        "connection": status.connection,
-        "repo": status.repo_name,
-        "commit": status.commit,
-        "context": status.context,
-        "state": str(status.state),
-        "run": status.target_url,
-    }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from ci_host.announcement_ports import AnnouncementSender
-from ci_host.engine.statuses import BROKEN_RETRY_S
+from ci_host.engine.status_delivery import BROKEN_RETRY_S
 from ci_host.ports import Owed, Queue, Unavailable
 from pipelines.announcement import Announcement, Subscription
 from webhooks.forge import Gone, Refused, SendLater, Sent

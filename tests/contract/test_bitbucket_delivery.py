@@ -6,11 +6,10 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from ci_host.engine.statuses import StatusDelivery
 from pipelines.repo import ForgeKind
 from pipelines.status import Status, StatusState
 from tests.contract.strict_bitbucket import StrictBitbucket, StrictDataCenter
-from tests.contract.test_status_delivery import HourQueue, connection, status
+from tests.contract.test_status_delivery import HourQueue, connection, status, told_by
 from webhooks.memory import MemoryConnections
 from webhooks.reporter import StatusSender
 
@@ -32,7 +31,7 @@ async def tell(
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(forge)) as client:
             known = MemoryConnections(connection("https://bitbucket.example", kind=kind))
             sender = StatusSender(known, client, now=lambda: queue.now, dice=lambda: 0.0)
-            await StatusDelivery(queue, sender).serve()
+            await told_by(queue, sender)
     return queue, [line for line in said if line["event"] == "status_refused"]
 
 

@@ -7,12 +7,11 @@ import httpx2
 import msgspec
 import pytest
 
-from ci_host.engine.statuses import StatusDelivery
 from pipelines.job import Annotation
 from pipelines.status import ANNOTATIONS_MAX, Standing, Status, StatusState, gate_mark
 from tests.contract.app_keys import APP, app_connection, new_keys
 from tests.contract.strict_github import TOKEN_S, StrictGitHub
-from tests.contract.test_status_delivery import HourQueue
+from tests.contract.test_status_delivery import HourQueue, told_by
 from webhooks.forge import Refused, SendLater, Sent
 from webhooks.github.check_body import RERUN
 from webhooks.memory import MemoryConnections
@@ -304,7 +303,7 @@ async def test_limits_and_outages_are_waited_for_and_everything_is_told_in_order
         httpx2.Response(403, headers={"retry-after": "5"}),
     ]
     with hub.life() as sender:
-        await StatusDelivery(queue, sender).serve()
+        await told_by(queue, sender)
     assert queue.left == [] and queue.now >= 95.0
     assert [run.fields["name"] for run in hub.github.runs.values()] == [NAME, "other"]
     assert hub.github.named(NAME)[0].fields["conclusion"] == "failure"

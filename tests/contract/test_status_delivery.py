@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -11,21 +12,30 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from ci_host.adapters.memory.statuses import MemoryUntoldStatuses
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.consumer import Consumer
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.server import EmbeddedServer
-from ci_host.adapters.nats.stores import NatsCatalog, NatsStatusOutbox
+from ci_host.adapters.nats.statuses import NatsStatusOutbox, NatsUntoldStatuses
+from ci_host.adapters.nats.stores import NatsCatalog
 from ci_host.bootstrap.serving import deliver_statuses, forge_rule
-from ci_host.engine.statuses import BROKEN_RETRY_S, StatusDelivery
+from ci_host.engine.status_delivery import (
+    BROKEN_RETRY_S,
+    RETELL_FOR_S,
+    TRIES_MAX,
+    StatusDelivery,
+    StatusRetelling,
+)
+from ci_host.status_ports import Untold
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import Status, StatusState
 from tests.contract.ill_forge import Heard, IllForge
 from tests.contract.strict_gitlab import StrictGitLab
 from tests.engine.world import until
 from tests.servers import bus_of, nats_server
-from webhooks.forge import Sent
+from webhooks.forge import Refused, SendLater, Sent
 from webhooks.memory import MemoryConnections
 from webhooks.reporter import BACKOFF_S_MAX, StatusSender
 from webhooks.status_api import RETRY_AFTER_S_MAX
@@ -78,6 +88,8 @@ def status(number: int, **changes) -> Status:
         "description": f"number {number}",
         "target_url": "https://ci.example/runs/1",
         "at": float(number),
+        # Each of a place of its own, of which it is the newest.
+        "run": f"run-{number}",
     }
     return Status(**{**facts, **changes})
 
@@ -279,6 +291,7 @@ class HourQueue:
 
     def __init__(self, statuses: list[Status]) -> None:
         self.left = list(statuses)
+        self.newest = {one.place: one.id for one in statuses}
         self.now = 0.0
         self.times = 0
 
@@ -293,15 +306,30 @@ class HourQueue:
     async def later(self, delay_s: float) -> None:
         self.now += delay_s
 
+    async def newest_of(self, place: Status) -> str:
+        """As the outbox of a real server: also of what was delivered."""
+        return self.newest[place.place]
+
+    async def put(self, status: Status) -> None:
+        self.left.append(status)
+        if not status.again_of:
+            self.newest[status.place] = status.id
+
     async def __aiter__(self):
         while self.left:
             self.times += 1
             yield self
 
 
+async def told_by(queue: HourQueue, sender, untold: MemoryUntoldStatuses | None = None) -> None:
+    """All of the queue, until nothing is left of it."""
+    kept = untold or MemoryUntoldStatuses()
+    await StatusDelivery(queue, sender, queue, kept, lambda: queue.now).serve()
+
+
 @pytest.mark.parametrize("dice", [0.0, 0.999999])
 @pytest.mark.parametrize(
-    "ill", [httpx2.ConnectError("refused"), 500, 429, (503, {"retry-after": "900"})], ids=str
+    "ill", [httpx2.ConnectError("refused"), 502, 429, (503, {"retry-after": "900"})], ids=str
 )
 async def test_a_forge_that_is_down_for_an_hour_gets_everything_when_it_is_back(ill, dice):
     queue, told = HourQueue([status(n) for n in range(16)]), []
@@ -319,9 +347,157 @@ async def test_a_forge_that_is_down_for_an_hour_gets_everything_when_it_is_back(
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
         known = MemoryConnections(connection("https://tea.example"))
         sender = StatusSender(known, client, now=lambda: queue.now, dice=lambda: dice)
-        await StatusDelivery(queue, sender).serve()
+        await told_by(queue, sender)
     assert told == expected
     assert queue.now <= HOUR_S + max(BACKOFF_S_MAX, 900.0)
+
+
+class BreakingForge:
+    """It takes everything, but breaks on one commit, until `recovers`; refuses what is in
+    `refuses`. `told`: what it took, in order."""
+
+    def __init__(self, breaks_on: str = "", refuses: str = "") -> None:
+        self.breaks_on, self.refuses = breaks_on, refuses
+        self.told: list[str] = []
+
+    async def send(self, status: Status, *, attempt: int = 1) -> Sent | SendLater | Refused:
+        if status.commit == self.breaks_on:
+            return SendLater("the forge answered 500", 1.0, broke=True)
+        if status.commit == self.refuses:
+            return Refused("the forge answered 401")
+        self.told.append(status.description)
+        return Sent()
+
+
+A, B = "a" * 40, "b" * 40
+
+
+def each_state(commit: str, run: str = "r", first: int = 0) -> list[Status]:
+    """Pending and then success of one place."""
+    states = [StatusState.PENDING, StatusState.SUCCESS]
+    return [
+        status(first + n, commit=commit, context="c", run=run, state=state)
+        for n, state in enumerate(states)
+    ]
+
+
+async def test_of_what_waits_for_a_forge_the_newest_of_each_place_is_told():
+    forge = BreakingForge()
+    queue = HourQueue([*each_state(A), *each_state(B, first=2), *each_state(A, "other", first=4)])
+    await told_by(queue, forge)
+    assert forge.told == ["number 1", "number 3", "number 5"]
+
+
+async def test_a_commit_on_which_the_forge_breaks_holds_up_no_other_for_long():
+    forge, untold = BreakingForge(breaks_on=A), MemoryUntoldStatuses()
+    queue = HourQueue([status(0, commit=A), status(1, commit=B)])
+    await told_by(queue, forge, untold)
+    assert forge.told == ["number 1"]
+    assert queue.now == TRIES_MAX - 1
+    (kept,) = await untold.all()
+    assert (kept.status, kept.may_pass) == (status(0, commit=A), True)
+    assert kept.reason == "the forge answered 500"
+
+
+async def test_what_was_told_in_vain_is_told_again_when_that_may_help():
+    forge, untold = BreakingForge(breaks_on=A, refuses=B), MemoryUntoldStatuses()
+    queue = HourQueue([status(0, commit=A), status(1, commit=B)])
+    await told_by(queue, forge, untold)
+    again = StatusRetelling(queue, untold, lambda: queue.now)
+    # Once more in vain: it is no younger for it.
+    first = {one.status.id: one.since for one in await untold.all()}
+    queue.now += 100.0
+    assert await again.again_what_may_pass() == 1
+    await told_by(queue, forge, untold)
+    assert {one.status.id: one.since for one in await untold.all()} == first
+    forge.breaks_on = forge.refuses = ""
+    queue.now += 100.0
+    assert await again.again_what_may_pass() == 1
+    assert await again.again(["other"]) == 0
+    assert await again.again(["tea"]) == 2
+    await told_by(queue, forge, untold)
+    assert sorted(forge.told) == ["number 0", "number 1"]
+    assert not await untold.all()
+    assert await again.again(["tea"]) == 0
+
+
+async def test_what_a_forge_breaks_on_for_days_is_told_again_by_people_alone():
+    forge, untold = BreakingForge(breaks_on=A), MemoryUntoldStatuses()
+    queue = HourQueue([status(0, commit=A)])
+    await told_by(queue, forge, untold)
+    again = StatusRetelling(queue, untold, lambda: queue.now)
+    queue.now += RETELL_FOR_S
+    assert await again.again_what_may_pass() == 1
+    queue.left.clear()
+    queue.now += TRIES_MAX
+    assert await again.again_what_may_pass() == 0
+    assert await again.again(["tea"]) == 1
+
+
+async def test_what_is_told_again_never_covers_what_was_told_since():
+    forge, untold = BreakingForge(refuses=A), MemoryUntoldStatuses()
+    pending, success = each_state(A)
+    queue = HourQueue([pending])
+    await told_by(queue, forge, untold)
+    again = StatusRetelling(queue, untold, lambda: queue.now)
+    forge.refuses = ""
+    # The newer one before it in the outbox, and then behind it.
+    await queue.put(success)
+    await again.again(["tea"])
+    await told_by(queue, forge, untold)
+    assert forge.told == ["number 1"]
+    await untold.keep(Untold(status=pending, reason="r", since=0.0))
+    await again.again(["tea"])
+    await queue.put(msgspec.structs.replace(success, id="newest"))
+    await told_by(queue, forge, untold)
+    assert forge.told == ["number 1", "number 1"]
+    assert not await untold.all()
+
+
+@nats
+async def test_what_is_refused_is_listed_and_told_when_the_connection_has_another_token(
+    server, forge, said
+):
+    forge.refuses[OPEN] = 401
+    forge.listen()
+    await put(server, status(0), status(1))
+    async with life(server) as bus:
+        untold = NatsUntoldStatuses(bus)
+        await until(lambda: len(events(said, "status_refused")) == 2)
+        kept = await untold.all()
+        assert [one.status for one in kept] == [status(0), status(1)]
+        assert all("set a new one" in one.reason and not one.may_pass for one in kept)
+        del forge.refuses[OPEN]
+        await NatsCatalog(bus).put_connection(connection(forge.url, token="another"))
+        await until(lambda: len(forge.told) == 2)
+        assert forge.told == [heard(status(0)), heard(status(1))]
+
+        async def is_empty() -> bool:
+            return not await untold.all()
+
+        await until(is_empty)
+
+
+@nats
+async def test_an_older_staunchs_outbox_is_read_on_where_it_was(server, forge):
+    """Its messages had no place in their subjects, and its consumer asked for no others."""
+    forge.listen()
+    rule = replace(forge_rule("tea"), subjects=("status.tea.*",))
+    async with bus_of(server, streams=False) as bus:
+        for number in range(4):
+            body = msgspec.json.encode(status(number))
+            await bus.put_once(f"status.tea.s-{number}", body)
+        older = Consumer(bus, rule)
+        await older.ensure()
+        async for got in older:
+            await older.done(got)
+            if got.sequence >= 2:
+                break
+        await bus.client.flush()
+        await NatsStatusOutbox(bus).put(status(4))
+    async with life(server):
+        await until(lambda: len(forge.told) == 3)
+    assert forge.told == [heard(status(n)) for n in (2, 3, 4)]
 
 
 async def told_to_gitlab(gitlab: StrictGitLab, *statuses: Status) -> HourQueue:
@@ -331,7 +507,7 @@ async def told_to_gitlab(gitlab: StrictGitLab, *statuses: Status) -> HourQueue:
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(gitlab)) as client:
         known = MemoryConnections(lab)
         sender = StatusSender(known, client, now=lambda: queue.now, dice=lambda: 0.0)
-        await StatusDelivery(queue, sender).serve()
+        await told_by(queue, sender)
     return queue
 
 
@@ -375,6 +551,6 @@ async def test_an_error_of_our_own_in_telling_is_shown_and_tried_again(said):
             return Sent()
 
     queue = HourQueue([status(0), status(1)])
-    await StatusDelivery(queue, Broken()).serve()
+    await told_by(queue, Broken())
     assert queue.left == [] and queue.now == 2 * BROKEN_RETRY_S
     assert [line["context"] for line in events(said, "status_broke")] == ["staunch/build"] * 2

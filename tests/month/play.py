@@ -10,6 +10,7 @@ import httpx2
 from fastapi import FastAPI
 
 from ci_host.adapters.memory.sights import MemoryHearsay, MemorySights
+from ci_host.adapters.memory.statuses import MemoryUntoldStatuses
 from ci_host.adapters.memory.timetables import MemoryTimetables
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.adapters.memory.world import MemoryBundles, MemoryJobs
@@ -29,7 +30,8 @@ from ci_host.engine.reconciler import Reconciler
 from ci_host.engine.ref_news import RefNews
 from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.engine.schedules import Schedules
-from ci_host.engine.statuses import StatusDelivery, StatusReporter
+from ci_host.engine.status_delivery import StatusDelivery, StatusRetelling
+from ci_host.engine.statuses import StatusReporter
 from ci_host.engine.triggers import Triggers
 from ci_host.ports import TurnNews
 from ci_host.tenant.host import TenantHost
@@ -137,6 +139,7 @@ class Month:
             self.known.repos[repo.id] = repo
         self.history = MonthHistory(self.dice)
         self.inbox, self.outbox = MonthInbox(), MonthOutbox()
+        self.untold = MemoryUntoldStatuses()
         self.sights, self.hearsay = MemorySights(), MemoryHearsay()
         self.bundles = MemoryBundles()
         self.sandbox = TenantHost(NativeImage())
@@ -226,7 +229,8 @@ class Month:
         serving = [
             self._intake(threads, attention).serve(),
             reporter.serve(),
-            StatusDelivery(self.outbox.queue, sender).serve(),
+            StatusDelivery(self.outbox.queue, sender, self.outbox, self.untold, self.now).serve(),
+            StatusRetelling(self.outbox, self.untold, self.now).serve(),
             self._reconcile(client, attention),
         ]
         return Host(engine, [asyncio.ensure_future(one) for one in serving], client, threads)

@@ -110,11 +110,17 @@ class MonthOutbox:
     def __init__(self) -> None:
         self.queue: MonthQueue[Status] = MonthQueue(in_order=True)
         self._known: set[str] = set()
+        self._newest: dict[str, str] = {}
 
     async def put(self, status: Status) -> None:
         if status.id not in self._known:
             self._known.add(status.id)
+            if not status.again_of:
+                self._newest[status.place] = status.id
             self.queue.put(status)
+
+    async def newest_of(self, place: Status) -> str | None:
+        return self._newest.get(place.place)
 
 
 def turns_queue() -> MonthQueue[Any]:

@@ -211,6 +211,11 @@ class Bus:
         """The newest message of a subject, or None."""
         return self._one(await self.request(f"$JS.API.DIRECT.GET.{stream}.{subject}"), subject)
 
+    async def last_of(self, stream: str, pattern: str) -> Stored | None:
+        """The newest message of all subjects of a pattern, or None."""
+        wish = msgspec.json.encode({"last_by_subj": pattern})
+        return self._one(await self.request(f"$JS.API.DIRECT.GET.{stream}", wish), pattern)
+
     async def newest(self, stream: str, subject: str) -> Stored | None:
         """As `last`, but the leader's own answer: of a cluster, any server may give `last`, also
         one that does not have the newest yet."""

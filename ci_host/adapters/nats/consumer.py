@@ -118,7 +118,8 @@ class Consumer:
         js, rule = self._bus.js, self._rule
         try:
             if rule.start_after is None:
-                await js.consumer_info(rule.stream, rule.name)
+                found = await js.consumer_info(rule.stream, rule.name)
+                await self._widen(found.config)
                 return
             await js.delete_consumer(rule.stream, rule.name)
         except NotFoundError:
@@ -139,6 +140,15 @@ class Consumer:
                 filter_subjects=list(rule.subjects),
             ),
         )
+
+    async def _widen(self, found: ConsumerConfig) -> None:
+        """A newer Staunch may read other subjects; what was acknowledged stays so."""
+        wished = list(self._rule.subjects)
+        if wished == (found.filter_subjects or [found.filter_subject or ""]):
+            return
+        found.filter_subject, found.filter_subjects = None, wished
+        await self._bus.js.add_consumer(self._rule.stream, found)
+        log.info("consumer_widened", stream=self._rule.stream, name=self._rule.name)
 
     async def __aiter__(self) -> AsyncIterator[Delivered]:
         arrived: asyncio.Queue[Msg | None] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""The small stores on JetStream: bundles, settings, deliveries, outcomes and outgoing statuses."""
+"""The small stores on JetStream: bundles, settings, deliveries and their outcomes."""
 
 import asyncio
 import zlib
@@ -9,7 +9,7 @@ import msgspec
 from ci_host.access import Token
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.blobs import NatsBlobs
-from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, Refused, expected
+from ci_host.adapters.nats.bus import Bus, Refused, expected
 from ci_host.badge import BadgeRule
 from ci_host.line_ports import EnvironmentRule, JobLimit, PoolRule
 from ci_host.ports import Missing, Unavailable
@@ -18,7 +18,6 @@ from pipelines.bundle import Bundle
 from pipelines.group import Group
 from pipelines.ids import Digest
 from pipelines.repo import Connection, Delivery, DeliveryOutcome, Repo
-from pipelines.status import Status
 from webhooks.errors import InboxUnavailable
 from webhooks.inbox import Recorded
 
@@ -209,14 +208,3 @@ class NatsOutcomes:
     async def tell(self, outcome: DeliveryOutcome) -> None:
         subject = subjects.outcome(outcome.connection, outcome.id)
         await self._bus.publish(subject, msgspec.json.encode(outcome))
-
-
-class NatsStatusOutbox:
-    """See StatusOutbox."""
-
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-
-    async def put(self, status: Status) -> None:
-        subject = subjects.status(status.connection, status.id)
-        await self._bus.put_once(subject, msgspec.json.encode(status), {MESSAGE_ID: status.id})

@@ -79,6 +79,7 @@ def rules(shards: int) -> list[StreamRule]:
         StreamRule(subjects.LOGS, ("log.>",), compressed=True),
         StreamRule(subjects.RUNNERS, ("runner.*",), max_age_s=90.0, per_subject=1),
         StreamRule(subjects.STATUSES, ("status.>",), max_age_s=30 * DAY_S),
+        StreamRule(subjects.UNTOLD, ("untold.>",), max_age_s=30 * DAY_S, per_subject=1),
         StreamRule(subjects.BLOBS, ("blob.>", "prepared.>")),
         StreamRule(subjects.CONFIG, ("config.>",), per_subject=1),
         StreamRule(subjects.SECRETS, ("secret.*",), per_subject=1),

@@ -16,6 +16,7 @@ CACHES = "CACHES"
 LOGS = "LOGS"
 RUNNERS = "RUNNERS"
 STATUSES = "STATUSES"
+UNTOLD = "UNTOLD"
 BLOBS = "BLOBS"
 CONFIG = "CONFIG"
 HOST = "HOST"
@@ -136,9 +137,14 @@ def log(job: JobId) -> str:
     return f"log.{job}"
 
 
-def status(connection: str, status_id: str) -> str:
-    """A status on its way."""
-    return f"status.{connection}.{status_id}"
+def status(connection: str, place: str, status_id: str) -> str:
+    """A status on its way. One of before places were known has none, and three parts."""
+    return f"status.{connection}.{place}.{status_id}"
+
+
+def untold(connection: str, place: str) -> str:
+    """What no forge took of one place."""
+    return f"untold.{connection}.{place}"
 
 
 def blob(digest: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ci_host.engine.comment_delivery import WRITES_APART_S, CommentDelivery
-from ci_host.engine.statuses import BROKEN_RETRY_S
+from ci_host.engine.status_delivery import BROKEN_RETRY_S
 from tests.contract.test_comment_book import NoLogs, answer, report
 from tests.owed import Feed, KeptOwed
 from webhooks.forge import Refused, SendLater, Sent

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from ci_host.engine.statuses import BROKEN_RETRY_S
+from ci_host.engine.status_delivery import BROKEN_RETRY_S
 from ci_host.engine.subscription_delivery import TRIES_SHOWN, SubscriptionDelivery
 from ci_host.ports import Unavailable
 from pipelines.announcement import Announcement, AnnouncementKind, Subscription
