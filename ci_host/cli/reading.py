@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,11 +16,9 @@ from ci_host.cli.client import Client, ClientError, find, run_path
 from ci_host.cli.clock import day, times_of_day
 from ci_host.cli.links import link_of
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.streams import followed
 from ci_host.cli.trust import trust_line
 from ci_host.cli.waits import coverage_words, duration, inputs_asked, timed_out, waiting_lines
-
-if TYPE_CHECKING:
-    import httpx2
 
 LINKED_LINES_MAX = 1_000
 LEFT: Mapping[str, Any] = {"title_justify": "left"}
@@ -296,44 +294,10 @@ def _choose(run: dict[str, Any], job: str, attempt: int, service: str) -> str:
 
 
 def _follow(client: Client, job: str) -> None:
-    """Server-sent events, resumed from the last offset if the host restarts meanwhile."""
-    import httpx2
-
-    offset = "0"
-    ended = False
-    while not ended:
-        try:
-            with (
-                httpx2.Client(timeout=httpx2.Timeout(10, read=None)) as http,
-                http.stream(
-                    "GET",
-                    f"{client.url}/api/v1/jobs/{job}/log/stream",
-                    headers={**client.headers, "Last-Event-ID": offset},
-                ) as answer,
-            ):
-                answer.raise_for_status()
-                offset, ended = _print_events(answer, offset)
-        except httpx2.TransportError:
-            time.sleep(0.5)
-
-
-def _print_events(answer: "httpx2.Response", offset: str) -> tuple[str, bool]:
-    name, lines = "", []
-    for line in answer.iter_lines():
-        field, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if field == "id":
-            offset = value
-        elif field == "event":
-            name = value
-        elif field == "data":
-            lines.append(value)
-        elif not line and name == "end":
-            return offset, True
-        elif not line and lines:
-            typer.echo("\n".join(lines), nl=False)
-            lines = []
-    return offset, False
+    for event in followed(client, f"/jobs/{job}/log/stream", "0"):
+        if event.event == "end":
+            return
+        typer.echo(event.data, nl=False)
 
 
 def list_runners(
