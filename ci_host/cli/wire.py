@@ -6,6 +6,7 @@ that requests go by: two could take one text for two hosts, and a key would go t
 """
 
 import ipaddress
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,6 +17,8 @@ TIMEOUT_S = 90.0
 API = "/api/v1"
 # What a proxy answers whose host is being started again, and the host itself while it ends.
 AWAY = frozenset({502, 503, 504})
+PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+KINDS = frozenset({"http", "https"})
 
 
 class NoProxy(Exception):
@@ -58,6 +61,16 @@ def _by_its_own_proxy(there: "httpx2.URL", timeout: "httpx2.Timeout") -> "httpx2
             f" {kind}:// one: name an http:// or https:// one in {there.scheme.upper()}_PROXY, or"
             f" {there.host} in NO_PROXY to do without"
         ) from error
+
+
+def unusable_proxies(environment: Mapping[str, str]) -> list[str]:
+    """The variables that name a proxy of another kind: where one is, httpx2 makes no client."""
+    found = ((name, *value.partition("://")) for name, value in environment.items())
+    return [
+        name
+        for name, kind, is_url, _ in found
+        if name.lower() in PROXIES and is_url and kind.lower() not in KINDS
+    ]
 
 
 def is_of_this_machine(host: str) -> bool:

@@ -1,6 +1,8 @@
-"""Commands that follow, behind a proxy whose host is started again meanwhile."""
+"""Commands that follow, behind a proxy whose host is started again meanwhile; and a shell whose
+variables name a proxy."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +13,8 @@ import pytest
 from tests.demo.installation import until
 from tests.e2e.answers import at_gate
 from tests.e2e.front import Front
-from tests.e2e.installed import TIMEOUT_S
+from tests.e2e.installed import FILE, TIMEOUT_S, plan
+from tests.repos import Repo
 
 pytestmark = [
     pytest.mark.xdist_group("e2e"),
@@ -118,3 +121,20 @@ def test_whoever_is_not_there_from_the_beginning_is_not_waited_for(here, front):
         _, said = rest(events)
     assert events.returncode == 3
     assert f"{front.url} answered 502 with a page" in said
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9"])
+def test_a_checkout_is_run_whatever_proxy_the_shell_names(tmp_path, proxy):
+    repo = Repo(tmp_path)
+    repo.write({FILE: plan("await step.job('look', run='echo here')")})
+    kept = {k: v for k, v in os.environ.items() if k.lower() != "no_proxy"}
+    names = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+    done = subprocess.run(
+        [sys.executable, "-m", "ci_host", "run", str(repo.work)],
+        capture_output=True,
+        text=True,
+        env=kept | dict.fromkeys(names, proxy),
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "succeeded look job" in done.stdout
