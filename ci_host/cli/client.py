@@ -20,6 +20,7 @@ from ci_host.cli.wire import (
     AWAY,
     TIMEOUT_S,
     NoProxy,
+    are_one_host,
     foreign,
     no_staunch,
     opened,
@@ -242,20 +243,35 @@ def find(server: str | None, token: str | None, data: Path | None) -> Client:
             )
         server = state.url
     if token is None:
-        try:
-            token = (folder / "token").read_text().strip()
-        except OSError as error:
-            raise ClientError(
-                f"no token: give one with --token or STAUNCH_TOKEN, or see {folder / 'token'}"
-                f" ({error.strerror})",
-                3,
-            ) from error
+        token = _owner_s(folder, server)
     token = token.strip()
     if not token or not (token.isascii() and token.isprintable()):
         raise ClientError(
             "the token of --token or STAUNCH_TOKEN is empty, or no token of Staunch's"
         )
     return Client(server.rstrip("/"), token)
+
+
+def _owner_s(folder: Path, server: str) -> str:
+    """The key of whoever owns the installation that runs from there: no other host is told it.
+
+    Raises ClientError.
+    """
+    state = read_state(folder)
+    if state is None or not are_one_host(server, state.url):
+        raise ClientError(
+            f"no key for {server}: `staunch login {server}`, or give one with --token or"
+            " STAUNCH_TOKEN",
+            UNREACHABLE,
+        )
+    try:
+        return (folder / "token").read_text()
+    except OSError as error:
+        raise ClientError(
+            f"no token: give one with --token or STAUNCH_TOKEN, or see {folder / 'token'}"
+            f" ({error.strerror})",
+            UNREACHABLE,
+        ) from error
 
 
 def _profile(server: str | None, *, is_local: bool) -> Profile | None:

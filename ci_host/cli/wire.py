@@ -97,6 +97,22 @@ def wrong_with(url: str) -> str:
     return "" if there.host else "it names no host"
 
 
+def are_one_host(one: str, other: str) -> bool:
+    """Whether two addresses are of one host: this machine has several names."""
+    if one == other:
+        return True
+    if wrong_with(one) or wrong_with(other):
+        return False
+    import httpx2
+
+    here, there = httpx2.URL(one), httpx2.URL(other)
+    if (here.scheme, here.port) != (there.scheme, there.port):
+        return False
+    if here.path.rstrip("/") != there.path.rstrip("/"):
+        return False
+    return here.host == there.host or all(map(is_of_this_machine, (here.host, there.host)))
+
+
 def foreign(url: str, answer: "httpx2.Response") -> str:
     """What is said of an answer that no Staunch gives; empty: it may be one's."""
     status, kind = answer.status_code, kind_of(answer)
