@@ -20,7 +20,8 @@ from ci_host.cli.streams import followed
 from ci_host.cli.trust import trust_line
 from ci_host.cli.waits import coverage_words, duration, inputs_asked, timed_out, waiting_lines
 
-LINKED_LINES_MAX = 1_000
+# As many as the host gives in one answer.
+LINES_AT_ONCE = 10_000
 LEFT: Mapping[str, Any] = {"title_justify": "left"}
 
 console = Console()
@@ -259,6 +260,9 @@ def logs(
 ) -> None:
     """Print a job's log, or a service's. RUN may be a pasted link, to lines of it too."""
     client, link = find(server, token, data), link_of(run)
+    if link.first and follow:
+        said = "a link to lines ends with them: leave out --follow, or the link's part from # on"
+        raise ClientError(said, 2)
     chosen = _choose(
         client.get(run_path(run)),
         job or link.job,
@@ -266,9 +270,7 @@ def logs(
         service or link.service,
     )
     if link.first:
-        count = min(link.last - link.first + 1, LINKED_LINES_MAX)
-        found = client.get(f"/jobs/{chosen}/log/lines", first=link.first, count=count)
-        typer.echo("\n".join(found["lines"]))
+        _print_lines(client, chosen, link.first, link.last)
     elif follow:
         _follow(client, chosen)
     else:
@@ -298,6 +300,25 @@ def _follow(client: Client, job: str) -> None:
         if event.event == "end":
             return
         typer.echo(event.data, nl=False)
+
+
+def _print_lines(client: Client, job: str, first: int, last: int) -> None:
+    """Up to the log's end, if that comes before. Raises ClientError: it has none of them."""
+    at, end = first, 0
+    while at <= last:
+        count = min(last - at + 1, LINES_AT_ONCE)
+        lines = client.get(f"/jobs/{job}/log/lines", first=at, count=count)["lines"]
+        if lines:
+            typer.echo("\n".join(lines))
+        at += len(lines)
+        if len(lines) < count and not end:
+            # Fewer come where they are long, too: how many there are is said elsewhere.
+            end = client.get(f"/jobs/{job}/log/outline")["lines"]
+            if end < first:
+                raise ClientError(f"this log has no line {first:,} yet: it has {end:,}", 4)
+            last = min(last, end)
+        if not lines:
+            return
 
 
 def list_runners(
