@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,8 +125,10 @@ class Client:
         finally:
             partial.unlink(missing_ok=True)
 
-    def events(self, path: str, place: str) -> Iterator["httpx2.ServerSentEvent"]:
-        """Server-sent events behind a place, until the connection ends."""
+    @contextlib.contextmanager
+    def events(self, path: str, place: str) -> Iterator[Iterable["httpx2.ServerSentEvent"]]:
+        """A context, once the host gives them: server-sent events behind a place, until the
+        connection ends."""
         headers = {**self.headers, "Last-Event-ID": place}
         with (
             self._asking(SILENCE_S, f"{self.url} answers no more") as http,
@@ -134,7 +136,7 @@ class Client:
             http.sse(f"{self.url}{API}{path}", headers=headers, max_event_size=None) as source,
         ):
             self._check(source.response)
-            yield from source
+            yield source
 
     def _call(self, method: str, path: str, **how: Any) -> Any:  # noqa: ANN401
         answer = self._answer(method, path, **how)

@@ -98,7 +98,8 @@ class LocalHost:
         """Wait until the host answers somebody who has its token, which it writes before it
         listens. Raises ClientError: it has ended, or comes no further."""
         url = f"http://127.0.0.1:{self._port}"
-        wrong, since = "", time.monotonic()
+        met: set[str] = set()
+        since = time.monotonic()
         while self._client is None:
             self.check_alive()
             time.sleep(LOOK_S)
@@ -106,15 +107,16 @@ class LocalHost:
                 client = Client(url, (self.wish.data / "token").read_text().strip())
                 client.get("/whoami")
             except (OSError, ClientError) as error:
-                if str(error) != wrong:
+                if str(error) not in met:
                     # It has come further: no token yet, then no answer, then one.
-                    wrong, since = str(error), time.monotonic()
+                    met.add(str(error))
+                    since = time.monotonic()
                 elif time.monotonic() - since > STUCK_S:
-                    raise ClientError(self._stuck(wrong), 3) from error
+                    raise ClientError(self._stuck(error), 3) from error
                 continue
             self._client = client
 
-    def _stuck(self, wrong: str) -> str:
+    def _stuck(self, wrong: Exception) -> str:
         said = f"the installation has come no further for {STUCK_S:.0f} s ({wrong})"
         return f"{said}. The last that it said:\n{self._last_said()}"
 

@@ -27,10 +27,11 @@ def followed(client: Client, path: str, place: str) -> Iterator["httpx2.ServerSe
     pause, is_told = PAUSE_S_FIRST, False
     while True:
         try:
-            for event in client.events(path, place):
+            with client.events(path, place) as events:
                 pause, is_told = PAUSE_S_FIRST, False
-                place = event.id or place
-                yield event
+                for event in events:
+                    place = event.id or place
+                    yield event
         except ClientError as error:
             if not error.is_away:
                 raise

@@ -3,9 +3,11 @@
 from itertools import islice
 
 import pytest
+from rich.console import Console
 
 from ci_host.cli import streams
 from ci_host.cli.client import Client, ClientError
+from ci_host.cli.following import Follower
 from ci_host.cli.streams import followed
 from tests.scripted import Reply, Scripted, page, stream
 
@@ -78,3 +80,13 @@ def test_a_chunk_may_be_of_any_length() -> None:
     with Scripted(stream(event(1, "x" * 3_000_000))) as host:
         told = next(followed(Client(host.url, "t"), "/jobs/1/log/stream", "0"))
     assert len(told.data) == 3_000_000
+
+
+@pytest.mark.parametrize("answer", [page(200), Reply(302, headers={"location": "/login"})])
+def test_neither_is_a_run_followed_where_another_program_answers(answer: Reply) -> None:
+    with Scripted(page(502), page(504), answer) as host:
+        client = Client(host.url, "t")
+        follower = Follower(client, Console(), "", lambda *_: None, lambda: None)
+        with pytest.raises(ClientError) as caught:
+            follower.to_end("1-0")
+        assert (caught.value.exit_code, len(host.asked)) == (3, 3)
