@@ -1,10 +1,13 @@
-"""Client: how a command finds its host and talks to it. Errors become sentences and exit codes."""
+"""Client: how a command finds its host and talks to it. Errors become sentences and exit codes.
+
+By which HTTP client, and the words for answers that are no host's, are `wire.py`'s.
+"""
 
 import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,24 +15,41 @@ from urllib.parse import quote
 
 from ci_host.cli.links import link_of
 from ci_host.cli.profiles import PROFILE_VARIABLE, BadProfiles, Profile, read_profiles
+from ci_host.cli.wire import (
+    API,
+    AWAY,
+    TIMEOUT_S,
+    NoProxy,
+    are_one_host,
+    foreign,
+    no_staunch,
+    opened,
+    wrong_with,
+)
 from ci_host.running import read_state
 
 if TYPE_CHECKING:
     import httpx2  # imported where it is used: `staunch up` must not wait for it
 
-TIMEOUT_S = 90.0
+UNREACHABLE = 3
+# The host says something each 15 s on a stream, if only that it is there.
+SILENCE_S = 60.0
 
 
 class ClientError(Exception):
     """A command cannot do what it was asked; `exit_code` for the shell.
 
-    `status` is what the host answered with, or 0.
+    `status` is what the host answered with, or 0. `is_away`: it may answer again by itself, as one
+    that is being started again does.
     """
 
-    def __init__(self, message: str, exit_code: int = 1, status: int = 0) -> None:
+    def __init__(
+        self, message: str, exit_code: int = 1, status: int = 0, *, is_away: bool = False
+    ) -> None:
         super().__init__(message)
         self.exit_code = exit_code
         self.status = status
+        self.is_away = is_away
 
 
 def default_data() -> Path:
@@ -87,63 +107,79 @@ class Client:
     def save(self, path: str, target: Path, size: int) -> None:
         """GET into a file, which gets its name when it is whole. `size`: about how many bytes come,
         for whoever looks on at a terminal."""
-        import httpx2
-
         partial = target.with_name(f".{target.name}.part")
-        url = f"{self.url}/api/v1{path}"
+        url = f"{self.url}{API}{path}"
         try:
             with (
-                httpx2.Client(timeout=TIMEOUT_S) as http,
+                self._asking(TIMEOUT_S, f"{target} did not come whole from {self.url}") as http,
                 http.stream("GET", url, headers=self.headers) as answer,
             ):
-                if not answer.is_success:
-                    answer.read()
-                    raise self._refused(answer)
+                self._check(answer)
                 with partial.open("wb") as file, _shown(target.name, size) as move:
                     for piece in answer.iter_bytes():
                         file.write(piece)
                         move(len(piece))
             partial.replace(target)
-        except httpx2.TransportError as error:
-            raise ClientError(f"{target} did not come whole from {self.url}: {error}", 3) from error
         except OSError as error:
             raise ClientError(f"{target} cannot be written: {error}") from error
         finally:
             partial.unlink(missing_ok=True)
 
-    def lines(self, path: str) -> Iterator[str]:
-        """GET, as lines that come for as long as the host sends any."""
-        import httpx2
-
-        try:
-            with (
-                httpx2.Client(timeout=httpx2.Timeout(TIMEOUT_S, read=None)) as http,
-                http.stream("GET", f"{self.url}/api/v1{path}", headers=self.headers) as answer,
-            ):
-                if not answer.is_success:
-                    answer.read()
-                    raise self._refused(answer)
-                yield from answer.iter_lines()
-        except httpx2.TransportError as error:
-            raise ClientError(f"{self.url} answers no more: {error}", 3) from error
+    @contextlib.contextmanager
+    def events(self, path: str, place: str) -> Iterator[Iterable["httpx2.ServerSentEvent"]]:
+        """A context, once the host gives them: server-sent events behind a place, until the
+        connection ends."""
+        headers = {**self.headers, "Last-Event-ID": place}
+        with (
+            self._asking(SILENCE_S, f"{self.url} answers no more") as http,
+            # A chunk of a log may be of any length.
+            http.sse(f"{self.url}{API}{path}", headers=headers, max_event_size=None) as source,
+        ):
+            self._check(source.response)
+            yield source
 
     def _call(self, method: str, path: str, **how: Any) -> Any:  # noqa: ANN401
-        return self._answer(method, path, **how).json()
+        answer = self._answer(method, path, **how)
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ClientError(no_staunch(self.url, answer), UNREACHABLE) from error
 
     def _answer(self, method: str, path: str, **how: Any) -> "httpx2.Response":  # noqa: ANN401
+        with self._asking(TIMEOUT_S, f"no answer from {self.url}") as http:
+            url = f"{self.url}{API}{path}"
+            answer = http.request(method, url, headers=self.headers, **how)
+        self._check(answer)
+        return answer
+
+    @contextlib.contextmanager
+    def _asking(self, read_s: float, lost: str) -> Iterator["httpx2.Client"]:
+        """What goes wrong on the way is told as a ClientError; `lost`: that there is no answer."""
         import httpx2
 
         try:
-            with httpx2.Client(timeout=TIMEOUT_S) as http:
-                url = f"{self.url}/api/v1{path}"
-                answer = http.request(method, url, headers=self.headers, **how)
-        except httpx2.TransportError as error:
-            raise ClientError(
-                f"no answer from {self.url} ({error}); is `staunch up` running?", 3
-            ) from error
-        if answer.is_success:
-            return answer
-        raise self._refused(answer)
+            with opened(self.url, read_s) as http:
+                yield http
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+            raise ClientError(f"{self.url!r} is no URL of a host: {error}", 2) from error
+        except NoProxy as error:
+            raise ClientError(str(error), UNREACHABLE) from error
+        except (httpx2.DecodingError, httpx2.SSEError) as error:
+            said = f"{self.url} answered what cannot be read ({error}): is it a Staunch?"
+            raise ClientError(said, UNREACHABLE) from error
+        except httpx2.RequestError as error:
+            why = str(error) or type(error).__name__
+            said = f"{lost} ({why}); is `staunch up` running?"
+            raise ClientError(said, UNREACHABLE, is_away=True) from error
+
+    def _check(self, answer: "httpx2.Response") -> None:
+        """Raises ClientError unless it is a Staunch's, and no refusal."""
+        is_away = answer.status_code in AWAY
+        if said := foreign(self.url, answer):
+            raise ClientError(said, UNREACHABLE, is_away=is_away)
+        if not answer.is_success:
+            answer.read()
+            raise self._refused(answer)
 
     def _refused(self, answer: "httpx2.Response") -> ClientError:
         """In the host's own words."""
@@ -155,7 +191,8 @@ class Client:
                 status=401,
             )
         status = answer.status_code
-        return ClientError(_detail(answer), 4 if status == 404 else 1, status)
+        exit_code = 4 if status == 404 else 1
+        return ClientError(_detail(answer), exit_code, status, is_away=status in AWAY)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -195,6 +232,8 @@ def find(server: str | None, token: str | None, data: Path | None) -> Client:
     profile = _profile(server, is_local=data is not None)
     if profile is not None:
         server, token = profile.server, token or profile.token
+    elif server is not None and (wrong := wrong_with(server)):
+        raise ClientError(f"{server!r} is no URL of a host: {wrong}", 2)
     folder = data or default_data()
     if server is None:
         state = read_state(folder)
@@ -202,24 +241,39 @@ def find(server: str | None, token: str | None, data: Path | None) -> Client:
             raise ClientError(
                 f"no Staunch runs from {folder}: start one with `staunch up`, or name one with"
                 " --server or STAUNCH_SERVER",
-                3,
+                UNREACHABLE,
             )
         server = state.url
     if token is None:
-        try:
-            token = (folder / "token").read_text().strip()
-        except OSError as error:
-            raise ClientError(
-                f"no token: give one with --token or STAUNCH_TOKEN, or see {folder / 'token'}"
-                f" ({error.strerror})",
-                3,
-            ) from error
+        token = _owner_s(folder, server)
     token = token.strip()
     if not token or not (token.isascii() and token.isprintable()):
         raise ClientError(
             "the token of --token or STAUNCH_TOKEN is empty, or no token of Staunch's"
         )
     return Client(server.rstrip("/"), token)
+
+
+def _owner_s(folder: Path, server: str) -> str:
+    """The key of whoever owns the installation that runs from there: no other host is told it.
+
+    Raises ClientError.
+    """
+    state = read_state(folder)
+    if state is None or not are_one_host(server, state.url):
+        raise ClientError(
+            f"no key for {server}: `staunch login {server}`, or give one with --token or"
+            " STAUNCH_TOKEN",
+            UNREACHABLE,
+        )
+    try:
+        return (folder / "token").read_text()
+    except OSError as error:
+        raise ClientError(
+            f"no token: give one with --token or STAUNCH_TOKEN, or see {folder / 'token'}"
+            f" ({error.strerror})",
+            UNREACHABLE,
+        ) from error
 
 
 def _profile(server: str | None, *, is_local: bool) -> Profile | None:

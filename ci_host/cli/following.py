@@ -17,9 +17,8 @@ LOOK_S_FIRST = 0.1
 LOOK_S_MAX = 1.0
 LOG_LINES = 20
 ENDED_WELL = "succeeded"
-UNREACHABLE = 3
-# One that has only just been begun, or a host that is busy.
-NOT_THERE, NOT_YET = 404, frozenset({404, 503})
+# One that has only just been begun.
+NOT_THERE = 404
 BEGUN_S_MAX = 10.0
 # The others are told by their steps, or pass by themselves in a moment.
 WORTH_SAYING = frozenset({"signal", "sleep", "timer", "group", "pause", "retry", "nothing"})
@@ -85,7 +84,7 @@ class Follower:
             except ClientError as error:
                 if error.status == NOT_THERE and time.monotonic() > deadline:
                     return None
-                if error.exit_code != UNREACHABLE and error.status not in NOT_YET:
+                if not error.is_away and error.status != NOT_THERE:
                     raise
                 time.sleep(LOOK_S_FIRST)
                 continue

@@ -16,6 +16,7 @@ from rich.markup import escape
 from ci_host.cli.client import Client, ClientError
 from ci_host.cli.clock import moment
 from ci_host.cli.profiles import BadProfiles, Profile, read_profiles, write_profiles
+from ci_host.cli.wire import wrong_with
 
 NOT_YET = None
 UNKNOWN_KEY, OTHERS_KEY = 401, 409
@@ -42,8 +43,8 @@ def login(
 ) -> None:
     """Log in to a server, in the browser or with a token; other commands then go there."""
     server = server.rstrip("/")
-    if urlsplit(server).scheme not in ("http", "https"):
-        raise ClientError(f"{server!r} is no URL: give it with https://", 2)
+    if wrong := wrong_with(server):
+        raise ClientError(f"{server!r} is no URL of a host: {wrong}", 2)
     token = sys.stdin.readline().strip() if with_token else _by_browser(server, opens=browser)
     if not token or not (token.isascii() and token.isprintable()):
         raise ClientError("standard input holds no token of Staunch's", 2)

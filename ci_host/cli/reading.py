@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,13 +16,12 @@ from ci_host.cli.client import Client, ClientError, find, run_path
 from ci_host.cli.clock import day, times_of_day
 from ci_host.cli.links import link_of
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.streams import followed
 from ci_host.cli.trust import trust_line
 from ci_host.cli.waits import coverage_words, duration, inputs_asked, timed_out, waiting_lines
 
-if TYPE_CHECKING:
-    import httpx2
-
-LINKED_LINES_MAX = 1_000
+# As many as the host gives in one answer.
+LINES_AT_ONCE = 10_000
 LEFT: Mapping[str, Any] = {"title_justify": "left"}
 
 console = Console()
@@ -261,6 +260,9 @@ def logs(
 ) -> None:
     """Print a job's log, or a service's. RUN may be a pasted link, to lines of it too."""
     client, link = find(server, token, data), link_of(run)
+    if link.first and follow:
+        said = "a link to lines ends with them: leave out --follow, or the link's part from # on"
+        raise ClientError(said, 2)
     chosen = _choose(
         client.get(run_path(run)),
         job or link.job,
@@ -268,9 +270,7 @@ def logs(
         service or link.service,
     )
     if link.first:
-        count = min(link.last - link.first + 1, LINKED_LINES_MAX)
-        found = client.get(f"/jobs/{chosen}/log/lines", first=link.first, count=count)
-        typer.echo("\n".join(found["lines"]))
+        _print_lines(client, chosen, link.first, link.last)
     elif follow:
         _follow(client, chosen)
     else:
@@ -296,44 +296,29 @@ def _choose(run: dict[str, Any], job: str, attempt: int, service: str) -> str:
 
 
 def _follow(client: Client, job: str) -> None:
-    """Server-sent events, resumed from the last offset if the host restarts meanwhile."""
-    import httpx2
-
-    offset = "0"
-    ended = False
-    while not ended:
-        try:
-            with (
-                httpx2.Client(timeout=httpx2.Timeout(10, read=None)) as http,
-                http.stream(
-                    "GET",
-                    f"{client.url}/api/v1/jobs/{job}/log/stream",
-                    headers={**client.headers, "Last-Event-ID": offset},
-                ) as answer,
-            ):
-                answer.raise_for_status()
-                offset, ended = _print_events(answer, offset)
-        except httpx2.TransportError:
-            time.sleep(0.5)
+    for event in followed(client, f"/jobs/{job}/log/stream", "0"):
+        if event.event == "end":
+            return
+        typer.echo(event.data, nl=False)
 
 
-def _print_events(answer: "httpx2.Response", offset: str) -> tuple[str, bool]:
-    name, lines = "", []
-    for line in answer.iter_lines():
-        field, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if field == "id":
-            offset = value
-        elif field == "event":
-            name = value
-        elif field == "data":
-            lines.append(value)
-        elif not line and name == "end":
-            return offset, True
-        elif not line and lines:
-            typer.echo("\n".join(lines), nl=False)
-            lines = []
-    return offset, False
+def _print_lines(client: Client, job: str, first: int, last: int) -> None:
+    """Up to the log's end, if that comes before. Raises ClientError: it has none of them."""
+    at, end = first, 0
+    while at <= last:
+        count = min(last - at + 1, LINES_AT_ONCE)
+        lines = client.get(f"/jobs/{job}/log/lines", first=at, count=count)["lines"]
+        if lines:
+            typer.echo("\n".join(lines))
+        at += len(lines)
+        if len(lines) < count and not end:
+            # Fewer come where they are long, too: how many there are is said elsewhere.
+            end = client.get(f"/jobs/{job}/log/outline")["lines"]
+            if end < first:
+                raise ClientError(f"this log has no line {first:,} yet: it has {end:,}", 4)
+            last = min(last, end)
+        if not lines:
+            return
 
 
 def list_runners(

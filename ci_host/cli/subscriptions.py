@@ -9,6 +9,7 @@ import typer
 from ci_host.cli.client import Client, ClientError, find
 from ci_host.cli.clock import moment
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.streams import followed
 
 PAGE = 500
 
@@ -132,10 +133,10 @@ def events(
     """Print what happened to runs, oldest first, one CloudEvents object a line."""
     client = find(server, token, data)
     if follow:
-        for line in client.lines(f"/events/stream?repo={quote(repo, safe='')}&after={after}"):
-            if line.startswith("data:"):
-                typer.echo(line.removeprefix("data:").strip())
-        return
+        # Who is not there from the beginning is no host that is being started again.
+        client.get("/whoami")
+        for event in followed(client, f"/events/stream?repo={quote(repo, safe='')}", str(after)):
+            typer.echo(event.data)
     while (page := client.get("/events", repo=repo, after=after, limit=PAGE))["events"]:
         for one in page["events"]:
             typer.echo(json.dumps(one))

@@ -26,6 +26,7 @@ from ci_host.cli.options import (
     SlotsOption,
     default_cache,
 )
+from ci_host.cli.wire import unusable_proxies
 from ci_host.log_lines import line_logger
 from ci_host.ports import Unavailable
 from ci_host.running import RunningState, read_state
@@ -207,6 +208,7 @@ def _engines(wanted: int | None) -> int:
 
 
 def _supervise(settings: Settings) -> None:
+    _check_proxies()
     build_image(settings.cache)
     _configure_logging()
     supervisor = Supervisor(settings, lambda state: _say_ready(settings, state))
@@ -221,6 +223,15 @@ def _configure_logging() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=line_logger,
     )
+
+
+def _check_proxies() -> None:
+    for name in unusable_proxies(os.environ):
+        raise ClientError(
+            f"{name} names a proxy of a kind that Staunch does not speak: unset it for `staunch"
+            " up`, and name an http:// or https:// one if forges are reached by one",
+            3,
+        )
 
 
 def _check_server(url: str | None, replicas: int, listen: str, address: str) -> None:

@@ -47,6 +47,27 @@ def test_the_log_of_a_job_that_is_over_is_read_in_parts_by_number_and_whole(
     assert text.count("\n") >= 300_002
     assert "\n299999\n300000\n" in text
     assert "300000" in here.page(f"/runs/{run}?job=much")
+    link = f"{here.installation.url}/runs/{run}?job=much"
+    printed = here.staunch("logs", f"{link}#L1005-L25004").splitlines()
+    assert [printed[0], printed[-1], len(printed)] == ["1001", "25000", 24_000]
+
+
+LONG = "for n in $(seq 300); do printf '%019000d\\n' $n; done"
+
+
+def test_a_link_to_lines_prints_all_of_them_that_there_are(
+    here: Installed, repo: Registered
+) -> None:
+    run = here.ended(repo.plan(f"await step.job('long', run={LONG!r})"))["id"]
+    link = f"{here.installation.url}/runs/{run}"
+    printed = here.staunch("logs", f"{link}#L2-L5000").splitlines()
+    numbers = [int(line[-5:]) for line in printed if line.isdecimal()]
+    assert numbers == list(range(1, 301))
+    # What is before and behind them is of the checkout and the step.
+    assert (len(printed), printed[-1][:4]) == (304, "=== ")
+    assert "no line 4,000 yet: it has 305" in here.staunch("logs", f"{link}#L4000-L4001", code=4)
+    told = here.staunch("logs", f"{link}#L2-L5000", "--follow", code=2)
+    assert "leave out --follow" in " ".join(told.split())
 
 
 def test_what_was_kept_is_listed_and_can_be_had(

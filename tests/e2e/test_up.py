@@ -44,3 +44,18 @@ def test_it_says_that_it_is_up_when_the_host_answers_and_the_token_is_there(tmp_
     assert up.returncode == 0
     with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         pass
+
+
+def test_a_proxy_that_it_does_not_speak_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    up = subprocess.run(
+        [sys.executable, "-m", "ci_host", "up", "--data", str(data), "--port", str(free_port())],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "ALL_PROXY": "socks5://ada:hunter2@127.0.0.1:9"},
+        timeout=PATIENCE_S,
+    )
+    assert up.returncode == 3
+    assert "ALL_PROXY names a proxy of a kind that Staunch does not speak" in up.stderr
+    assert "hunter2" not in up.stderr
+    assert not (data / "logs").exists()

@@ -10,11 +10,11 @@ import json
 import os
 import signal
 import time
-import urllib.request
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ci_host.adapters.nats.monitoring import ask
 from ci_host.ports import Unavailable
 from ci_host.registration import Grant
 
@@ -127,5 +127,5 @@ def _reload(store: Path) -> None:
 def _read_at(store: Path, pid: int) -> str:
     """When the server last read its configuration, in its own words."""
     ports = json.loads((store / "ports" / f"nats-server_{pid}.ports").read_text())
-    with urllib.request.urlopen(f"{ports['monitoring'][0]}/varz", timeout=5) as answer:  # noqa: S310
+    with ask(f"{ports['monitoring'][0]}/varz", 5.0) as answer:
         return str(json.loads(answer.read())["config_load_time"])

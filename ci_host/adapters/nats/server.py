@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +22,7 @@ import structlog
 
 from ci_host.adapters.nats.accounts import CONFIG_FILE, FILE, PID_FILE, USER, write_accounts
 from ci_host.adapters.nats.half_made import put_aside
+from ci_host.adapters.nats.monitoring import ask
 from ci_host.parting import die_with_parent
 
 LOOPBACK = "127.0.0.1"
@@ -345,7 +345,7 @@ def _ports(path: Path) -> dict[str, list[str]] | None:
 
 def _healthy(monitoring: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{monitoring}/healthz", timeout=1) as answer:  # noqa: S310
+        with ask(f"{monitoring}/healthz", 1.0) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -368,7 +368,7 @@ def _refuse_full_disk(store: Path) -> None:
 def _is_ill(monitoring: str) -> bool:
     """Only what it says counts: one that is too busy to answer is not ill."""
     try:
-        with urllib.request.urlopen(f"{monitoring}/healthz", timeout=5):  # noqa: S310
+        with ask(f"{monitoring}/healthz", 5.0):
             return False
     except urllib.error.HTTPError as error:
         with error:
