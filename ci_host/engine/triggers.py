@@ -380,13 +380,12 @@ def _chosen(entries: list[PipelineEntry], parsed: ParsedEvent) -> list[PipelineE
     if not chosen:
         if not entries:
             raise Unwanted(f"commit {event.commit}: no file of it has `async def run(event, step)`")
-        names = ", ".join(entry.name for entry in entries)
         reason = f"no pipeline runs on {event.kind} of {event.ref}"
         if parsed.is_tried and asked:
             raise Unwanted("; ".join(_unwanting(asked, event)))
         if parsed.pipeline:
             reason = f"commit {event.commit} has no pipeline {parsed.pipeline!r}"
-        raise Unwanted(f"{reason} (there is: {names})")
+        raise Unwanted(f"{reason} (there is: {', '.join(entry.name for entry in entries)})")
     return chosen
 
 
