@@ -7,7 +7,7 @@ run by what finds them: `unittest` looks only into packages, and is green where 
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,6 +22,7 @@ TESTS_READ_MAX = 50
 ROOTS_MAX = 3
 HOSTS = ["pypi.org", "files.pythonhosted.org"]
 PIP = "pip install --cache-dir .pip"
+TOOLS = ".venv/tools/bin"
 FOR_TESTS = ("test", "tests", "testing", "dev")
 LOCKS = ("poetry.lock", "uv.lock", "Pipfile", "Pipfile.lock")
 # What a folder of requirements calls those that are wanted here: for all, and for tests.
@@ -69,14 +70,17 @@ def _project(marker: str, files: Files) -> Toolchain:
     told = toml_of(files.read("pyproject.toml"))
     wanted = _wanted(files)
     test = _test(files, wanted)
-    jobs = [test or FirstJob("compile", COMPILE)]
     is_linted = "ruff" in table(told, "tool") or bool(files.there("ruff.toml", ".ruff.toml"))
-    if is_linted:
-        # What is wrong with a pipeline `staunch lint` says.
-        jobs.insert(0, FirstJob("lint", "python3 -m ruff check . --extend-exclude .staunch"))
     tools = ["pytest"] if test is not None and "pytest" in test.run else []
     tools += ["ruff"] if is_linted else []
     install = _install(files, told, wanted, tools)
+    if test is not None and "src" in files.folders() and not _is_installed(install):
+        # Nothing else makes what is in there known.
+        test = replace(test, run=test.run.replace("python3", "PYTHONPATH=src python3"))
+    jobs = [test or FirstJob("compile", COMPILE)]
+    if is_linted:
+        # What is wrong with a pipeline `staunch lint` says.
+        jobs.insert(0, FirstJob("lint", "python3 -m ruff check . --extend-exclude .staunch"))
     if not install:
         return Toolchain("Python", marker, jobs)
     setup = ["python3 -m venv .venv", ". .venv/bin/activate", *install]
@@ -160,7 +164,7 @@ def _install(
         # In an environment of its own, which takes nothing from the project's.
         return [
             "python3 -m venv .venv/tools",
-            f".venv/tools/bin/{PIP} {manager.name}",
+            f"{TOOLS}/{PIP} {manager.name}",
             manager.install,
             *([f"{PIP} {' '.join(tools)}"] if tools else []),
         ]
@@ -175,22 +179,26 @@ def _install(
     return [f"{PIP} --upgrade pip", *commands] if groups else commands
 
 
+def _is_installed(commands: list[str]) -> bool:
+    """Whether the project itself is, and not only what it needs."""
+    return any(" -e " in one or f"{TOOLS}/" in one for one in commands)
+
+
 def _manager(files: Files, told: Mapping[str, Any]) -> _Manager | None:
     extras = [one for one in FOR_TESTS if one in table(told, "project", "optional-dependencies")]
     extras += [one for one in FOR_TESTS if one in table(told, "tool", "poetry", "extras")]
-    bin_ = ".venv/tools/bin"
     if "uv.lock" in files.names:
         named = "".join(f" --extra {one}" for one in extras)
-        install = f"{bin_}/uv sync --locked --inexact --cache-dir .pip/uv{named}"
+        install = f"{TOOLS}/uv sync --locked --inexact --cache-dir .pip/uv{named}"
         return _Manager("uv", install)
     if "poetry.lock" in files.names or "poetry" in table(told, "tool"):
         named = "".join(f" --extras {one}" for one in extras)
         kept = 'POETRY_CACHE_DIR="$PWD/.pip/poetry"'
-        return _Manager("poetry", f"{kept} {bin_}/poetry install --no-interaction{named}")
+        return _Manager("poetry", f"{kept} {TOOLS}/poetry install --no-interaction{named}")
     if "Pipfile" in files.names and "project" not in told:
         command = "sync" if "Pipfile.lock" in files.names else "install"
         kept = 'PIPENV_CACHE_DIR="$PWD/.pip/pipenv"'
-        return _Manager("pipenv", f"{kept} {bin_}/pipenv {command} --dev")
+        return _Manager("pipenv", f"{kept} {TOOLS}/pipenv {command} --dev")
     return None
 
 

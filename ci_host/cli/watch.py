@@ -1,5 +1,5 @@
-"""`watch`: a run of a host as it happens, in a terminal, to its end. What is told, and how, is
-`following.py`'s; a run of this machine alone is `run.py`'s."""
+"""`watch`: runs of a host as they happen, in a terminal, to their end. What is told, and how, is
+`following.py`'s, which they are `checked_out.py`'s; a run of this machine alone is `run.py`'s."""
 
 import json
 import shlex
@@ -54,27 +54,25 @@ def watch(
         if not (new := [one for one in wanted if one["id"] not in ended]):
             break
         # While these went on others may have begun, or a further attempt.
-        ended |= _to_end(client, follower, new, as_json=as_json)
+        ended |= _to_end(follower, new, as_json=as_json)
     last = {ended[one["id"]]["id"]: ended[one["id"]] for one in wanted}
-    _conclude(client, console, list(last.values()), as_json=as_json)
+    _conclude(follower, list(last.values()), as_json=as_json)
 
 
-def _conclude(
-    client: Client, console: Console, runs: list[dict[str, Any]], *, as_json: bool
-) -> None:
+def _conclude(follower: Follower, runs: list[dict[str, Any]], *, as_json: bool) -> None:
     """Say why those that failed did. Raises Exit: one did not succeed."""
     for detail in runs:
         if as_json:
             typer.echo(json.dumps(detail))
         elif detail["state"] != ENDED_WELL:
-            for line in lines_of(client.get(f"{run_path(detail['id'])}/failure")):
-                console.print(line)
+            for line in lines_of(follower.client.get(f"{run_path(detail['id'])}/failure")):
+                follower.console.print(line)
     if any(detail["state"] != ENDED_WELL for detail in runs):
         raise typer.Exit(1)
 
 
 def _to_end(
-    client: Client, follower: Follower, runs: list[dict[str, Any]], *, as_json: bool
+    follower: Follower, runs: list[dict[str, Any]], *, as_json: bool
 ) -> dict[str, dict[str, Any]]:
     """Until all are over: what each came to, by its id, and by that of its last successor."""
     console = follower.console
@@ -82,7 +80,7 @@ def _to_end(
     for one in runs:
         console.print(_heading(one))
         if _is_over(one) and not as_json:
-            follower.leave_out_log(_broken_job(client, one["id"]))
+            follower.leave_out_log(_broken_job(follower.client, one["id"]))
     ended: dict[str, dict[str, Any]] = {}
     found = follower.all_to_end([one["id"] for one in runs])
     for one, detail in zip(runs, found, strict=True):

@@ -148,6 +148,21 @@ def test_a_python_project_is_installed_with_all_that_it_needs(given, installed):
     assert found.cache is None or set(found.cache[2]) <= set(given)
 
 
+@pytest.mark.parametrize(
+    ("given", "before"),
+    [
+        ({"pyproject.toml": "[project]\nname = 'shop'\n"}, "PYTHONPATH=src "),
+        ({"requirements.txt": "flask\n"}, "PYTHONPATH=src "),
+        ({"setup.py": "setup()"}, ""),
+        ({"pyproject.toml": POETRY}, ""),
+    ],
+    ids=["needs-nothing", "requirements", "installed", "poetry"],
+)
+def test_what_is_in_src_can_be_imported_by_its_tests(given, before):
+    found = chosen({"src/shop/a.py": "", "tests/test_a.py": UNIT, **given})
+    assert runs(found) == {"test": f"{before}python3 -m unittest discover -s tests"}
+
+
 def test_requirements_from_elsewhere_are_fetched_from_there():
     given = "# https://no.example/\n--extra-index-url https://me@wheels.example/cpu\na @ git+https://forge.example/a\n"
     found = chosen({"requirements.txt": given})
