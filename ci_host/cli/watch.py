@@ -44,17 +44,17 @@ def watch(
             console.print(f"  [dim]{escape(asked)}[/]")
 
     follower = Follower(client, console, where, tell_gate, _nothing)
-    here = None if run else checked_out()
     ended: dict[str, dict[str, Any]] = {}
-    while True:
-        if here is None:
-            wanted = [client.get(run_path(run))]
-        else:
+    if run:
+        wanted = [client.get(run_path(run))]
+        ended |= _to_end(follower, wanted, as_json=as_json)
+    else:
+        here = checked_out()
+        wanted = runs_of(client, here, tell=console.print)
+        while new := [one for one in wanted if one["id"] not in ended]:
+            ended |= _to_end(follower, new, as_json=as_json)
+            # While these went on others may have begun, or a further attempt.
             wanted = runs_of(client, here, known=ended, tell=console.print)
-        if not (new := [one for one in wanted if one["id"] not in ended]):
-            break
-        # While these went on others may have begun, or a further attempt.
-        ended |= _to_end(follower, new, as_json=as_json)
     last = {ended[one["id"]]["id"]: ended[one["id"]] for one in wanted}
     _conclude(follower, list(last.values()), as_json=as_json)
 
