@@ -1,5 +1,6 @@
 """`init`: a first pipeline, that fits the repository it is for. What fits is `toolchains.py`'s."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -8,13 +9,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from ci_host.cli.client import ClientError
-from ci_host.cli.toolchains import FirstJob, Toolchain, others_of, toolchain_of
-from ci_host.cli.working_tree import default_branch, top_of
+from ci_host.cli.first_jobs import Files, FirstJob, Toolchain
+from ci_host.cli.toolchains import others_of, toolchain_of
+from ci_host.cli.working_tree import default_branch, files_of, top_of
 from pipelines.bundle import FOLDER, SINGLE
 
 FILE = f"{FOLDER}/pipeline.py"
 READ_BYTES_MAX = 1_000_000
 EXISTS = 1
+# What jobs are called that test something.
+TESTING = ("test", "check")
 NOTHING_KNOWN = Toolchain("nothing known", "", [FirstJob("test", "echo 'put your tests here'")])
 
 
@@ -30,17 +34,10 @@ def init(
 ) -> None:
     """Write a first pipeline that fits this repository: Python, Node, Go, Rust, Java or make."""
     top = top_of(path.absolute())
-    names = {entry.name for entry in top.iterdir()}
-
-    def read(name: str) -> str:
-        try:
-            with (top / name).open("rb") as file:
-                return file.read(READ_BYTES_MAX).decode(errors="replace")
-        except OSError:
-            return ""
-
-    chosen = toolchain_of(names, read) or NOTHING_KNOWN
-    text = pipeline_text(chosen, default_branch(top))
+    files = _look(top)
+    chosen = toolchain_of(files) or NOTHING_KNOWN
+    branch = default_branch(top)
+    text = pipeline_text(chosen, branch)
     if show:
         typer.echo(text, nl=False)
         return
@@ -49,13 +46,31 @@ def init(
         raise ClientError(f"{top / there[0]} is there already; --force replaces {FILE}", EXISTS)
     (top / FILE).parent.mkdir(exist_ok=True)
     (top / FILE).write_text(text)
-    _tell(chosen, others_of(names, read, chosen))
+    _tell(chosen, others_of(files, chosen), branch)
 
 
-def _tell(chosen: Toolchain, others: list[str]) -> None:
+def _look(top: Path) -> Files:
+    """The checkout as a commit of everything would have it: nothing that git ignores."""
+
+    def read(name: str) -> str:
+        try:
+            with (top / name).open("rb") as file:
+                return file.read(READ_BYTES_MAX).decode(errors="replace")
+        except OSError:
+            return ""
+
+    names = frozenset(files_of(top))
+    scripts = (name for name in names if "/" not in name and os.access(top / name, os.X_OK))
+    return Files(names, read, frozenset(scripts))
+
+
+def _tell(chosen: Toolchain, others: list[str], branch: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     why = f", by {escape(chosen.because)}" if chosen.because else ": edit it first"
     console.print(f"wrote [bold]{FILE}[/] ({chosen.language}{why})")
+    console.print(f"it runs on pushes to {escape(branch)} and on pull requests")
+    if chosen.because and not any(job.name in TESTING for job in chosen.jobs):
+        console.print("no tests were found: add a job for yours")
     if others:
         console.print(f"there is {', '.join(others)} here too: add its jobs")
     hosts = ",".join(chosen.hosts)
@@ -70,7 +85,7 @@ def _tell(chosen: Toolchain, others: list[str]) -> None:
 def pipeline_text(chosen: Toolchain, branch: str) -> str:
     """The file. It passes `staunch lint`, and a formatter has nothing to change."""
     imports = "Cache, on" if chosen.cache else "on"
-    lines = [f"from staunch import {imports}", "", f'on.push(branches=["{branch}"])']
+    lines = [f"from staunch import {imports}", "", f"on.push(branches={_list([branch])})"]
     lines += ["on.pull_request()", ""]
     if chosen.cache:
         name, folder, files = chosen.cache

@@ -23,6 +23,7 @@ from pipelines.bundle import (
     SINGLE,
     TEXT_SUFFIXES,
 )
+from pipelines.guest.loading import pipeline_files
 from pipelines.lint.check import lint as findings_of
 from pipelines.lint.finding import Finding
 from pipelines.lint.project import Known
@@ -109,8 +110,8 @@ def _read(top: Path) -> tuple[dict[str, str], list[Finding]]:
     paths = list(_walk(top / FOLDER))
     if not paths and (top / SINGLE).exists():
         paths = [top / SINGLE]
-    if not paths:
-        raise ClientError(f"{top / FOLDER} is empty: add a pipeline.py to it", 4)
+    if not pipeline_files(one.relative_to(top).as_posix() for one in paths):
+        raise ClientError(_nothing_there(top, len(paths)), 4)
     for one in paths:
         name = one.relative_to(top).as_posix()
         text = _text(one)
@@ -124,6 +125,18 @@ def _read(top: Path) -> tuple[dict[str, str], list[Finding]]:
         fix = f"keep {FILES_MAX} files of {BUNDLE_BYTES_MAX:,} bytes there at most"
         refused.append(Finding(min(files, default=FOLDER), 1, 1, RULE, message, fix, 1, 1))
     return files, refused
+
+
+def _nothing_there(top: Path, count: int) -> str:
+    """Of a folder that holds no file that could be a pipeline."""
+    if not count:
+        return f"{top / FOLDER} is empty: add a pipeline.py to it"
+    many = "the one file" if count == 1 else f"none of the {count} files"
+    said = f"there is no pipeline in {top / FOLDER}: {many} in it is"
+    said += f"{' not' if count == 1 else ''} a .py directly there, so that a push starts nothing"
+    if (top / SINGLE).exists():
+        return f"{said}; {SINGLE} is not read beside it: move it to {FOLDER}/pipeline.py"
+    return f"{said}; add {FOLDER}/pipeline.py with an `async def run(event, step)`"
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -26,7 +26,6 @@ FORMS = "push, pr, tag:NAME, or a file with an event as `staunch history --json`
 # The branch of a change that was made on the very branch that it is for.
 ASIDE = "working-tree"
 NUMBER = 1
-USUAL = ("main", "master")
 FILE_BYTES_MAX = 1_048_576
 
 
@@ -48,7 +47,7 @@ class Checkout:
 
 def checkout_of(top: Path) -> Checkout:
     """Look at one."""
-    base = _base(top)
+    base = default_branch(top)
     pushed = commit_at(top, f"refs/remotes/origin/{base}")
     return Checkout(
         upstream=commit_at(top, "@{upstream}"),
@@ -58,15 +57,6 @@ def checkout_of(top: Path) -> Checkout:
         message=message_at(top, "HEAD"),
         is_shallow=is_shallow(top),
     )
-
-
-def _base(top: Path) -> str:
-    """The branch that changes are for. Only a clone is told which that is at the remote."""
-    named = [branch for branch in USUAL if commit_at(top, f"refs/remotes/origin/{branch}")]
-    named += [branch for branch in USUAL if commit_at(top, f"refs/heads/{branch}")]
-    if commit_at(top, "refs/remotes/origin/HEAD") or not named:
-        return default_branch(top)
-    return named[0]
 
 
 def event_of(asked: str, taken: Snapshot, here: Checkout) -> Event:

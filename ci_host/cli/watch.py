@@ -1,5 +1,5 @@
-"""`watch`: a run of a host as it happens, in a terminal, to its end. What is told, and how, is
-`following.py`'s; a run of this machine alone is `run.py`'s."""
+"""`watch`: runs of a host as they happen, in a terminal, to their end. What is told, and how, is
+`following.py`'s, which they are `checked_out.py`'s; a run of this machine alone is `run.py`'s."""
 
 import json
 import shlex
@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ci_host.cli.checked_out import APPEARS_S, RunArgument, path_of
+from ci_host.cli.checked_out import RunArgument, checked_out, runs_of
 from ci_host.cli.client import Client, find, run_path
 from ci_host.cli.following import ENDED_WELL, Follower
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
@@ -30,13 +30,11 @@ def watch(
     token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a run does as it happens, to its end. Exit code 1: it did not succeed."""
+    """Tell what runs do as it happens, to their end. Exit code 1: one did not succeed."""
     client = find(server, token, data)
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     where = f"--server {shlex.quote(server)}" if server else ""
     where = f"--data {shlex.quote(str(data))}" if data and not server else where
-    began = client.get(path_of(client, run, patience_s=APPEARS_S, tell=console.print))
-    console.print(_heading(began))
 
     def tell_gate(id_: str, wait: dict[str, Any]) -> None:
         console.print(f"[yellow]{escape(' '.join(wait['words'].split()))}[/]")
@@ -45,21 +43,51 @@ def watch(
         for asked in inputs_asked(wait):
             console.print(f"  [dim]{escape(asked)}[/]")
 
-    was_over = _is_over(began)
     follower = Follower(client, console, where, tell_gate, _nothing)
-    if was_over and not as_json:
-        follower.leave_out_log(_broken_job(client, began["id"]))
-    detail = follower.to_end(began["id"])
-    if as_json:
-        typer.echo(json.dumps(detail))
-    elif not was_over or detail["id"] != began["id"]:
-        console.print(_heading(detail))
-    if detail["state"] == ENDED_WELL:
-        return
-    if not as_json:
-        for line in lines_of(client.get(f"{run_path(detail['id'])}/failure")):
-            console.print(line)
-    raise typer.Exit(1)
+    ended: dict[str, dict[str, Any]] = {}
+    if run:
+        wanted = [client.get(run_path(run))]
+        ended |= _to_end(follower, wanted, as_json=as_json)
+    else:
+        here = checked_out()
+        wanted = runs_of(client, here, tell=console.print)
+        while new := [one for one in wanted if one["id"] not in ended]:
+            ended |= _to_end(follower, new, as_json=as_json)
+            # While these went on others may have begun, or a further attempt.
+            wanted = runs_of(client, here, known=ended, tell=console.print)
+    last = {ended[one["id"]]["id"]: ended[one["id"]] for one in wanted}
+    _conclude(follower, list(last.values()), as_json=as_json)
+
+
+def _conclude(follower: Follower, runs: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Say why those that failed did. Raises Exit: one did not succeed."""
+    for detail in runs:
+        if as_json:
+            typer.echo(json.dumps(detail))
+        elif detail["state"] != ENDED_WELL:
+            for line in lines_of(follower.client.get(f"{run_path(detail['id'])}/failure")):
+                follower.console.print(line)
+    if any(detail["state"] != ENDED_WELL for detail in runs):
+        raise typer.Exit(1)
+
+
+def _to_end(
+    follower: Follower, runs: list[dict[str, Any]], *, as_json: bool
+) -> dict[str, dict[str, Any]]:
+    """Until all are over: what each came to, by its id, and by that of its last successor."""
+    console = follower.console
+    over = {one["id"] for one in runs if _is_over(one)}
+    for one in runs:
+        console.print(_heading(one))
+        if _is_over(one) and not as_json:
+            follower.leave_out_log(_broken_job(follower.client, one["id"]))
+    ended: dict[str, dict[str, Any]] = {}
+    found = follower.all_to_end([one["id"] for one in runs])
+    for one, detail in zip(runs, found, strict=True):
+        ended |= {one["id"]: detail, detail["id"]: detail}
+        if not as_json and (one["id"] not in over or detail["id"] != one["id"]):
+            console.print(_heading(detail))
+    return ended
 
 
 def _is_over(run: dict[str, Any]) -> bool:

@@ -28,7 +28,7 @@ def why(
 ) -> None:
     """Say why a run failed: the step, the place, the tests, the last lines of its log."""
     client = find(server, token, data)
-    told = client.get(f"{path_of(client, run)}/failure")
+    told = client.get(f"{path_of(client, run, prefer='failed')}/failure")
     if as_json:
         typer.echo(json.dumps(told))
         return

@@ -46,6 +46,8 @@ _WHO = {
     for role in ("AUTHOR", "COMMITTER")
     for what, said in (("NAME", "staunch run"), ("EMAIL", "staunch@localhost"))
 }
+# What the branch that changes are for is called, where nobody says it.
+USUAL = ("main", "master", "trunk")
 _DETACHED = "refs/heads/detached"
 _MESSAGE = "The working tree, as `staunch run` found it"
 
@@ -91,12 +93,55 @@ def top_of(path: Path) -> Path:
 
 
 def default_branch(top: Path) -> str:
-    """The branch that others start from: the remote's own, else the one checked out, else main."""
-    for asked in (("refs/remotes/origin/HEAD",), ("HEAD",)):
-        status, found, _ = _git(top, "symbolic-ref", "--quiet", "--short", *asked)
-        if status == 0 and found:
-            return found.removeprefix("origin/")
-    return "main"
+    """The branch that changes are for, as far as a checkout can tell.
+
+    Only a clone is told which that is at the remote. Else it is one of the usual names, or the only
+    branch that the remote has; the one that is checked out may be any.
+    """
+    if commit_at(top, "refs/remotes/origin/HEAD"):
+        _, found, _ = _git(top, "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
+        if found:
+            return found.removeprefix("refs/remotes/origin/")
+    remote = _branches(top, "refs/remotes/origin")
+    local = _branches(top, "refs/heads")
+    for there in (remote, local):
+        if usual := [branch for branch in USUAL if branch in there]:
+            return usual[0]
+    if len(remote) == 1:
+        return remote[0]
+    return branch_of(top) or "main"
+
+
+def branch_of(top: Path) -> str:
+    """The branch that is checked out; empty: none is."""
+    return _git(top, "symbolic-ref", "--quiet", "HEAD")[1].removeprefix("refs/heads/")
+
+
+def pushed_as(top: Path) -> list[str]:
+    """The refs as which what is checked out is at a remote, as far as the checkout knows: that of
+    its branch; else those of other names that it was pushed as. None: no branch is checked out.
+    """
+    branch = branch_of(top)
+    if not branch:
+        return []
+    upstream = _git(top, "rev-parse", "--symbolic-full-name", "@{upstream}")[1]
+    own = [branch, *([upstream.split("/", 3)[-1]] if upstream.startswith("refs/remotes/") else [])]
+    here = ("--points-at=HEAD", "--format=%(refname:lstrip=3)", "refs/remotes")
+    there = _git(top, "for-each-ref", *here)[1].split()
+    found = [name for name in own if name in there][:1] or [n for n in there if n != "HEAD"]
+    return [f"refs/heads/{name}" for name in dict.fromkeys(found or own)]
+
+
+def _branches(top: Path, where: str) -> list[str]:
+    depth = where.count("/") + 1
+    _, found, _ = _git(top, "for-each-ref", f"--format=%(refname:lstrip={depth})", where)
+    return [name for name in found.splitlines() if name != "HEAD"]
+
+
+def files_of(top: Path) -> list[str]:
+    """The paths of all files that a commit of everything would hold."""
+    listed = _say(top, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return [name for name in dict.fromkeys(listed.split("\0")) if name]
 
 
 def commit_at(top: Path, name: str) -> str:

@@ -378,13 +378,14 @@ def _chosen(entries: list[PipelineEntry], parsed: ParsedEvent) -> list[PipelineE
     asked = [entry for entry in entries if parsed.pipeline in ("", entry.name)]
     chosen = [e for e in asked if e.error is not None or wanted(e.triggers, event)]
     if not chosen:
-        names = ", ".join(entry.name for entry in entries) or "none"
+        if not entries:
+            raise Unwanted(f"commit {event.commit}: no file of it has `async def run(event, step)`")
         reason = f"no pipeline runs on {event.kind} of {event.ref}"
         if parsed.is_tried and asked:
             raise Unwanted("; ".join(_unwanting(asked, event)))
         if parsed.pipeline:
             reason = f"commit {event.commit} has no pipeline {parsed.pipeline!r}"
-        raise Unwanted(f"{reason} (there is: {names})")
+        raise Unwanted(f"{reason} (there is: {', '.join(entry.name for entry in entries)})")
     return chosen
 
 

@@ -6,7 +6,8 @@ further ones.
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Generic, TypeVar
@@ -107,6 +108,8 @@ class Script:
         self.functions: Prepared[Given] = Prepared()
         self.cancels: Prepared[str] = Prepared()
         self.signals: list[Sent] = []
+        # Which of them a step waited for, by their place.
+        self.sent: set[int] = set()
         # Names of steps that fail, whichever kind they are of.
         self.forced: set[str] = set()
         self.sites: dict[str, Site] = {}
@@ -115,6 +118,7 @@ class Script:
         """A further Run: nothing is used yet."""
         for prepared in self._all().values():
             prepared.used.clear()
+        self.sent.clear()
         self.sites = {}
 
     def given(self, key: str, site: Site) -> None:
@@ -142,12 +146,22 @@ class Script:
     def unused(self) -> list[str]:
         """What fitted nothing, in words."""
         used = {name for one in self._all().values() for name in one.used} & self.forced
-        return [
+        found = [
             f"{kind} {name!r}"
             for kind, one in self._all().items()
             for name in one.unused()
             if name not in used
         ]
+        return found + list(self._unsent())
+
+    def _unsent(self) -> Iterator[str]:
+        """Signals that no step waited for; each is one of its own, also of those with one name."""
+        seen: Counter[str] = Counter()
+        for number, signal in enumerate(self.signals):
+            seen[signal.name] += 1
+            if number not in self.sent:
+                which = f" #{seen[signal.name]}" if seen[signal.name] > 1 else ""
+                yield f"signal {signal.name!r}{which}"
 
     def _all(self) -> "dict[str, Prepared[Any]]":
         return {

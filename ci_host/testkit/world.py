@@ -43,7 +43,6 @@ class World:
     strict: bool
     _queue: list[Happening] = field(default_factory=list)
     _seen: set[tuple[str, ...]] = field(default_factory=set)
-    _sent: set[int] = field(default_factory=set)
     _on_the_way: set[str] = field(default_factory=set)
     _count: int = 0
 
@@ -198,8 +197,8 @@ class World:
         if names & self._on_the_way:
             return
         for number, sent in enumerate(self.signals_for(wait)):
-            if number not in self._sent and sent.name in names:
-                self._sent.add(number)
+            if number not in self.script.sent and sent.name in names:
+                self.script.sent.add(number)
                 self._on_the_way.add(sent.name)
                 what = SignalSent(id=f"signal-{number}", name=sent.name, payload=sent.payload)
                 self._add(now + sent.seconds, what)

@@ -4,7 +4,7 @@ import ast
 import difflib
 from collections.abc import Iterator
 
-from pipelines.guest.loading import SINGLE, pipeline_files
+from pipelines.guest.loading import FOLDER, SINGLE, module_name, pipeline_files
 from pipelines.lint.calls import Calls
 from pipelines.lint.finding import Finding
 from pipelines.lint.names import Binding
@@ -13,17 +13,19 @@ from pipelines.lint.sdk import awaited_verbs
 from pipelines.lint.source import Source
 
 FORM = "write: async def run(event, step):"
+# The file that everybody takes for the pipeline, where a folder holds several.
+MAIN = f"{FOLDER}pipeline.py"
 _DECLARING = ("staunch.on.", "staunch.run_timeout")
 
 
-def check(source: Source, calls: Calls, _: Project) -> Iterator[Finding]:
+def check(source: Source, calls: Calls, project: Project) -> Iterator[Finding]:
     """The `run` of a file that may be a pipeline; the body of every `step.do`."""
     if pipeline_files([source.path]):
         bound = source.names.module.bound.get("run", [])
         if bound:
             yield from _run(source, bound[-1])
         elif not source.names.stars or source.names.stars == ["staunch"]:
-            yield from _no_run(source, calls)
+            yield from _no_run(source, project)
     for node in source.nodes:
         verb = calls.verb(node)
         if verb == "do" and isinstance(node, ast.Call) and len(node.args) > 1:
@@ -62,7 +64,7 @@ def _takes_two(args: ast.arguments) -> bool:
     return is_enough and places - len(args.defaults) <= 2 and not needed_by_name
 
 
-def _no_run(source: Source, calls: Calls) -> Iterator[Finding]:
+def _no_run(source: Source, project: Project) -> Iterator[Finding]:
     functions = [
         one
         for one in source.tree.body
@@ -78,15 +80,41 @@ def _no_run(source: Source, calls: Calls) -> Iterator[Finding]:
     meant = [one for one in functions if one.args.args[0].arg == "event"]
     near = difflib.get_close_matches("run", [one.name for one in functions], 1, 0.7)
     meant += [one for one in functions if one.name in near]
-    if not (meant or declared or source.path == SINGLE):
-        return
+    if source.path in (MAIN, SINGLE) and not _is_imported(source, project):
+        meant += functions
     message = "the file has no `async def run(event, step)`, so it is no pipeline"
     if meant:
         fix = f"call {meant[0].name} run: async def run(event, step):"
         yield source.finding(meant[0], "no-run", message, fix)
-    else:
-        node = declared[0] if declared else source.tree
-        yield source.finding(node, "no-run", message, FORM)
+    elif declared or source.path == SINGLE:
+        yield source.finding(declared[0] if declared else source.tree, "no-run", message, FORM)
+    elif not project.pipelines and source.path == _first(project):
+        message = f"no file of {FOLDER} has an `async def run(event, step)`: a push starts nothing"
+        yield source.finding(source.tree, "no-run", message, FORM)
+
+
+def _is_imported(source: Source, project: Project) -> bool:
+    """Whether another file of the pipeline may take what is in this one."""
+    module = module_name(source.path)
+    imports = (
+        one
+        for other in project.sources.values()
+        for one in other.nodes
+        if other is not source and isinstance(one, ast.Import | ast.ImportFrom)
+    )
+    return any(module in _imported(one) for one in imports)
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> set[str]:
+    if isinstance(node, ast.ImportFrom):
+        return {node.module or "", *(one.name for one in node.names)}
+    return {one.name for one in node.names}
+
+
+def _first(project: Project) -> str:
+    """Where it is said, once, that there is no pipeline."""
+    files = pipeline_files(one.path for one in project.sources.values())
+    return MAIN if MAIN in files else files[0]
 
 
 def _body(source: Source, calls: Calls, function: ast.expr) -> Iterator[Finding]:

@@ -70,4 +70,6 @@ def project(
 def _may_run(found: Project, path: str) -> bool:
     """Whether others may call it: it has a `run`, or nobody can tell."""
     source = found.sources.get(module_name(path))
-    return source is None or bool(source.names.stars) or "run" in source.names.module.bound
+    if source is None or "run" in source.names.module.bound:
+        return True
+    return any(one != "staunch" for one in source.names.stars)

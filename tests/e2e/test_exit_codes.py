@@ -8,7 +8,7 @@ from itertools import takewhile
 import pytest
 
 from tests.e2e.answers import refused, said
-from tests.e2e.installed import parsed
+from tests.e2e.installed import FILE, parsed, plan
 
 pytestmark = [
     pytest.mark.xdist_group("e2e"),
@@ -17,6 +17,10 @@ pytestmark = [
     pytest.mark.nats,
     pytest.mark.bwrap,
 ]
+
+RED = """answer = await step.call("notes", "notes")
+raise ValueError(f"the parent broke after {answer}")"""
+CALLED = 'from staunch import on\n\non.manual()\n\n\nasync def run(event, step):\n    return "it"\n'
 
 
 def test_the_exit_code_says_what_kind_of_trouble_it_is(here, repo):
@@ -89,6 +93,42 @@ def test_in_a_checkout_no_run_need_be_named(here, repo, monkeypatch, tmp_path):
     assert "which is checked out here, has no run" in said(here.staunch("why", code=4))
     monkeypatch.chdir(tmp_path)
     assert "which run? Name one" in said(here.staunch("show", code=2))
+
+
+def test_in_a_checkout_all_pipelines_of_a_push_count_and_none_that_they_called(
+    here, repo, monkeypatch
+):
+    green = plan("await step.job('lint', run='true')\nreturn 1")
+    files = {".staunch/lint.py": green, ".staunch/notes.py": CALLED}
+    commit = repo.pushed({FILE: plan(RED), **files})
+    runs = {one["pipeline"]: one["id"] for one in here.runs(commit, 3)}
+    for one in runs.values():
+        here.ended(one)
+    monkeypatch.chdir(repo.work)
+    assert "the parent broke after it" in here.staunch("why")
+    watched = here.installation.command("watch", token=here.people[""])
+    assert (watched.returncode, "the parent broke" in watched.stdout) == (1, True), watched.stderr
+    assert runs["lint"] in watched.stdout
+    assert here.staunch("show").split()[0] in (runs["pipeline"], runs["lint"])
+    told = here.installation.command("watch", "--json", token=here.people[""])
+    ended = {parsed(line)["pipeline"]: parsed(line)["state"] for line in told.stdout.splitlines()}
+    assert (told.returncode, ended) == (1, {"pipeline": "failed", "lint": "succeeded"})
+
+
+def test_a_commit_that_another_branch_had_is_watched_when_its_own_run_begins(here, repo):
+    old = repo.plan("if event.branch != 'main':\n    raise ValueError('only main is well')")
+    here.ended(old)
+    repo.git("checkout", "-q", "-b", "feature")
+    repo.push_silently("feature")
+    commit = repo.git("rev-parse", "HEAD")
+    words = ["watch", "--server", here.installation.url, "--token", here.people[""]]
+    command = [sys.executable, "-m", "ci_host", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=repo.work) as watching:
+        assert watching.stdout is not None
+        assert f"no run of commit {commit[:10]} of feature yet" in watching.stdout.readline()
+        here.hook(repo, [("0" * 40, commit, "refs/heads/feature")])
+        told = said(watching.stdout.read())
+    assert (watching.returncode, "only main is well" in told, old in told) == (1, True, False)
 
 
 def test_a_wrong_token_is_refused_with_what_to_do(here, monkeypatch):

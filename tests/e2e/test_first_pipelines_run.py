@@ -60,6 +60,20 @@ def test_the_first_pipeline_passes_without_an_edit(language: str, folder: Path) 
     assert all(one["exit_code"] == 0 for one in run["attempts"]) and run["attempts"]
 
 
+def test_tests_in_a_folder_that_is_no_package_are_run(folder: Path) -> None:
+    repo = Repo(folder)
+    test = (CHECKOUTS / "python/tests/test_cart.py").read_text()
+    repo.write({"setup.cfg": "", "shop/__init__.py": "", "tests/test_cart.py": test})
+    shutil.copy(CHECKOUTS / "python/shop/cart.py", repo.work / "shop")
+    repo.git("checkout", "-q", "-b", "add-ci")
+    repo.git("branch", "main", repo.commit({}))
+    said = staunch("init", cwd=repo.work)
+    assert "it runs on pushes to main and on pull requests" in said
+    staunch("run", cwd=repo.work)
+    repo.write({"tests/test_cart.py": test.replace("15.00", "16.00")})
+    assert "FAILED (failures=1)" in staunch("run", cwd=repo.work, code=1)
+
+
 def test_a_pipeline_that_is_there_is_replaced_only_when_asked_to(folder: Path) -> None:
     repo = Repo(folder)
     shutil.copytree(CHECKOUTS / "java", repo.work, dirs_exist_ok=True)

@@ -97,6 +97,32 @@ def test_where_there_is_no_pipeline_the_exit_code_is_4(tmp_path, files):
     assert "add .staunch/pipeline.py" in told
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({".staunch/README.md": "# Ours"}, "the one file in it is not a .py directly there"),
+        (
+            {".staunch/lib/a.py": GOOD, ".staunch/notes.md": ""},
+            "none of the 2 files in it is a .py directly there, so that a push starts nothing",
+        ),
+        (
+            {".staunch/README.md": "# Ours", ".staunch.py": GOOD},
+            ".staunch.py is not read beside it: move it to .staunch/pipeline.py",
+        ),
+    ],
+    ids=["text", "a-module", "beside-the-single-file"],
+)
+def test_a_folder_without_a_file_that_could_be_a_pipeline_holds_none(tmp_path, files, said):
+    code, told = lint(checkout(tmp_path, files))
+    assert (code, said in told) == (4, True), told
+
+
+def test_a_folder_whose_files_are_no_pipeline_is_a_mistake(tmp_path, monkeypatch):
+    monkeypatch.chdir(checkout(tmp_path, {PIPELINE: "", ".staunch/README.md": "# Ours"}))
+    code, told = lint()
+    assert (code, told.partition(" no file")[0]) == (1, ".staunch/pipeline.py:1:1: no-run:")
+
+
 def test_a_file_that_is_no_part_of_the_pipeline_is_refused(tmp_path):
     checkout(tmp_path, {PIPELINE: GOOD, "src/a.py": BAD})
     code, told = lint(tmp_path / "src/a.py")

@@ -94,6 +94,13 @@ async def test_only_what_would_have_run_is_told_to_be_skipped(world):
     assert world.told() == []
 
 
+async def test_a_push_whose_files_have_no_run_says_what_they_lack(world):
+    commit = world.commit({".staunch/pipeline.py": "async def main(event, step): ...\n"})
+    outcome = await world.pushed()
+    said = f"commit {commit}: no file of it has `async def run(event, step)`"
+    assert (outcome.state, outcome.reason) == ("ignored", said)
+
+
 async def test_a_tag_on_such_a_commit_runs_all_the_same(world):
     world.commit({".staunch.py": plan("on.tag()")}, "[skip ci]")
     commit = world.checkout.git("rev-parse", "HEAD")

@@ -21,6 +21,8 @@ GUIDE = Path(__file__).resolve().parents[3] / "docs/guide/lint.md"
 OF_PYTHON = "syntax-error"
 # Found where files are read: see tests/unit/cli/test_lint_command.py.
 OF_FILES = {"refused-file", "wrong-secrets-file", "unknown-secret", "unknown-pool"}
+RUN = "async def run(event, step): ..."
+MADE = f"def of(count):\n    {RUN}\n    return run"
 MEDDLING = ["await", "step", "*", "**", "None", "[]", "...", "-1", "lambda: 1", "run", "1e400"]
 
 
@@ -76,6 +78,28 @@ def test_a_case_that_is_mended_has_no_findings_and_loads() -> None:
     }
     assert found_in(Case(files, "")) == []
     assert refused(files) == []
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"pipeline": "async def build(s, name): ...", "ci": "import pipeline\n" + RUN},
+        {"pipeline": "async def build(s, name): ...", "ci": "from pipeline import build\n" + RUN},
+        {"pipeline": "VAT = 19", "ci": RUN},
+        {"pipeline": "", "ci": RUN},
+        {"pipeline": "from plans import run", "plans": RUN},
+        {"pipeline": "from plans import *", "plans": "async def run(event, step): ..."},
+        {"pipeline": "import plans\n\nrun = plans.of(1)", "plans": MADE},
+        {"pipeline": f"if True:\n    {RUN}\nelse:\n    pass"},
+    ],
+    ids=[
+        *("a-module", "a-module-of-names", "values", "empty", "imported", "star", "assigned", "if"),
+    ],
+)
+def test_a_file_without_a_run_beside_a_pipeline_is_no_mistake(files: dict[str, str]) -> None:
+    texts = {f".staunch/{name}.py": text for name, text in files.items()}
+    assert found_in(Case(texts, "")) == []
+    assert TenantHost(NativeImage()).prepare(Bundle(files=texts)).pipelines
 
 
 def test_the_guide_has_a_section_for_every_rule_and_for_nothing_else() -> None:

@@ -60,6 +60,12 @@ async def run(event, step):
     return heard
 """
 
+LATE = """
+async def run(event, step):
+    first = await step.wait_for_event("us", event="go", match={"to": "us"})
+    return [first, await step.wait_for_event("any", event="go")]
+"""
+
 CALLS = """
 from staunch import RunFailed
 

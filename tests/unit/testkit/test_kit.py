@@ -26,6 +26,7 @@ from tests.unit.testkit.pipelines_under_test import (
     CALLS,
     CLOCK,
     FILE,
+    LATE,
     MATRIX,
     RELEASE,
     SIGNALS,
@@ -120,6 +121,22 @@ def test_signals_come_when_somebody_waits_for_them_and_what_never_comes_times_ou
     assert result.seconds == 30 + 86400
     with pytest.raises(Unanswered, match=r'add test.signal\("?\'?go'):
         kit(SIGNALS).run()
+
+
+def test_a_signal_that_nobody_waits_for_is_told_and_fails_a_strict_test() -> None:
+    test = kit(SIGNALS, strict=True).signal("go", 1).signal("go", 2)
+    for _ in range(2):
+        assert test.run().unused == []
+    with pytest.raises(Unused, match=r"never asked for signal 'go' #3, signal 'og':"):
+        test.signal("go", 3).signal("og").run()
+    result = kit(SIGNALS).signal("go", 1).signal("go", 2).signal("og").run()
+    assert result.unused == ["signal 'og'"]
+    assert "prepared, and never asked for: signal 'og'" in str(result)
+
+
+def test_a_signal_that_a_later_wait_takes_is_used() -> None:
+    test = kit(LATE, strict=True).signal("go", {"to": "eu"}).signal("go", {"to": "us"})
+    assert test.run().succeeded().output == [{"to": "us"}, {"to": "eu"}]
 
 
 def test_a_called_pipeline_returns_or_fails() -> None:
