@@ -14,7 +14,9 @@ from urllib.parse import quote, urlencode
 
 from ci_host.api.app import create_app
 from ci_host.api.examples import FILE, JSON
+from ci_host.status_ports import Untold
 from pipelines.schedule import Entry, Schedule, Timetable
+from pipelines.status import Status, StatusState
 from tests.engine.world import COMMIT
 from tests.web.installation import Installation, installation
 from tests.web.stores import NOW
@@ -172,6 +174,7 @@ LAST: list[Act] = [
     ("POST", "/api/v1/subscriptions/{subscription}/ping", {}),
     ("POST", "/api/v1/subscriptions/{subscription}/rotate-secret", {}),
     ("POST", "/api/v1/subscriptions/{subscription}/resume", {}),
+    ("POST", "/api/v1/statuses/untold/again", {"connection": "git"}),
     ("DELETE", "/api/v1/subscriptions/{subscription}", {}),
     ("DELETE", "/api/v1/views", {"name": "My failures"}),
     ("DELETE", "/api/v1/secrets", {"name": "DEPLOY_KEY", "repo": "demo"}),
@@ -202,6 +205,7 @@ async def recorded(here: Installation) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     known = _known(here)
     await here.services.timetables.write(Timetable(repo="git/1", entries=[_nightly()]), after=0)
+    await here.services.untold.keep(_untold(here))
     done = {f"{act[0]} {act[1]}": await _done(here, known, act) for act in ACTS}
     for label, path, told in _operations(document):
         one: dict[str, Any] = {}
@@ -237,6 +241,16 @@ async def _done(here: Installation, known: dict[str, str], act: Act) -> dict[str
     told |= {name: f"{told[name][:6]}…" for name in ONCE if told.get(name)}
     asked = {"request": body} if body and not query else {}
     return {**asked, "answer": short(told)}
+
+
+def _untold(here: Installation) -> Untold:
+    status = Status(
+        id="s-1", connection="git", repo="1", repo_name="demo", commit=COMMIT,
+        context="staunch/pipeline", state=StatusState.SUCCESS, description="succeeded",
+        target_url=f"https://ci.example/runs/{here.run}", at=NOW, run=here.run,
+    )  # fmt: skip
+    reason = "the forge answered 401: Bad credentials. The connection's token has expired"
+    return Untold(status=status, reason=f"{reason}; set a new one.", since=NOW)
 
 
 def _nightly() -> Entry:

@@ -31,12 +31,14 @@ from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.secrets import Secrets
 from ci_host.engine.shells import Shells
+from ci_host.engine.status_delivery import StatusRetelling
 from ci_host.engine.subscription_delivery import Tried
 from ci_host.ports import Bundles
 from ci_host.ref_ports import Sights
 from ci_host.secret_ports import SigningKeys
 from ci_host.settings import Settings
 from ci_host.shell_ports import ShellLines, ShellStore
+from ci_host.status_ports import UntoldStatuses
 from ci_host.trust_ports import TrustStore
 from ci_host.view_ports import SavedViews
 
@@ -75,6 +77,8 @@ class Services:
     sessions: NatsSessions
     levels: ForgeLevels
     views: SavedViews
+    untold: UntoldStatuses
+    retelling: StatusRetelling
     # The last tries of each Subscription, newest first, of this process's life.
     tries: dict[str, Sequence[Tried]]
     logins: Logins

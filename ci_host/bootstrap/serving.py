@@ -197,6 +197,7 @@ def _trust_of(
     source = GitSource(mirrors)
     apps = AppTokens(client, time.time)
     made = admissions_of(bus, directory, source, client, apps)
+    untold = NatsUntoldStatuses(bus)
     return {
         "admissions": made,
         "trust": NatsTrust(bus),
@@ -204,6 +205,8 @@ def _trust_of(
         "audit": NatsAudit(bus),
         "sessions": NatsSessions(bus),
         "views": NatsViews(bus),
+        "untold": untold,
+        "retelling": StatusRetelling(NatsStatusOutbox(bus), untold, time.time),
         "levels": ForgeLevels(Members(directory, client, apps, now=time.time), now=time.time),
         "logins": Logins(time.time),
         "device_logins": DeviceLogins(time.time),

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "why": ("why",),
     "watch": ("watch",),
     "deliveries": ("deliveries", "delivery"),
+    "statuses": ("statuses",),
     "artifacts": ("artifacts",),
     "writing": (
         *("start", "approve", "reject", "signal", "retry", "cancel"),
@@ -58,7 +59,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         *("pause", "resume", "kill", "fork", "export", "import", "replay"),
     ),
     "Repositories": (
-        *("connect", "repo", "deliveries", "delivery", "schedules", "schedule"),
+        *("connect", "repo", "deliveries", "delivery", "statuses", "schedules", "schedule"),
         *("secret", "environment", "trust"),
     ),
     "Runners": ("runners", "runner", "queue", "limits", "pool"),

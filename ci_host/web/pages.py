@@ -18,6 +18,7 @@ from ci_host.api.deliveries import NamedDelivery, deliveries_seen, taken_once_mo
 from ci_host.api.saved_views import NAME_CHARS_MAX, query_of, saved
 from ci_host.api.services import Services
 from ci_host.api.sight import Sight
+from ci_host.api.statuses import told_again, untold_seen
 from ci_host.web.forge_login import login_forges
 from ci_host.web.forms import sent_by_button
 from ci_host.web.listing import EVENTS, STATES, Listing
@@ -25,6 +26,7 @@ from ci_host.web.page import PageRoute, pages_of
 from ci_host.web.redirects import HOME, safe_next
 
 SHOWN = queries.Deliveries(limit=100)
+UNTOLD_SHOWN = 100
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -78,8 +80,9 @@ async def deliveries_page(here: Here, who: Person, seen: Seen, request: Request)
     """Webhook deliveries, and what became of each."""
     rows = await deliveries_seen(here, seen, SHOWN)
     shown = [(row, _runs_of(row)) for row in rows]
+    untold = (await untold_seen(here, seen))[:UNTOLD_SHOWN]
     return pages_of(request).answer(
-        request, "deliveries.html", who=who, deliveries=shown, now=here.now()
+        request, "deliveries.html", who=who, deliveries=shown, untold=untold, now=here.now()
     )
 
 
@@ -88,6 +91,13 @@ async def replay(here: Here, who: Admin, request: Request) -> Response:
     """Have one taken once more; what came of it is the first of the list then."""
     named = await sent_by_button(request, NamedDelivery, "delivery")
     await taken_once_more(here, named, who)
+    return RedirectResponse("/deliveries", 303)
+
+
+@router.post("/statuses/again")
+async def tell_again(here: Here, who: Admin) -> Response:
+    """Have told once more what no forge took; what it takes leaves the list."""
+    await told_again(here, who.name)
     return RedirectResponse("/deliveries", 303)
 
 

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 
 from pipelines.repo import ForgeKind
 from pipelines.status import Status, StatusState
+from tests.contract.status_queue import HourQueue, connection, status, told_by
 from tests.contract.strict_bitbucket import StrictBitbucket, StrictDataCenter
-from tests.contract.test_status_delivery import HourQueue, connection, status, told_by
 from webhooks.memory import MemoryConnections
 from webhooks.reporter import StatusSender
 

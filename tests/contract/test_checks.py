@@ -10,8 +10,8 @@ import pytest
 from pipelines.job import Annotation
 from pipelines.status import ANNOTATIONS_MAX, Standing, Status, StatusState, gate_mark
 from tests.contract.app_keys import APP, app_connection, new_keys
+from tests.contract.status_queue import HourQueue, told_by
 from tests.contract.strict_github import TOKEN_S, StrictGitHub
-from tests.contract.test_status_delivery import HourQueue, told_by
 from webhooks.forge import Refused, SendLater, Sent
 from webhooks.github.check_body import RERUN
 from webhooks.memory import MemoryConnections

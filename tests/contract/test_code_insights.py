@@ -6,9 +6,9 @@ import pytest
 from pipelines.job import Annotation
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import ANNOTATIONS_MAX, Standing, StatusState
+from tests.contract.status_queue import status
 from tests.contract.strict_bitbucket import StrictBitbucket, StrictDataCenter
 from tests.contract.test_bitbucket_delivery import UUID, tell
-from tests.contract.test_status_delivery import status
 from webhooks.reporter import shows_reports_of
 
 pytestmark = pytest.mark.anyio

@@ -7,12 +7,10 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-import httpx2
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from ci_host.adapters.memory.statuses import MemoryUntoldStatuses
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.consumer import Consumer
@@ -21,23 +19,12 @@ from ci_host.adapters.nats.server import EmbeddedServer
 from ci_host.adapters.nats.statuses import NatsStatusOutbox, NatsUntoldStatuses
 from ci_host.adapters.nats.stores import NatsCatalog
 from ci_host.bootstrap.serving import deliver_statuses, forge_rule
-from ci_host.engine.status_delivery import (
-    BROKEN_RETRY_S,
-    RETELL_FOR_S,
-    TRIES_MAX,
-    StatusDelivery,
-    StatusRetelling,
-)
-from ci_host.status_ports import Untold
-from pipelines.repo import Connection, ForgeKind
-from pipelines.status import Status, StatusState
-from tests.contract.ill_forge import Heard, IllForge
-from tests.contract.strict_gitlab import StrictGitLab
+from pipelines.status import Status
+from tests.contract.ill_forge import IllForge
+from tests.contract.status_queue import OPEN, connection, events, heard, status
 from tests.engine.world import until
 from tests.servers import bus_of, nats_server
-from webhooks.forge import Refused, SendLater, Sent
-from webhooks.memory import MemoryConnections
-from webhooks.reporter import BACKOFF_S_MAX, StatusSender
+from webhooks.reporter import BACKOFF_S_MAX
 from webhooks.status_api import RETRY_AFTER_S_MAX
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +32,6 @@ nats = pytest.mark.nats
 
 HOUR_S = 3_600.0
 DAY_S = 86_400.0
-OPEN = "waterways/lock"
 
 
 @pytest.fixture
@@ -70,37 +56,6 @@ async def server(tmp_path: Path, forge: IllForge) -> AsyncIterator[EmbeddedServe
         yield server
 
 
-def connection(url: str, **changes) -> Connection:
-    facts = {"id": "tea", "kind": ForgeKind.GITEA, "api_url": url, "token": "t0ken"}
-    return Connection(**{**facts, **changes})
-
-
-def status(number: int, **changes) -> Status:
-    """One of a sequence: two commits, two contexts on each, and the states of each in turn."""
-    facts = {
-        "id": f"s-{number}",
-        "connection": "tea",
-        "repo": "1",
-        "repo_name": OPEN,
-        "commit": "ab"[number % 2] * 40,
-        "context": ("staunch/build", "staunch/build/gate")[number // 2 % 2],
-        "state": list(StatusState)[number // 4 % 4],
-        "description": f"number {number}",
-        "target_url": "https://ci.example/runs/1",
-        "at": float(number),
-        # Each of a place of its own, of which it is the newest.
-        "run": f"run-{number}",
-    }
-    return Status(**{**facts, **changes})
-
-
-def heard(status: Status) -> Heard:
-    """The Status as the Forge writes it down."""
-    return Heard(
-        status.repo_name, status.commit, status.context, str(status.state), status.description
-    )
-
-
 async def put(server: EmbeddedServer, *statuses: Status) -> None:
     async with bus_of(server, streams=False) as bus:
         for one in statuses:
@@ -121,10 +76,6 @@ async def life(server: EmbeddedServer) -> AsyncIterator[Bus]:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await directory.stop()
-
-
-def events(said: list[dict[str, object]], name: str) -> list[dict[str, object]]:
-    return [line for line in said if line["event"] == name]
 
 
 @nats
@@ -286,174 +237,6 @@ async def test_after_more_tries_than_an_hour_holds_the_first_is_still_the_first(
     assert forge.told == [heard(one) for one in statuses]
 
 
-class HourQueue:
-    """The outbox in order, one at a time, on a clock that `later` moves on."""
-
-    def __init__(self, statuses: list[Status]) -> None:
-        self.left = list(statuses)
-        self.newest = {one.place: one.id for one in statuses}
-        self.now = 0.0
-        self.times = 0
-
-    @property
-    def item(self) -> Status:
-        return self.left[0]
-
-    async def done(self) -> None:
-        self.left.pop(0)
-        self.times = 0
-
-    async def later(self, delay_s: float) -> None:
-        self.now += delay_s
-
-    async def newest_of(self, place: Status) -> str:
-        """As the outbox of a real server: also of what was delivered."""
-        return self.newest[place.place]
-
-    async def put(self, status: Status) -> None:
-        self.left.append(status)
-        if not status.again_of:
-            self.newest[status.place] = status.id
-
-    async def __aiter__(self):
-        while self.left:
-            self.times += 1
-            yield self
-
-
-async def told_by(queue: HourQueue, sender, untold: MemoryUntoldStatuses | None = None) -> None:
-    """All of the queue, until nothing is left of it."""
-    kept = untold or MemoryUntoldStatuses()
-    await StatusDelivery(queue, sender, queue, kept, lambda: queue.now).serve()
-
-
-@pytest.mark.parametrize("dice", [0.0, 0.999999])
-@pytest.mark.parametrize(
-    "ill", [httpx2.ConnectError("refused"), 502, 429, (503, {"retry-after": "900"})], ids=str
-)
-async def test_a_forge_that_is_down_for_an_hour_gets_everything_when_it_is_back(ill, dice):
-    queue, told = HourQueue([status(n) for n in range(16)]), []
-    expected = [one.description for one in queue.left]
-
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        if queue.now >= HOUR_S:
-            told.append(msgspec.json.decode(request.content)["description"])
-            return httpx2.Response(201)
-        if isinstance(ill, Exception):
-            raise ill
-        code, headers = ill if isinstance(ill, tuple) else (ill, {})
-        return httpx2.Response(code, headers=headers)
-
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
-        known = MemoryConnections(connection("https://tea.example"))
-        sender = StatusSender(known, client, now=lambda: queue.now, dice=lambda: dice)
-        await told_by(queue, sender)
-    assert told == expected
-    assert queue.now <= HOUR_S + max(BACKOFF_S_MAX, 900.0)
-
-
-class BreakingForge:
-    """It takes everything, but breaks on one commit, until `recovers`; refuses what is in
-    `refuses`. `told`: what it took, in order."""
-
-    def __init__(self, breaks_on: str = "", refuses: str = "") -> None:
-        self.breaks_on, self.refuses = breaks_on, refuses
-        self.told: list[str] = []
-
-    async def send(self, status: Status, *, attempt: int = 1) -> Sent | SendLater | Refused:
-        if status.commit == self.breaks_on:
-            return SendLater("the forge answered 500", 1.0, broke=True)
-        if status.commit == self.refuses:
-            return Refused("the forge answered 401")
-        self.told.append(status.description)
-        return Sent()
-
-
-A, B = "a" * 40, "b" * 40
-
-
-def each_state(commit: str, run: str = "r", first: int = 0) -> list[Status]:
-    """Pending and then success of one place."""
-    states = [StatusState.PENDING, StatusState.SUCCESS]
-    return [
-        status(first + n, commit=commit, context="c", run=run, state=state)
-        for n, state in enumerate(states)
-    ]
-
-
-async def test_of_what_waits_for_a_forge_the_newest_of_each_place_is_told():
-    forge = BreakingForge()
-    queue = HourQueue([*each_state(A), *each_state(B, first=2), *each_state(A, "other", first=4)])
-    await told_by(queue, forge)
-    assert forge.told == ["number 1", "number 3", "number 5"]
-
-
-async def test_a_commit_on_which_the_forge_breaks_holds_up_no_other_for_long():
-    forge, untold = BreakingForge(breaks_on=A), MemoryUntoldStatuses()
-    queue = HourQueue([status(0, commit=A), status(1, commit=B)])
-    await told_by(queue, forge, untold)
-    assert forge.told == ["number 1"]
-    assert queue.now == TRIES_MAX - 1
-    (kept,) = await untold.all()
-    assert (kept.status, kept.may_pass) == (status(0, commit=A), True)
-    assert kept.reason == "the forge answered 500"
-
-
-async def test_what_was_told_in_vain_is_told_again_when_that_may_help():
-    forge, untold = BreakingForge(breaks_on=A, refuses=B), MemoryUntoldStatuses()
-    queue = HourQueue([status(0, commit=A), status(1, commit=B)])
-    await told_by(queue, forge, untold)
-    again = StatusRetelling(queue, untold, lambda: queue.now)
-    # Once more in vain: it is no younger for it.
-    first = {one.status.id: one.since for one in await untold.all()}
-    queue.now += 100.0
-    assert await again.again_what_may_pass() == 1
-    await told_by(queue, forge, untold)
-    assert {one.status.id: one.since for one in await untold.all()} == first
-    forge.breaks_on = forge.refuses = ""
-    queue.now += 100.0
-    assert await again.again_what_may_pass() == 1
-    assert await again.again(["other"]) == 0
-    assert await again.again(["tea"]) == 2
-    await told_by(queue, forge, untold)
-    assert sorted(forge.told) == ["number 0", "number 1"]
-    assert not await untold.all()
-    assert await again.again(["tea"]) == 0
-
-
-async def test_what_a_forge_breaks_on_for_days_is_told_again_by_people_alone():
-    forge, untold = BreakingForge(breaks_on=A), MemoryUntoldStatuses()
-    queue = HourQueue([status(0, commit=A)])
-    await told_by(queue, forge, untold)
-    again = StatusRetelling(queue, untold, lambda: queue.now)
-    queue.now += RETELL_FOR_S
-    assert await again.again_what_may_pass() == 1
-    queue.left.clear()
-    queue.now += TRIES_MAX
-    assert await again.again_what_may_pass() == 0
-    assert await again.again(["tea"]) == 1
-
-
-async def test_what_is_told_again_never_covers_what_was_told_since():
-    forge, untold = BreakingForge(refuses=A), MemoryUntoldStatuses()
-    pending, success = each_state(A)
-    queue = HourQueue([pending])
-    await told_by(queue, forge, untold)
-    again = StatusRetelling(queue, untold, lambda: queue.now)
-    forge.refuses = ""
-    # The newer one before it in the outbox, and then behind it.
-    await queue.put(success)
-    await again.again(["tea"])
-    await told_by(queue, forge, untold)
-    assert forge.told == ["number 1"]
-    await untold.keep(Untold(status=pending, reason="r", since=0.0))
-    await again.again(["tea"])
-    await queue.put(msgspec.structs.replace(success, id="newest"))
-    await told_by(queue, forge, untold)
-    assert forge.told == ["number 1", "number 1"]
-    assert not await untold.all()
-
-
 @nats
 async def test_what_is_refused_is_listed_and_told_when_the_connection_has_another_token(
     server, forge, said
@@ -498,59 +281,3 @@ async def test_an_older_staunchs_outbox_is_read_on_where_it_was(server, forge):
     async with life(server):
         await until(lambda: len(forge.told) == 3)
     assert forge.told == [heard(status(n)) for n in (2, 3, 4)]
-
-
-async def told_to_gitlab(gitlab: StrictGitLab, *statuses: Status) -> HourQueue:
-    """The queue afterwards, all of it told to that GitLab."""
-    queue = HourQueue(list(statuses))
-    lab = connection("https://lab.example", kind=ForgeKind.GITLAB)
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(gitlab)) as client:
-        known = MemoryConnections(lab)
-        sender = StatusSender(known, client, now=lambda: queue.now, dice=lambda: 0.0)
-        await told_by(queue, sender)
-    return queue
-
-
-async def test_gitlab_has_every_last_state_though_each_was_told_twice(said):
-    gitlab = StrictGitLab("t0ken", {"62"})
-    statuses = [
-        status(4 * n, repo="tea/62", context="c", state=state, description="d" * 999)
-        for n, state in enumerate(
-            [StatusState.PENDING, StatusState.FAILURE, StatusState.PENDING, StatusState.SUCCESS]
-        )
-    ]
-    await told_to_gitlab(gitlab, *[one for one in statuses for _ in range(2)])
-    (states,) = gitlab.states.values()
-    # Of a final state that is told again GitLab makes a new status; it says the same.
-    assert [state for state, _ in groupby(states)] == ["pending", "failed", "pending", "success"]
-    assert 400 in gitlab.codes
-    assert not events(said, "status_refused")
-
-
-async def test_gitlabs_limits_and_races_are_waited_for_and_its_refusals_let_go(said):
-    gitlab = StrictGitLab("t0ken", {"62"})
-    limited = httpx2.Response(429, headers={"retry-after": "90", "ratelimit-remaining": "0"})
-    gitlab.answers = [limited, httpx2.Response(409), httpx2.Response(502)]
-    queue = await told_to_gitlab(
-        gitlab,
-        status(0, repo="tea/62"),
-        status(2, repo="tea/63"),
-        status(4, repo="tea/62", state=StatusState.SUCCESS),
-    )
-    assert gitlab.codes == [429, 409, 502, 201, 404, 201]
-    assert queue.left == [] and queue.now >= 90.0
-    (refused,) = events(said, "status_refused")
-    assert "404" in str(refused["reason"])
-
-
-async def test_an_error_of_our_own_in_telling_is_shown_and_tried_again(said):
-    class Broken:
-        async def send(self, status: Status, *, attempt: int = 1) -> Sent:
-            if attempt == 1:
-                raise RuntimeError("a case that nobody thought of")
-            return Sent()
-
-    queue = HourQueue([status(0), status(1)])
-    await told_by(queue, Broken())
-    assert queue.left == [] and queue.now == 2 * BROKEN_RETRY_S
-    assert [line["context"] for line in events(said, "status_broke")] == ["staunch/build"] * 2

@@ -19,6 +19,7 @@ from pipelines.announcement import Subscription
 from pipelines.events import RunStarted
 from pipelines.ids import RunId
 from pipelines.repo import Connection, Delivery, DeliveryOutcome, Repo
+from pipelines.status import Status
 from webhooks.forge import Account, Later, Permission, Refused
 from webhooks.inbox import Recorded
 
@@ -139,6 +140,20 @@ class MemoryCatalog:
 
     async def put_token(self, token: Token) -> None:
         self.put.append(token)
+
+
+class MemoryOutbox:
+    """See StatusOutbox; `put_in`: all that was."""
+
+    def __init__(self) -> None:
+        self.put_in: list[Status] = []
+
+    async def put(self, status: Status) -> None:
+        self.put_in.append(status)
+
+    async def newest_of(self, place: Status) -> str | None:
+        ids = [one.id for one in self.put_in if one.place == place.place and not one.again_of]
+        return ids[-1] if ids else None
 
 
 @dataclass

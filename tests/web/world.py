@@ -19,6 +19,7 @@ from ci_host.adapters.memory.line import MemoryLine
 from ci_host.adapters.memory.secrets import MemorySecrets
 from ci_host.adapters.memory.shells import MemoryShells
 from ci_host.adapters.memory.sights import MemorySights
+from ci_host.adapters.memory.statuses import MemoryUntoldStatuses
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.adapters.memory.views import MemoryViews
 from ci_host.adapters.memory.world import MemoryBundles
@@ -44,6 +45,7 @@ from ci_host.engine.reruns import Reruns
 from ci_host.engine.schedule_acts import ScheduleActs
 from ci_host.engine.secrets import Secrets
 from ci_host.engine.shells import Shells
+from ci_host.engine.status_delivery import StatusRetelling
 from ci_host.settings import Settings
 from ci_host.web.site import add_pages
 from pipelines.commands import Command, Open, Result, StepKind
@@ -96,6 +98,7 @@ class World:
         settings = Settings(data=folder, cache=folder)
         self.members = stores.MemoryMembers()
         self.shells, self.trust = MemoryShells(), MemoryTrust()
+        self.outbox, self.untold = stores.MemoryOutbox(), MemoryUntoldStatuses()
         self.services = Services(
             settings=settings,
             bus=cast(Any, self.bus),
@@ -133,6 +136,8 @@ class World:
             audit=NatsAudit(cast(Any, self.bus)),
             sessions=NatsSessions(cast(Any, self.bus)),
             views=MemoryViews(),
+            untold=self.untold,
+            retelling=StatusRetelling(self.outbox, self.untold, self.clock),
             levels=ForgeLevels(self.members, now=self.clock),
             logins=Logins(self.clock),
             device_logins=DeviceLogins(self.clock),

@@ -3,6 +3,7 @@
 from typing import TypedDict
 
 from pipelines.repo import ForgeKind
+from pipelines.status import StatusState
 
 
 class NotCompared(TypedDict):
@@ -192,6 +193,35 @@ class Deliveries(TypedDict):
     """Newest first."""
 
     deliveries: list[Delivery]
+
+
+class UntoldStatus(TypedDict):
+    """What a forge did not take. `may_pass`: it is told again by itself; else `reason` says what
+    is to be done first."""
+
+    connection: str
+    repo: str
+    commit: str
+    context: str
+    state: StatusState
+    description: str
+    url: str
+    reason: str
+    since: float
+    may_pass: bool
+
+
+class UntoldStatuses(TypedDict):
+    """The oldest first. `next`: the following page's `after`."""
+
+    statuses: list[UntoldStatus]
+    next: str | None
+
+
+class StatusesToldAgain(TypedDict):
+    """How many wait for their forge now."""
+
+    again: int
 
 
 class ReplayedDelivery(TypedDict):

@@ -75,6 +75,8 @@ ANSWERS: dict[str, type] = {
     f"GET {V1}/deliveries": repos.Deliveries,
     f"GET {V1}/delivery": repos.DeliveryAsItCame,
     f"POST {V1}/delivery/replay": repos.ReplayedDelivery,
+    f"GET {V1}/statuses/untold": repos.UntoldStatuses,
+    f"POST {V1}/statuses/untold/again": repos.StatusesToldAgain,
     f"GET {V1}/installation": repos.Installation,
     f"GET {V1}/alive": repos.Alive,
     f"GET {V1}/ready": repos.Ready,
