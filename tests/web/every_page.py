@@ -12,10 +12,12 @@ from ci_host.audit import Deed
 from ci_host.badge import BadgeRule
 from ci_host.line_ports import EnvironmentRule, JobLimit
 from ci_host.ref_ports import NotCompared
+from ci_host.status_ports import Untold
 from ci_host.view_ports import SavedView
 from pipelines.commands import GateTerms, Open, OpenJob
 from pipelines.job import Artifact, Coverage, CoveredFile, Outcome, ReportedTest, ReportedTests
 from pipelines.secret import NamedScope, Scope
+from pipelines.status import Status, StatusState
 from tests.web import shapes
 from tests.web.schedules import scheduled
 from tests.web.served import Served
@@ -64,7 +66,7 @@ PAGES = (
     Page("more", "/inbox", "/inbox", who="ada", act="document.querySelector('.more').open = true"),
     Page("inbox", "/inbox", "/inbox"),
     Page("schedules", "/schedules", "/schedules"),
-    Page("deliveries", "/deliveries", "/deliveries"),
+    Page("deliveries", "/deliveries", "/deliveries", who="ada"),
     Page("trust", "/trust", "/trust", who="ada"),
     Page("api", "/docs/api", "/docs/api"),
     Page(
@@ -99,7 +101,7 @@ def furnished(host: Served) -> dict[str, str]:
     }
     made = {name: str(host.do(story).run) for name, story in runs.items()}
     host.do(_around(world))
-    asked = world.services.device_logins.ask("d" * 64, "ada's laptop")
+    asked = world.services.device_logins.ask("d" * 64, "ada's laptop", "::1")
     return {**made, "code": asked.code}
 
 
@@ -139,8 +141,20 @@ async def _around(world: World) -> None:
     await scheduled(world)
     await held_pull(world)
     await _administered(world)
+    await world.untold.keep(_untold())
     world.delivered("d-1", reason="no pipeline runs on push of refs/heads/side")
     world.delivered("d-2", runs=["1-00000000000000000001"])
+
+
+def _untold() -> Untold:
+    """A status that its forge refused."""
+    status = Status(
+        id="s-1", connection="tea", repo="7", repo_name="me/shop", commit="f00d" * 10,
+        context="staunch/build (pull request)", state=StatusState.FAILURE, description="unit",
+        target_url="https://ci.example/runs/1", at=NOW, run="1-00000000000000000001",
+    )  # fmt: skip
+    reason = "the forge answered 401: token is required. The connection's token has expired"
+    return Untold(status=status, reason=f"{reason}; set a new one.", since=NOW - 4_000)
 
 
 async def _administered(world: World) -> None:
