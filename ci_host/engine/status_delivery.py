@@ -23,6 +23,8 @@ from webhooks.forge import Refused, SendLater, Sent
 BROKEN_RETRY_S = 60.0
 # While the bus does not answer.
 STORE_RETRY_S = 1.0
+# What waited for so long has missed its moment.
+WAITED_S = 30.0
 # Six minutes of the sender's schedule: a Forge that breaks on one Status alone must not keep all
 # others from it.
 TRIES_MAX = 12
@@ -97,7 +99,10 @@ class StatusDelivery:
                 await owed.later(retry_after_s)
 
     async def _is_past(self, status: Status) -> bool:
-        """Whether something newer was said of its place, or is about to be."""
+        """Whether something newer was said of its place, or is about to be. What has just been said
+        is told in any case: people watch it come and go."""
+        if not status.again_of and self._now() - status.at < WAITED_S:
+            return False
         first = status.again_of or status.id
         if await self._outbox.newest_of(status) not in (None, first):
             return True

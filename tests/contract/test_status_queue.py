@@ -13,6 +13,7 @@ from ci_host.engine.status_delivery import (
     BROKEN_RETRY_S,
     RETELL_FOR_S,
     TRIES_MAX,
+    WAITED_S,
     StatusRetelling,
 )
 from ci_host.status_ports import Untold
@@ -92,9 +93,22 @@ def each_state(commit: str, run: str = "r", first: int = 0) -> list[Status]:
 
 async def test_of_what_waits_for_a_forge_the_newest_of_each_place_is_told():
     forge = BreakingForge()
-    queue = HourQueue([*each_state(A), *each_state(B, first=2), *each_state(A, "other", first=4)])
+    statuses = [*each_state(A), *each_state(B, first=2), *each_state(A, "other", first=4)]
+    queue = HourQueue(statuses)
+    queue.now = statuses[-1].at + WAITED_S
     await told_by(queue, forge)
     assert forge.told == ["number 1", "number 3", "number 5"]
+
+
+async def test_what_has_just_been_said_is_told_though_something_newer_was_said():
+    forge, queue = BreakingForge(), HourQueue(each_state(A))
+    queue.now = WAITED_S
+    await told_by(queue, forge)
+    # The first is half a minute old, the second a second younger.
+    assert forge.told == ["number 1"]
+    queue = HourQueue(each_state(A))
+    await told_by(queue, forge)
+    assert forge.told == ["number 1", "number 0", "number 1"]
 
 
 async def test_a_commit_on_which_the_forge_breaks_holds_up_no_other_for_long():
