@@ -11,6 +11,7 @@ from rich.markup import escape
 from ci_host.cli.client import Client, ClientError, run_path
 from ci_host.cli.clock import moment
 from ci_host.cli.reading import recalled_words, state_text
+from ci_host.cli.remedies import remedy_of
 from ci_host.cli.waits import duration
 
 LOOK_S_FIRST = 0.1
@@ -30,13 +31,16 @@ Waiting = dict[str, Any]
 @dataclass(slots=True)
 class Follower:
     """Tells each thing once. `at_gate` is called with each new wait at a Gate; `where` is the
-    option by which other commands find the installation; `check_alive` raises if it is gone."""
+    option by which other commands find the installation; `check_alive` raises if it is gone.
+
+    `command`: whose options decide what jobs may use; empty: those of a host that is there."""
 
     client: Client
     console: Console
     where: str
     at_gate: Callable[[str, Waiting], None]
     check_alive: Callable[[], None]
+    command: str = ""
     _told: set[tuple[str, ...]] = field(default_factory=set, init=False)
 
     def leave_out_log(self, job: str) -> None:
@@ -131,8 +135,8 @@ class Follower:
             return
         name = f"{whose}{state_text(attempt['state'])} {escape(attempt['key'])}"
         self._say(f"{name} #{attempt['attempt']} [dim]attempt[/] {escape(attempt['message'])}")
-        if attempt["state"] == "refused":
-            self._say("  `staunch doctor` says what this machine lacks")
+        if attempt["state"] == "refused" and (do := remedy_of(attempt["message"], self.command)):
+            self._say(f"  {escape(do)}")
         if self._is_new("log", attempt["job"]):
             for line in self._last_lines(attempt["job"]):
                 self._say(f"  [dim]│[/] {escape(line)}")

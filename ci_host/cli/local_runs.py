@@ -88,7 +88,7 @@ class LocalRuns:
         client = self.host.client
         gates = LocalGates(client, self.console, self.asked.is_yes, self.look)
         where = f"--data {self.host.wish.data}"
-        follower = Follower(client, self.console, where, gates.meet, self.look)
+        follower = Follower(client, self.console, where, gates.meet, self.look, "staunch run")
         try:
             return follower.all_to_end(runs)
         except Superseded:

@@ -1,5 +1,6 @@
 """Options that many commands share, and the client that they lead to."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,13 @@ HibernateOption = Annotated[
         envvar="STAUNCH_HIBERNATE", help="When a waiting run is let go of, to be replayed."
     ),
 ]
+VolumeOption = Annotated[
+    list[str] | None, typer.Option(help="NAME=PATH that jobs may write to, by name.")
+]
+EgressOption = Annotated[
+    list[str] | None,
+    typer.Option(help="host[:port] or *.domain that jobs with a network reach; repeatable."),
+]
 SlotsOption = Annotated[int, typer.Option(envvar="STAUNCH_SLOTS", help="Jobs at once.")]
 SupposeOption = Annotated[
     list[str] | None,
@@ -59,6 +67,20 @@ OAuthSecretOption = Annotated[
         "--oauth-client-secret", envvar="STAUNCH_OAUTH_CLIENT_SECRET", help="And its secret."
     ),
 ]
+
+VOLUME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+
+def volumes_of(given: list[str]) -> dict[str, Path]:
+    """The directories of `--volume`, by their names. Raises ClientError."""
+    found = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or not VOLUME.fullmatch(name) or not Path(path).is_absolute():
+            said = "write NAME=/absolute/path, with letters, digits, - and _ in NAME"
+            raise ClientError(f"--volume {text!r}: {said}", 2)
+        found[name] = Path(path)
+    return found
 
 
 def wait_s_of(given: str) -> float:

@@ -24,12 +24,15 @@ from ci_host.cli.local_host import LocalHost, Wish
 from ci_host.cli.local_runs import Asked, LocalRuns, Superseded
 from ci_host.cli.options import (
     CacheOption,
+    EgressOption,
     HibernateOption,
     JsonOption,
     SlotsOption,
     SupposeOption,
+    VolumeOption,
     WaitOption,
     default_cache,
+    volumes_of,
     wait_s_of,
 )
 from ci_host.cli.plan import check_only, supposed_values
@@ -74,6 +77,8 @@ def run(
     secret: SecretOption = None,
     hibernate: HibernateOption = Hibernate.IDLE,
     slots: SlotsOption = 2,
+    volume: VolumeOption = None,
+    egress: EgressOption = None,
     wait_on_failure: WaitOption = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Open gates without asking.")] = False,
     data: Annotated[
@@ -85,19 +90,17 @@ def run(
 ) -> None:
     """Run the pipeline of a checkout here, uncommitted changes and all, without a server."""
     console = Console(stderr=True) if as_json else reading.console
-    inputs = parsed_inputs(input_ or [])
-    values = _supposed(suppose or [], only or [])
     asked = Asked(
-        *(event, pipeline, inputs, wait_s_of(wait_on_failure), _values(secret or []), yes),
-        *(tuple(only or ()), values),
+        *(event, pipeline, parsed_inputs(input_ or []), wait_s_of(wait_on_failure)),
+        *(_values(secret or []), yes, tuple(only or ()), _supposed(suppose or [], only or [])),
     )
+    reach = (volumes_of(volume or []), egress or [])
     top = top_of(path.absolute())
     images = (cache or default_cache()).resolve()
     build_image(images)
     with _endable(), _folder(data, is_kept=keep) as folder:
-        wish = Wish(folder, images, hibernate, slots, is_kept=keep or data is not None)
-        if wish.is_kept:
-            console.print(f"its data is kept in {folder}", highlight=False, soft_wrap=True)
+        wish = Wish(folder, images, hibernate, slots, keep or data is not None, *reach)
+        _say_kept(wish, console)
         with LocalHost(wish) as host:
             if asked.only:
                 _check_only(top, images, asked)
@@ -110,6 +113,12 @@ def run(
             sys.stdout.flush()
     if any(detail["state"] != ENDED_WELL for detail in ended):
         raise typer.Exit(1)
+
+
+def _say_kept(wish: Wish, console: Console) -> None:
+    if wish.is_kept:
+        # Lines that name a place stay whole, for whoever pastes it.
+        console.print(f"its data is kept in {wish.data}", highlight=False, soft_wrap=True)
 
 
 def _supposed(given: list[str], only: list[str]) -> dict[str, dict[str, Any]]:
