@@ -8,6 +8,7 @@ import typer
 from ci_host.cli.client import find
 from ci_host.cli.clock import moment
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.pasted import pasted
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +39,7 @@ def audit(
         cells = (moment(one["at"]), one["by"], one["act"], on, one["address"])
         typer.echo("\t".join(_shown(cell) for cell in cells))
     if found["next"] is not None:
-        typer.echo(f"older ones: staunch audit --before {found['next']}")
+        typer.echo(f"older ones: {pasted('audit', '--before', str(found['next']))}")
 
 
 def _shown(text: str) -> str:

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from ci_host.cli.client import Client, ClientError, run_path
 from ci_host.cli.clock import moment
+from ci_host.cli.pasted import pasted
 from ci_host.cli.reading import recalled_words, state_text
 from ci_host.cli.remedies import remedy_of
 from ci_host.cli.waits import duration
@@ -189,15 +190,15 @@ def _is_worth_saying(wait: Waiting) -> bool:
 def _hints(run: str, wait: Waiting) -> Iterator[str]:
     """What can be done from another terminal."""
     if wait["kind"] == "signal":
-        yield from (f"staunch signal {run} {name}" for name in wait["names"])
+        yield from (pasted("signal", run, name) for name in wait["names"])
     elif wait["kind"] == "retry":
-        yield f"staunch retry {run} {wait['key']}"
+        yield pasted("retry", run, wait["key"])
     elif wait["kind"] == "pause":
-        yield f"staunch resume {run}"
+        yield pasted("resume", run)
     elif wait.get("phase") == "standby":
-        yield f"staunch shell {run} {wait['key']}"
+        yield pasted("shell", run, wait["key"])
     elif wait["kind"] == "nothing":
-        yield f"staunch cancel {run}"
+        yield pasted("cancel", run)
 
 
 def _precisely(seconds: float) -> str:

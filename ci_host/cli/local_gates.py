@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ci_host.cli.client import Client, ClientError, run_path
+from ci_host.cli.pasted import pasted, with_inputs
 from ci_host.cli.waits import inputs_asked
 from ci_host.cli.writing import parsed_inputs
 
@@ -99,11 +100,10 @@ class LocalGates:
 
     def _say_how(self, run: str, gate: dict[str, Any]) -> None:
         self.console.print(f"[yellow]waiting at gate {escape(gate['key'])}; open it with[/]")
-        inputs = "".join(f" --input {name}=…" for name in gate["inputs"])
+        told = pasted("approve", run, gate["key"]) + with_inputs(gate["inputs"])
         for person in self._people(gate, gate["needed"] - len(gate["approved_by"])):
-            said = f"staunch approve {run} {gate['key']}{inputs}"
             whom = f"--server {person.url} --token {person.token}"
-            self.console.print(f"  {escape(said)} {whom}", highlight=False, soft_wrap=True)
+            self.console.print(f"  {escape(told)} {whom}", highlight=False, soft_wrap=True)
         for asked in inputs_asked(gate):
             self.console.print(f"  [dim]{escape(asked)}[/]", highlight=False)
 

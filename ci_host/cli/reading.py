@@ -16,6 +16,7 @@ from ci_host.cli.client import Client, ClientError, find, run_path
 from ci_host.cli.clock import day, times_of_day
 from ci_host.cli.links import link_of
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.pasted import pasted
 from ci_host.cli.trust import trust_line
 from ci_host.cli.waits import coverage_words, duration, inputs_asked, timed_out, waiting_lines
 
@@ -154,7 +155,8 @@ def _step_tree(run: dict[str, Any]) -> Tree:
             branch.add(f"[dim]run[/] {step['child']}")
         if step["gate"] and step["state"] == "running":
             who = ", ".join(step["gate"]["approvers"]) or "anybody"
-            branch.add(f"[yellow]staunch approve {run['id']} {step['key']}[/] [dim]({who})[/]")
+            told = escape(pasted("approve", run["id"], step["key"]))
+            branch.add(f"[yellow]{told}[/] [dim]({escape(who)})[/]")
             for said in inputs_asked(step["gate"]):
                 branch.add(f"[dim]--input {escape(said)}[/]")
         for attempt in run["attempts"]:

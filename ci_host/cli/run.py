@@ -35,6 +35,7 @@ from ci_host.cli.options import (
     volumes_of,
     wait_s_of,
 )
+from ci_host.cli.pasted import pasted
 from ci_host.cli.plan import check_only, supposed_values
 from ci_host.cli.tree_watch import TreeWatch
 from ci_host.cli.working_tree import top_of
@@ -212,7 +213,7 @@ def _bare(folder: Path, top: Path) -> Path:
 
 def _afterwards(wish: Wish) -> str:
     if wish.is_kept:
-        return f"kept: `staunch up --data {wish.data}` shows it again"
+        return f"kept: `{pasted('up', '--data', str(wish.data))}` shows it again"
     return "its record is removed; --keep would have kept it"
 
 

@@ -7,6 +7,7 @@ import typer
 
 from ci_host.cli.client import find
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.pasted import pasted
 
 ScopeOption = Annotated[
     str,
@@ -43,7 +44,8 @@ def list_held(
     for one in found:
         typer.echo(f"{one['repo']} #{one['number']} {one['commit']}  {_plain(one['title'])}")
         typer.echo(f"  {one['why']}")
-        typer.echo(f"  staunch trust approve {one['repo']} {one['number']} {one['commit']}")
+        said = pasted("trust", "approve", one["repo"], str(one["number"]), one["commit"])
+        typer.echo(f"  {said}")
     if not found:
         typer.echo("No pull request waits for an approval.")
 

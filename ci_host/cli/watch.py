@@ -13,6 +13,7 @@ from ci_host.cli.checked_out import APPEARS_S, RunArgument, path_of
 from ci_host.cli.client import Client, find, run_path
 from ci_host.cli.following import ENDED_WELL, Follower
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.pasted import pasted, with_inputs
 from ci_host.cli.reading import state_text
 from ci_host.cli.waits import duration, inputs_asked
 from ci_host.cli.why import lines_of
@@ -40,8 +41,8 @@ def watch(
 
     def tell_gate(id_: str, wait: dict[str, Any]) -> None:
         console.print(f"[yellow]{escape(' '.join(wait['words'].split()))}[/]")
-        inputs = "".join(f" --input {name}=…" for name in wait["inputs"])
-        console.print(escape(f"  staunch approve {id_} {wait['key']}{inputs} {where}".rstrip()))
+        told = pasted("approve", id_, wait["key"]) + with_inputs(wait["inputs"])
+        console.print(escape(f"  {told} {where}".rstrip()))
         for asked in inputs_asked(wait):
             console.print(f"  [dim]{escape(asked)}[/]")
 
