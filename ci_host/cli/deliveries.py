@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ci_host.cli.client import find
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.plain import escape
 from ci_host.cli.waits import duration
 
 console = Console()

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.client import Client, ClientError, run_path
 from ci_host.cli.clock import moment
 from ci_host.cli.pasted import pasted
+from ci_host.cli.plain import escape, plain_line
 from ci_host.cli.reading import recalled_words, state_text
 from ci_host.cli.remedies import remedy_of
 from ci_host.cli.waits import duration
@@ -144,12 +144,13 @@ class Follower:
 
     def _last_lines(self, job: str) -> list[str]:
         try:
-            lines = self.client.text(f"/jobs/{job}/log").splitlines()
+            text = self.client.text(f"/jobs/{job}/log")
         except ClientError as error:
             return [f"its log cannot be read: {error}"]
+        lines = text.removesuffix("\n").split("\n") if text else []
         left_out = len(lines) - LOG_LINES
         first = [f"… {left_out} lines before"] if left_out > 0 else []
-        return first + lines[-LOG_LINES:]
+        return first + [plain_line(line) for line in lines[-LOG_LINES:]]
 
     def _tell_wait(self, run: str, wait: Waiting, whose: str) -> None:
         said = f"waiting for: {' '.join(wait['words'].split())}"

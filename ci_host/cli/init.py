@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.client import ClientError
+from ci_host.cli.plain import escape
 from ci_host.cli.toolchains import FirstJob, Toolchain, others_of, toolchain_of
 from ci_host.cli.working_tree import default_branch, top_of
 from pipelines.bundle import FOLDER, SINGLE

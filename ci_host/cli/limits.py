@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ci_host.cli.client import ClientError, find
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.plain import escape
 
 PoolOption = Annotated[str, typer.Option("--pool", help="All jobs of this pool.")]
 RepoOption = Annotated[str, typer.Option("--repo", help="All jobs of this repository.")]

@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.client import Client, ClientError, run_path
 from ci_host.cli.pasted import pasted, with_inputs
+from ci_host.cli.plain import escape, plain
 from ci_host.cli.waits import inputs_asked
 from ci_host.cli.writing import parsed_inputs
 
@@ -45,8 +45,8 @@ class LocalGates:
             self._ask(run, gate)
 
     def _ask(self, run: str, gate: dict[str, Any]) -> None:
-        said = f"{gate['message']}\n" if gate["message"] else ""
-        question = f"{said}open gate {gate['key']}? (no rejects it)"
+        said = f"{plain(gate['message'])}\n" if gate["message"] else ""
+        question = f"{said}open gate {plain(gate['key'], '')}? (no rejects it)"
         typer.echo(f"{question} [y/N]: ", nl=False, err=True)
         self._wait_line()
         if not typer.confirm("", default=False, prompt_suffix="", show_default=False, err=True):
@@ -60,7 +60,7 @@ class LocalGates:
         values: dict[str, Any] = {}
         for (name, kind), asked in zip(gate["inputs"].items(), inputs_asked(gate), strict=True):
             default = None if _is_required(gate, name) else ""
-            typer.echo(f"  {asked} > ", nl=False, err=True)
+            typer.echo(f"  {plain(asked, '')} > ", nl=False, err=True)
             self._wait_line()
             text = typer.prompt("", default=default, show_default=False, prompt_suffix="", err=True)
             if text or default is None:

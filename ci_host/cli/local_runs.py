@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.client import Client, ClientError
 from ci_host.cli.following import Follower
@@ -15,6 +14,7 @@ from ci_host.cli.local_gates import LocalGates
 from ci_host.cli.local_host import LocalHost
 from ci_host.cli.local_opening import CONNECTION, opening_of, repo_body
 from ci_host.cli.pasted import word
+from ci_host.cli.plain import escape
 from ci_host.cli.tree_watch import TreeWatch
 from ci_host.cli.working_tree import Snapshot, snapshot
 from ci_host.opening import give

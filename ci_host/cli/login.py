@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.client import Client, ClientError
 from ci_host.cli.clock import moment
+from ci_host.cli.plain import escape
 from ci_host.cli.profiles import BadProfiles, Profile, read_profiles, write_profiles
 
 NOT_YET = None

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.client import ClientError
 from ci_host.cli.options import CacheOption, JsonOption, SupposeOption, default_cache
+from ci_host.cli.plain import escape
 
 if TYPE_CHECKING:
     # Imported where they are used: they load wasmtime.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
@@ -17,6 +16,7 @@ from ci_host.cli.clock import day, times_of_day
 from ci_host.cli.links import link_of
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 from ci_host.cli.pasted import pasted
+from ci_host.cli.plain import escape
 from ci_host.cli.trust import trust_line
 from ci_host.cli.waits import coverage_words, duration, inputs_asked, timed_out, waiting_lines
 

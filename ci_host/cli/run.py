@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli import reading
 from ci_host.cli.building import build_image
@@ -36,6 +35,7 @@ from ci_host.cli.options import (
     wait_s_of,
 )
 from ci_host.cli.pasted import pasted
+from ci_host.cli.plain import escape
 from ci_host.cli.plan import check_only, supposed_values
 from ci_host.cli.tree_watch import TreeWatch
 from ci_host.cli.working_tree import top_of

@@ -7,13 +7,13 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.checked_out import APPEARS_S, RunArgument, path_of
 from ci_host.cli.client import Client, find, run_path
 from ci_host.cli.following import ENDED_WELL, Follower
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 from ci_host.cli.pasted import pasted, with_inputs
+from ci_host.cli.plain import escape
 from ci_host.cli.reading import state_text
 from ci_host.cli.waits import duration, inputs_asked
 from ci_host.cli.why import lines_of
