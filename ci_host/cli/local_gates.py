@@ -105,7 +105,7 @@ class LocalGates:
             whom = f"--server {person.url} --token {person.token}"
             self.console.print(f"  {escape(told)} {whom}", highlight=False, soft_wrap=True)
         for asked in inputs_asked(gate):
-            self.console.print(f"  [dim]{escape(asked)}[/]", highlight=False)
+            self.console.print(f"  [dim]{escape(asked)}[/]", highlight=False, soft_wrap=True)
 
 
 def _names(gate: dict[str, Any]) -> Iterator[str]:

@@ -3,10 +3,10 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
@@ -15,6 +15,7 @@ from ci_host.cli.client import Client, ClientError, find, run_path
 from ci_host.cli.clock import day, times_of_day
 from ci_host.cli.links import link_of
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.paper import paper
 from ci_host.cli.pasted import pasted
 from ci_host.cli.plain import escape
 from ci_host.cli.trust import trust_line
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 LINKED_LINES_MAX = 1_000
 LEFT: Mapping[str, Any] = {"title_justify": "left"}
 
-console = Console()
+console = paper()
 
 COLOURS = {
     "succeeded": "green",
@@ -80,7 +81,7 @@ def print_run(detail: dict[str, Any]) -> None:
     """A run in detail, as the API has it, for a person."""
     console.print(_heading(detail))
     for said in [*waiting_lines(detail, time.time()), *limit_lines(detail)]:
-        console.print(f"[yellow]{escape(said)}[/]", highlight=False)
+        console.print(f"[yellow]{escape(said)}[/]", highlight=False, soft_wrap=True)
     _print_failure(detail)
     console.print(_step_tree(detail))
     console.print(_timeline(detail))
@@ -126,13 +127,15 @@ def _print_failure(run: dict[str, Any]) -> None:
     if error is None:
         return
     place = f"{error['file']}:{error['line']}: " if error.get("file") else ""
-    console.print(f"[bold red]{escape(place + error['message'])}[/]", highlight=False)
+    # Places are whole, for whoever copies them.
+    say = partial(console.print, highlight=False, soft_wrap=True)
+    say(f"[bold red]{escape(place + error['message'])}[/]")
     for attempt in run["attempts"]:
         for note in attempt["annotations"]:
             said = f"{note['file']}:{note['line']}: {note['message']}"
-            console.print(f"  [red]{escape(said)}[/]", highlight=False)
+            say(f"  [red]{escape(said)}[/]")
     if error.get("traceback"):
-        console.print(f"[dim]{escape(error['traceback'])}[/]", highlight=False)
+        say(f"[dim]{escape(error['traceback'])}[/]")
 
 
 def recalled_words(of: str) -> str:

@@ -34,6 +34,7 @@ from ci_host.cli.options import (
     volumes_of,
     wait_s_of,
 )
+from ci_host.cli.paper import divide, paper
 from ci_host.cli.pasted import pasted
 from ci_host.cli.plain import escape
 from ci_host.cli.plan import check_only, supposed_values
@@ -90,7 +91,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run the pipeline of a checkout here, uncommitted changes and all, without a server."""
-    console = Console(stderr=True) if as_json else reading.console
+    console = paper(stderr=True) if as_json else reading.console
     asked = Asked(
         *(event, pipeline, parsed_inputs(input_ or []), wait_s_of(wait_on_failure)),
         *(_values(secret or []), yes, tuple(only or ()), _supposed(suppose or [], only or [])),
@@ -150,7 +151,7 @@ def _again_and_again(runs: LocalRuns, *, as_json: bool) -> None:
                 while True:
                     runs.look(LOOK_S)
             except Superseded:
-                runs.console.rule("the files have changed")
+                divide(runs.console, "the files have changed")
 
 
 def _once(runs: LocalRuns, *, as_json: bool) -> None:

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 import structlog
 import typer
-from rich.console import Console
 
 from ci_host.adapters.nats.server import ServerError, find_binary
 from ci_host.cli.building import build_image
@@ -28,6 +27,7 @@ from ci_host.cli.options import (
     default_cache,
     volumes_of,
 )
+from ci_host.cli.paper import paper
 from ci_host.log_lines import line_logger
 from ci_host.ports import Unavailable
 from ci_host.running import RunningState, read_state
@@ -131,7 +131,7 @@ MARKS = {
     "missing": "[red]missing[/]   ",
 }
 
-console = Console(stderr=True, highlight=False)
+console = paper(stderr=True, highlight=False)
 
 
 def register(app: typer.Typer) -> None:

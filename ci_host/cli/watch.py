@@ -6,12 +6,12 @@ import shlex
 from typing import Any
 
 import typer
-from rich.console import Console
 
 from ci_host.cli.checked_out import APPEARS_S, RunArgument, path_of
 from ci_host.cli.client import Client, find, run_path
 from ci_host.cli.following import ENDED_WELL, Follower
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.paper import paper
 from ci_host.cli.pasted import pasted, with_inputs
 from ci_host.cli.plain import escape
 from ci_host.cli.reading import state_text
@@ -33,7 +33,7 @@ def watch(
 ) -> None:
     """Tell what a run does as it happens, to its end. Exit code 1: it did not succeed."""
     client = find(server, token, data)
-    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    console = paper(stderr=as_json, highlight=False, soft_wrap=True)
     where = f"--server {shlex.quote(server)}" if server else ""
     where = f"--data {shlex.quote(str(data))}" if data and not server else where
     began = client.get(path_of(client, run, patience_s=APPEARS_S, tell=console.print))

@@ -45,7 +45,7 @@ def test_any_name_is_one_word_and_shows_nothing_that_a_terminal_obeys(name: str)
 
 
 def test_a_plain_name_stays_as_it_is() -> None:
-    assert pasted("approve", RUN, "scope/go#2") == f"staunch approve {RUN} scope/go#2"
+    assert pasted("approve", RUN, "scope/go") == f"staunch approve {RUN} scope/go"
     assert with_inputs(["percent", "a b"]) == " --input percent=… --input 'a b'=…"
 
 
