@@ -31,6 +31,7 @@ from ci_host.cli.options import (
     VolumeOption,
     WaitOption,
     default_cache,
+    egress_of,
     volumes_of,
     wait_s_of,
 )
@@ -96,7 +97,7 @@ def run(
         *(event, pipeline, parsed_inputs(input_ or []), wait_s_of(wait_on_failure)),
         *(_values(secret or []), yes, tuple(only or ()), _supposed(suppose or [], only or [])),
     )
-    reach = (volumes_of(volume or []), egress or [])
+    reach = (volumes_of(volume or []), egress_of(egress))
     top = top_of(path.absolute())
     images = (cache or default_cache()).resolve()
     build_image(images)

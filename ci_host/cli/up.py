@@ -25,6 +25,7 @@ from ci_host.cli.options import (
     SlotsOption,
     VolumeOption,
     default_cache,
+    egress_of,
     volumes_of,
 )
 from ci_host.cli.paper import paper
@@ -191,7 +192,7 @@ def up(
         runners_address=runners_address,
         reconcile_s=reconcile_s,
     )
-    more = {"egress": egress or [], "no_comments": no_comments or [], "any_event": any_event}
+    more = {"egress": egress_of(egress), "no_comments": no_comments or [], "any_event": any_event}
     _supervise(msgspec.structs.replace(settings, **more))
 
 
