@@ -22,6 +22,8 @@ def paper(*, stderr: bool = False, highlight: bool = True, soft_wrap: bool = Fal
         stderr=stderr,
         highlight=highlight,
         soft_wrap=soft_wrap,
+        # Line 100 of a file would be `a.py` and a picture.
+        emoji=False,
         width=WIDTH if is_wide else None,
         height=HEIGHT if is_wide else None,
     )

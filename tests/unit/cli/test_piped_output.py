@@ -19,7 +19,8 @@ RUN = "1-00000000000000000000"
 LONG = " ".join(f"word{number}" for number in range(60))
 KEY = f"scope/{'x' * 90}"
 ERROR = {
-    "type": "StepFailed", "message": LONG, "file": "a.py", "line": 7, "traceback": "", "step": KEY,
+    "type": "StepFailed", "message": LONG, "file": "a.py", "line": 100, "traceback": "",
+    "step": KEY,
 }  # fmt: skip
 NOTE = {"file": "b.py", "line": 9, "message": LONG, "level": "error"}
 GATE = {"approvers": ["@ops"], "inputs": {}, "rules": {}}
@@ -80,7 +81,7 @@ def piped(*words: str, **more: str) -> list[str]:
 
 def test_a_run_s_places_commands_and_rows_are_each_in_one_line() -> None:
     lines = piped("show", RUN)
-    assert f"a.py:7: {LONG}" in lines
+    assert f"a.py:100: {LONG}" in lines
     assert f"  b.py:9: {LONG}" in lines
     assert any(line.endswith(f"staunch approve {RUN} {KEY}/go (@ops)") for line in lines)
     assert any("signal sent" in line and LONG in line for line in lines)
