@@ -1,4 +1,5 @@
-"""Following: a run as it happens, in a terminal: what ended, was printed, is waited for."""
+"""Following: a run as it happens: what ended, was printed, is waited for. What is under way stands
+below, on a terminal (`live_tree.py`)."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from ci_host.cli.client import Client, ClientError, run_path
 from ci_host.cli.clock import moment
+from ci_host.cli.live_tree import LiveTree
 from ci_host.cli.pasted import pasted
 from ci_host.cli.plain import escape, plain_line
 from ci_host.cli.reading import recalled_words, state_text
@@ -43,6 +45,10 @@ class Follower:
     check_alive: Callable[[], None]
     command: str = ""
     _told: set[tuple[str, ...]] = field(default_factory=set, init=False)
+    _tree: LiveTree = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tree = LiveTree(self.console, self.client)
 
     def leave_out_log(self, job: str) -> None:
         """Whoever follows shows the last lines of this one themselves."""
@@ -54,6 +60,10 @@ class Follower:
 
     def all_to_end(self, runs: Sequence[str]) -> list[dict[str, Any]]:
         """Until all of them are over, as `to_end`. What is told of several begins with whose."""
+        with self._tree:
+            return self._all_to_end(runs)
+
+    def _all_to_end(self, runs: Sequence[str]) -> list[dict[str, Any]]:
         known: dict[str, dict[str, Any]] = {}
         going, pause = list(runs), LOOK_S_FIRST
         alone = runs[0] if len(runs) == 1 else None
@@ -66,12 +76,14 @@ class Follower:
                     going.remove(one)
                     continue
                 known[one] = detail
+                self._tree.show(known)
                 self._tell(
                     detail, "" if one == alone else f"[dim]{escape(detail['pipeline'])}:[/] "
                 )
                 going += [other for other in _begun_by(detail) if self._is_new("run", other)]
                 if detail["finished_at"] is not None:
                     going.remove(one)
+            self._tree.read_logs()
             pause = LOOK_S_FIRST if len(self._told) > told else min(pause * 1.5, LOOK_S_MAX)
         return [_last_of(run, known) for run in runs if run in known]
 
@@ -105,11 +117,22 @@ class Follower:
                 self._tell_attempt(one, whose)
             elif kind == "step" and self._is_new(kind, run["id"], one["key"]):
                 self._tell_step(one, whose)
+        if not self._tree.is_there:
+            self._tell_begun(run, whose)
         for wait in run["waiting"]:
             if wait["kind"] == "gate" and self._is_new("gate", run["id"], wait["key"]):
-                self.at_gate(run["id"], wait)
+                with self._tree.away():
+                    self.at_gate(run["id"], wait)
             elif _is_worth_saying(wait) and self._is_new("wait", run["id"], *_mark(wait)):
                 self._tell_wait(run["id"], wait, whose)
+
+    def _tell_begun(self, run: dict[str, Any], whose: str) -> None:
+        """Nothing of an attempt that is over by now: how it ended is told."""
+        for one in run["attempts"]:
+            is_running = one["started_at"] is not None and one["finished_at"] is None
+            if is_running and self._is_new("begun", one["job"]):
+                number = f" #{one['attempt']}" if one["attempt"] > 1 else ""
+                self._say(f"{whose}{escape(one['key'])}{number}: running")
 
     def _say(self, text: str) -> None:
         # Lines of a log are for others to search, too: they are not broken.
