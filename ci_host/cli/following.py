@@ -135,8 +135,7 @@ class Follower:
                 self._say(f"{whose}{escape(one['key'])}{number}: running")
 
     def _say(self, text: str) -> None:
-        # Lines of a log are for others to search, too: they are not broken.
-        self.console.print(text, highlight=False, soft_wrap=True)
+        self._tree.say(text)
 
     def _is_new(self, *mark: str) -> bool:
         is_new = mark not in self._told

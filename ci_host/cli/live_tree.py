@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ci_host.cli.client import Client
+from ci_host.cli.endings import Endings
 from ci_host.cli.log_tails import LogTails
 from ci_host.cli.plain import escape
 from ci_host.cli.under_way import Fitting, fitting, rows_of
@@ -33,11 +34,14 @@ class LiveTree:
     _known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, init=False)
     _tails: LogTails = field(init=False)
     _live: Live | None = field(default=None, init=False)
+    _endings: Endings = field(default_factory=Endings, init=False)
 
     def __post_init__(self) -> None:
         self._tails = LogTails(self.client)
 
     def __enter__(self) -> "LiveTree":
+        if self.is_there:
+            self._endings.begin()
         return self
 
     def __exit__(
@@ -46,7 +50,10 @@ class LiveTree:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self._stop()
+        try:
+            self._stop()
+        finally:
+            self._endings.end()
 
     @property
     def is_there(self) -> bool:
@@ -62,15 +69,14 @@ class LiveTree:
             return
         self._known = dict(known)
         if self.is_there and self._live is None:
-            self._live = Live(
-                self,
-                console=self.console,
-                refresh_per_second=DRAWN_A_SECOND,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._live.start(refresh=True)
+            with self._endings.drawing():
+                self._live = self._begun()
+
+    def say(self, words: str) -> None:
+        """Print a line, or several, above it. A terminal breaks them, not we: others search them,
+        and copy them."""
+        with self._endings.drawing():
+            self.console.print(words, highlight=False, soft_wrap=True)
 
     def read_logs(self) -> None:
         """Read on in the logs of the jobs that are shown."""
@@ -97,9 +103,22 @@ class LiveTree:
         return fitting(rows_of(self._known, now), self.console.size.height)
 
     def _stop(self) -> None:
-        live, self._live = self._live, None
-        if live is not None:
-            live.stop()
+        with self._endings.drawing():
+            live, self._live = self._live, None
+            if live is not None:
+                live.stop()
+
+    def _begun(self) -> Live:
+        live = Live(
+            self,
+            console=self.console,
+            refresh_per_second=DRAWN_A_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        live.start(refresh=True)
+        return live
 
 
 def _line(words: str) -> Text:

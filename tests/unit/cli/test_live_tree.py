@@ -1,5 +1,7 @@
 """The tree of what is under way, as it stands in a terminal: below what is printed, and gone."""
 
+import os
+import signal
 from io import StringIO
 from typing import Any, cast
 
@@ -226,3 +228,33 @@ def test_a_log_that_cannot_be_read_yet_is_no_reason_to_end() -> None:
     tails = LogTails(cast(Any, Busy()))
     tails.look(["a"])
     assert tails.newest("a", 1) == tails.newest("b", 1) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("writes", range(1, 9))
+def test_a_signal_that_comes_while_it_is_drawn_leaves_no_part_of_it(
+    number: signal.Signals, writes: int
+) -> None:
+    class Interrupted(Screen):
+        """With its n-th write the signal comes."""
+
+        left = writes
+
+        def write(self, text: str) -> int:
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), number)
+            return super().write(text)
+
+    before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    screen = Interrupted()
+    later = GOING | {"waiting": [AT_WORK, GATE], "history": [{"number": 1, "printed": "said"}]}
+    at_gate = lambda *_: screen.write("asked\n")  # noqa: E731
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
+        followed(Host(GOING, later), screen, at_gate)
+    if number != signal.SIGINT:
+        assert cast(SystemExit, ended.value).code == 128 + number
+    assert set(left_of(screen)) <= {"said", "asked"}
+    assert [
+        signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ] == before
