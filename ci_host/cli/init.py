@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from ci_host.cli.client import ClientError
+from ci_host.cli.pasted import word
 from ci_host.cli.plain import escape
 from ci_host.cli.toolchains import FirstJob, Toolchain, others_of, toolchain_of
 from ci_host.cli.working_tree import default_branch, top_of
@@ -58,7 +59,8 @@ def _tell(chosen: Toolchain, others: list[str]) -> None:
     console.print(f"wrote [bold]{FILE}[/] ({chosen.language}{why})")
     if others:
         console.print(f"there is {', '.join(others)} here too: add its jobs")
-    hosts = ",".join(chosen.hosts)
+    # Of some a part is a glob, which a shell would look for among the files.
+    hosts = word(",".join(chosen.hosts)) if chosen.hosts else ""
     if hosts:
         console.print(
             f"its jobs fetch packages; have runners allow it: staunch up --egress {hosts}"

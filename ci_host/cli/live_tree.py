@@ -22,7 +22,8 @@ from ci_host.cli.log_tails import LogTails
 from ci_host.cli.plain import escape
 from ci_host.cli.under_way import Fitting, fitting, rows_of
 
-DRAWN_A_SECOND = 4
+# Times are told in seconds.
+DRAWN_A_SECOND = 2
 
 
 @dataclass(slots=True)

@@ -79,7 +79,7 @@ def show(
 
 def print_run(detail: dict[str, Any]) -> None:
     """A run in detail, as the API has it, for a person."""
-    console.print(_heading(detail))
+    console.print(_heading(detail), soft_wrap=True)
     for said in [*waiting_lines(detail, time.time()), *limit_lines(detail)]:
         console.print(f"[yellow]{escape(said)}[/]", highlight=False, soft_wrap=True)
     _print_failure(detail)
@@ -118,7 +118,7 @@ def _heading(run: dict[str, Any]) -> str:
     return (
         f"[bold]{run['id']}[/] {state_text(run['state'])} · {escape(run['repo_name'])}"
         f" · {escape(run['pipeline'])}{unless_normal(run['priority'])} · {escape(run['ref'])}"
-        f" {run['commit'][:10]} · {duration(took)}{said}\n[dim]{run['url']}[/]{above}"
+        f" {run['commit'][:10]} · {duration(took)}{said}\n[dim]{escape(run['url'])}[/]{above}"
     )
 
 

@@ -121,7 +121,9 @@ def run(
 def _say_kept(wish: Wish, console: Console) -> None:
     if wish.is_kept:
         # Lines that name a place stay whole, for whoever pastes it.
-        console.print(f"its data is kept in {wish.data}", highlight=False, soft_wrap=True)
+        console.print(
+            f"its data is kept in {escape(str(wish.data))}", highlight=False, soft_wrap=True
+        )
 
 
 def _supposed(given: list[str], only: list[str]) -> dict[str, dict[str, Any]]:

@@ -56,9 +56,10 @@ def rows_of(known: Mapping[str, Detail], now: float) -> list[Row]:
 
 def fitting(rows: Sequence[Row], height: int) -> Fitting:
     """What can be shown in a terminal that is so high."""
-    queued = [row for row in rows if row.state == "queued"]
-    rest = queued[QUEUED_MAX:]
-    wanted = [row for row in rows if row not in rest]
+    queued = [number for number, row in enumerate(rows) if row.state == "queued"]
+    counted_only = set(queued[QUEUED_MAX:])
+    rest = [row for number, row in enumerate(rows) if number in counted_only]
+    wanted = [row for number, row in enumerate(rows) if number not in counted_only]
     room = max(2, min(LINES_MAX, height - LINES_ABOVE)) - bool(rest)
     jobs = sum(bool(row.job) for row in wanted)
     if len(wanted) + jobs <= room:
@@ -91,13 +92,18 @@ def _run(run: Detail, going: Mapping[str, Detail], now: float, depth: int = 0) -
     took = duration(now - run["created_at"])
     yield Row(depth, "running", f"{state_text(run['state'])} {name} [dim]{took}{done}{note}[/]")
     attempts = {(one["key"], one["attempt"]): one["job"] for one in run["attempts"]}
+    seen: Counter[str] = Counter()
     for wait in sorted(run["waiting"], key=lambda one: RANKS[_state(one)]):
-        if wait["kind"] == "job":
+        seen[_state(wait)] += 1
+        if seen[_state(wait)] > LINES_MAX:
+            # There may be thousands, of which none is shown any more, and each is drawn anew.
+            yield Row(depth + 1, _state(wait), "")
+        elif wait["kind"] == "job":
             yield _job(wait, attempts.get((wait["key"], wait["attempt"]), ""), now, depth + 1)
-            continue
-        yield _wait(wait, now, depth + 1)
-        if wait["kind"] == "call" and wait["run"] in going:
-            yield from _run(going[wait["run"]], going, now, depth + 2)
+        else:
+            yield _wait(wait, now, depth + 1)
+            if wait["kind"] == "call" and wait["run"] in going:
+                yield from _run(going[wait["run"]], going, now, depth + 2)
 
 
 def _state(wait: Detail) -> str:
@@ -110,8 +116,8 @@ def _job(wait: Detail, job: str, now: float, depth: int) -> Row:
     if state == "waiting":
         return _wait(wait, now, depth)
     name = escape(wait["key"]) + (f" #{wait['attempt']}" if wait["attempt"] > 1 else "")
-    moving = wait["moving"]
-    why = moving["words"] if moving else wait["held"]
+    moving = wait.get("moving")
+    why = moving["words"] if moving else wait.get("held", "")
     said = _since(wait, now) + (f" · {escape(' '.join(why.split()))}" if why else "")
     words = f"[{COLOURS.get(state, 'yellow')}]{state}[/] {name} [dim]{said}[/]"
     return Row(depth, state, words, job if state in ("running", "ending") else "")

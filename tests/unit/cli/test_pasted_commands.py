@@ -4,17 +4,22 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from io import StringIO
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
-from ci_host.cli import reading
+from ci_host.cli import reading, run
 from ci_host.cli.following import Follower
 from ci_host.cli.local_gates import LocalGates
+from ci_host.cli.local_host import Wish
 from ci_host.cli.pasted import pasted, with_inputs
 from ci_host.cli.waits import waiting_lines
+from ci_host.engine import secrets
+from ci_host.settings import Hibernate
 from ci_host.web import words
+from pipelines.secret import Scope
 from tests.hostile_names import BRANCHES, TEXTS
 from tests.unit.cli.run_details import detail, step, wait
 
@@ -126,6 +131,25 @@ def test_a_gate_of_a_run_of_a_checkout_says_how_it_is_opened() -> None:
     (command,) = commands(shown_by(tell))
     assert read_by_bash(command)[: len(APPROVE)] == APPROVE
     assert read_by_bash(command)[4:6] == ["--input", "per cent=…"]
+
+
+def test_where_the_data_is_kept_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = "/srv/my [bold]data"
+    wish = Wish(Path(folder), Path("/cache"), Hibernate.IDLE, 2, is_kept=True)
+
+    def tell(console: Console) -> None:
+        monkeypatch.setattr(reading, "console", console)
+        reading.print_run(detail(RUN) | {"url": run._afterwards(wish)})
+
+    (command,) = commands(shown_by(tell))
+    command = command.partition("` shows")[0]
+    assert read_by_bash(command) == ["staunch", "up", "--data", folder]
+
+
+def test_the_host_says_whose_secret_is_to_be_set() -> None:
+    said = secrets._nowhere("KEY", Scope(repo="local/1"), "acme/my shop; id")
+    command = said.partition("`")[2].removesuffix("`")
+    assert read_by_bash(command)[4:] == ["--repo", "acme/my shop; id"]
 
 
 def test_a_page_shows_a_name_as_a_shell_reads_it() -> None:
