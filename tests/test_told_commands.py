@@ -3,6 +3,7 @@
 import html
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -11,11 +12,14 @@ import pytest
 import typer
 
 from ci_host.cli import command_line
+from ci_host.cli.init import FILE, init
+from tests.repos import Repo
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").glob("*.md")]
 )
+CHECKOUTS = sorted((ROOT / "tests" / "checkouts").iterdir())
 TEMPLATES = sorted((ROOT / "ci_host" / "web" / "templates").glob("*.html"))
 # What was, and what was tried, is told as it was.
 PAST = {"CHANGELOG.md", "docs/new-users.md"}
@@ -73,6 +77,22 @@ def test_a_command_that_a_page_of_the_host_shows_is_taken(page: str) -> None:
     text = re.sub(r"\{\{.*?\}\}", "7", (TEMPLATES[0].parent / page).read_text())
     shown = [html.unescape(one) for one in SHOWN.findall(text)]
     assert {one: said for one in shown if (said := trouble(words_of(one)))} == {}
+
+
+@pytest.mark.parametrize("checkout", [one.name for one in CHECKOUTS])
+def test_what_init_says_to_do_next_is_taken(
+    checkout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo = Repo(tmp_path)
+    shutil.copytree(CHECKOUTS[0].parent / checkout, repo.work, dirs_exist_ok=True)
+    # It would fetch packages, so that its jobs need a network.
+    (repo.work / "requirements.txt").write_text("pytest\n")
+    init(Path(repo.work))
+    said = capsys.readouterr().out
+    shown = [one.strip() for one in re.findall(r"staunch [^&\n]+", said)]
+    assert any(one.startswith("staunch run") for one in shown)
+    assert ("staunch run --egress" in said) == ("egress=" in (repo.work / FILE).read_text())
+    assert {one: told for one in shown if (told := trouble(words_of(one)))} == {}
 
 
 def test_a_command_that_is_none_is_found() -> None:

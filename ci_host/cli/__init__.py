@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ci_host.cli.client import ClientError
+from ci_host.cli.plain import plain
 
 DISTRIBUTION = "staunch-ci"
 
@@ -135,5 +136,5 @@ def run_cli() -> None:
     try:
         command_line()()
     except ClientError as error:
-        typer.secho(f"staunch: {error}", fg="red", err=True)
+        typer.secho(f"staunch: {plain(str(error))}", fg="red", err=True)
         sys.exit(error.exit_code)

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
 from ci_host.cli.client import ClientError, find, run_path
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.paper import paper
 
-console = Console()
+console = paper()
 
 
 def register(app: typer.Typer) -> None:

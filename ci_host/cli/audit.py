@@ -8,6 +8,8 @@ import typer
 from ci_host.cli.client import find
 from ci_host.cli.clock import moment
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.pasted import pasted
+from ci_host.cli.plain import plain
 
 
 def register(app: typer.Typer) -> None:
@@ -36,11 +38,6 @@ def audit(
     for one in found["acts"]:
         on = " ".join(f"{name}={value}" for name, value in one["on"].items())
         cells = (moment(one["at"]), one["by"], one["act"], on, one["address"])
-        typer.echo("\t".join(_shown(cell) for cell in cells))
+        typer.echo("\t".join(plain(cell, "") for cell in cells))
     if found["next"] is not None:
-        typer.echo(f"older ones: staunch audit --before {found['next']}")
-
-
-def _shown(text: str) -> str:
-    """What others have typed, without what a terminal would obey."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+        typer.echo(f"older ones: {pasted('audit', '--before', str(found['next']))}")

@@ -4,10 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from ci_host.adapters.wasm.image import is_provided
 from ci_host.cli.client import ClientError
+from ci_host.cli.paper import paper
 
 
 def build_image(cache: Path) -> None:
@@ -17,7 +16,7 @@ def build_image(cache: Path) -> None:
     """
     if is_provided(cache):
         return
-    console = Console(stderr=True, highlight=False)
+    console = paper(stderr=True, highlight=False)
     command = [sys.executable, "-m", "ci_host", "process", "image", str(cache)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as building:  # noqa: S603
         assert building.stdout is not None

@@ -5,15 +5,15 @@ import time
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ci_host.cli.client import find
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.paper import paper
+from ci_host.cli.plain import escape
 from ci_host.cli.waits import duration
 
-console = Console()
+console = paper()
 
 ConnectionOption = Annotated[
     str, typer.Option(help="Of this connection, where two have a delivery of one name.")

@@ -11,6 +11,7 @@ import typer
 
 from ci_host.cli.client import ClientError, find, run_path
 from ci_host.cli.options import CacheOption, DataOption, ServerOption, TokenOption, default_cache
+from ci_host.cli.plain import plain
 from pipelines.bundle import FOLDER, SINGLE, TEXT_SUFFIXES, Bundle
 from pipelines.commands import Command, Result
 from pipelines.export import BadExport, Export, decode_export
@@ -89,7 +90,7 @@ def replay(
     for played in _on_image(known, bundle, cache or default_cache(), here=here):
         count += 1
         for line in told(played, in_full=steps):
-            typer.echo(line)
+            typer.echo(plain(line))
         if played.divergence:
             raise ClientError(f"diverges: {played.divergence}")
         if steps and sys.stdin.isatty():

@@ -1,4 +1,5 @@
-"""Following: a run as it happens, in a terminal: what ended, was printed, is waited for."""
+"""Following: a run as it happens: what ended, was printed, is waited for. What is under way stands
+below, on a terminal (`live_tree.py`)."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.client import Client, ClientError, run_path
 from ci_host.cli.clock import moment
+from ci_host.cli.live_tree import LiveTree
+from ci_host.cli.pasted import pasted
+from ci_host.cli.plain import escape, plain_line
 from ci_host.cli.reading import recalled_words, state_text
+from ci_host.cli.remedies import remedy_of
 from ci_host.cli.waits import duration
 
 LOOK_S_FIRST = 0.1
@@ -29,14 +33,21 @@ Waiting = dict[str, Any]
 @dataclass(slots=True)
 class Follower:
     """Tells each thing once. `at_gate` is called with each new wait at a Gate; `where` is the
-    option by which other commands find the installation; `check_alive` raises if it is gone."""
+    option by which other commands find the installation; `check_alive` raises if it is gone.
+
+    `command`: whose options decide what jobs may use; empty: those of a host that is there."""
 
     client: Client
     console: Console
     where: str
     at_gate: Callable[[str, Waiting], None]
     check_alive: Callable[[], None]
+    command: str = ""
     _told: set[tuple[str, ...]] = field(default_factory=set, init=False)
+    _tree: LiveTree = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tree = LiveTree(self.console, self.client)
 
     def leave_out_log(self, job: str) -> None:
         """Whoever follows shows the last lines of this one themselves."""
@@ -48,6 +59,10 @@ class Follower:
 
     def all_to_end(self, runs: Sequence[str]) -> list[dict[str, Any]]:
         """Until all of them are over, as `to_end`. What is told of several begins with whose."""
+        with self._tree:
+            return self._all_to_end(runs)
+
+    def _all_to_end(self, runs: Sequence[str]) -> list[dict[str, Any]]:
         known: dict[str, dict[str, Any]] = {}
         going, pause = list(runs), LOOK_S_FIRST
         alone = runs[0] if len(runs) == 1 else None
@@ -60,12 +75,14 @@ class Follower:
                     going.remove(one)
                     continue
                 known[one] = detail
+                self._tree.show(known)
                 self._tell(
                     detail, "" if one == alone else f"[dim]{escape(detail['pipeline'])}:[/] "
                 )
                 going += [other for other in _begun_by(detail) if self._is_new("run", other)]
                 if detail["finished_at"] is not None:
                     going.remove(one)
+            self._tree.read_logs()
             pause = LOOK_S_FIRST if len(self._told) > told else min(pause * 1.5, LOOK_S_MAX)
         return [_last_of(run, known) for run in runs if run in known]
 
@@ -99,15 +116,25 @@ class Follower:
                 self._tell_attempt(one, whose)
             elif kind == "step" and self._is_new(kind, run["id"], one["key"]):
                 self._tell_step(one, whose)
+        if not self._tree.is_there:
+            self._tell_begun(run, whose)
         for wait in run["waiting"]:
             if wait["kind"] == "gate" and self._is_new("gate", run["id"], wait["key"]):
-                self.at_gate(run["id"], wait)
+                with self._tree.away():
+                    self.at_gate(run["id"], wait)
             elif _is_worth_saying(wait) and self._is_new("wait", run["id"], *_mark(wait)):
                 self._tell_wait(run["id"], wait, whose)
 
+    def _tell_begun(self, run: dict[str, Any], whose: str) -> None:
+        """Nothing of an attempt that is over by now: how it ended is told."""
+        for one in run["attempts"]:
+            is_running = one["started_at"] is not None and one["finished_at"] is None
+            if is_running and self._is_new("begun", one["job"]):
+                number = f" #{one['attempt']}" if one["attempt"] > 1 else ""
+                self._say(f"{whose}{escape(one['key'])}{number}: running")
+
     def _say(self, text: str) -> None:
-        # Lines of a log are for others to search, too: they are not broken.
-        self.console.print(text, highlight=False, soft_wrap=True)
+        self._tree.say(text)
 
     def _is_new(self, *mark: str) -> bool:
         is_new = mark not in self._told
@@ -130,20 +157,21 @@ class Follower:
             return
         name = f"{whose}{state_text(attempt['state'])} {escape(attempt['key'])}"
         self._say(f"{name} #{attempt['attempt']} [dim]attempt[/] {escape(attempt['message'])}")
-        if attempt["state"] == "refused":
-            self._say("  `staunch doctor` says what this machine lacks")
+        if attempt["state"] == "refused" and (do := remedy_of(attempt["message"], self.command)):
+            self._say(f"  {escape(do)}")
         if self._is_new("log", attempt["job"]):
             for line in self._last_lines(attempt["job"]):
                 self._say(f"  [dim]│[/] {escape(line)}")
 
     def _last_lines(self, job: str) -> list[str]:
         try:
-            lines = self.client.text(f"/jobs/{job}/log").splitlines()
+            text = self.client.text(f"/jobs/{job}/log")
         except ClientError as error:
             return [f"its log cannot be read: {error}"]
+        lines = text.removesuffix("\n").split("\n") if text else []
         left_out = len(lines) - LOG_LINES
         first = [f"… {left_out} lines before"] if left_out > 0 else []
-        return first + lines[-LOG_LINES:]
+        return first + [plain_line(line) for line in lines[-LOG_LINES:]]
 
     def _tell_wait(self, run: str, wait: Waiting, whose: str) -> None:
         said = f"waiting for: {' '.join(wait['words'].split())}"
@@ -184,15 +212,15 @@ def _is_worth_saying(wait: Waiting) -> bool:
 def _hints(run: str, wait: Waiting) -> Iterator[str]:
     """What can be done from another terminal."""
     if wait["kind"] == "signal":
-        yield from (f"staunch signal {run} {name}" for name in wait["names"])
+        yield from (pasted("signal", run, name) for name in wait["names"])
     elif wait["kind"] == "retry":
-        yield f"staunch retry {run} {wait['key']}"
+        yield pasted("retry", run, wait["key"])
     elif wait["kind"] == "pause":
-        yield f"staunch resume {run}"
+        yield pasted("resume", run)
     elif wait.get("phase") == "standby":
-        yield f"staunch shell {run} {wait['key']}"
+        yield pasted("shell", run, wait["key"])
     elif wait["kind"] == "nothing":
-        yield f"staunch cancel {run}"
+        yield pasted("cancel", run)
 
 
 def _precisely(seconds: float) -> str:

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.client import ClientError
 from ci_host.cli.first_jobs import Files, FirstJob, Toolchain
+from ci_host.cli.pasted import word
+from ci_host.cli.plain import escape
 from ci_host.cli.toolchains import others_of, toolchain_of
 from ci_host.cli.working_tree import default_branch, files_of, top_of
 from pipelines.bundle import FOLDER, SINGLE
@@ -73,7 +74,8 @@ def _tell(chosen: Toolchain, others: list[str], branch: str) -> None:
         console.print("no tests were found: add a job for yours")
     if others:
         console.print(f"there is {', '.join(others)} here too: add its jobs")
-    hosts = ",".join(chosen.hosts)
+    # Of some a part is a glob, which a shell would look for among the files.
+    hosts = word(",".join(chosen.hosts)) if chosen.hosts else ""
     if hosts:
         console.print(
             f"its jobs fetch packages; have runners allow it: staunch up --egress {hosts}"

@@ -4,17 +4,17 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ci_host.cli.client import ClientError, find
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.paper import paper
+from ci_host.cli.plain import escape
 
 PoolOption = Annotated[str, typer.Option("--pool", help="All jobs of this pool.")]
 RepoOption = Annotated[str, typer.Option("--repo", help="All jobs of this repository.")]
 
-console = Console()
+console = paper()
 
 
 def register(app: typer.Typer) -> None:

@@ -15,6 +15,7 @@ import typer
 
 from ci_host.cli.client import ClientError, find
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.plain import plain
 from pipelines.bundle import (
     BUNDLE_BYTES_MAX,
     FILE_BYTES_MAX,
@@ -178,7 +179,8 @@ def _print(shown: list[tuple[str, Finding]]) -> None:
     is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     for file, one in shown:
         place = f"{file}:{one.line}:{one.column}"
-        rule, message, fix = one.rule, _plain(one.message), _plain(one.fix)
+        # One line each, and a file may be anybody's.
+        rule, message, fix = one.rule, plain(one.message, ""), plain(one.fix, "")
         if is_coloured:
             place, rule = (typer.style(place, bold=True), typer.style(rule, fg="red"))
             fix = typer.style(fix, fg="green")
@@ -186,8 +188,3 @@ def _print(shown: list[tuple[str, Finding]]) -> None:
         typer.echo(f"    fix: {fix}")
     if shown:
         typer.echo(f"{len(shown)} mistake{'' if len(shown) == 1 else 's'}", err=True)
-
-
-def _plain(text: str) -> str:
-    """One line, without what a terminal would obey: a file may be anybody's."""
-    return "".join(char if char.isprintable() else " " for char in text)

@@ -14,9 +14,10 @@ from urllib.parse import quote
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.client import Client, ClientError, run_path
+from ci_host.cli.pasted import pasted, with_inputs
+from ci_host.cli.plain import escape, plain
 from ci_host.cli.waits import inputs_asked
 from ci_host.cli.writing import parsed_inputs
 
@@ -44,8 +45,8 @@ class LocalGates:
             self._ask(run, gate)
 
     def _ask(self, run: str, gate: dict[str, Any]) -> None:
-        said = f"{gate['message']}\n" if gate["message"] else ""
-        question = f"{said}open gate {gate['key']}? (no rejects it)"
+        said = f"{plain(gate['message'])}\n" if gate["message"] else ""
+        question = f"{said}open gate {plain(gate['key'], '')}? (no rejects it)"
         typer.echo(f"{question} [y/N]: ", nl=False, err=True)
         self._wait_line()
         if not typer.confirm("", default=False, prompt_suffix="", show_default=False, err=True):
@@ -59,7 +60,7 @@ class LocalGates:
         values: dict[str, Any] = {}
         for (name, kind), asked in zip(gate["inputs"].items(), inputs_asked(gate), strict=True):
             default = None if _is_required(gate, name) else ""
-            typer.echo(f"  {asked} > ", nl=False, err=True)
+            typer.echo(f"  {plain(asked, '')} > ", nl=False, err=True)
             self._wait_line()
             text = typer.prompt("", default=default, show_default=False, prompt_suffix="", err=True)
             if text or default is None:
@@ -99,13 +100,12 @@ class LocalGates:
 
     def _say_how(self, run: str, gate: dict[str, Any]) -> None:
         self.console.print(f"[yellow]waiting at gate {escape(gate['key'])}; open it with[/]")
-        inputs = "".join(f" --input {name}=…" for name in gate["inputs"])
+        told = pasted("approve", run, gate["key"]) + with_inputs(gate["inputs"])
         for person in self._people(gate, gate["needed"] - len(gate["approved_by"])):
-            said = f"staunch approve {run} {gate['key']}{inputs}"
             whom = f"--server {person.url} --token {person.token}"
-            self.console.print(f"  {escape(said)} {whom}", highlight=False, soft_wrap=True)
+            self.console.print(f"  {escape(told)} {whom}", highlight=False, soft_wrap=True)
         for asked in inputs_asked(gate):
-            self.console.print(f"  [dim]{escape(asked)}[/]", highlight=False)
+            self.console.print(f"  [dim]{escape(asked)}[/]", highlight=False, soft_wrap=True)
 
 
 def _names(gate: dict[str, Any]) -> Iterator[str]:

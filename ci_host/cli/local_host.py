@@ -37,6 +37,8 @@ class Wish:
     hibernate: Hibernate
     slots: int
     is_kept: bool
+    volumes: dict[str, Path] = field(default_factory=dict)
+    egress: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -154,6 +156,8 @@ class LocalHost:
             engines=1,
             hibernate=wish.hibernate,
             slots=wish.slots,
+            volumes=wish.volumes,
+            egress=wish.egress,
             # Its commit is made for this run: there is nobody to hear of another.
             reconcile_s=0,
             any_event=True,

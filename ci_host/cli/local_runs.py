@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.client import Client, ClientError
 from ci_host.cli.following import Follower
 from ci_host.cli.local_gates import LocalGates
 from ci_host.cli.local_host import LocalHost
 from ci_host.cli.local_opening import CONNECTION, opening_of, repo_body
+from ci_host.cli.pasted import word
+from ci_host.cli.plain import escape
 from ci_host.cli.tree_watch import TreeWatch
 from ci_host.cli.working_tree import Snapshot, snapshot
 from ci_host.opening import give
@@ -87,8 +88,8 @@ class LocalRuns:
         """Follow them, and tell. Raises ClientError, and Superseded once they are cancelled."""
         client = self.host.client
         gates = LocalGates(client, self.console, self.asked.is_yes, self.look)
-        where = f"--data {self.host.wish.data}"
-        follower = Follower(client, self.console, where, gates.meet, self.look)
+        where = f"--data {word(str(self.host.wish.data))}"
+        follower = Follower(client, self.console, where, gates.meet, self.look, "staunch run")
         try:
             return follower.all_to_end(runs)
         except Superseded:

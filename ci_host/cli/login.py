@@ -10,11 +10,11 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.client import Client, ClientError
 from ci_host.cli.clock import moment
+from ci_host.cli.paper import paper
+from ci_host.cli.plain import escape
 from ci_host.cli.profiles import BadProfiles, Profile, read_profiles, write_profiles
 from ci_host.cli.wire import wrong_with
 
@@ -74,7 +74,7 @@ def _by_browser(server: str, *, opens: bool) -> str:
     client = Client(server, "")
     challenge = hashlib.sha256(verifier.encode()).hexdigest()
     asked = client.post("/logins", {"challenge": challenge, "machine": platform.node()[:100]})
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = paper(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"open {escape(asked['url'])}")
     console.print(f"and compare the code there with [bold]{escape(asked['code'])}[/]")
     if opens:

@@ -1,5 +1,6 @@
 """Options that many commands share, and the client that they lead to."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,13 @@ HibernateOption = Annotated[
         envvar="STAUNCH_HIBERNATE", help="When a waiting run is let go of, to be replayed."
     ),
 ]
+VolumeOption = Annotated[
+    list[str] | None, typer.Option(help="NAME=PATH that jobs may write to, by name.")
+]
+EgressOption = Annotated[
+    list[str] | None,
+    typer.Option(help="host[:port] or *.domain that jobs with a network reach; repeatable."),
+]
 SlotsOption = Annotated[int, typer.Option(envvar="STAUNCH_SLOTS", help="Jobs at once.")]
 SupposeOption = Annotated[
     list[str] | None,
@@ -59,6 +67,43 @@ OAuthSecretOption = Annotated[
         "--oauth-client-secret", envvar="STAUNCH_OAUTH_CLIENT_SECRET", help="And its secret."
     ),
 ]
+
+VOLUME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+# A host, `*.` and a domain, or `*`, then perhaps a port; or an address of the sixth version.
+TARGET = re.compile(
+    r"(?:(?:\*\.)?[a-z0-9_][a-z0-9_-]*(?:\.[a-z0-9_][a-z0-9_-]*)*\.?|\*|\[[0-9a-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?|[0-9a-f]*:[0-9a-f.]*:[0-9a-f:.]*",
+    re.ASCII | re.IGNORECASE,
+)
+PORT_MAX = 65_535
+
+
+def volumes_of(given: list[str]) -> dict[str, Path]:
+    """The directories of `--volume`, by their names. Raises ClientError."""
+    found = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or not VOLUME.fullmatch(name) or not Path(path).is_absolute():
+            said = "write NAME=/absolute/path, with letters, digits, - and _ in NAME"
+            raise ClientError(f"--volume {text!r}: {said}", 2)
+        found[name] = Path(path)
+    return found
+
+
+def egress_of(given: list[str] | None) -> list[str]:
+    """The targets of `--egress`, each perhaps a list with commas between, as they were written.
+
+    Raises ClientError: a runner that is given what is none does not begin.
+    """
+    for one in (one.strip() for text in given or () for one in text.split(",") if one.strip()):
+        found = TARGET.fullmatch(one)
+        if found is None or not 1 <= int(found["port"] or 1) <= PORT_MAX:
+            raise ClientError(
+                f"--egress {one!r}: write a host such as pypi.org, pypi.org:8443, *.example.org for"
+                " all hosts below, or *",
+                2,
+            )
+    return given or []
 
 
 def wait_s_of(given: str) -> float:

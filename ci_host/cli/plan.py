@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.client import ClientError
 from ci_host.cli.options import CacheOption, JsonOption, SupposeOption, default_cache
+from ci_host.cli.paper import paper
+from ci_host.cli.plain import escape
 
 if TYPE_CHECKING:
     # Imported where they are used: they load wasmtime.
@@ -159,7 +159,7 @@ def _print(found: "Found", supposition: "Supposition", svg: Path | None) -> None
     from ci_host.cli.plan_tree import tree_of
     from ci_host.cli.plan_words import event_words, supposed_words
 
-    console = Console()
+    console = paper()
     console.print(f"[bold]{escape(event_words(found.event))}[/]", highlight=False)
     console.print(f"[dim]{escape(supposed_words(supposition.fails))}[/]", highlight=False)
     for note in notes_of(found.event):

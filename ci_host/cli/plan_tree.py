@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from rich.markup import escape
 from rich.tree import Tree
 
+from ci_host.cli.plain import escape
 from ci_host.cli.plan_words import commands_of, facts_of, hint_of
 from ci_host.testkit.planned import PlannedRun, PlannedStep
 from ci_host.web.step_graph import GraphNode, graph_of

@@ -3,11 +3,10 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
@@ -16,6 +15,9 @@ from ci_host.cli.client import Client, ClientError, find, run_path
 from ci_host.cli.clock import day, times_of_day
 from ci_host.cli.links import link_of
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.paper import paper
+from ci_host.cli.pasted import pasted
+from ci_host.cli.plain import escape
 from ci_host.cli.streams import followed
 from ci_host.cli.trust import trust_line
 from ci_host.cli.waits import coverage_words, duration, inputs_asked, timed_out, waiting_lines
@@ -24,7 +26,7 @@ from ci_host.cli.waits import coverage_words, duration, inputs_asked, timed_out,
 LINES_AT_ONCE = 10_000
 LEFT: Mapping[str, Any] = {"title_justify": "left"}
 
-console = Console()
+console = paper()
 
 COLOURS = {
     "succeeded": "green",
@@ -76,9 +78,9 @@ def show(
 
 def print_run(detail: dict[str, Any]) -> None:
     """A run in detail, as the API has it, for a person."""
-    console.print(_heading(detail))
+    console.print(_heading(detail), soft_wrap=True)
     for said in [*waiting_lines(detail, time.time()), *limit_lines(detail)]:
-        console.print(f"[yellow]{escape(said)}[/]", highlight=False)
+        console.print(f"[yellow]{escape(said)}[/]", highlight=False, soft_wrap=True)
     _print_failure(detail)
     console.print(_step_tree(detail))
     console.print(_timeline(detail))
@@ -115,7 +117,7 @@ def _heading(run: dict[str, Any]) -> str:
     return (
         f"[bold]{run['id']}[/] {state_text(run['state'])} · {escape(run['repo_name'])}"
         f" · {escape(run['pipeline'])}{unless_normal(run['priority'])} · {escape(run['ref'])}"
-        f" {run['commit'][:10]} · {duration(took)}{said}\n[dim]{run['url']}[/]{above}"
+        f" {run['commit'][:10]} · {duration(took)}{said}\n[dim]{escape(run['url'])}[/]{above}"
     )
 
 
@@ -124,13 +126,15 @@ def _print_failure(run: dict[str, Any]) -> None:
     if error is None:
         return
     place = f"{error['file']}:{error['line']}: " if error.get("file") else ""
-    console.print(f"[bold red]{escape(place + error['message'])}[/]", highlight=False)
+    # Places are whole, for whoever copies them.
+    say = partial(console.print, highlight=False, soft_wrap=True)
+    say(f"[bold red]{escape(place + error['message'])}[/]")
     for attempt in run["attempts"]:
         for note in attempt["annotations"]:
             said = f"{note['file']}:{note['line']}: {note['message']}"
-            console.print(f"  [red]{escape(said)}[/]", highlight=False)
+            say(f"  [red]{escape(said)}[/]")
     if error.get("traceback"):
-        console.print(f"[dim]{escape(error['traceback'])}[/]", highlight=False)
+        say(f"[dim]{escape(error['traceback'])}[/]")
 
 
 def recalled_words(of: str) -> str:
@@ -153,7 +157,8 @@ def _step_tree(run: dict[str, Any]) -> Tree:
             branch.add(f"[dim]run[/] {step['child']}")
         if step["gate"] and step["state"] == "running":
             who = ", ".join(step["gate"]["approvers"]) or "anybody"
-            branch.add(f"[yellow]staunch approve {run['id']} {step['key']}[/] [dim]({who})[/]")
+            told = escape(pasted("approve", run["id"], step["key"]))
+            branch.add(f"[yellow]{told}[/] [dim]({escape(who)})[/]")
             for said in inputs_asked(step["gate"]):
                 branch.add(f"[dim]--input {escape(said)}[/]")
         for attempt in run["attempts"]:

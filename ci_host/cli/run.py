@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli import reading
 from ci_host.cli.building import build_image
@@ -24,14 +23,21 @@ from ci_host.cli.local_host import LocalHost, Wish
 from ci_host.cli.local_runs import Asked, LocalRuns, Superseded
 from ci_host.cli.options import (
     CacheOption,
+    EgressOption,
     HibernateOption,
     JsonOption,
     SlotsOption,
     SupposeOption,
+    VolumeOption,
     WaitOption,
     default_cache,
+    egress_of,
+    volumes_of,
     wait_s_of,
 )
+from ci_host.cli.paper import divide, paper
+from ci_host.cli.pasted import pasted
+from ci_host.cli.plain import escape
 from ci_host.cli.plan import check_only, supposed_values
 from ci_host.cli.tree_watch import TreeWatch
 from ci_host.cli.working_tree import top_of
@@ -74,6 +80,8 @@ def run(
     secret: SecretOption = None,
     hibernate: HibernateOption = Hibernate.IDLE,
     slots: SlotsOption = 2,
+    volume: VolumeOption = None,
+    egress: EgressOption = None,
     wait_on_failure: WaitOption = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Open gates without asking.")] = False,
     data: Annotated[
@@ -84,20 +92,18 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run the pipeline of a checkout here, uncommitted changes and all, without a server."""
-    console = Console(stderr=True) if as_json else reading.console
-    inputs = parsed_inputs(input_ or [])
-    values = _supposed(suppose or [], only or [])
+    console = paper(stderr=True) if as_json else reading.console
     asked = Asked(
-        *(event, pipeline, inputs, wait_s_of(wait_on_failure), _values(secret or []), yes),
-        *(tuple(only or ()), values),
+        *(event, pipeline, parsed_inputs(input_ or []), wait_s_of(wait_on_failure)),
+        *(_values(secret or []), yes, tuple(only or ()), _supposed(suppose or [], only or [])),
     )
+    reach = (volumes_of(volume or []), egress_of(egress))
     top = top_of(path.absolute())
     images = (cache or default_cache()).resolve()
     build_image(images)
     with _endable(), _folder(data, is_kept=keep) as folder:
-        wish = Wish(folder, images, hibernate, slots, is_kept=keep or data is not None)
-        if wish.is_kept:
-            console.print(f"its data is kept in {folder}", highlight=False, soft_wrap=True)
+        wish = Wish(folder, images, hibernate, slots, keep or data is not None, *reach)
+        _say_kept(wish, console)
         with LocalHost(wish) as host:
             if asked.only:
                 _check_only(top, images, asked)
@@ -110,6 +116,14 @@ def run(
             sys.stdout.flush()
     if any(detail["state"] != ENDED_WELL for detail in ended):
         raise typer.Exit(1)
+
+
+def _say_kept(wish: Wish, console: Console) -> None:
+    if wish.is_kept:
+        # Lines that name a place stay whole, for whoever pastes it.
+        console.print(
+            f"its data is kept in {escape(str(wish.data))}", highlight=False, soft_wrap=True
+        )
 
 
 def _supposed(given: list[str], only: list[str]) -> dict[str, dict[str, Any]]:
@@ -140,7 +154,7 @@ def _again_and_again(runs: LocalRuns, *, as_json: bool) -> None:
                 while True:
                     runs.look(LOOK_S)
             except Superseded:
-                runs.console.rule("the files have changed")
+                divide(runs.console, "the files have changed")
 
 
 def _once(runs: LocalRuns, *, as_json: bool) -> None:
@@ -203,7 +217,7 @@ def _bare(folder: Path, top: Path) -> Path:
 
 def _afterwards(wish: Wish) -> str:
     if wish.is_kept:
-        return f"kept: `staunch up --data {wish.data}` shows it again"
+        return f"kept: `{pasted('up', '--data', str(wish.data))}` shows it again"
     return "its record is removed; --keep would have kept it"
 
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from ci_host.cli.client import find
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.plain import escape
 from ci_host.cli.reading import console, state_text, unless_normal
 from ci_host.cli.waits import duration
 

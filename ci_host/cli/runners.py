@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ci_host.cli.client import find
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.paper import paper
 
 PoolOption = Annotated[str, typer.Option("--pool", help="Whose jobs it will take.")]
 NameOption = Annotated[str, typer.Option("--name", help="The beginning of its name.")]
@@ -24,7 +24,7 @@ MinutesOption = Annotated[
     float, typer.Option("--minutes", min=0.1, max=1440, help="For how long the word is good.")
 ]
 
-console = Console()
+console = paper()
 
 
 def register(app: typer.Typer) -> None:
@@ -55,7 +55,7 @@ def add_runner(
         typer.echo(json.dumps(made))
         return
     until = f"for {minutes:g} minutes, and once{'; it takes one job' if made['single'] else ''}"
-    Console(stderr=True).print(f"[dim]Runner {made['runner']}: on its machine, {until}:[/]")
+    paper(stderr=True).print(f"[dim]Runner {made['runner']}: on its machine, {until}:[/]")
     typer.echo(f"staunch-runner agent --data /var/lib/staunch/runner --join {made['join']}")
 
 

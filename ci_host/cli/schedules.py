@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ci_host.cli.client import find
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.paper import paper
+from ci_host.cli.plain import escape
 from ci_host.cli.waits import duration
 
-console = Console()
+console = paper()
 
 
 def register(app: typer.Typer) -> None:

@@ -4,13 +4,13 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ci_host.cli import sealed_secrets
 from ci_host.cli.client import Client, ClientError, find
 from ci_host.cli.entering import value_given
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.paper import paper
 from pipelines.event import EventKind
 
 RepoScope = Annotated[str, typer.Option("--repo", help="For jobs of this repository.")]
@@ -23,7 +23,7 @@ EventScope = Annotated[
     EventKind | None, typer.Option("--event", help="Only in runs that such an event began.")
 ]
 
-console = Console()
+console = paper()
 
 
 def register(app: typer.Typer) -> None:

@@ -8,6 +8,7 @@ import typer
 from ci_host.cli.client import find
 from ci_host.cli.clock import moment
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.plain import plain
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +49,7 @@ def statuses(
 
 def _lines(one: dict[str, Any]) -> str:
     later = "; told again by itself" if one["may_pass"] else ""
-    return (
+    return plain(
         f"{one['repo']} {one['commit'][:10]} {one['context']}: {one['state']}\n"
         f"  since {moment(one['since'])}: {one['reason']}{later}\n  {one['url']}"
     )

@@ -7,6 +7,8 @@ import typer
 
 from ci_host.cli.client import find
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.pasted import pasted
+from ci_host.cli.plain import plain
 
 ScopeOption = Annotated[
     str,
@@ -14,6 +16,8 @@ ScopeOption = Annotated[
         help="A repository, a connection's id, or <connection>:<owner>; empty: everything."
     ),
 ]
+# So much of what a stranger calls a pull request is shown.
+TITLE_CHARS_MAX = 100
 ADMISSIONS = "refuse, approval, base, own or trust"
 
 
@@ -41,9 +45,11 @@ def list_held(
         typer.echo(json.dumps(found))
         return
     for one in found:
-        typer.echo(f"{one['repo']} #{one['number']} {one['commit']}  {_plain(one['title'])}")
-        typer.echo(f"  {one['why']}")
-        typer.echo(f"  staunch trust approve {one['repo']} {one['number']} {one['commit']}")
+        title = plain(one["title"], "")[:TITLE_CHARS_MAX]
+        typer.echo(f"{plain(one['repo'])} #{one['number']} {one['commit']}  {title}")
+        typer.echo(f"  {plain(one['why'])}")
+        said = pasted("trust", "approve", one["repo"], str(one["number"]), one["commit"])
+        typer.echo(f"  {said}")
     if not found:
         typer.echo("No pull request waits for an approval.")
 
@@ -76,8 +82,9 @@ def explain(
         typer.echo(json.dumps(told))
         return
     verdict, facts, approval = told["verdict"], told["facts"], told["approval"]
-    typer.echo(f"{told['repo']} #{number} at {facts['head_commit']}, by {facts['login'] or '?'}")
-    typer.echo(f"  {verdict['why']}")
+    by = facts["login"] or "?"
+    typer.echo(plain(f"{told['repo']} #{number} at {facts['head_commit']}, by {by}"))
+    typer.echo(f"  {plain(verdict['why'])}")
     typer.echo(f"  {_policy(told['policy'])}")
     if approval is not None:
         typer.echo(f"  this commit was approved by {approval['by']}")
@@ -160,11 +167,6 @@ def _policy(one: dict[str, Any]) -> str:
     said = ", ".join(f"{who} {one[who]}" for who in ("members", "strangers", "newcomers"))
     approvers = ", ".join(one["approvers"])
     return f"policy for {scope}: {said}" + (f"; approved by {approvers}" if approvers else "")
-
-
-def _plain(text: str) -> str:
-    """A stranger's words, without what a terminal would obey."""
-    return "".join(char if char.isprintable() else " " for char in text)[:100]
 
 
 def trust_line(trust: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 import structlog
 import typer
-from rich.console import Console
 
 from ci_host.adapters.nats.server import ServerError, find_binary
 from ci_host.cli.building import build_image
@@ -21,11 +19,16 @@ from ci_host.cli.client import ClientError, default_data
 from ci_host.cli.options import (
     CacheOption,
     DataOption,
+    EgressOption,
     HibernateOption,
     JsonOption,
     SlotsOption,
+    VolumeOption,
     default_cache,
+    egress_of,
+    volumes_of,
 )
+from ci_host.cli.paper import paper
 from ci_host.cli.wire import unusable_proxies
 from ci_host.log_lines import line_logger
 from ci_host.ports import Unavailable
@@ -59,13 +62,6 @@ EnginesOption = Annotated[
     typer.Option(
         envvar="STAUNCH_ENGINES", min=1, help="Engine processes. Default: one for each processor."
     ),
-]
-VolumeOption = Annotated[
-    list[str] | None, typer.Option(help="NAME=PATH that jobs may write to, by name.")
-]
-EgressOption = Annotated[
-    list[str] | None,
-    typer.Option(help="host[:port] or *.domain that jobs with a network reach; repeatable."),
 ]
 BlobsOption = Annotated[
     str,
@@ -130,7 +126,6 @@ AnyEventOption = Annotated[
     ),
 ]
 GB = 1_073_741_824
-VOLUME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 RUNNER_DOCTOR = (sys.executable, "-m", "runners", "doctor")
 MARKS = {
     "ok": "[green]ok[/]        ",
@@ -138,7 +133,7 @@ MARKS = {
     "missing": "[red]missing[/]   ",
 }
 
-console = Console(stderr=True, highlight=False)
+console = paper(stderr=True, highlight=False)
 
 
 def register(app: typer.Typer) -> None:
@@ -189,7 +184,7 @@ def up(
         engines=_engines(engines),
         hibernate=hibernate,
         slots=slots,
-        volumes=_volumes(volume or []),
+        volumes=volumes_of(volume or []),
         blobs=blobs,
         artifacts_days=artifacts_days,
         logs_days=logs_days,
@@ -198,7 +193,7 @@ def up(
         runners_address=runners_address,
         reconcile_s=reconcile_s,
     )
-    more = {"egress": egress or [], "no_comments": no_comments or [], "any_event": any_event}
+    more = {"egress": egress_of(egress), "no_comments": no_comments or [], "any_event": any_event}
     _supervise(msgspec.structs.replace(settings, **more))
 
 
@@ -259,17 +254,6 @@ def _check_runners(listen: str, address: str, url: str | None) -> None:
             " in --runners-address ci.example.com:4222",
             2,
         )
-
-
-def _volumes(given: list[str]) -> dict[str, Path]:
-    found = {}
-    for text in given:
-        name, equals, path = text.partition("=")
-        if not equals or not VOLUME.fullmatch(name) or not Path(path).is_absolute():
-            said = "write NAME=/absolute/path, with letters, digits, - and _ in NAME"
-            raise ClientError(f"--volume {text!r}: {said}", 2)
-        found[name] = Path(path)
-    return found
 
 
 def _say_ready(settings: Settings, state: RunningState) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ci_host.cli.clock import moment
+from ci_host.cli.pasted import pasted
 
 HELP_CHARS_MAX = 120
 
@@ -40,7 +41,7 @@ def waiting_lines(run: dict[str, Any], now: float) -> Iterator[str]:
         if one["since"] is not None:
             said += f", for {duration(now - one['since'])}"
         if one.get("phase") == "standby":
-            said += f": staunch shell {run['id']} {one['key']}"
+            said += f": {pasted('shell', run['id'], one['key'])}"
         if one["until"] is not None:
             said += f", until {moment(one['until'])}"
         yield said

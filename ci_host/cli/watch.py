@@ -6,13 +6,14 @@ import shlex
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.checked_out import RunArgument, checked_out, runs_of
 from ci_host.cli.client import Client, find, run_path
 from ci_host.cli.following import ENDED_WELL, Follower
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.paper import paper
+from ci_host.cli.pasted import pasted, with_inputs
+from ci_host.cli.plain import escape
 from ci_host.cli.reading import state_text
 from ci_host.cli.waits import duration, inputs_asked
 from ci_host.cli.why import lines_of
@@ -32,14 +33,14 @@ def watch(
 ) -> None:
     """Tell what runs do as it happens, to their end. Exit code 1: one did not succeed."""
     client = find(server, token, data)
-    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    console = paper(stderr=as_json, highlight=False, soft_wrap=True)
     where = f"--server {shlex.quote(server)}" if server else ""
     where = f"--data {shlex.quote(str(data))}" if data and not server else where
 
     def tell_gate(id_: str, wait: dict[str, Any]) -> None:
         console.print(f"[yellow]{escape(' '.join(wait['words'].split()))}[/]")
-        inputs = "".join(f" --input {name}=…" for name in wait["inputs"])
-        console.print(escape(f"  staunch approve {id_} {wait['key']}{inputs} {where}".rstrip()))
+        told = pasted("approve", id_, wait["key"]) + with_inputs(wait["inputs"])
+        console.print(escape(f"  {told} {where}".rstrip()))
         for asked in inputs_asked(wait):
             console.print(f"  [dim]{escape(asked)}[/]")
 

@@ -4,14 +4,14 @@ import json
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from ci_host.cli.checked_out import RunArgument, path_of
 from ci_host.cli.client import find
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
+from ci_host.cli.paper import paper
+from ci_host.cli.plain import escape
 
-console = Console(highlight=False, soft_wrap=True)
+console = paper(highlight=False, soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:

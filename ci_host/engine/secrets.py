@@ -6,6 +6,7 @@ of which Repo and event it is, is read from its Run's History and from nowhere e
 """
 
 import asyncio
+import shlex
 from collections.abc import Callable
 
 import msgspec
@@ -231,5 +232,5 @@ def _nowhere(name: str, place: Scope, repo: str) -> str:
     looked = f"{place.words()}, {PATH}".replace(place.repo, repo)
     return (
         f"secret {name} is not set for this job (looked in: {looked}); an administrator sets it"
-        f" with `staunch secret set {name} --repo {repo}`"
+        f" with `staunch secret set {shlex.quote(name)} --repo {shlex.quote(repo)}`"
     )

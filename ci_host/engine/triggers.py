@@ -5,6 +5,7 @@ asked for it. What became of the Delivery is told at the end, whatever it was.
 """
 
 import asyncio
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -271,8 +272,8 @@ class Triggers:
             await self._notices.held(repo, event, verdict)
             raise Held(
                 f"pull request {request.number} waits for an approval of commit {event.commit},"
-                f" since {verdict.why}: `staunch trust approve {repo.name} {request.number}"
-                f" {event.commit}`"
+                f" since {verdict.why}: `staunch trust approve {shlex.quote(repo.name)}"
+                f" {request.number} {event.commit}`"
             )
         return verdict
 

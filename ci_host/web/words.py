@@ -1,5 +1,6 @@
 """Words: times, lengths of time, states and refs as people read them. Pure."""
 
+import shlex
 from datetime import UTC, datetime
 
 import msgspec
@@ -70,6 +71,11 @@ DIGEST_SHOWN = 12
 GIB = 2**30
 # What the name of a setting may end with; `_s`: seconds.
 SETTING_UNITS = ("_bytes", "_days", "_s")
+
+
+def typed(name: str) -> str:
+    """A name in a command that is shown to be pasted: one word to a shell, whatever is in it."""
+    return shlex.quote(name)
 
 
 def trust(run: RunRow) -> dict[str, str]:

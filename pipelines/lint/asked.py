@@ -6,6 +6,7 @@ Only where somebody asked one: a text alone cannot know what is kept elsewhere.
 import ast
 import difflib
 from collections.abc import Iterable, Iterator
+from shlex import quote
 
 from pipelines.lint.calls import Calls
 from pipelines.lint.finding import Finding
@@ -26,7 +27,8 @@ def check(source: Source, calls: Calls, project: Project) -> Iterator[Finding]:
                 for place, name in _named(calls, one.value):
                     if name not in known.secrets:
                         message = f"{known.where} has no secret {name!r}"
-                        fix = _fix(name, known.secrets, f"`staunch secret set {name}` makes it")
+                        made = f"`staunch secret set {quote(name)}` makes it"
+                        fix = _fix(name, known.secrets, made)
                         yield source.finding(place, "unknown-secret", message, fix)
             elif one.arg == "pool":
                 name = calls.values.of(one.value)

@@ -41,6 +41,13 @@ on.schedule("0 3 * * *", name="<&nightly>")
 async def run(event, step):
     await step.job("write <notes>", run="./notes.sh & wait")
 """
+LONG = " ".join(f"word{number}" for number in range(12))
+WIDE = f"""
+from staunch import on
+on.push()
+async def run(event, step):
+    await step.job("build {"x" * 60}", run="make {LONG}")
+"""
 PUSH = Event(kind=EventKind.PUSH, ref="refs/heads/main", commit="a" * 40, before="b" * 40)
 
 
@@ -90,6 +97,17 @@ def test_a_push_is_a_tree_of_what_would_run_with_why_and_what_is_supposed(repo, 
         "succeeded",
     ):
         assert wanted in lines, said
+
+
+def test_into_a_pipe_each_step_is_one_line(repo, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    repo.write({".staunch/wide.py": WIDE})
+    try:
+        _, said = plan(repo, "--event", "push", "--pipeline", "wide")
+    finally:
+        (Path(repo.work) / ".staunch/wide.py").unlink()
+    (line,) = (line for line in said.splitlines() if "$ make" in line)
+    assert line.endswith(LONG)
 
 
 def test_programs_are_told_the_same_with_what_each_step_needs(repo):
