@@ -9,7 +9,7 @@ import re
 from pipelines.event import Event, EventKind
 from webhooks.errors import Malformed
 from webhooks.forge import Command, CommandWord, Ignored, ParsedEvent
-from webhooks.payload import NUMBER_MAX, name_of
+from webhooks.payload import NUMBER_MAX, moment_of, name_of
 
 LOGIN_CHARS_MAX = 255
 NO_COMMAND = Ignored("the comment's first line is no command for Staunch")
@@ -38,9 +38,10 @@ def commanded(
     login: str | None,
     body: str,
     comment: int | None = None,
+    at: str | float | None = None,
 ) -> list[ParsedEvent] | Ignored:
     """The event of a new comment, by its author's login. `ref`: of the pull request's head;
-    `comment`: its id.
+    `comment`: its id; `at`: when it was written, as the forge says.
 
     Raises Malformed.
     """
@@ -61,6 +62,13 @@ def commanded(
         return Ignored(f"the comment's author is called {(login or '')[:80]!r}, which is no login")
     word = CommandWord(found["approve"] or found["rerun"] or found["cancel"])
     commit = found["looked_at"] or found["at"] or ""
-    command = Command(word, number, login, commit, "" if comment is None else str(comment))
+    command = Command(
+        word=word,
+        number=number,
+        login=login,
+        commit=commit,
+        comment="" if comment is None else str(comment),
+        at=moment_of(at),
+    )
     event = Event(kind=EventKind.MANUAL, ref=ref, sender=login)
     return [ParsedEvent(external_id, name_of(name), event, command=command)]

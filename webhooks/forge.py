@@ -69,13 +69,15 @@ class CommandWord(StrEnum):
 class Command:
     """A wish that `login` wrote under a pull request. Whether that person may wish anything is
     asked of the forge. `commit`: the one that is meant, in full; empty: whichever it is at.
-    `comment`: the forge's id of it; empty: not known."""
+    `comment`: the forge's id of it; empty: not known. `at`: when it was written, in seconds since
+    the epoch by the forge's clock; 0: not known."""
 
     word: CommandWord
     number: int
     login: str
     commit: str = ""
     comment: str = ""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

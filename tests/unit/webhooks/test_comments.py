@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from webhooks.comments import NO_COMMAND, commanded
 from webhooks.errors import Malformed
 from webhooks.forge import Command, CommandWord, Ignored
+from webhooks.payload import moment_of
 
 ONE, LONG = "1" * 40, "a" * 64
 
@@ -101,6 +102,32 @@ def test_logins_of_people_and_of_bots_are_taken_as_they_are(login):
 def test_a_number_that_no_pull_request_has_is_malformed(number):
     with pytest.raises(Malformed):
         said("/staunch rerun", number=number)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "2026-11-26T12:00:00Z",
+        "2026-11-26T12:00:00.000Z",
+        "2026-11-26T13:00:00.25+01:00",
+        "2026-11-26 12:00:00 UTC",
+        1_795_694_400_000,
+    ],
+)
+def test_when_a_comment_was_written_is_read_as_each_forge_says_it(told):
+    assert int(moment_of(told)) == 1_795_694_400
+
+
+@pytest.mark.parametrize(
+    "told", [None, "", "now", "2026-11-26T12:00:00", "2026-13-01T00:00:00Z", 0, -5, -1e300]
+)
+def test_a_time_in_another_form_is_none(told):
+    assert moment_of(told) == 0
+
+
+@given(st.text() | st.floats() | st.integers())
+def test_no_time_breaks_a_payload(told):
+    assert moment_of(told) >= 0
 
 
 @given(st.text() | st.text().map(lambda text: f"/staunch {text}"))
