@@ -77,14 +77,15 @@ class TakenCommand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """A command since it was first taken: what it meant then, and what came of it once `is_done`.
 
     `wish` names it: by the comment's id, or by the Delivery's where the Forge gives none. `meant`:
-    the Runs it is for, of `commit`. `said`: why it `is_refused`, or what was done; `begun`: the
-    Runs that began.
+    the Runs it is for, of `commit`, and `gate` the one to be opened. `said`: why it `is_refused`,
+    or what was done; `begun`: the Runs that began.
     """
 
     repo: str
     wish: str
     commit: str = ""
     meant: list[RunId] = []
+    gate: str = ""
     is_done: bool = False
     is_refused: bool = False
     said: str = ""

@@ -86,7 +86,8 @@ def _one(form: dict[str, Any]) -> str:
     pull, command = event.get("pull_request", {}), form.get("command")
     if command:
         at = f" at `{command['commit'][:10]}`" if command["commit"] else ""
-        return f"**{command['word']}** of {command['number']}, by {command['login']}{at}"
+        gate = f" gate `{command['gate']}`" if command.get("gate") else ""
+        return f"**{command['word']}**{gate} of {command['number']}, by {command['login']}{at}"
     said = [
         f"**{event['kind']}**",
         *([f"`{event['ref']}`"] if event.get("ref") else []),

@@ -20,6 +20,7 @@ import structlog
 from ci_host.access import Token
 from ci_host.comment_ports import CommandAnswer, CommentBook, TakenCommand
 from ci_host.engine.admissions import Admissions, Explained, full
+from ci_host.engine.comment_gates import CommentGates
 from ci_host.engine.continuations import end_of_chain
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.people import People, PersonRefused
@@ -69,6 +70,7 @@ class CommentCommands:
         answers: Callable[[str, str, str], bool] = lambda *_: True,
         *,
         shards: int,
+        base_url: str = "",
     ) -> None:
         self._book, self._answers = book, answers
         self._admissions = admissions
@@ -78,6 +80,7 @@ class CommentCommands:
         self._people = people
         self._reruns = reruns
         self._shards = shards
+        self._gates = CommentGates(history, people, base_url)
 
     async def answer(self, repo: Repo, command: Command, refusal: str = "") -> None:
         """Have whoever wrote it told, once, that it was obeyed, or why not."""
@@ -146,13 +149,23 @@ class CommentCommands:
         """With the Runs that it is for."""
         explained = await self._asked_about(repo, command)
         runs, commit = await self._runs(repo, event, explained, command.number)
+        gate = ""
         if command.word is CommandWord.CANCEL:
             runs = await self._living(runs, command)
-        return msgspec.structs.replace(taken, commit=commit, meant=runs)
+        if command.word is CommandWord.APPROVE:
+            newest = [
+                await end_of_chain(self._history, (await self._attempts(run))[-1]) for run in runs
+            ]
+            found = await self._gates.meant(newest, command, commit)
+            runs, gate = [found.run], found.key
+        return msgspec.structs.replace(taken, commit=commit, meant=runs, gate=gate)
 
     async def _do(self, repo: Repo, event: Event, command: Command, taken: TakenCommand) -> Obeyed:
         if command.word is CommandWord.CANCEL:
             return await self._cancel(repo, command, taken)
+        if command.word is CommandWord.APPROVE:
+            (run,) = taken.meant
+            return Obeyed(said=await self._gates.open(repo, run, taken.gate, command))
         return await self._rerun(repo, event, taken)
 
     async def _take(self, command: TakenCommand) -> TakenCommand:

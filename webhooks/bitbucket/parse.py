@@ -217,6 +217,7 @@ def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
         body=payload.comment.content.raw or "",
         comment=payload.comment.id,
         at=payload.comment.created_on,
+        person=_login(user),
     )
 
 

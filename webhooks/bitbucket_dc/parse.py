@@ -226,6 +226,7 @@ def _commented(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
         body=payload.comment.text or "",
         comment=payload.comment.id,
         at=payload.comment.created_date,
+        person=_name(author),
     )
 
 
