@@ -120,10 +120,13 @@ class CommentCommands:
         try:
             if not taken.meant:
                 taken = await self._take(await self._meant(repo, event, command, taken))
-            obeyed = await self._do(repo, event, command, taken)
+            obeyed = None if taken.is_done else await self._do(repo, event, command, taken)
         except (PersonRefused, SourceRefused) as refused:
             await self._finish(taken, Obeyed(said=str(refused)), is_refused=True)
             raise
+        if obeyed is None:
+            # Told of twice at once, and somebody else was faster.
+            return await self._seen_to(repo, command, taken)
         await self._finish(taken, obeyed)
         return obeyed
 
@@ -173,13 +176,20 @@ class CommentCommands:
         return command if self._book is None else await self._book.take(command)
 
     async def _finish(self, taken: TakenCommand, came: Obeyed, *, is_refused: bool = False) -> None:
-        if self._book is not None:
-            said = came.said[:REFUSAL_CHARS_MAX]
-            await self._book.finish(
-                msgspec.structs.replace(
-                    taken, is_done=True, is_refused=is_refused, said=said, begun=came.runs
-                )
-            )
+        if self._book is None:
+            return
+        done = msgspec.structs.replace(
+            taken,
+            is_done=True,
+            is_refused=is_refused,
+            said=came.said[:REFUSAL_CHARS_MAX],
+            begun=came.runs,
+        )
+        if taken.meant:
+            await self._book.finish(done)
+        else:
+            # It was refused before it meant anything; to somebody else it may have.
+            await self._book.take(done)
 
     async def _seen_to(self, repo: Repo, command: Command, done: TakenCommand) -> Obeyed:
         """What came of it when it was done. Raises PersonRefused, as then."""

@@ -107,12 +107,12 @@ class CommentGates:
                 409, f"the forge does not say when the comment was written; write {exact}"
             )
         stored = await self._history.read(gate.run)
-        opened = next(
+        opened = [
             one.turn.now
-            for one in reversed(stored.turns)
+            for one in stored.turns
             if any(c.kind is StepKind.GATE and c.key == gate.key for c in one.turn.commands)
-        )
-        if opened > command.at:
+        ]
+        if not opened or opened[-1] > command.at:
             raise PersonRefused(
                 409,
                 f"gate {gate.key!r} was not open yet when the comment was written; look at what it"

@@ -124,6 +124,31 @@ async def test_where_no_time_is_told_it_is_of_what_ran_when_it_first_came(world:
     assert len(await cancels(world, run)) == 1
 
 
+@pytest.mark.parametrize("command", ["rerun", "approve", "cancel"])
+async def test_of_two_deliveries_at_once_the_slower_one_does_nothing(
+    world, monkeypatch, command
+) -> None:
+    run = await pushed(world, "head")
+    if command == "cancel":
+        await world.end(run)
+    refused = await world.refusal(f"/staunch {command}", id_=COMMENT)
+    (before,) = world.comments.commands.values()
+
+    async def nothing_yet(repo: str, wish: str) -> None:
+        """What both saw when they began."""
+
+    # Meanwhile it would be obeyed.
+    monkeypatch.setattr(world.comments, "taken", nothing_yet)
+    if command == "cancel":
+        run = await pushed(world, "newer")
+    elif command == "rerun":
+        await world.end(run)
+    again = await world.comment(f"/staunch {command}", delivery="again", id_=COMMENT)
+    assert again.runs == [] and refused.partition(": ")[2] in again.reason
+    assert (await attempts(world, run), await cancels(world, run)) == ([], [])
+    assert [*world.comments.commands.values()] == [before]
+
+
 def dying(monkeypatch: pytest.MonkeyPatch, world: World, life: int) -> list[str]:
     """From now on the process is killed right after its durable write of this number."""
     written: list[str] = []
