@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from pipelines.ids import RunId
 from pipelines.status import Standing
 from webhooks.forge import Refused, SendLater, Sent
 
@@ -72,11 +73,30 @@ class CommandAnswer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     said: str
 
 
-class CommentBook(Protocol):
-    """The reports, changed by compare-and-set, and the answers. Any method may raise Unavailable.
+class TakenCommand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A command since it was first taken: what it meant then, and what came of it once `is_done`.
 
-    Whatever is written is handed out by a Queue for each Connection, of each pull request the
-    newest report alone.
+    `wish` names it: by the comment's id, or by the Delivery's where the Forge gives none. `meant`:
+    the Runs it is for, of `commit`, and `gate` the one to be opened. `said`: why it `is_refused`,
+    or what was done; `begun`: the Runs that began.
+    """
+
+    repo: str
+    wish: str
+    commit: str = ""
+    meant: list[RunId] = []
+    gate: str = ""
+    is_done: bool = False
+    is_refused: bool = False
+    said: str = ""
+    begun: list[RunId] = []
+
+
+class CommentBook(Protocol):
+    """The reports, changed by compare-and-set, the answers, and which commands were taken.
+
+    Any method may raise Unavailable. Reports and answers are handed out by a Queue for each
+    Connection, of each pull request the newest report alone; commands are not.
     """
 
     async def read(self, connection: str, repo: str, number: int) -> tuple[int, PullReport | None]:
@@ -87,6 +107,15 @@ class CommentBook(Protocol):
 
     async def answer(self, answer: CommandAnswer) -> None:
         """Durable; a second one to the same comment changes nothing."""
+
+    async def taken(self, repo: str, wish: str) -> TakenCommand | None:
+        """The newest that is known of this command; None: it was never taken."""
+
+    async def take(self, command: TakenCommand) -> TakenCommand:
+        """Durable, before anything is done; answers the one that stands, which is the first."""
+
+    async def finish(self, command: TakenCommand) -> None:
+        """Durable, after everything is done; in the place of what was taken."""
 
 
 class LogTails(Protocol):

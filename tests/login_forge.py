@@ -1,8 +1,8 @@
 """LoginForge: a forge's OAuth 2 provider and members, on loopback, as GitHub, Gitea or GitLab.
 
 Strict where they are: a code is good once, for the redirect_uri and the challenge that it was given
-for, to the client that knows its secret. `user` is who sits at the browser. What GitHub's API is
-asked is compared with GitHub's own document.
+for, to the client that knows its secret. `user` is who sits at the browser. What the API of
+GitHub or Gitea is asked is compared with the forge's own document.
 """
 
 import base64
@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from tests.published.api import wrong_at_github
+from tests.published.api import wrong_at_forgejo, wrong_at_github
 
 TOKEN = "of-the-connection"
 CLIENT, CLIENT_SECRET = "staunch-here", "client-secret"
@@ -22,6 +22,7 @@ PAGES = {
     "gitea": ("/login/oauth/authorize", "/login/oauth/access_token", "/api/v1"),
     "gitlab": ("/oauth/authorize", "/oauth/token", "/api/v4"),
 }
+WRONG = {"github": wrong_at_github, "gitea": wrong_at_forgejo}
 ACCESS = {"none": 0, "read": 20, "write": 30, "admin": 40}
 
 
@@ -49,8 +50,8 @@ class LoginForge:
                     status, location = forge.allow(asked)
                     self._answer(status, {}, location)
                     return
-                if forge.kind == "github":
-                    forge.wrong += wrong_at_github("GET", self.path, b"")
+                if forge.kind in WRONG:
+                    forge.wrong += WRONG[forge.kind]("GET", self.path, b"")
                 self._answer(*forge.read(parts.path, dict(self.headers.items())))
 
             def do_POST(self) -> None:

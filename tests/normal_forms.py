@@ -16,6 +16,7 @@ from tests.payloads import FOLDER, PAYLOADS, event_of, kind_of
 from webhooks.forge import Ignored, ParsedEvent
 from webhooks.registry import FORGES
 
+ALWAYS = ("word", "number", "login", "commit")
 TABLE = FOLDER / "table.md"
 HEAD = """# What each payload becomes
 
@@ -62,8 +63,8 @@ def _form(one: ParsedEvent) -> dict[str, Any]:
 
 
 def _command(parts: dict[str, Any]) -> dict[str, Any]:
-    # Not every forge says which comment it was.
-    return {name: value for name, value in parts.items() if name != "comment" or value}
+    # Not every forge says which comment it was, and when.
+    return {name: value for name, value in parts.items() if name in ALWAYS or value}
 
 
 def _full(event: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +86,8 @@ def _one(form: dict[str, Any]) -> str:
     pull, command = event.get("pull_request", {}), form.get("command")
     if command:
         at = f" at `{command['commit'][:10]}`" if command["commit"] else ""
-        return f"**{command['word']}** of {command['number']}, by {command['login']}{at}"
+        gate = f" gate `{command['gate']}`" if command.get("gate") else ""
+        return f"**{command['word']}**{gate} of {command['number']}, by {command['login']}{at}"
     said = [
         f"**{event['kind']}**",
         *([f"`{event['ref']}`"] if event.get("ref") else []),

@@ -159,7 +159,8 @@ class Commenter:
             case _:
                 headers = {**HEADERS, "Authorization": f"Bearer {connection.token}"}
         api = ForgeApi(base, headers, self._client, self._now())
-        return IssueComments(api, app=connection.app)
+        has_pages = connection.kind is not ForgeKind.GITEA
+        return IssueComments(api, app=connection.app, has_pages=has_pages)
 
 
 def _repo(connection: str, repo: str, name: str) -> Repo:

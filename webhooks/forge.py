@@ -63,19 +63,25 @@ class CommandWord(StrEnum):
     OK_TO_TEST = "ok-to-test"
     RERUN = "rerun"
     CANCEL = "cancel"
+    APPROVE = "approve"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """A wish that `login` wrote under a pull request. Whether that person may wish anything is
     asked of the forge. `commit`: the one that is meant, in full; empty: whichever it is at.
-    `comment`: the forge's id of it; empty: not known."""
+    `comment`: the forge's id of it; empty: not known. `at`: when it was written, in seconds since
+    the epoch by the forge's clock; 0: not known. `gate`: what the one to be opened is called;
+    empty: the only one. `person`: what the forge's events call them, where that is not `login`."""
 
     word: CommandWord
     number: int
     login: str
     commit: str = ""
     comment: str = ""
+    at: float = 0.0
+    gate: str = ""
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)

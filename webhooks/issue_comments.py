@@ -2,7 +2,7 @@
 
 `GET` and `POST /repos/{owner}/{repo}/issues/{number}/comments`, `PATCH …/issues/comments/{id}`,
 `POST …/issues/comments/{id}/reactions`, and `GET /user`, which says who we are. GitHub lists by
-pages; Gitea lists all at once, whatever page it is asked for. A comment's id is good for the whole
+pages; Gitea lists all at once, and knows of no pages there. A comment's id is good for the whole
 forge; a pull request's number is not, and a name may have a new owner: `GET /repos/{owner}/{repo}`
 says whether it is still the repository that is meant, and what it is called today.
 """
@@ -43,10 +43,11 @@ class _Comment(msgspec.Struct):
 
 
 class IssueComments:
-    """See PullComments. `app`: of a GitHub App, which has no account of its own to ask for."""
+    """See PullComments. `app`: of a GitHub App, which has no account of its own to ask for;
+    `has_pages`: whether a list comes in pages."""
 
-    def __init__(self, api: ForgeApi, *, app: str = "") -> None:
-        self._api, self._app = api, app
+    def __init__(self, api: ForgeApi, *, app: str = "", has_pages: bool = True) -> None:
+        self._api, self._app, self._has_pages = api, app, has_pages
         self._today: dict[str, str] = {}
 
     async def ours(self, repo: Repo, number: int) -> list[Comment] | Later | Refused:
@@ -59,14 +60,13 @@ class IssueComments:
             return place
         found: dict[int, _Comment] = {}
         for page in range(1, PAGES_MAX + 1):
-            asked = f"{place}/issues/{number}/comments?per_page={PER_PAGE}&page={page}"
+            which = f"?per_page={PER_PAGE}&page={page}" if self._has_pages else ""
+            asked = f"{place}/issues/{number}/comments{which}"
             there = await self._api.get(asked, list[_Comment])
             if not isinstance(there, list):
                 return there
-            before = len(found)
             found |= {one.id: one for one in there}
-            # A page that brings nothing new is the one before once more: all are known.
-            if len(there) < PER_PAGE or len(found) == before:
+            if not self._has_pages or len(there) < PER_PAGE:
                 break
         ours = [one for one in found.values() if self._is_ours(one, me)]
         return [Comment(str(one.id), one.body or "") for one in sorted(ours, key=lambda c: c.id)]

@@ -3,6 +3,7 @@
 Anything that is not as documented becomes Malformed here; a parser raises nothing else.
 """
 
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -58,6 +59,22 @@ def ref_of(text: str, field: str = "ref") -> str:
     if not is_ref(text):
         raise Malformed(f"{field} is {text[:80]!r}, which is no ref that git would accept")
     return text
+
+
+def moment_of(told: str | float | None) -> float:
+    """When something was, in seconds since the epoch; 0: not told, or in no form that is known.
+
+    Texts are dates with a zone, as forges write them; numbers are Bitbucket Data Center's
+    milliseconds.
+    """
+    try:
+        if not isinstance(told, str):
+            return max(0.0, float(told or 0) / 1000)
+        # Older GitLabs write `2026-11-26 12:00:00 UTC`.
+        at = datetime.fromisoformat(told.replace(" UTC", "+00:00"))
+        return 0.0 if at.tzinfo is None else max(0.0, at.timestamp())
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def name_of(text: str | None) -> str:

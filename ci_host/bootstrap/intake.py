@@ -98,7 +98,7 @@ async def open_intake(
     may_answer = partial(answers, directory, settings)
     commands = CommentCommands(
         admissions, source, files, history, people, reruns, NatsComments(bus), may_answer,
-        shards=shards,
+        shards=shards, base_url=settings.url,
     )  # fmt: skip
     attention = Attention(settings.reconcile_s, now=time.time, elapsed=time.monotonic)
     triggers = Triggers(

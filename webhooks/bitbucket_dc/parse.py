@@ -112,10 +112,11 @@ class _CommentedPull(msgspec.Struct, rename="camel"):
     to_ref: _ToRef
 
 
-class _Comment(msgspec.Struct):
+class _Comment(msgspec.Struct, rename="camel"):
     text: str | None = None
     author: _User | None = None
     id: int | None = None
+    created_date: float | None = None
 
 
 class _CommentEvent(msgspec.Struct, rename="camel"):
@@ -224,6 +225,8 @@ def _commented(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
         login=author.slug if author is not None else None,
         body=payload.comment.text or "",
         comment=payload.comment.id,
+        at=payload.comment.created_date,
+        person=_name(author),
     )
 
 

@@ -115,6 +115,7 @@ class _Comment(msgspec.Struct):
     id: int | None = None
     body: str | None = None
     user: _User | None = None
+    created_at: str | None = None
 
 
 class _Issue(msgspec.Struct):
@@ -303,6 +304,7 @@ def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
         login=_login(payload.comment.user),
         body=payload.comment.body or "",
         comment=payload.comment.id,
+        at=payload.comment.created_at,
     )
 
 

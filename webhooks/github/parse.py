@@ -115,6 +115,7 @@ class _Comment(msgspec.Struct):
     id: int | None = None
     body: str | None = None
     user: _User | None = None
+    created_at: str | None = None
 
 
 class _Issue(msgspec.Struct):
@@ -268,6 +269,7 @@ def _comment(payload: _CommentEvent) -> list[ParsedEvent] | Ignored:
         login=payload.comment.user.login if payload.comment.user else None,
         body=payload.comment.body or "",
         comment=payload.comment.id,
+        at=payload.comment.created_at,
     )
 
 

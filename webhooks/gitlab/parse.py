@@ -106,6 +106,7 @@ class _NoteAttributes(msgspec.Struct):
     # Left out by servers that call for new ones alone.
     action: str | None = None
     system: bool | None = None
+    created_at: str | None = None
 
 
 class _Noted(msgspec.Struct):
@@ -284,6 +285,7 @@ def _note(payload: _Note) -> list[ParsedEvent] | Ignored:
         login=payload.user.username if payload.user else None,
         body=note.note or "",
         comment=note.id,
+        at=note.created_at,
     )
 
 

@@ -1,6 +1,6 @@
 """MemoryComments: what is written under pull requests, in memory, for tests."""
 
-from ci_host.comment_ports import CommandAnswer, PullReport
+from ci_host.comment_ports import CommandAnswer, PullReport, TakenCommand
 from ci_host.ports import Conflict
 
 _Key = tuple[str, str, int]
@@ -12,6 +12,7 @@ class MemoryComments:
     def __init__(self) -> None:
         self.reports: dict[_Key, tuple[int, PullReport]] = {}
         self.answers: dict[tuple[str, str, str], CommandAnswer] = {}
+        self.commands: dict[tuple[str, str], TakenCommand] = {}
         self._sequence = 0
 
     async def read(self, connection: str, repo: str, number: int) -> tuple[int, PullReport | None]:
@@ -26,3 +27,12 @@ class MemoryComments:
 
     async def answer(self, answer: CommandAnswer) -> None:
         self.answers.setdefault((answer.connection, answer.repo, answer.comment), answer)
+
+    async def taken(self, repo: str, wish: str) -> TakenCommand | None:
+        return self.commands.get((repo, wish))
+
+    async def take(self, command: TakenCommand) -> TakenCommand:
+        return self.commands.setdefault((command.repo, command.wish), command)
+
+    async def finish(self, command: TakenCommand) -> None:
+        self.commands[command.repo, command.wish] = command

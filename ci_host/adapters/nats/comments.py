@@ -5,7 +5,7 @@ import msgspec
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import Bus, Refused, expected
 from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
-from ci_host.comment_ports import CommandAnswer, PullReport
+from ci_host.comment_ports import CommandAnswer, PullReport, TakenCommand
 from ci_host.ports import Unavailable
 
 Written = PullReport | CommandAnswer
@@ -36,6 +36,29 @@ class NatsComments:
         subject = subjects.command_answer(answer.connection, answer.repo, answer.comment)
         try:
             await self._bus.put_once(subject, msgspec.json.encode(answer))
+        except Refused as error:
+            raise Unavailable(str(error)) from error
+
+    async def taken(self, repo: str, wish: str) -> TakenCommand | None:
+        subject = subjects.taken_command(repo, wish)
+        stored = await self._bus.newest(subjects.COMMENTS, subject)
+        return None if stored is None else msgspec.json.decode(stored.body, type=TakenCommand)
+
+    async def take(self, command: TakenCommand) -> TakenCommand:
+        subject = subjects.taken_command(command.repo, command.wish)
+        try:
+            if await self._bus.put_once(subject, msgspec.json.encode(command)):
+                return command
+        except Refused as error:
+            raise Unavailable(str(error)) from error
+        stands = await self.taken(command.repo, command.wish)
+        assert stands is not None, "there is one: it was in the way"
+        return stands
+
+    async def finish(self, command: TakenCommand) -> None:
+        subject = subjects.taken_command(command.repo, command.wish)
+        try:
+            await self._bus.publish(subject, msgspec.json.encode(command))
         except Refused as error:
             raise Unavailable(str(error)) from error
 

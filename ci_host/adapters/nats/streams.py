@@ -98,7 +98,9 @@ def rules(shards: int) -> list[StreamRule]:
         # It counts between two looks at a Repo's refs.
         StreamRule(subjects.HEARD, ("heard.>",), max_age_s=7 * DAY_S, per_subject=1),
         # Of each pull request the newest: what a Forge that is away has not heard is not all told.
-        StreamRule(subjects.COMMENTS, ("comment.>",), max_age_s=90 * DAY_S, per_subject=1),
+        StreamRule(
+            subjects.COMMENTS, ("comment.>", "commanded.>"), max_age_s=90 * DAY_S, per_subject=1
+        ),
         StreamRule(subjects.ANNOUNCEMENTS, ("announcement.>",), max_age_s=30 * DAY_S),
         StreamRule(subjects.IMPORTS, ("import.>",), compressed=True),
         StreamRule(subjects.HOST, ("host.>",), max_age_s=90 * DAY_S),

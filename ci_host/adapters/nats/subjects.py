@@ -197,6 +197,11 @@ def command_answer(connection: str, repo: str, comment: str) -> str:
     return f"comment.{connection}.answer.{token(repo)}.{token(comment)}"
 
 
+def taken_command(repo: str, wish: str) -> str:
+    """A command in a comment, since it was first taken."""
+    return f"commanded.{token(repo)}.{token(wish)}"
+
+
 def group(repo: str, key: str) -> str:
     """One concurrency group of a Repo."""
     return f"group.{token(repo)}.{token(key)}"

@@ -9,7 +9,6 @@ from webhooks.forge import Later
 
 pytestmark = pytest.mark.anyio
 
-COMMENT = "2468013579"
 PLACE = ("bb", "bb/4711", 12)
 
 
@@ -20,7 +19,8 @@ def world(tmp_path) -> World:
 
 def answer(world: World):
     (one,) = world.comments.answers.values()
-    assert (one.comment, one.number, one.repo_name) == (COMMENT, 12, "waterways/lock")
+    assert (one.number, one.repo_name) == (12, "waterways/lock")
+    assert one.comment.isdecimal()
     return one
 
 
@@ -57,7 +57,7 @@ async def test_a_command_taken_twice_keeps_its_first_answer(world: World) -> Non
     await world.end(run)
     # The host had died before it had said what became of the delivery.
     again = await world.comment("/staunch cancel", delivery="c")
-    assert "all of its runs are over" in again.reason
+    assert "was seen to before" in again.reason
     assert answer(world).accepted
 
 

@@ -20,6 +20,11 @@ ID = "4711"
 OTHER = "d" * 40
 
 
+def comment_id(delivery: str) -> int:
+    """That of a comment that came with this delivery."""
+    return int.from_bytes(delivery.encode()[:6])
+
+
 class World(DeliveryWorld):
     """Pull request 12 of a newcomer's fork, at `head`, and comments on it."""
 
@@ -29,6 +34,7 @@ class World(DeliveryWorld):
         self.checkout.push()
         self.head = self.push("one")
         self.pulls.writers = {"ada": True, "sam": False}
+        self.written_at = "2026-11-26T12:00:00Z"
 
     def push(self, text: str, **facts) -> str:
         """Another commit of the change; the forge's API knows it at once."""
@@ -57,10 +63,14 @@ class World(DeliveryWorld):
         return await self.take("github/pull_request_fork", change, delivery)
 
     async def comment(
-        self, body: str, *, by: str = "ada", delivery: str = "comment"
+        self, body: str, *, by: str = "ada", delivery: str = "comment", id_: int | None = None
     ) -> DeliveryOutcome:
+        """A comment; `id_`: the forge's of it, else one for each delivery."""
+
         def change(payload):
             payload["comment"]["body"] = body
+            payload["comment"]["id"] = id_ or comment_id(delivery)
+            payload["comment"]["created_at"] = self.written_at
             payload["comment"]["user"]["login"] = by
 
         return await self.take("github/issue_comment_rerun", change, delivery)

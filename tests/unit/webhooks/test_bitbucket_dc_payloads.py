@@ -188,7 +188,8 @@ def test_any_other_event_is_ignored_with_a_reason(event):
 def test_a_comment_commands_by_the_slug_of_its_author_in_the_repository_it_is_meant_for():
     parsed = one("pr_comment_added")
     who = "ada_waterways.example"
-    assert parsed.command == Command(CommandWord.RERUN, 9, who, "", "62")
+    at, person = 1_795_169_642.0, "ada@waterways.example"
+    assert parsed.command == Command(CommandWord.RERUN, 9, who, "", "62", at, person=person)
     assert (parsed.external_id, parsed.name) == ("62", "WATERWAYS/lock")
     assert parsed.event.ref == "refs/pull-requests/9/from"
     for author in (None, {"name": "ada"}, {"slug": "../admin"}):

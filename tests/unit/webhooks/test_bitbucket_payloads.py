@@ -191,7 +191,10 @@ def test_any_text_is_a_uuid_or_malformed(uuid):
 def test_a_comment_commands_by_the_uuid_of_its_author_and_not_by_a_nickname():
     parsed = one("pullrequest_comment_created")
     who = "55d3f9a1-20c4-4e7b-8f6d-9b1e3c7a4410"
-    assert parsed.command == Command(CommandWord.OK_TO_TEST, 7, who, COMMIT, "451007321")
+    at, person = 1_795_169_642.118532, "ada"
+    assert parsed.command == Command(
+        CommandWord.OK_TO_TEST, 7, who, COMMIT, "451007321", at, person=person
+    )
     assert (parsed.external_id, parsed.name) == (UUID, "waterways/lock")
     # The same as that of the pull request's own events, by which its Runs are found again.
     assert parsed.event.ref == "refs/pull-requests/7/from"

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhooks.comments import NO_COMMAND, commanded
+from webhooks.comments import GATE_CHARS_MAX, NO_COMMAND, commanded
 from webhooks.errors import Malformed
 from webhooks.forge import Command, CommandWord, Ignored
+from webhooks.payload import moment_of
 
 ONE, LONG = "1" * 40, "a" * 64
 
@@ -31,10 +32,43 @@ def said(body: str, *, login: str | None = "ada", number: int = 7) -> Command | 
         ("/staunch rerun", CommandWord.RERUN, ""),
         (f"/staunch\trerun  {ONE} \n\n", CommandWord.RERUN, ONE),
         ("/staunch cancel\n/staunch rerun", CommandWord.CANCEL, ""),
+        ("/staunch approve", CommandWord.APPROVE, ""),
+        (f"/staunch approve {LONG}", CommandWord.APPROVE, LONG),
     ],
 )
 def test_a_first_line_that_is_a_command_to_the_letter_is_one(body, word, commit):
     assert said(body) == Command(word, 7, "ada", commit)
+
+
+@pytest.mark.parametrize(
+    ("rest", "gate", "commit"),
+    [
+        ("go-live", "go-live", ""),
+        ("  go  live\t \r\n/staunch cancel", "go  live", ""),
+        ("staunch/ci (pull request)/eu/go-live#2", "staunch/ci (pull request)/eu/go-live#2", ""),
+        (f'"go live" {ONE}', '"go live"', ONE),
+        (f"go-live\t{LONG} ", "go-live", LONG),
+        (f"{ONE} {ONE}", ONE, ONE),
+        (f"go-live {ONE[:39]}", f"go-live {ONE[:39]}", ""),
+        (f"go-live {'A' * 40}", f"go-live {'A' * 40}", ""),
+        ("--all; $(id) `id` *", "--all; $(id) `id` *", ""),
+        ("los \u00a0gehts 🚦", "los \u00a0gehts 🚦", ""),
+        ("x" * GATE_CHARS_MAX, "x" * GATE_CHARS_MAX, ""),
+    ],
+)
+def test_the_rest_of_the_line_is_the_gates_name_but_for_a_commit_at_its_end(rest, gate, commit):
+    asked = Command(CommandWord.APPROVE, 7, "ada", commit, gate=gate)
+    assert said(f"/staunch approve {rest}") == asked
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["go\x00live", "go\tlive", "go\x1b[0mlive", "go\u2028live", "go\ud800", "\x7f",
+     "x" * (GATE_CHARS_MAX + 1), " " * 60_000 + "x" * (GATE_CHARS_MAX + 1)],
+)  # fmt: skip
+def test_what_no_gate_can_be_called_is_no_command(rest):
+    told = said(f"/staunch approve {rest}")
+    assert isinstance(told, Ignored) and "[<gate>]" in told.reason and len(told.reason) < 500
 
 
 @pytest.mark.parametrize(
@@ -70,6 +104,9 @@ def test_what_does_not_begin_with_a_command_is_talk(body):
         "/staunch rerun $(id)",
         "/staunch rerun --all",
         "/staunch Rerun",
+        "/staunch approved",
+        "/staunch approve\u00a0x",
+        "/staunch Approve x",
         "/staunch rerun\u2028/staunch cancel",
         "/staunch rerun\x00",
         "/staunch rerun\u00a0",
@@ -101,6 +138,32 @@ def test_logins_of_people_and_of_bots_are_taken_as_they_are(login):
 def test_a_number_that_no_pull_request_has_is_malformed(number):
     with pytest.raises(Malformed):
         said("/staunch rerun", number=number)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "2026-11-26T12:00:00Z",
+        "2026-11-26T12:00:00.000Z",
+        "2026-11-26T13:00:00.25+01:00",
+        "2026-11-26 12:00:00 UTC",
+        1_795_694_400_000,
+    ],
+)
+def test_when_a_comment_was_written_is_read_as_each_forge_says_it(told):
+    assert int(moment_of(told)) == 1_795_694_400
+
+
+@pytest.mark.parametrize(
+    "told", [None, "", "now", "2026-11-26T12:00:00", "2026-13-01T00:00:00Z", 0, -5, -1e300]
+)
+def test_a_time_in_another_form_is_none(told):
+    assert moment_of(told) == 0
+
+
+@given(st.text() | st.floats() | st.integers())
+def test_no_time_breaks_a_payload(told):
+    assert moment_of(told) >= 0
 
 
 @given(st.text() | st.text().map(lambda text: f"/staunch {text}"))

@@ -1,4 +1,4 @@
-"""How what forges publish is fetched, and what GitHub's document says against a request."""
+"""How what forges publish is fetched, and what their documents say against a request."""
 
 import base64
 import hashlib
@@ -13,8 +13,19 @@ import pytest
 from tests.published.api import published_api
 from tests.published.fetch import fetch
 from tests.published.npm import Unreachable, WrongPackage, npm_command, pack
-from tests.published.packages import EXAMPLES, OPENAPI, UNREACHABLE, missing
+from tests.published.packages import (
+    EXAMPLES,
+    FORGEJO,
+    NOT_ON_PYPI,
+    UNREACHABLE,
+    missing,
+    missing_of,
+)
+from tests.published.swagger import as_openapi
 
+needs_forgejo = pytest.mark.skipif(
+    bool(missing_of(FORGEJO)), reason=missing_of(FORGEJO) or "it is there"
+)
 needs_document = pytest.mark.skipif(bool(missing()), reason=missing() or "it is there")
 COMMIT = "a" * 40
 CHECK = {"name": "staunch", "head_sha": COMMIT}
@@ -27,6 +38,12 @@ def test_what_is_published_is_here_or_its_registry_was_away():
     """CI must have tried: nothing is skipped because nobody fetched it."""
     if why := missing():
         assert UNREACHABLE.exists() or not os.environ.get("CI"), why
+        pytest.skip(why)
+
+
+def test_what_forgejo_says_of_itself_is_here_or_pypi_was_away():
+    if why := missing_of(FORGEJO):
+        assert NOT_ON_PYPI.exists() or not os.environ.get("CI"), why
         pytest.skip(why)
 
 
@@ -163,7 +180,65 @@ def test_a_request_that_github_does_not_describe_is_wrong(method, target, body, 
     assert any(words in one for one in problems), problems
 
 
-def wrong(method, target, body):
-    api = published_api()
-    assert api is not None and OPENAPI.is_there()
+def wrong(method, target, body, api=None):
+    api = api or published_api()
+    assert api is not None
     return api.wrong(method, target, b"" if body is None else json.dumps(body).encode())
+
+
+@needs_forgejo
+@pytest.mark.parametrize(
+    ("method", "target", "body"),
+    [
+        ("POST", f"{REPO}/statuses/{COMMIT}", {"state": "success", "context": "staunch"}),
+        ("POST", f"{REPO}/hooks", {"type": "gitea", "config": {"url": "https://ci.example"}}),
+        ("GET", f"{REPO}/pulls?state=open&sort=recentupdate&limit=50&page=2", None),
+        ("GET", f"{REPO}/collaborators/ada/permission", None),
+    ],
+)
+def test_a_request_as_forgejo_describes_it_is_right(method, target, body):
+    assert wrong(method, target, body, published_api(FORGEJO, "Forgejo")) == []
+
+
+@needs_forgejo
+@pytest.mark.parametrize(
+    ("method", "target", "body", "words"),
+    [
+        ("PUT", f"{REPO}/statuses/{COMMIT}", {"state": "success"}, "Forgejo has no"),
+        ("POST", f"{REPO}/statuses/{COMMIT}", {"state": 1}, "state"),
+        ("POST", f"{REPO}/statuses/{COMMIT}", {"status": "success"}, "status is no field"),
+        ("GET", f"{REPO}/issues/7/comments?per_page=100", None, "per_page is no parameter"),
+        ("GET", f"{REPO}/pulls?state=all&limit=many", None, "integer"),
+        ("GET", f"{REPO}/pulls?state=draft", None, "state"),
+        ("POST", f"{REPO}/hooks", {"type": "gitea"}, "config"),
+        ("DELETE", f"{REPO}/hooks/1", {}, "takes no body"),
+    ],
+)
+def test_a_request_that_forgejo_does_not_describe_is_wrong(method, target, body, words):
+    problems = wrong(method, target, body, published_api(FORGEJO, "Forgejo"))
+    assert any(words in one for one in problems), problems
+
+
+def test_a_swagger_document_says_the_same_in_the_words_of_openapi():
+    number = {"type": "integer", "format": "int64"}
+    given = [
+        {"name": "index", "in": "path", "required": True, "description": "which", **number},
+        {"name": "labels", "in": "query", "type": "array", "items": {"type": "string"},
+         "collectionFormat": "multi"},
+        {"name": "body", "in": "body", "schema": {"$ref": "#/definitions/Made"}},
+        {"name": "file", "in": "formData", "type": "file"},
+    ]  # fmt: skip
+    made = {"type": "object", "properties": {"id": number}}
+    document = {"paths": {"/x/{index}": {"post": {"parameters": given}, "x-go": {}}},
+                "definitions": {"Made": made}}  # fmt: skip
+    told = json.loads(as_openapi(json.dumps(document, separators=(",", ":")).encode()))
+    operation = told["paths"]["/x/{index}"].pop("post")
+    assert told == {"paths": {"/x/{index}": {}}, "components": {"schemas": {"Made": made}}}
+    labels = {"type": "array", "items": {"type": "string"}}
+    assert operation["parameters"] == [
+        {"name": "index", "in": "path", "required": True, "schema": number},
+        {"name": "labels", "in": "query", "required": False, "schema": labels},
+    ]
+    (schema,) = operation["requestBody"]["content"].values()
+    assert schema == {"schema": {"$ref": "#/components/schemas/Made"}}
+    assert operation["requestBody"]["required"] is False
