@@ -13,6 +13,7 @@ from rich.tree import Tree
 from ci_host.cli.checked_out import RunArgument, path_of
 from ci_host.cli.client import Client, ClientError, find, run_path
 from ci_host.cli.clock import day, times_of_day
+from ci_host.cli.coloured import Coloured, for_terminal
 from ci_host.cli.links import link_of
 from ci_host.cli.options import DataOption, JsonOption, ServerOption, TokenOption
 from ci_host.cli.paper import paper
@@ -279,7 +280,7 @@ def logs(
     elif follow:
         _follow(client, chosen)
     else:
-        typer.echo(client.text(f"/jobs/{chosen}/log"), nl=False)
+        _echo(client.text(f"/jobs/{chosen}/log"), for_terminal())
 
 
 def _choose(run: dict[str, Any], job: str, attempt: int, service: str) -> str:
@@ -301,10 +302,15 @@ def _choose(run: dict[str, Any], job: str, attempt: int, service: str) -> str:
 
 
 def _follow(client: Client, job: str) -> None:
+    terminal = for_terminal()
     for event in followed(client, f"/jobs/{job}/log/stream", "0"):
         if event.event == "end":
             return
-        typer.echo(event.data, nl=False)
+        _echo(event.data, terminal)
+
+
+def _echo(text: str, terminal: Coloured | None) -> None:
+    typer.echo(text if terminal is None else terminal.shown(text), nl=False)
 
 
 def _print_lines(client: Client, job: str, first: int, last: int) -> None:
@@ -314,7 +320,7 @@ def _print_lines(client: Client, job: str, first: int, last: int) -> None:
         count = min(last - at + 1, LINES_AT_ONCE)
         lines = client.get(f"/jobs/{job}/log/lines", first=at, count=count)["lines"]
         if lines:
-            typer.echo("\n".join(lines))
+            _echo("".join(f"{line}\n" for line in lines), for_terminal())
         at += len(lines)
         if len(lines) < count and not end:
             # Fewer come where they are long, too: how many there are is said elsewhere.
