@@ -11,9 +11,9 @@ from pipelines.status import Status
 class Untold(msgspec.Struct, frozen=True, kw_only=True):
     """A Status that its Forge did not take, the newest of its place. Kept as JSON.
 
-    `reason`: what the Forge said. `since`: when it was first told in vain, in seconds since the
-    epoch. `may_pass`: the Forge broke on it and may have recovered; else somebody has to do what
-    `reason` says.
+    `status`: without its summary and annotations, which the outbox has. `reason`: what the Forge
+    said. `since`: when it was first told in vain, in seconds since the epoch. `may_pass`: the Forge
+    broke on it and may have recovered; else somebody has to do what `reason` says.
     """
 
     status: Status
@@ -28,9 +28,12 @@ class StatusOutbox(Protocol):
     async def put(self, status: Status) -> None:
         """Durable; the same id a second time changes nothing."""
 
+    async def find(self, status: Status) -> Status | None:
+        """The one of this id, as it was put; None: it is not known any more."""
+
     async def newest_of(self, place: Status) -> str | None:
         """The id of the one of the same place (`Status.place`) that was put last, not counting what
-        is told again; None: it was put before places were known."""
+        is told again; None: this one was put before places were known."""
 
 
 class UntoldStatuses(Protocol):

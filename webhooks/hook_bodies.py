@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 
 BODY_BYTES_MAX = 25 * 1024 * 1024
 ALL_BYTES_MAX = 10 * BODY_BYTES_MAX
+SMALL_BYTES = 1024 * 1024
 # A forge sends what it has at once.
 READ_TIMEOUT_S = 10.0
 RETRY_AFTER_S = 5
@@ -37,8 +38,14 @@ class Problem(Exception):
 class Bodies:
     """All that are being read by one process. `held`: how many bytes of them are there now."""
 
-    def __init__(self, *, most: int = ALL_BYTES_MAX, timeout_s: float = READ_TIMEOUT_S) -> None:
-        self._most, self._timeout_s = most, timeout_s
+    def __init__(
+        self,
+        *,
+        most: int = ALL_BYTES_MAX,
+        small: int = SMALL_BYTES,
+        timeout_s: float = READ_TIMEOUT_S,
+    ) -> None:
+        self._most, self._small, self._timeout_s = most, small, timeout_s
         self.held = 0
 
     async def read(self, request: Request) -> bytes:
@@ -69,7 +76,8 @@ class Bodies:
     def _refuse(self, size: int) -> None:
         if size > BODY_BYTES_MAX:
             raise _too_large()
-        if self.held > self._most:
+        # Honest calls are small: whoever holds much of it makes room.
+        if self.held > 2 * self._most or (self.held > self._most and size > self._small):
             raise Problem(
                 503,
                 "Too much at once",
@@ -86,4 +94,4 @@ def _refuse_announced(size: str) -> None:
 
 def _too_large() -> Problem:
     told = f"At most {BODY_BYTES_MAX} bytes are read. Push fewer commits or refs at once."
-    return Problem(413, "Payload too large", told)
+    return Problem(413, "Payload too large", told, {"Connection": "close"})

@@ -9,12 +9,16 @@ calls the Connection's URL, with the Connection's own secret.
 import base64
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 from urllib.parse import quote
 
+from pipelines.repo import Connection
 from webhooks.signature import STANDARD_SECRET_PREFIX, standard_key
 
 PREFIX = "/hooks/"
+
+Hooked = TypeVar("Hooked")
 
 
 def hook_path(connection: str, external_id: str = "") -> str:
@@ -32,10 +36,22 @@ def called_by(path: str) -> tuple[str, str] | None:
     return (connection, external_id) if is_one else None
 
 
-def is_ours(found: str, url: str) -> bool:
-    """Whether a webhook that calls `found` is the one for `url`, a Repo's; or the one that was made
-    before Repos had one of their own."""
-    return found in (url, url.rpartition("/")[0])
+def ours_of(there: Sequence[Hooked], called: Callable[[Hooked], str], url: str) -> Hooked | None:
+    """Of a repository's webhooks the one for `url`, a Repo's; or the one that was made before Repos
+    had one of their own. `called`: the URL that one calls."""
+    by_url = {called(one): one for one in reversed(there)}
+    return by_url.get(url) or by_url.get(url.rpartition("/")[0])
+
+
+def given_to(connection: Connection, external_id: str) -> tuple[str, str]:
+    """The path and the secret with which a Repo's webhook is made; an empty secret: there is none.
+
+    What an App calls, and a Repo without a path of its own, are its Connection's.
+    """
+    secret = connection.secrets[0] if connection.secrets else ""
+    path = hook_path(connection.id, "" if connection.app else external_id)
+    is_own = path != hook_path(connection.id)
+    return path, secret_of(secret, external_id) if is_own and secret else secret
 
 
 def secret_of(connections: str, external_id: str) -> str:
@@ -53,5 +69,5 @@ def secret_of(connections: str, external_id: str) -> str:
 def accepted_at(secrets: Sequence[str], external_id: str) -> list[str]:
     """What may sign under a Repo's URL: its own, and its Connection's, which is an
     administrator's. Empty id: the Connection's URL."""
-    own = [secret_of(one, external_id) for one in secrets if one and external_id]
+    own = [secret_of(one, external_id) for one in secrets if external_id and standard_key(one)]
     return [*own, *secrets]

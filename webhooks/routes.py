@@ -188,6 +188,8 @@ def _known(connections: Connections, connection_id: str) -> Connection:
             404,
             "No such connection",
             "Nothing is configured under this URL. `staunch repo` lists each webhook's URL.",
+            # Its body is not read.
+            {"Connection": "close"},
         )
     return connection
 

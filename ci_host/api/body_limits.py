@@ -1,9 +1,14 @@
 """Body limits: how much of a request is read, whoever sends it, before anybody knows who that is.
 
 In front of all routes: what a framework reads of a body, it reads before it asks who is calling.
-Webhooks have bounds of their own (`webhooks/routes.py`), as have forms (`bodies.py`).
+Each may have so many bytes and take so long, and all that are being read may have so many together.
+Webhooks have bounds of their own (`webhooks/hook_bodies.py`), as have forms (`bodies.py`).
 """
 
+import asyncio
+from dataclasses import dataclass
+
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ci_host.api.exports import IMPORT_BYTES_MAX
@@ -13,52 +18,71 @@ from ci_host.api.problems import answer
 BODY_BYTES_MAX = 8 * 1024 * 1024
 # Of who need be nobody.
 OPEN_BYTES_MAX = 65_536
+# Of all that are being read; whoever sends little is read in any case.
+ALL_BYTES_MAX = 16 * BODY_BYTES_MAX
+LITTLE_BYTES = 65_536
+READ_TIMEOUT_S = 30.0
 _OPEN = "/api/v1/logins"
 # It is read by the route, piece by piece, once it is known who sends it.
 _IMPORTS = "/api/v1/runs/import"
 
 
-class BodiesBounded:
-    """An ASGI application around another: answers 413 to whoever sends more."""
+@dataclass(slots=True)
+class Held:
+    """How many bytes of bodies one process has read and not answered yet."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    now: int = 0
+
+
+class BodiesBounded:
+    """An ASGI application around another: answers 413, 408 or 503 to whoever sends more, or too
+    slowly, or where there is no room."""
+
+    def __init__(self, app: ASGIApp, timeout_s: float = READ_TIMEOUT_S) -> None:
+        self._app, self._timeout_s, self._held = app, timeout_s, Held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        bound = Bound(bound_of(scope["path"]), receive, send)
+        bound = Bound(bound_of(scope["path"]), self._held, self._timeout_s, receive, send)
         if bound.is_announced_beyond(scope):
-            await bound.refuse(scope)
-            return
-        try:
-            await self._app(scope, bound.receive, bound.send)
-        except Exception:
-            # It heard of a caller who has gone.
-            if not bound.is_over:
-                raise
-        if bound.is_over:
-            await bound.refuse(scope)
+            bound.refused = bound.too_large()
+        else:
+            try:
+                await self._app(scope, bound.receive, bound.send)
+            except Exception:
+                # It heard of a caller who has gone.
+                if bound.refused is None:
+                    raise
+            finally:
+                self._held.now -= bound.came
+        if bound.refused is not None:
+            # Of what is left of the body nobody waits for the end.
+            bound.refused.headers["Connection"] = "close"
+            await bound.refused(scope, receive, send)
 
 
 def bound_of(path: str) -> int:
     """How many bytes a request of this path may have."""
     if path.startswith(_OPEN):
         return OPEN_BYTES_MAX
-    return IMPORT_BYTES_MAX if path.startswith(_IMPORTS) else BODY_BYTES_MAX
+    return IMPORT_BYTES_MAX if path == _IMPORTS else BODY_BYTES_MAX
 
 
 class Bound:
-    """One request's. Once it is over, the application hears of a caller who has gone, and nothing
-    that it says is sent."""
+    """One request's. Once it is `refused`, the application hears of a caller who has gone, and
+    nothing that it says is sent. `came`: how many bytes of its body there are."""
 
-    def __init__(self, most: int, receive: Receive, send: Send) -> None:
-        self._most, self._receive, self._send = most, receive, send
-        self._came = 0
-        self._has_begun = False
-        self.is_over = False
+    def __init__(
+        self, most: int, held: Held, timeout_s: float, receive: Receive, send: Send
+    ) -> None:
+        self._most, self._held, self._receive, self._send = most, held, receive, send
+        self._late_at = asyncio.get_running_loop().time() + timeout_s
+        self._is_whole = self._has_begun = False
+        self.came = 0
+        self.refused: Response | None = None
 
     def is_announced_beyond(self, scope: Scope) -> bool:
         """Whether it says itself that it is larger."""
@@ -67,26 +91,41 @@ class Bound:
 
     async def receive(self) -> Message:
         """As ASGI has it."""
-        if self.is_over:
+        if self.refused is None:
+            message = await self._next()
+            if self.refused is None:
+                return message
+        return {"type": "http.disconnect"}
+
+    async def _next(self) -> Message:
+        if self._is_whole:
+            # Whoever waits now waits for the caller to go.
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._late_at):
+                message = await self._receive()
+        except TimeoutError:
+            self.refused = answer(408, "Too slow", "Send the whole request at once.")
             return {"type": "http.disconnect"}
-        message = await self._receive()
-        self._came += len(message.get("body", b""))
-        if self._came > self._most and not self._has_begun:
-            self.is_over = True
-            return {"type": "http.disconnect"}
+        size = len(message.get("body", b""))
+        self.came += size
+        self._held.now += size
+        self._is_whole = not message.get("more_body", False)
+        if self._has_begun:
+            return message
+        if self.came > self._most:
+            self.refused = self.too_large()
+        elif self._held.now > ALL_BYTES_MAX and self.came > LITTLE_BYTES:
+            self.refused = answer(503, "Too much at once", "Others are being read; send it again.")
         return message
 
     async def send(self, message: Message) -> None:
         """As ASGI has it."""
-        if not self.is_over:
+        if self.refused is None:
             self._has_begun = True
             await self._send(message)
 
-    async def refuse(self, scope: Scope) -> None:
+    def too_large(self) -> Response:
         """413."""
-        refusal = answer(
-            413,
-            "Too large",
-            f"At most {self._most:,} bytes are read of this request; send less at once.",
-        )
-        await refusal(scope, self._receive, self._send)
+        told = f"At most {self._most:,} bytes are read of this request; send less at once."
+        return answer(413, "Too large", told)

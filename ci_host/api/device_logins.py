@@ -52,6 +52,10 @@ class DeviceLogins:
         asked = self._asked.get(code.upper())
         return None if asked is None or asked.secret != "" else asked
 
+    def hold(self, asked: Asked) -> None:
+        """Somebody answers it now."""
+        self._asked.hold(asked.code)
+
     def answer(self, asked: Asked, secret: str | None) -> None:
         """Let it in with this secret, or (None) turn it away."""
         self._asked.replace(asked.code, replace(asked, secret=secret))

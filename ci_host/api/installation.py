@@ -16,7 +16,7 @@ from ci_host.ref_ports import NotCompared, pulls_of
 from pipelines.repo import Connection, ForgeKind, Repo
 from webhooks.errors import Malformed
 from webhooks.github.app import key_problem
-from webhooks.hook_of_repo import secret_of
+from webhooks.hook_of_repo import given_to
 from webhooks.registry import registered_id
 from webhooks.signature import standard_problem
 
@@ -26,7 +26,8 @@ OAUTH_CHARS_MAX = 500
 
 
 class ConnectionBody(BaseModel):
-    """A forge. Without `secret` one is made and answered once; a new one keeps the old one too.
+    """A forge. Without `secret` one is made and answered once; a new one keeps the old one too,
+    until `drop_older`.
 
     What is left out stays as it was. `app` and `app_key`, a GitHub App's id and private key in PEM,
     take the place of the token, and a token theirs; neither is ever answered. `oauth_client_id` and
@@ -38,6 +39,7 @@ class ConnectionBody(BaseModel):
     api_url: str | None = None
     token: str = ""
     secret: str = ""
+    drop_older: bool = False
     app: str = Field(default="", pattern=r"^[A-Za-z0-9.]{0,64}$")
     app_key: str = ""
     oauth_client_id: str = Field(default="", max_length=OAUTH_CHARS_MAX)
@@ -73,6 +75,8 @@ async def put_connection(here: Here, _who: Admin, body: ConnectionBody) -> dict[
         )
     old = await here.catalog.connection(body.id)
     accepted = _accepted(old.secrets if old is not None else [], body.secret)
+    if body.drop_older:
+        accepted = accepted[:1]
     before = old or Connection(id=body.id, kind=body.kind)
     url = before.api_url if body.api_url is None else body.api_url
     connection = Connection(
@@ -159,9 +163,9 @@ async def put_repo(here: Here, _who: Admin, body: RepoBody) -> dict[str, Any]:
     repo = Repo(id=f"{body.connection}/{external_id}", **given)
     await here.catalog.put_repo(repo)
     here.directory.repos[repo.id] = repo
-    signed = connection.secrets[0] if connection.secrets else ""
-    secret = secret_of(signed, external_id) if signed else ""
-    return {**views.repo_view(repo, here.settings.url, None), "secret": secret}
+    path, secret = given_to(connection, external_id)
+    shown = views.repo_view(repo, here.settings.url, None)
+    return {**shown, "webhook": f"{here.settings.url}{path}", "secret": secret}
 
 
 @router.get("/alive", summary="Whether this host's process lives", tags=["health"])

@@ -1,9 +1,12 @@
 """Unfinished: what people have begun here who are nobody yet, in memory, bounded, for a while.
 
-Anybody may begin something. Where there is no room for more, whoever has begun most loses their
+Anybody may begin something, and is known by their address; of IPv6 by its network of 64 bits, which
+one machine has to itself. Who comes through a proxy that is not believed (`FORWARDED_ALLOW_IPS`)
+has that one's. Where there is no room for more, whoever has begun most loses their
 oldest: a flood from one address costs that address what it began, and nobody else anything.
 """
 
+import ipaddress
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,15 +37,20 @@ class Unfinished(Generic[T]):
             del self._kept[first]
         if len(self._kept) >= self._most:
             del self._kept[self._dearest()]
-        self._kept[key] = _Kept(what, by, until)
+        self._kept[key] = _Kept(what, _network(by), until)
 
     def get(self, key: str) -> T | None:
         """The one of this key, if it is not over."""
         kept = self._kept.get(key)
         return None if kept is None or self._is_over(key) else kept.what
 
+    def hold(self, key: str) -> None:
+        """Somebody who is known sees to it now: no flood takes it away any more."""
+        if (kept := self._kept.get(key)) is not None:
+            kept.is_safe = True
+
     def replace(self, key: str, what: T) -> None:
-        """Somebody who is known has seen to it: from now on no flood takes it away."""
+        """Somebody who is known has seen to it."""
         kept = self._kept.get(key)
         if kept is not None:
             kept.what, kept.is_safe = what, True
@@ -63,3 +71,11 @@ class Unfinished(Generic[T]):
             return next(iter(self._kept))
         ((greediest, _),) = Counter(by for _, by in open_ones).most_common(1)
         return next(key for key, by in open_ones if by == greediest)
+
+
+def _network(address: str) -> str:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return address if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))

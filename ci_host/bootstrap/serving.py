@@ -325,6 +325,8 @@ async def _told_again(retelling: StatusRetelling, connection: str) -> bool:
         await retelling.again({connection})
     except Unavailable:
         return False
+    except Exception:  # the edge: what somebody stored must not end the host
+        log.exception("statuses_not_told_again", connection=connection)
     return True
 
 

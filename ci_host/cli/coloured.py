@@ -9,6 +9,7 @@ import sys
 from ci_host.cli.plain import plain
 
 # "Select Graphic Rendition" (ECMA-48, 8.3.117) alone changes nothing but what is written next.
+RESET = "\x1b[0m"
 _COLOUR = re.compile(r"(\x1b\[[0-9;:]*m)")
 # What begins a sequence, and one that has not ended: what comes next may end it. Longer ones are no
 # colours, nor anything honest.
@@ -26,6 +27,7 @@ class Coloured:
 
     def __init__(self) -> None:
         self._begun = ""
+        self._has_colours = False
 
     def shown(self, piece: str) -> str:
         """What can be written of it now."""
@@ -36,9 +38,14 @@ class Coloured:
         last = next((at for at in begins if _is_open(text[at:])), len(text))
         done, self._begun = text[:last], text[last:]
         parts = _COLOUR.split(done)
+        self._has_colours = self._has_colours or len(parts) > 1
         return "".join(
             part if number % 2 else plain(part, "\n\t\r") for number, part in enumerate(parts)
         )
+
+    def end(self) -> str:
+        """What ends it: what comes after a log is not in its colours."""
+        return RESET if self._has_colours else ""
 
 
 def _is_open(tail: str) -> bool:

@@ -275,12 +275,17 @@ def logs(
         attempt or link.attempt,
         service or link.service,
     )
-    if link.first:
-        _print_lines(client, chosen, link.first, link.last)
-    elif follow:
-        _follow(client, chosen)
-    else:
-        _echo(client.text(f"/jobs/{chosen}/log"), for_terminal())
+    terminal = for_terminal()
+    try:
+        if link.first:
+            _print_lines(client, chosen, link.first, link.last, terminal)
+        elif follow:
+            _follow(client, chosen, terminal)
+        else:
+            _echo(client.text(f"/jobs/{chosen}/log"), terminal)
+    finally:
+        if terminal is not None:
+            typer.echo(terminal.end(), nl=False)
 
 
 def _choose(run: dict[str, Any], job: str, attempt: int, service: str) -> str:
@@ -301,8 +306,7 @@ def _choose(run: dict[str, Any], job: str, attempt: int, service: str) -> str:
     return str(beside[service])
 
 
-def _follow(client: Client, job: str) -> None:
-    terminal = for_terminal()
+def _follow(client: Client, job: str, terminal: Coloured | None) -> None:
     for event in followed(client, f"/jobs/{job}/log/stream", "0"):
         if event.event == "end":
             return
@@ -313,14 +317,16 @@ def _echo(text: str, terminal: Coloured | None) -> None:
     typer.echo(text if terminal is None else terminal.shown(text), nl=False)
 
 
-def _print_lines(client: Client, job: str, first: int, last: int) -> None:
+def _print_lines(
+    client: Client, job: str, first: int, last: int, terminal: Coloured | None
+) -> None:
     """Up to the log's end, if that comes before. Raises ClientError: it has none of them."""
     at, end = first, 0
     while at <= last:
         count = min(last - at + 1, LINES_AT_ONCE)
         lines = client.get(f"/jobs/{job}/log/lines", first=at, count=count)["lines"]
         if lines:
-            _echo("".join(f"{line}\n" for line in lines), for_terminal())
+            _echo("".join(f"{line}\n" for line in lines), terminal)
         at += len(lines)
         if len(lines) < count and not end:
             # Fewer come where they are long, too: how many there are is said elsewhere.

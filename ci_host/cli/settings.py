@@ -77,11 +77,9 @@ def add_repo(
     if path is not None:
         _hook(path, made, chosen)
         return
-    # An App calls for all of its repositories, with the connection's own secret.
-    shown = made if made["app"] else repo
     whose = "the App's settings, give the webhook" if made["app"] else f"{forge}, add a webhook of"
     typer.echo(f"{chosen} is registered. In {whose} content type JSON:")
-    typer.echo(f"  URL     {shown['webhook']}\n  secret  {shown['secret']}")
+    typer.echo(f"  URL     {repo['webhook']}\n  secret  {repo['secret']}")
 
 
 def _hook(path: Path, made: dict[str, str], name: str) -> None:

@@ -85,7 +85,7 @@ class StatusDelivery:
             case Refused(reason):
                 await self._keep(status, reason, may_pass=False)
                 await owed.done()
-            case SendLater(reason, _, broke=True) if owed.times >= TRIES_MAX:
+            case SendLater(reason, _, broke=True) if status.again_of or owed.times >= TRIES_MAX:
                 await self._keep(status, reason, may_pass=True)
                 await owed.done()
             case SendLater(reason, retry_after_s):
@@ -115,7 +115,10 @@ class StatusDelivery:
         before = await self._untold.find(status)
         is_again = before is not None and before.status.id == status.again_of
         since = before.since if before is not None and is_again else self._now()
-        first = msgspec.structs.replace(status, id=status.again_of or status.id, again_of="")
+        # What people are told of it in full is still in the outbox, and may be large.
+        first = msgspec.structs.replace(
+            status, id=status.again_of or status.id, again_of="", summary="", annotations=[]
+        )
         await self._untold.keep(Untold(status=first, reason=reason, since=since, may_pass=may_pass))
         log.error("status_refused", **_place_of(status), reason=reason)
 
@@ -136,23 +139,30 @@ class StatusRetelling:
                 await self.again_what_may_pass()
             except Unavailable as error:
                 log.warning("statuses_not_told_again", reason=str(error))
+            except Exception:  # the edge: what somebody stored must not end the host
+                log.exception("statuses_not_told_again")
 
     async def again_what_may_pass(self) -> int:
         """Of what a Forge broke on not too long ago. Raises Unavailable."""
         late = self._now() - RETELL_FOR_S
-        return await self._again(lambda one: one.may_pass and one.since >= late)
+        this_round = int(self._now() // RETELL_S)
+        return await self._again(lambda one: one.may_pass and one.since >= late, f"{this_round}")
 
     async def again(self, connections: Collection[str]) -> int:
         """All of these Connections: somebody has changed something. Raises Unavailable."""
-        return await self._again(lambda one: one.status.connection in connections)
+        return await self._again(
+            lambda one: one.status.connection in connections, f"at {self._now()}"
+        )
 
-    async def _again(self, is_wished: Callable[[Untold], bool]) -> int:
-        """How many. Each goes the way of all others, so nothing overtakes anything."""
+    async def _again(self, is_wished: Callable[[Untold], bool], mark: str) -> int:
+        """How many; each once for a mark, whoever else does it. Each goes the way of all others, so
+        nothing overtakes anything."""
         wished = [one.status for one in await self._untold.all() if is_wished(one)]
         for status in wished:
-            name = f"{status.id} {self._now()}"
+            whole = await self._outbox.find(status) or status
+            name = f"{status.id} {mark}"
             identity = hashlib.sha256(name.encode()).hexdigest()[:ID_CHARS]
-            again = msgspec.structs.replace(status, id=identity, again_of=status.id)
+            again = msgspec.structs.replace(whole, id=identity, again_of=status.id)
             await self._outbox.put(again)
         return len(wished)
 

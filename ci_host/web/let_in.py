@@ -36,6 +36,8 @@ async def answer(here: Here, who: Person, request: Request, code: str) -> Respon
     # Whoever may only read changes something here: they have a key more.
     request.state.on = {"machine": asked.machine, "decision": decision}
     setattr(request.state, NOTED, who)
+    # Before there is a key, which somebody must be there to fetch.
+    here.device_logins.hold(asked)
     here.device_logins.answer(asked, await _key(here, who, asked) if is_let_in else None)
     said = "let in" if is_let_in else "turned away"
     return pages_of(request).answer(request, "let_in.html", who=who, asked=asked, answered=said)

@@ -50,6 +50,7 @@ class HourQueue:
     def __init__(self, statuses: list[Status]) -> None:
         self.left = list(statuses)
         self.newest = {one.place: one.id for one in statuses}
+        self.put_in = {one.id: one for one in statuses}
         self.now = 0.0
         self.times = 0
 
@@ -68,7 +69,13 @@ class HourQueue:
         """As the outbox of a real server: also of what was delivered."""
         return self.newest[place.place]
 
+    async def find(self, status: Status) -> Status | None:
+        return self.put_in.get(status.id)
+
     async def put(self, status: Status) -> None:
+        if status.id in self.put_in:
+            return
+        self.put_in[status.id] = status
         self.left.append(status)
         if not status.again_of:
             self.newest[status.place] = status.id

@@ -144,6 +144,33 @@ async def test_what_was_told_in_vain_is_told_again_when_that_may_help():
     assert await again.again(["tea"]) == 0
 
 
+async def test_what_is_told_again_in_vain_holds_up_no_other():
+    forge, untold = BreakingForge(breaks_on=A), MemoryUntoldStatuses()
+    queue = HourQueue([status(n, commit=A) for n in range(3)])
+    await told_by(queue, forge, untold)
+    again = StatusRetelling(queue, untold, lambda: queue.now)
+    assert await again.again_what_may_pass() == 3
+    # Another host does the same in the same round.
+    assert await StatusRetelling(queue, untold, lambda: queue.now).again_what_may_pass() == 3
+    assert len(queue.left) == 3
+    began = queue.now
+    await queue.put(status(9, commit=B))
+    await told_by(queue, forge, untold)
+    assert forge.told == ["number 9"] and queue.now == began
+    assert len(await untold.all()) == 3
+
+
+async def test_what_is_told_again_is_told_whole():
+    forge, untold = BreakingForge(refuses=A), MemoryUntoldStatuses()
+    whole = status(0, commit=A, summary="much", annotations=[])
+    queue = HourQueue([whole])
+    await told_by(queue, forge, untold)
+    (kept,) = await untold.all()
+    assert kept.status.summary == ""
+    await StatusRetelling(queue, untold, lambda: queue.now).again(["tea"])
+    assert [one.summary for one in queue.left] == ["much"]
+
+
 async def test_what_a_forge_breaks_on_for_days_is_told_again_by_people_alone():
     forge, untold = BreakingForge(breaks_on=A), MemoryUntoldStatuses()
     queue = HourQueue([status(0, commit=A)])

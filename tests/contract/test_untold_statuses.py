@@ -72,9 +72,26 @@ async def test_the_outbox_knows_the_newest_of_a_place(tmp_path: Path):
         async with bus_of(server) as bus:
             outbox = NatsStatusOutbox(bus)
             assert await outbox.newest_of(PENDING) is None
+            assert await outbox.find(PENDING) is None
             for one in (PENDING, SUCCESS, *OTHERS, PENDING):
                 await outbox.put(one)
             # What was put a second time changed nothing, nor what is told again.
             await outbox.put(msgspec.structs.replace(PENDING, id="3", again_of="1"))
             assert await outbox.newest_of(PENDING) == "2"
             assert await outbox.newest_of(OTHERS[0]) == "1-0"
+            assert await outbox.find(untold(SUCCESS).status) == SUCCESS
+            # One that was put by an older Staunch, in whose subjects there were no places.
+            older = msgspec.structs.replace(PENDING, id="0")
+            await bus.put_once("status.tea.0", msgspec.json.encode(older))
+            assert await outbox.newest_of(older) is None
+
+
+@pytest.mark.nats
+async def test_what_cannot_be_read_is_left_out_and_ends_nobody(tmp_path: Path):
+    with nats_server(tmp_path) as server:
+        async with bus_of(server) as bus:
+            await bus.publish(f"untold.tea.{PENDING.place}", b'{"of": "a newer Staunch"}')
+            kept = NatsUntoldStatuses(bus)
+            await kept.keep(untold(OTHERS[0]))
+            assert await kept.all() == [untold(OTHERS[0])]
+            assert await kept.find(PENDING) is None

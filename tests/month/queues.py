@@ -109,12 +109,15 @@ class MonthOutbox:
 
     def __init__(self) -> None:
         self.queue: MonthQueue[Status] = MonthQueue(in_order=True)
-        self._known: set[str] = set()
+        self._known: dict[str, Status] = {}
         self._newest: dict[str, str] = {}
+
+    async def find(self, status: Status) -> Status | None:
+        return self._known.get(status.id)
 
     async def put(self, status: Status) -> None:
         if status.id not in self._known:
-            self._known.add(status.id)
+            self._known[status.id] = status
             if not status.again_of:
                 self._newest[status.place] = status.id
             self.queue.put(status)

@@ -151,6 +151,9 @@ class MemoryOutbox:
     async def put(self, status: Status) -> None:
         self.put_in.append(status)
 
+    async def find(self, status: Status) -> Status | None:
+        return next((one for one in self.put_in if one.id == status.id), None)
+
     async def newest_of(self, place: Status) -> str | None:
         ids = [one.id for one in self.put_in if one.place == place.place and not one.again_of]
         return ids[-1] if ids else None

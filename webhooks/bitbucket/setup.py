@@ -10,7 +10,7 @@ from webhooks.bitbucket.api import bitbucket_api, repository_part
 from webhooks.bitbucket.parse import COMMENT, PULL_REQUEST_ACTIONS, PUSH, repository_uuid
 from webhooks.errors import Malformed
 from webhooks.forge import FoundRepo, Later, MadeHook, Refused, Tried
-from webhooks.hook_of_repo import is_ours
+from webhooks.hook_of_repo import ours_of
 from webhooks.rest import without_user
 from webhooks.status_api import is_repo_name
 
@@ -88,7 +88,7 @@ class BitbucketSetup:
             "secret": secret,
             "events": list(EVENTS),
         }
-        ours = next((one for one in there.values if is_ours(one.url, url)), None)
+        ours = ours_of(there.values, lambda one: one.url, url)
         if ours is None:
             made = await self._api.send("POST", hooks, body, _Hook)
         else:

@@ -13,7 +13,7 @@ from pipelines.repo import Connection
 from webhooks.bitbucket_dc.client import api_of, repository_path
 from webhooks.bitbucket_dc.parse import COMMENT, PULL_REQUEST_ACTIONS, REFS_CHANGED
 from webhooks.forge import FoundRepo, Later, MadeHook, Refused, Tried
-from webhooks.hook_of_repo import is_ours
+from webhooks.hook_of_repo import ours_of
 from webhooks.rest import without_user
 
 EVENTS = (REFS_CHANGED, *PULL_REQUEST_ACTIONS, COMMENT)
@@ -93,7 +93,7 @@ class BitbucketDcSetup:
             "configuration": {"secret": secret},
             "sslVerificationRequired": True,
         }
-        ours = next((one for one in there.values if is_ours(one.url, url)), None)
+        ours = ours_of(there.values, lambda one: one.url, url)
         if ours is None:
             made = await self._api.send("POST", hooks, body, _Hook)
         else:

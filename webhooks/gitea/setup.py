@@ -7,7 +7,7 @@ import msgspec
 
 from pipelines.repo import Connection
 from webhooks.forge import FoundRepo, Later, MadeHook, Refused, Tried
-from webhooks.hook_of_repo import is_ours
+from webhooks.hook_of_repo import ours_of
 from webhooks.rest import ForgeApi
 
 # Gitea's names for what it calls us of; `pull_request_sync` are the commits that are pushed to one.
@@ -73,7 +73,7 @@ class GiteaSetup:
             "events": list(EVENTS),
             "config": {"url": url, "content_type": "json", "secret": secret},
         }
-        ours = next((one for one in there if is_ours(one.config.url, url)), None)
+        ours = ours_of(there, lambda one: one.config.url, url)
         if ours is None:
             made = await self._api.send("POST", hooks, {"type": "gitea", **body}, _Hook)
         else:

@@ -15,7 +15,7 @@ import msgspec
 from pipelines.repo import Connection, Repo
 from webhooks.forge import Later, Refused
 from webhooks.github.app import HEADERS, app_jwt
-from webhooks.hook_of_repo import is_ours
+from webhooks.hook_of_repo import ours_of
 from webhooks.rest import ForgeApi, Listed
 
 KEPT_S = 3 * 86_400.0
@@ -70,7 +70,7 @@ class GitHubDeliveries:
         found = await self._api.get(f"{hooks}?per_page=100", list[_Hook])
         if not isinstance(found, list):
             return found
-        ours = next((one for one in found if is_ours(one.config.url, url)), None)
+        ours = ours_of(found, lambda one: one.config.url, url)
         if ours is None:
             return Refused(
                 f"{repo.name} has no webhook that calls {url}; `staunch connect` adds it"

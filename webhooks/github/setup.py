@@ -7,7 +7,7 @@ import msgspec
 
 from pipelines.repo import Connection
 from webhooks.forge import FoundRepo, Later, MadeHook, Refused, Tried
-from webhooks.hook_of_repo import is_ours
+from webhooks.hook_of_repo import ours_of
 from webhooks.rest import ForgeApi
 
 # Those that `parse.py` takes.
@@ -74,7 +74,7 @@ class GitHubSetup:
             "events": list(EVENTS),
             "config": {"url": url, "content_type": "json", "secret": secret, "insecure_ssl": "0"},
         }
-        ours = next((one for one in there if is_ours(one.config.url, url)), None)
+        ours = ours_of(there, lambda one: one.config.url, url)
         if ours is None:
             made = await self._api.send("POST", hooks, body, _Hook)
         else:

@@ -7,7 +7,7 @@ import msgspec
 
 from pipelines.repo import Connection
 from webhooks.forge import FoundRepo, Later, MadeHook, Refused, Tried
-from webhooks.hook_of_repo import is_ours
+from webhooks.hook_of_repo import ours_of
 from webhooks.rest import ForgeApi
 from webhooks.signature import STANDARD_SECRET_PREFIX
 
@@ -75,7 +75,7 @@ class GitLabSetup:
             "releases_events": True,
             "enable_ssl_verification": True,
         }
-        ours = next((one for one in there if is_ours(one.url, url)), None)
+        ours = ours_of(there, lambda one: one.url, url)
         if ours is None:
             made = await self._api.send("POST", hooks, body, _Hook)
         else:

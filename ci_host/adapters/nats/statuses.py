@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 
 import msgspec
+import structlog
 
 from ci_host.adapters.nats import subjects
-from ci_host.adapters.nats.bus import MESSAGE_ID, Bus
+from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, Stored
+from ci_host.adapters.nats.claims import Claims
+from ci_host.ports import Damaged
 from ci_host.status_ports import Untold
 from pipelines.status import Status
 
+_STATUS = msgspec.json.Decoder(Status)
 _UNTOLD = msgspec.json.Decoder(Untold)
+
+log = structlog.get_logger()
 
 
 class NatsStatusOutbox:
@@ -19,16 +25,35 @@ class NatsStatusOutbox:
         self._bus = bus
 
     async def put(self, status: Status) -> None:
-        # What is told again is not newer for it.
-        place = f"{status.place}-again" if status.again_of else status.place
-        subject = subjects.status(status.connection, place, status.id)
-        await self._bus.put_once(subject, msgspec.json.encode(status), {MESSAGE_ID: status.id})
+        await self._bus.put_once(
+            _subject_of(status), msgspec.json.encode(status), {MESSAGE_ID: status.id}
+        )
+
+    async def find(self, status: Status) -> Status | None:
+        subject = _subject_of(status)
+        stored = await self._bus.last(subjects.STATUSES, subject)
+        if stored is None:
+            return None
+        try:
+            body = await Claims(self._bus).body_of(subject, stored.sequence, stored.body)
+            return _STATUS.decode(body)
+        except (Damaged, msgspec.MsgspecError) as error:
+            log.warning("status_not_read", subject=subject, reason=str(error))
+            return None
 
     async def newest_of(self, place: Status) -> str | None:
+        if await self._bus.last(subjects.STATUSES, _subject_of(place)) is None:
+            return None
         pattern = subjects.status(place.connection, place.place, "*")
         stored = await self._bus.last_of(subjects.STATUSES, pattern)
         # Its body may be elsewhere; its name is in its subject.
         return None if stored is None else stored.subject.rpartition(".")[2]
+
+
+def _subject_of(status: Status) -> str:
+    # What is told again is not newer for it.
+    place = f"{status.place}-again" if status.again_of else status.place
+    return subjects.status(status.connection, place, status.id)
 
 
 class NatsUntoldStatuses:
@@ -45,7 +70,7 @@ class NatsUntoldStatuses:
     async def find(self, place: Status) -> Untold | None:
         subject = subjects.untold(place.connection, place.place)
         stored = await self._bus.last(subjects.UNTOLD, subject)
-        return None if stored is None or not stored.body else _UNTOLD.decode(stored.body)
+        return None if stored is None else _decoded(stored)
 
     async def forget(self, place: Status) -> None:
         if await self.find(place) is not None:
@@ -53,5 +78,14 @@ class NatsUntoldStatuses:
 
     async def all(self) -> Sequence[Untold]:
         found = await self._bus.read(subjects.UNTOLD, "untold.>")
-        kept = [_UNTOLD.decode(one.body) for one in found if one.body]
+        kept = [one for stored in found if (one := _decoded(stored)) is not None]
         return sorted(kept, key=lambda one: (one.since, one.status.at))
+
+
+def _decoded(stored: Stored) -> Untold | None:
+    """None: it has been told of, or is of a newer Staunch."""
+    try:
+        return _UNTOLD.decode(stored.body) if stored.body else None
+    except msgspec.MsgspecError as error:
+        log.warning("untold_not_read", subject=stored.subject, reason=str(error))
+        return None

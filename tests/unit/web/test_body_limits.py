@@ -1,11 +1,20 @@
 """A request's body is read so far and no farther, before anybody knows whose it is."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from ci_host.api.body_limits import BODY_BYTES_MAX, OPEN_BYTES_MAX
+from ci_host.api.body_limits import (
+    ALL_BYTES_MAX,
+    BODY_BYTES_MAX,
+    LITTLE_BYTES,
+    OPEN_BYTES_MAX,
+    BodiesBounded,
+    bound_of,
+)
 from tests.web.world import World
 
 pytestmark = pytest.mark.anyio
@@ -67,3 +76,63 @@ async def test_one_that_says_that_it_is_larger_is_not_read_at_all(world):
 async def test_one_that_fits_is_answered_by_its_route(world):
     body = b'{"challenge": "' + b"0" * 64 + b'"}' + b" " * (OPEN_BYTES_MAX - 100)
     assert (await asked(world, "POST", "/api/v1/logins", body)).status_code == 201
+
+
+def test_only_the_route_of_imports_is_given_the_room_of_one():
+    for path in ("/api/v1/runs/import/signals", "/api/v1/runs/importX/rerun", "/api/v1/runs"):
+        assert bound_of(path) == BODY_BYTES_MAX
+    assert bound_of("/api/v1/runs/import") > BODY_BYTES_MAX
+
+
+class Caller:
+    """One request to `bounded`, piece by piece. `told`: what it is answered with."""
+
+    def __init__(self, bounded: BodiesBounded) -> None:
+        self._sent: asyncio.Queue[Message] = asyncio.Queue()
+        self.told: list[Message] = []
+        scope = {"type": "http", "method": "POST", "path": "/api/v1/runs", "headers": []}
+        self.answered = asyncio.create_task(bounded(scope, self._sent.get, self._tell))
+
+    async def _tell(self, message: Message) -> None:
+        self.told.append(message)
+
+    def send(self, size: int, *, more: bool = True) -> None:
+        message = {"type": "http.request", "body": b"x" * size, "more_body": more}
+        self._sent.put_nowait(message)
+
+    async def status(self) -> int:
+        await self.answered
+        return int(self.told[0]["status"])
+
+
+async def reading(_scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads all of a body, and says that all is well."""
+    while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def test_a_body_that_comes_too_slowly_is_not_waited_for():
+    caller = Caller(BodiesBounded(reading, timeout_s=0.05))
+    caller.send(10)
+    assert await caller.status() == 408
+    assert (b"connection", b"close") in caller.told[0]["headers"]
+
+
+async def test_where_there_is_no_room_who_sends_much_is_refused_and_who_sends_little_is_read():
+    bounded = BodiesBounded(reading)
+    many = [Caller(bounded) for _ in range(ALL_BYTES_MAX // BODY_BYTES_MAX)]
+    for one in many:
+        one.send(BODY_BYTES_MAX)
+    large, small = Caller(bounded), Caller(bounded)
+    large.send(LITTLE_BYTES + 1)
+    assert await large.status() == 503
+    small.send(LITTLE_BYTES, more=False)
+    assert await small.status() == 200
+    for one in many:
+        one.send(0, more=False)
+        assert await one.status() == 200
+    again = Caller(bounded)
+    again.send(BODY_BYTES_MAX, more=False)
+    assert await again.status() == 200

@@ -106,6 +106,8 @@ async def test_a_change_of_something_else_ends_no_rotation(world: World) -> None
     assert settings.kept["hub"].secrets == ["second", "first"]
     await put(world, settings, secret="third")
     assert settings.kept["hub"].secrets == ["third", "second"]
+    await put(world, settings, drop_older=True)
+    assert settings.kept["hub"].secrets == ["third"]
 
 
 @pytest.mark.parametrize(

@@ -61,3 +61,20 @@ def test_there_are_never_more_than_there_is_room_for_and_the_newest_is_there(ste
         if is_answered:
             unfinished.replace(str(number), "y")
         assert len(kept(unfinished, map(str, range(number + 1)))) <= MOST
+
+
+def test_the_addresses_of_one_machine_are_one_where_they_are_of_ipv6():
+    unfinished = Unfinished(MOST, Clock())
+    unfinished.put("hers", "x", by="2001:db8:1::7", until=600)
+    for number in range(100):
+        unfinished.put(f"flood-{number}", "x", by=f"2001:db8:2::{number:x}", until=600)
+    assert unfinished.get("hers") == "x"
+
+
+def test_what_somebody_is_answering_is_held():
+    unfinished = Unfinished(MOST, Clock())
+    unfinished.put("asked", "x", by="192.0.2.66", until=600)
+    unfinished.hold("asked")
+    for number in range(100):
+        unfinished.put(f"flood-{number}", "x", by="192.0.2.66", until=600)
+    assert unfinished.get("asked") == "x"

@@ -65,12 +65,15 @@ async def test_a_body_that_does_not_come_is_not_waited_for():
 
 
 async def test_all_that_are_read_at_once_have_room_for_so_much_and_it_comes_back():
-    bodies = Bodies(most=1_000)
+    bodies = Bodies(most=1_000, small=150)
     with Reading(bodies) as server:
         with server.begun(901, b"x" * 900) as waiting:
             await until(lambda: bodies.held == 900, "the first of the two")
             with server.begun(200, b"x" * 200) as beyond:
                 assert await asyncio.to_thread(status_of, beyond) == 503
+            # Who sends little is read nevertheless, as forges do.
+            with server.begun(150, b"x" * 150) as little:
+                assert await asyncio.to_thread(status_of, little) == 200
             waiting.sendall(b"x")
             assert await asyncio.to_thread(status_of, waiting) == 200
         with server.begun(999, b"x" * 999) as alone:

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from pipelines.repo import Connection, ForgeKind
 from tests.payloads import PAYLOADS
 from webhooks.forge import Ignored
-from webhooks.hook_of_repo import called_by, hook_path, is_ours, secret_of
+from webhooks.hook_of_repo import (
+    accepted_at,
+    called_by,
+    given_to,
+    hook_path,
+    ours_of,
+    secret_of,
+)
 from webhooks.memory import MemoryConnections, MemoryInbox
 from webhooks.registry import parse_delivery
 from webhooks.routes import Hook, HooksFirst, webhook_routes
@@ -98,7 +105,24 @@ def test_of_a_signing_token_a_signing_token_is_made():
 
 
 def test_the_webhook_of_before_is_known_as_ours():
-    url = "https://ci.example/hooks/tea/31"
-    assert is_ours(url, url) and is_ours("https://ci.example/hooks/tea", url)
-    assert not is_ours("https://ci.example/hooks/tea/32", url)
-    assert not is_ours("https://ci.example/hooks", url)
+    older, own = "https://ci.example/hooks/tea", "https://ci.example/hooks/tea/31"
+    others = [f"{older}/32", "https://ci.example/hooks", "https://other.example/hooks/tea"]
+    assert ours_of([*others, older], str, own) == older
+    assert ours_of([older, *others, own], str, own) == own
+    assert ours_of(others, str, own) is None
+
+
+def test_what_is_shown_to_be_copied_is_accepted_there():
+    plain = Connection(id="tea", kind=ForgeKind.GITEA, secrets=[CONNECTIONS_OWN, OLDER])
+    app = Connection(id="hub", kind=ForgeKind.GITHUB, secrets=[CONNECTIONS_OWN], app="4711")
+    for connection, external_id in ((plain, "31"), (plain, "/srv/git/shop.git"), (app, "31")):
+        path, secret = given_to(connection, external_id)
+        called = called_by(unquote(path))
+        assert called is not None
+        assert secret in accepted_at(connection.secrets, called[1])
+    assert given_to(app, "31") == ("/hooks/hub", CONNECTIONS_OWN)
+    assert given_to(Connection(id="tea", kind=ForgeKind.GITEA), "31")[1] == ""
+
+
+def test_a_secret_without_a_key_makes_no_secret_that_anybody_could_tell():
+    assert accepted_at(["whsec_"], "31") == ["whsec_"]
