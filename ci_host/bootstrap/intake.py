@@ -38,12 +38,14 @@ from ci_host.bootstrap.comments import answers, reports_of
 from ci_host.bootstrap.fetch_tokens import FetchTokens
 from ci_host.bootstrap.lookers import Lookers
 from ci_host.bootstrap.places import Places
+from ci_host.bootstrap.renames import renames_of
 from ci_host.engine.attention import Attention, Heeded
 from ci_host.engine.comment_commands import CommentCommands
 from ci_host.engine.forge_gates import ForgeGates
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
+from ci_host.engine.named_source import NamedSource, ThreadsCheck
 from ci_host.engine.notices import Notices
 from ci_host.engine.people import People
 from ci_host.engine.pipeline_files import PipelineFiles
@@ -86,13 +88,15 @@ async def open_intake(
     # For as long as the process lives.
     client = httpx2.AsyncClient()
     apps = AppTokens(client, time.time)
-    tokens = FetchTokens(apps, directory, asyncio.get_running_loop())
-    places = Places(directory, client, asyncio.get_running_loop())
-    catalog, source = NatsCatalog(bus), _source(settings, directory, tokens, places)
+    loop, renames = asyncio.get_running_loop(), renames_of(bus, directory, client, apps)
+    tokens = FetchTokens(apps, directory, loop)
+    places = Places(directory, client, loop)
+    read, check = _source(settings, directory, tokens, places), ThreadsCheck(renames, loop)
+    source = NamedSource(read, renames.aside, check)
     files = PipelineFiles(source, NatsBundles(bus), prepareds, sandbox, time.time)
     timetables, shards = NatsTimetables(bus), settings.shards
-    schedules = Schedules(timetables, catalog, source, files, history, shards=shards)
-    admissions = admissions_of(bus, directory, source, client, apps)
+    schedules = Schedules(timetables, NatsCatalog(bus), source, files, history, shards=shards)
+    admissions = admissions_of(bus, directory, source, client, apps, renames)
     reruns = ForgeReruns(history, AppSuites(client, apps, directory, time.time), shards)
     people = People(history, now=time.time, new_id=lambda: uuid4().hex)
     may_answer = partial(answers, directory, settings)
@@ -102,7 +106,7 @@ async def open_intake(
     )  # fmt: skip
     attention = Attention(settings.reconcile_s, now=time.time, elapsed=time.monotonic)
     triggers = Triggers(
-        catalog,
+        renames,
         source,
         files,
         schedules,
@@ -118,7 +122,7 @@ async def open_intake(
         now=time.time,
         shards=shards,
     )
-    lookers = Lookers(bus, directory, client, apps).of(
+    lookers = Lookers(bus, directory, client, apps, renames).of(
         settings, attention, _mirrors(settings), partial(_registered, directory, tokens), tokens
     )
     intake = Intake(deliveries_of(bus), triggers, NatsInbox(bus), time.monotonic)

@@ -20,11 +20,12 @@ from ci_host.engine.forks import Forks, ForkWish, OtherCode
 from ci_host.engine.notices import Notices
 from ci_host.engine.people import PersonRefused
 from ci_host.engine.pipeline_files import Code, PipelineFiles
+from ci_host.engine.renames import Renames
 from ci_host.engine.run_inputs import entered
 from ci_host.engine.schedules import Schedules
 from ci_host.engine.skips import Skips
+from ci_host.engine.unwanted import STATES, Done, Held, Unwanted
 from ci_host.ports import (
-    Catalog,
     HistoryStore,
     NoPipeline,
     Outcomes,
@@ -60,27 +61,12 @@ log = structlog.get_logger()
 Parse = Callable[[Delivery], "list[ParsedEvent] | Ignored"]
 
 
-class Unwanted(Exception):
-    """A Delivery, or one event in it, asks for no Run; the message completes "because …"."""
-
-
-class Held(Unwanted):
-    """It will be wanted when somebody approves its commit."""
-
-
-class Done(Unwanted):
-    """What was asked for is done, and was no Run; the message says what."""
-
-
-_STATES: dict[type[Unwanted], str] = {Held: "held", Done: "done"}
-
-
 class Triggers:
     """`shards` is how many there are now."""
 
     def __init__(
         self,
-        catalog: Catalog,
+        renames: Renames,
         source: Source,
         files: PipelineFiles,
         schedules: Schedules,
@@ -97,7 +83,7 @@ class Triggers:
         now: Callable[[], float],
         shards: int,
     ) -> None:
-        self._catalog = catalog
+        self._renames = renames
         self._source = source
         self._files = files
         self._schedules = schedules
@@ -130,7 +116,7 @@ class Triggers:
                     runs += begun
                     reasons += [told] if told else []
                 except Unwanted as reason:
-                    state = _STATES.get(type(reason), state)
+                    state = STATES.get(type(reason), state)
                     reasons.append(str(reason))
         except Unwanted as reason:
             reasons.append(str(reason))
@@ -172,7 +158,8 @@ class Triggers:
 
         Raises Unwanted.
         """
-        repo = await self._catalog.repo(f"{connection}/{parsed.external_id}")
+        # The name that the event has is a hint, and no more.
+        repo = await self._renames.repo(f"{connection}/{parsed.external_id}", parsed.name)
         if repo is None:
             raise Unwanted(
                 f"repository {parsed.name} ({parsed.external_id}) is not registered here; add it"

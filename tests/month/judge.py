@@ -26,7 +26,11 @@ async def judge(month: Month) -> list[str]:
     built = Counter((one.repo, one.event.ref, one.event.commit, one.pipeline) for one in started)
     wrong += [f"built {count} times: {what}" for what, count in built.items() if count > 1]
     heads = {what[:3] for what in built}
+    strangers = {one.id for one in month.forge.repos.values() if one.is_strangers}
+    wrong += [f"a stranger was told: {key}" for key in month.forge.told if key[0] in strangers]
     for repo in month.forge.repos.values():
+        if repo.is_strangers:
+            continue
         tips = {(f"hub/{repo.id}", tip.ref, tip.commit) for tip in repo.heads}
         ours = {head for head in heads if head[0] == f"hub/{repo.id}"}
         wrong += [f"never was a head: {head}" for head in ours - tips]
@@ -62,7 +66,8 @@ async def _statuses(month: Month) -> list[str]:
             continue
         context = context_of(started.event, started.pipeline)
         told = month.forge.told.get((repo.id, started.event.commit, context), [])
-        if repo.deleted_at is not None:
+        if repo.deleted_at is not None or month.forge.named(started.repo_name) is not repo:
+            # Of a run from before a rename, whose name somebody else has by now.
             continue
         failed = {"failure", "error"}
         wanted = {str(OF_RUN[state])} if state is not RunState.FAILED else failed
