@@ -129,4 +129,4 @@ class NamedSource:
 
     def _with_aside(self, repo: Repo, refused: SourceRefused) -> SourceRefused:
         aside = self._aside(repo)
-        return SourceRefused(f"{refused} ({aside})") if aside else refused
+        return type(refused)(f"{refused} ({aside})") if aside else refused

@@ -21,7 +21,7 @@ import structlog
 from ci_host.audit import Deed
 from ci_host.engine.unwanted import Unwanted
 from ci_host.name_ports import Names, OwnerSettings, RepoBook
-from ci_host.ports import SourceRefused, SourceUnavailable
+from ci_host.ports import SourceElsewhere, SourceRefused, SourceUnavailable
 from pipelines.repo import Repo
 from webhooks.forge import FoundRepo, Later, Refused
 
@@ -37,7 +37,7 @@ ACT = "repository renamed at its forge"
 log = structlog.get_logger()
 
 
-class NotOurs(SourceRefused):
+class NotOurs(SourceElsewhere):
     """The Forge has said that a name is not the Repo's, or not by what is registered of it."""
 
 

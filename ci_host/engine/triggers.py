@@ -30,6 +30,7 @@ from ci_host.ports import (
     NoPipeline,
     Outcomes,
     Source,
+    SourceElsewhere,
     SourceRefused,
 )
 from ci_host.ref_ports import Hearsay, Word
@@ -172,10 +173,8 @@ class Triggers:
         if (wished := await self._wished(repo, parsed)) is not None:
             return wished
         event = parsed.event
-        if event.kind in MOVES_A_REF:
-            # Before anything that may take long: the Delivery is kept until it is seen to.
-            word = Word(repo=repo.id, ref=event.ref, commit=event.commit, at=self._now())
-            await self._hearsay.tell(word)
+        # Before anything that may take long: the Delivery is kept until it is seen to.
+        await self._say(repo, event, event.commit)
         entries: list[PipelineEntry] = []
         try:
             verdict = await self._verdict(repo, event)
@@ -186,11 +185,19 @@ class Triggers:
             if verdict is not None and verdict.by:
                 await self._notices.approved(repo, event, verdict)
         except Unwanted as unwanted:
+            if isinstance(unwanted.__cause__, SourceElsewhere):
+                # Whoever looks at the refs when the Repo is found again is to see it.
+                await self._say(repo, event, "")
             # The branch has moved nevertheless.
             told = await self._schedules.look(repo, event, entries)
             raise type(unwanted)("; ".join(filter(None, (str(unwanted), told)))) from unwanted
         told = await self._schedules.look(repo, event, entries)
         return runs, "; ".join(filter(None, (skipped, told)))
+
+    async def _say(self, repo: Repo, event: Event, commit: str) -> None:
+        if event.kind in MOVES_A_REF:
+            word = Word(repo=repo.id, ref=event.ref, commit=commit, at=self._now())
+            await self._hearsay.tell(word)
 
     async def _wished(self, repo: Repo, parsed: ParsedEvent) -> tuple[list[RunId], str] | None:
         """What came of a wish of somebody at the Forge; None: it is none. Raises Unwanted."""
