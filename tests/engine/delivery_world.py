@@ -96,7 +96,7 @@ class DeliveryWorld:
         )
         ports = ScheduleWorld(folder)
         self.history, self.kept = ports.history, Kept(repo)
-        self.comments = MemoryComments()
+        self.comments, self.hearsay = MemoryComments(), MemoryHearsay()
         # Of what nothing is told here, git says whether it is the repository's own.
         self.trust, self.pulls = MemoryTrust(), MemoryPulls()
         # There is no API to ask, unless a test says what it would say.
@@ -144,7 +144,7 @@ class DeliveryWorld:
             ),
             self.kept,
             reruns,
-            MemoryHearsay(),
+            self.hearsay,
             CommentCommands(
                 admissions,
                 self.source,
