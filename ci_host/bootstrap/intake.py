@@ -51,6 +51,7 @@ from ci_host.engine.people import People
 from ci_host.engine.pipeline_files import PipelineFiles
 from ci_host.engine.reconciler import Reconciler
 from ci_host.engine.redeliveries import Redeliveries
+from ci_host.engine.renames import Renames
 from ci_host.engine.ringing import Ringing
 from ci_host.engine.schedules import Schedules
 from ci_host.engine.triggers import Triggers
@@ -89,10 +90,8 @@ async def open_intake(
     client = httpx2.AsyncClient()
     apps = AppTokens(client, time.time)
     loop, renames = asyncio.get_running_loop(), renames_of(bus, directory, client, apps)
-    tokens = FetchTokens(apps, directory, loop)
-    places = Places(directory, client, loop)
-    read, check = _source(settings, directory, tokens, places), ThreadsCheck(renames, loop)
-    source = NamedSource(read, renames.aside, check)
+    tokens, places = FetchTokens(apps, directory, loop), Places(directory, client, loop)
+    source = _source(settings, directory, tokens, places, renames)
     files = PipelineFiles(source, NatsBundles(bus), prepareds, sandbox, time.time)
     timetables, shards = NatsTimetables(bus), settings.shards
     schedules = Schedules(timetables, NatsCatalog(bus), source, files, history, shards=shards)
@@ -136,13 +135,18 @@ def has_checks(connections: Connections, connection: str) -> bool:
 
 
 def _source(
-    settings: Settings, directory: Directory, tokens: FetchTokens, places: Places
-) -> GitSource:
+    settings: Settings,
+    directory: Directory,
+    tokens: FetchTokens,
+    places: Places,
+    renames: Renames,
+) -> NamedSource:
     mirrors = Mirrors(
         _mirrors(settings),
         lambda: registered(directory.connections, directory.repos, tokens.of),
     )
-    return GitSource(mirrors, places.of, tokens.renew)
+    check = ThreadsCheck(renames, asyncio.get_running_loop())
+    return NamedSource(GitSource(mirrors, places.of, tokens.renew), renames.aside, check)
 
 
 def deliveries_of(bus: Bus) -> list[NatsQueue[Delivery]]:
