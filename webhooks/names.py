@@ -8,7 +8,7 @@ import httpx2
 from pipelines.repo import Connection, ForgeKind, Repo
 from webhooks.forge import Connections, FoundRepo, Later, Refused
 from webhooks.github.app import AppTokens
-from webhooks.setup import setup_of
+from webhooks.setup import NoPlace, place_of, setup_of
 
 NAME_CHARS_MAX = 500
 
@@ -38,6 +38,9 @@ class ForgeNames:
             return None
         if not (connection.token or connection.app):
             return None
+        if name == repo.name and not _is_name(connection.kind, name):
+            # Whoever registers by hand may leave the owner away, or say something else.
+            name = _name_in(connection.kind, repo.clone_url)
         if not _is_name(connection.kind, name):
             return Refused(f"{name[:100]!r} is no name that a repository can have there")
         asking = await self._apps.asking(connection, name)
@@ -45,6 +48,14 @@ class ForgeNames:
             return asking
         setup = setup_of(asking, self._client, self._now())
         return None if setup is None else await setup.look_up(name)
+
+
+def _name_in(kind: ForgeKind, clone_url: str) -> str:
+    """What its place calls a repository; empty: it says none."""
+    try:
+        return place_of(kind, clone_url).name
+    except NoPlace:
+        return ""
 
 
 def _is_name(kind: ForgeKind, name: str) -> bool:

@@ -10,6 +10,8 @@ from ci_host.adapters.git import mirror
 from ci_host.adapters.git.command import run_git
 from ci_host.adapters.git.errors import FetchFailed, RepoGone, RepoMoved
 from ci_host.adapters.git.origin import Origin
+from ci_host.adapters.git.source import GitSource
+from ci_host.ports import SourceElsewhere
 
 REFS = "/info/refs?service=git-upload-pack"
 
@@ -75,3 +77,14 @@ def test_for_a_while_another_page_is_no_move_and_is_tried_again(world, location)
 def test_what_is_not_found_is_gone_as_ever(world):
     assert isinstance(refused(world, 404, ""), RepoGone)
     assert isinstance(refused(world, 502, ""), FetchFailed)
+
+
+def test_a_source_says_that_a_repository_or_a_commit_is_elsewhere(world):
+    world.commit({"a": "1"})
+    source = GitSource(world.mirrors)
+    with pytest.raises(SourceElsewhere, match="no longer exists"):
+        source.fetch(world.repo, "0" * 39 + "1", "refs/heads/main")
+    commit = world.commit({"a": "2"})
+    world.upstream.rename(world.folder / "gone")
+    with pytest.raises(SourceElsewhere, match="there is no repository"):
+        source.fetch(world.repo, commit, "refs/heads/main")

@@ -1,6 +1,7 @@
 """Whose a name is, asked of each forge's API: by an answer that names the repository's id."""
 
 import httpx2
+import msgspec
 import pytest
 
 from pipelines.repo import Connection, ForgeKind, Repo
@@ -64,14 +65,14 @@ class NamingForge:
         return httpx2.Response(404, json={"message": "Not Found"})
 
 
-async def looked_up(forge, kind, name, **proof):
+async def looked_up(forge, kind, name, repo=REPO, **proof):
     connection = Connection(
         id="c", kind=kind, api_url="https://forge.example", **(proof or {"token": "t"})
     )
     async with httpx2.AsyncClient(transport=transport_of(kind, forge)) as client:
         apps = AppTokens(client, lambda: 1.0)
         names = ForgeNames(MemoryConnections(connection), client, apps, now=lambda: 1.0)
-        return await names.look_up(REPO, name)
+        return await names.look_up(repo, name)
 
 
 @pytest.mark.parametrize("kind", sorted(PLACES))
@@ -102,6 +103,18 @@ async def test_what_is_no_name_of_a_repository_is_never_put_into_an_address(kind
     forge = NamingForge(kind)
     assert isinstance(await looked_up(forge, kind, name), Refused)
     assert forge.asked == []
+
+
+@pytest.mark.parametrize("kind", sorted(PLACES))
+async def test_of_a_repository_that_was_registered_without_its_owner_its_place_says_the_name(kind):
+    forge = NamingForge(kind)
+    url = URL.replace("/acme", "/scm/acme") if kind is ForgeKind.BITBUCKET_DC else URL
+    repo = msgspec.structs.replace(REPO, name="store", clone_url=url)
+    told = await looked_up(forge, kind, "store", repo)
+    assert isinstance(told, FoundRepo), told
+    assert told.name == "acme/store"
+    # What an event says is not helped along.
+    assert isinstance(await looked_up(forge, kind, "store"), Refused)
 
 
 async def test_groups_are_part_of_a_name_on_gitlab_alone():
