@@ -85,8 +85,10 @@ class Renames:
         async with self._locks.setdefault(id_, asyncio.Lock()):
             # Whoever was here before may have seen to it.
             repo = await self._book.repo(id_) or repo
+            if repo.name == name:
+                return repo
             until, why = self._known.get((id_, name), (0.0, ""))
-            if repo.name != name and self._elapsed() >= until:
+            if self._elapsed() >= until:
                 repo, why = await self._heard(repo, name)
         if why:
             raise Unwanted(why)
@@ -230,7 +232,11 @@ def _is_path(repo: Repo) -> bool:
 
 
 def _host(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
+    """Where it is; of what is no URL: nowhere."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", ""
     return parts.scheme, parts.netloc.lower()
 
 

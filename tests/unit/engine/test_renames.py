@@ -104,6 +104,15 @@ async def test_a_flood_of_events_with_such_a_name_asks_once_in_some_minutes(worl
     assert len(world.names.asked) == 4
 
 
+async def test_what_a_person_registers_counts_at_once(world):
+    world.names.found = {"acme/shop": STRANGER, "acme/store": Refused("404")}
+    with pytest.raises(Unwanted):
+        await world.heard("acme/store")
+    named = msgspec.structs.replace(SHOP, name=MOVED.name, clone_url=MOVED.clone_url)
+    await world.book.put_repo(named)
+    assert await world.heard("acme/store") == named
+
+
 async def test_a_name_that_came_back_is_followed_at_once(world):
     world.rename(MOVED)
     await world.heard("acme/store")
@@ -157,7 +166,8 @@ async def test_without_an_api_it_is_as_before_and_it_is_said_what_to_do(world):
 
 
 @pytest.mark.parametrize(
-    "url", ["https://evil.example/acme/store.git", "http://forge.example/acme/store.git", ""]
+    "url",
+    ["https://evil.example/acme/store.git", "http://forge.example/acme/store.git", "https://[", ""],
 )
 async def test_a_place_on_another_host_is_not_taken(world, url):
     world.rename(replace(MOVED, clone_url=url))
