@@ -1,4 +1,4 @@
-"""A rename at the forge is followed by a real installation, and is in the record of what was done."""
+"""A real installation follows a rename at the forge, and has it in the record of what was done."""
 
 import json
 from pathlib import Path
