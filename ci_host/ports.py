@@ -53,6 +53,10 @@ class SourceRefused(Exception):
     """The repository's content at a commit cannot be used, now or later; the message says why."""
 
 
+class SourceElsewhere(SourceRefused):
+    """The repository, or a commit of it, is not where it is said to be, or is not shown to us."""
+
+
 class SourceUnavailable(Exception):
     """The repository could not be read for now; the message says why."""
 

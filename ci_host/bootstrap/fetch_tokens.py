@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ci_host.adapters.git.errors import FetchFailed, OriginRefused
+from ci_host.adapters.git.errors import FetchFailed, RepoGone
 from pipelines.repo import Connection, Repo
 from webhooks.forge import Connections, Later, Refused
 from webhooks.github.app import AppTokens, Purpose
@@ -34,7 +34,8 @@ class FetchTokens:
             case Later(reason):
                 raise FetchFailed(f"{repo.name}: the forge gives no token now: {reason}")
             case Refused(reason):
-                raise OriginRefused(f"{repo.name}: the forge gives the App no token: {reason}")
+                # Not installed there, or there is no repository of that name any more.
+                raise RepoGone(f"{repo.name}: the forge gives the App no token: {reason}")
         return told
 
     def renew(self, repo: Repo) -> bool:

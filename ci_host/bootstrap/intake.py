@@ -38,17 +38,20 @@ from ci_host.bootstrap.comments import answers, reports_of
 from ci_host.bootstrap.fetch_tokens import FetchTokens
 from ci_host.bootstrap.lookers import Lookers
 from ci_host.bootstrap.places import Places
+from ci_host.bootstrap.renames import renames_of
 from ci_host.engine.attention import Attention, Heeded
 from ci_host.engine.comment_commands import CommentCommands
 from ci_host.engine.forge_gates import ForgeGates
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
+from ci_host.engine.named_source import NamedSource, ThreadsCheck
 from ci_host.engine.notices import Notices
 from ci_host.engine.people import People
 from ci_host.engine.pipeline_files import PipelineFiles
 from ci_host.engine.reconciler import Reconciler
 from ci_host.engine.redeliveries import Redeliveries
+from ci_host.engine.renames import Renames
 from ci_host.engine.ringing import Ringing
 from ci_host.engine.schedules import Schedules
 from ci_host.engine.triggers import Triggers
@@ -86,13 +89,13 @@ async def open_intake(
     # For as long as the process lives.
     client = httpx2.AsyncClient()
     apps = AppTokens(client, time.time)
-    tokens = FetchTokens(apps, directory, asyncio.get_running_loop())
-    places = Places(directory, client, asyncio.get_running_loop())
-    catalog, source = NatsCatalog(bus), _source(settings, directory, tokens, places)
+    loop, renames = asyncio.get_running_loop(), renames_of(bus, directory, client, apps)
+    tokens, places = FetchTokens(apps, directory, loop), Places(directory, client, loop)
+    source = _source(settings, directory, tokens, places, renames)
     files = PipelineFiles(source, NatsBundles(bus), prepareds, sandbox, time.time)
     timetables, shards = NatsTimetables(bus), settings.shards
-    schedules = Schedules(timetables, catalog, source, files, history, shards=shards)
-    admissions = admissions_of(bus, directory, source, client, apps)
+    schedules = Schedules(timetables, NatsCatalog(bus), source, files, history, shards=shards)
+    admissions = admissions_of(bus, directory, source, client, apps, renames)
     reruns = ForgeReruns(history, AppSuites(client, apps, directory, time.time), shards)
     people = People(history, now=time.time, new_id=lambda: uuid4().hex)
     may_answer = partial(answers, directory, settings)
@@ -102,7 +105,7 @@ async def open_intake(
     )  # fmt: skip
     attention = Attention(settings.reconcile_s, now=time.time, elapsed=time.monotonic)
     triggers = Triggers(
-        catalog,
+        renames,
         source,
         files,
         schedules,
@@ -118,7 +121,7 @@ async def open_intake(
         now=time.time,
         shards=shards,
     )
-    lookers = Lookers(bus, directory, client, apps).of(
+    lookers = Lookers(bus, directory, client, apps, renames).of(
         settings, attention, _mirrors(settings), partial(_registered, directory, tokens), tokens
     )
     intake = Intake(deliveries_of(bus), triggers, NatsInbox(bus), time.monotonic)
@@ -132,13 +135,18 @@ def has_checks(connections: Connections, connection: str) -> bool:
 
 
 def _source(
-    settings: Settings, directory: Directory, tokens: FetchTokens, places: Places
-) -> GitSource:
+    settings: Settings,
+    directory: Directory,
+    tokens: FetchTokens,
+    places: Places,
+    renames: Renames,
+) -> NamedSource:
     mirrors = Mirrors(
         _mirrors(settings),
         lambda: registered(directory.connections, directory.repos, tokens.of),
     )
-    return GitSource(mirrors, places.of, tokens.renew)
+    check = ThreadsCheck(renames, asyncio.get_running_loop())
+    return NamedSource(GitSource(mirrors, places.of, tokens.renew), renames.aside, check)
 
 
 def deliveries_of(bus: Bus) -> list[NatsQueue[Delivery]]:

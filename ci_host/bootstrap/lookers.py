@@ -18,6 +18,7 @@ from ci_host.engine.change_lists import ChangeLists
 from ci_host.engine.reconciler import GRACE_S, Reconciler
 from ci_host.engine.redeliveries import Redeliveries
 from ci_host.engine.ref_news import RefNews
+from ci_host.engine.renames import Renames
 from ci_host.settings import Settings
 from pipelines.repo import Repo
 from webhooks.changes import Changes
@@ -30,9 +31,14 @@ class Lookers:
     """What those who look share: one HTTP client, and what is registered."""
 
     def __init__(
-        self, bus: Bus, directory: Directory, client: httpx2.AsyncClient, apps: AppTokens
+        self,
+        bus: Bus,
+        directory: Directory,
+        client: httpx2.AsyncClient,
+        apps: AppTokens,
+        renames: Renames,
     ) -> None:
-        self._bus, self._directory = bus, directory
+        self._bus, self._directory, self._renames = bus, directory, renames
         self._client, self._apps = client, apps
 
     def of(
@@ -70,6 +76,7 @@ class Lookers:
             directory.connections,
             attention,
             lists,
+            self._renames,
             interval_s=settings.reconcile_s,
             now=time.time,
             elapsed=time.monotonic,
@@ -81,6 +88,7 @@ class Lookers:
             NatsSights(self._bus),
             NatsHearsay(self._bus),
             NatsInbox(self._bus),
+            self._renames.check,
             missed=missed,
             grace_s=min(GRACE_S, settings.reconcile_s),
             now=time.time,

@@ -18,6 +18,7 @@ import structlog
 from ci_host.engine.attention import Attention
 from ci_host.engine.change_lists import ChangeLists
 from ci_host.engine.ref_news import Look, RefNews
+from ci_host.engine.renames import NotOurs, Renames
 from ci_host.engine.rounds import PAUSE_S_FIRST, Pauses, Rounds
 from ci_host.ports import SourceRefused, SourceUnavailable, Unavailable
 from ci_host.ref_ports import NotCompared, PullSource, RefSource, SeenRef, Sights, pulls_of
@@ -51,6 +52,7 @@ class Reconciler:
         connections: Mapping[str, Connection],
         attention: Attention,
         lists: ChangeLists,
+        renames: Renames,
         *,
         interval_s: float,
         now: Callable[[], float],
@@ -65,6 +67,7 @@ class Reconciler:
         self._connections = connections
         self._attention = attention
         self._lists = lists
+        self._renames = renames
         self._now = now
         self._elapsed = elapsed
         self._soon_s = min(GRACE_S, interval_s)
@@ -157,6 +160,12 @@ class Reconciler:
         began = self._now()
         try:
             refs = await self._ask(repo)
+            self._away.went_well(repo.connection)
+            self._silent.went_well(repo.id)
+            await self._take_back(repo.connection)
+            kind = self._connections[repo.connection].kind
+            look = Look(began, refs, await self._open_pulls(repo, began))
+            waits = await self._news.take(repo, kind, look)
         except SourceUnavailable as error:
             pause = self._away.failed(repo.connection, self._elapsed())
             pause = max(pause, self._silent.failed(repo.id, self._elapsed()))
@@ -164,23 +173,39 @@ class Reconciler:
             await self._tell(what, pause)
             return pause
         except SourceRefused as error:
-            pause = self._refused.failed(repo.id, self._elapsed())
-            self._away.went_well(repo.connection)
-            await self._take_back(repo.connection)
-            what = NotCompared(
-                connection=repo.connection, repo=repo.id, reason=str(error), since=began
-            )
-            await self._tell(what, pause)
-            return pause
-        self._away.went_well(repo.connection)
-        self._silent.went_well(repo.id)
+            return await self._refuse(repo, error, began)
         self._refused.went_well(repo.id)
-        await self._take_back(repo.connection)
+        if waits:
+            # What is told of it may be that its news are another's, which is seen when they are.
+            return self._soon_s
         await self._take_back(repo.id)
-        kind = self._connections[repo.connection].kind
-        look = Look(began, refs, await self._open_pulls(repo, began))
-        waits = await self._news.take(repo, kind, look)
-        return self._soon_s if waits else None
+        return None
+
+    async def _refuse(self, repo: Repo, error: SourceRefused, began: float) -> float:
+        """In how many seconds to look again. What was only renamed is followed, and is not told."""
+        self._away.went_well(repo.connection)
+        await self._take_back(repo.connection)
+        try:
+            if not isinstance(error, NotOurs) and await self._was_renamed(repo):
+                return self._soon_s
+        except NotOurs as other:
+            error = other
+        pause = self._refused.failed(repo.id, self._elapsed())
+        what = NotCompared(connection=repo.connection, repo=repo.id, reason=str(error), since=began)
+        await self._tell(what, pause)
+        return pause
+
+    async def _was_renamed(self, repo: Repo) -> bool:
+        """Whether it has another name by now, which was followed. Raises NotOurs."""
+        try:
+            told = await self._renames.check(repo)
+        except NotOurs:
+            raise
+        except SourceRefused as error:
+            # Git's reason is the nearer one.
+            log.debug("name_not_confirmed", repo=repo.id, reason=str(error))
+            return False
+        return isinstance(told, Repo) and told != repo
 
     async def _ask(self, repo: Repo) -> Mapping[str, SeenRef]:
         if repo.connection not in self._connections:

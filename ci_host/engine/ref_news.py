@@ -15,7 +15,7 @@ open, the Sight keeps them as they were. That one is closed is no news.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -27,6 +27,7 @@ from ci_host.ref_ports import Hearsay, SeenRef, Sight, Sights, Word
 from pipelines.event import Event
 from pipelines.refs import is_commit
 from pipelines.repo import Delivery, ForgeKind, Repo
+from webhooks.forge import Later
 from webhooks.inbox import Inbox
 from webhooks.reconciled import RECONCILED_EVENT, Reconciled
 
@@ -67,14 +68,17 @@ class RefNews:
         sights: Sights,
         hearsay: Hearsay,
         inbox: Inbox,
+        confirm: Callable[[Repo], Awaitable[Repo | Later]],
         *,
         missed: Callable[[str], None] = lambda _repo: None,
         grace_s: float,
         now: Callable[[], float],
         elapsed: Callable[[], float],
     ) -> None:
-        """`missed` hears of each Repo of which something was told by nobody. `now`: seconds since
-        the epoch; `elapsed`: of a clock that nobody sets."""
+        """`confirm`: see Renames.check; asked after the refs were. `missed` hears of each Repo of
+        which something was told by nobody. `now`: seconds since the epoch; `elapsed`: of a clock
+        that nobody sets."""
+        self._confirm = confirm
         self._missed = missed
         self._sights = sights
         self._hearsay = hearsay
@@ -90,7 +94,7 @@ class RefNews:
         """See to what is new in what a look found.
 
         True: look again soon, something waits. Raises Unavailable, InboxUnavailable: then take it
-        again.
+        again; SourceRefused: it is another repository's news, or may be, and nothing is recorded.
         """
         digest = _digest(look)
         if self._as_seen.get(repo.id) == digest:
@@ -143,6 +147,8 @@ class RefNews:
         words = await self._hearsay.told(repo.id, news) if news else {}
         untold = [ref for ref in news if not _is_told(ref, words.get(ref), refs.get(ref), sight)]
         ripe = self._ripe(repo.id, untold)[:NEWS_MAX]
+        if ripe and not await self._is_its_own(repo):
+            ripe = []
         pulls = {one.ref: one for one in look.pulls or ()}
         for ref in ripe:
             what = Reconciled(
@@ -163,6 +169,14 @@ class RefNews:
             # That a pull request is closed says nothing of how the others are told.
             untold=bool(ripe) or (sight.untold and len(untold) == len(news)),
         )
+
+    async def _is_its_own(self, repo: Repo) -> bool:
+        """Whether what the name leads to is the Repo. False: nobody says so now, or what was read
+        was called otherwise; it is looked at again. Raises SourceRefused: it is not."""
+        told = await self._confirm(repo)
+        if isinstance(told, Later):
+            log.warning("news_not_confirmed", repo=repo.id, reason=told.reason)
+        return told == repo
 
     def _ripe(self, repo: str, untold: Iterable[str]) -> list[str]:
         """Those of which somebody could have told for long enough."""

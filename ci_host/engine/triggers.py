@@ -21,15 +21,17 @@ from ci_host.engine.forks import Forks, ForkWish, OtherCode
 from ci_host.engine.notices import Notices
 from ci_host.engine.people import PersonRefused
 from ci_host.engine.pipeline_files import Code, PipelineFiles
+from ci_host.engine.renames import Renames
 from ci_host.engine.run_inputs import entered
 from ci_host.engine.schedules import Schedules
 from ci_host.engine.skips import Skips
+from ci_host.engine.unwanted import STATES, Done, Held, Unwanted
 from ci_host.ports import (
-    Catalog,
     HistoryStore,
     NoPipeline,
     Outcomes,
     Source,
+    SourceElsewhere,
     SourceRefused,
 )
 from ci_host.ref_ports import Hearsay, Word
@@ -61,27 +63,12 @@ log = structlog.get_logger()
 Parse = Callable[[Delivery], "list[ParsedEvent] | Ignored"]
 
 
-class Unwanted(Exception):
-    """A Delivery, or one event in it, asks for no Run; the message completes "because …"."""
-
-
-class Held(Unwanted):
-    """It will be wanted when somebody approves its commit."""
-
-
-class Done(Unwanted):
-    """What was asked for is done, and was no Run; the message says what."""
-
-
-_STATES: dict[type[Unwanted], str] = {Held: "held", Done: "done"}
-
-
 class Triggers:
     """`shards` is how many there are now."""
 
     def __init__(
         self,
-        catalog: Catalog,
+        renames: Renames,
         source: Source,
         files: PipelineFiles,
         schedules: Schedules,
@@ -98,7 +85,7 @@ class Triggers:
         now: Callable[[], float],
         shards: int,
     ) -> None:
-        self._catalog = catalog
+        self._renames = renames
         self._source = source
         self._files = files
         self._schedules = schedules
@@ -131,7 +118,7 @@ class Triggers:
                     runs += begun
                     reasons += [told] if told else []
                 except Unwanted as reason:
-                    state = _STATES.get(type(reason), state)
+                    state = STATES.get(type(reason), state)
                     reasons.append(str(reason))
         except Unwanted as reason:
             reasons.append(str(reason))
@@ -173,7 +160,8 @@ class Triggers:
 
         Raises Unwanted.
         """
-        repo = await self._catalog.repo(f"{connection}/{parsed.external_id}")
+        # The name that the event has is a hint, and no more.
+        repo = await self._renames.repo(f"{connection}/{parsed.external_id}", parsed.name)
         if repo is None:
             raise Unwanted(
                 f"repository {parsed.name} ({parsed.external_id}) is not registered here; add it"
@@ -186,10 +174,8 @@ class Triggers:
         if (wished := await self._wished(repo, parsed)) is not None:
             return wished
         event = parsed.event
-        if event.kind in MOVES_A_REF:
-            # Before anything that may take long: the Delivery is kept until it is seen to.
-            word = Word(repo=repo.id, ref=event.ref, commit=event.commit, at=self._now())
-            await self._hearsay.tell(word)
+        # Before anything that may take long: the Delivery is kept until it is seen to.
+        await self._say(repo, event, event.commit)
         entries: list[PipelineEntry] = []
         try:
             verdict = await self._verdict(repo, event)
@@ -200,11 +186,19 @@ class Triggers:
             if verdict is not None and verdict.by:
                 await self._notices.approved(repo, event, verdict)
         except Unwanted as unwanted:
+            if isinstance(unwanted.__cause__, SourceElsewhere):
+                # Whoever looks at the refs when the Repo is found again is to see it.
+                await self._say(repo, event, "")
             # The branch has moved nevertheless.
             told = await self._schedules.look(repo, event, entries)
             raise type(unwanted)("; ".join(filter(None, (str(unwanted), told)))) from unwanted
         told = await self._schedules.look(repo, event, entries)
         return runs, "; ".join(filter(None, (skipped, told)))
+
+    async def _say(self, repo: Repo, event: Event, commit: str) -> None:
+        if event.kind in MOVES_A_REF:
+            word = Word(repo=repo.id, ref=event.ref, commit=commit, at=self._now())
+            await self._hearsay.tell(word)
 
     async def _wished(self, repo: Repo, parsed: ParsedEvent) -> tuple[list[RunId], str] | None:
         """What came of a wish of somebody at the Forge; None: it is none. Raises Unwanted."""

@@ -17,13 +17,15 @@ import httpx2
 
 from ci_host.adapters.git.origin import Registered
 from ci_host.adapters.git.refs import GitRefs
+from ci_host.adapters.memory.names import MemoryDeeds, MemoryOwnerSettings
 from ci_host.adapters.nats.bus import Bus, connect
 from ci_host.adapters.nats.sights import NatsHearsay, NatsSights
-from ci_host.adapters.nats.stores import NatsInbox
+from ci_host.adapters.nats.stores import NatsCatalog, NatsInbox
 from ci_host.engine.attention import HOT_S, Attention
 from ci_host.engine.change_lists import ChangeLists
 from ci_host.engine.reconciler import AT_ONCE_MAX, GRACE_S, Reconciler
 from ci_host.engine.ref_news import RefNews
+from ci_host.engine.renames import Renames
 from ci_host.ref_ports import Sight
 from ci_host.settings import RECONCILE_S_DEFAULT
 from pipelines.repo import Connection, ForgeKind, Repo
@@ -35,6 +37,7 @@ from webhooks.changes import Changes
 from webhooks.github.app import AppTokens
 from webhooks.inquiry import Inquiry
 from webhooks.memory import MemoryConnections
+from webhooks.names import ForgeNames
 
 FEW, MANY = 1_000, 4_000
 BRANCHES = 10
@@ -186,10 +189,12 @@ def _reconciler(
         interval_s=RECONCILE_S_DEFAULT,
         elapsed=hour.elapsed,
     )
+    renames = _renames(bus, known, client, hour)
     news = RefNews(
         NatsSights(bus),
         NatsHearsay(bus),
         NatsInbox(bus),
+        renames.check,
         grace_s=GRACE_S,
         now=hour.now,
         elapsed=hour.elapsed,
@@ -203,11 +208,26 @@ def _reconciler(
         {connection.id: connection},
         attention,
         lists,
+        renames,
         interval_s=RECONCILE_S_DEFAULT,
         now=hour.now,
         elapsed=hour.elapsed,
     )
     return reconciler, source
+
+
+def _renames(
+    bus: Bus, known: MemoryConnections, client: httpx2.AsyncClient, hour: _Hour
+) -> Renames:
+    apps = AppTokens(client, hour.now)
+    return Renames(
+        ForgeNames(known, client, apps, now=hour.now),
+        NatsCatalog(bus),
+        MemoryOwnerSettings(),
+        MemoryDeeds(),
+        now=hour.now,
+        elapsed=hour.elapsed,
+    )
 
 
 async def _passing(reconciler: Reconciler, hour: _Hour, seconds: float) -> None:

@@ -10,7 +10,7 @@ import httpx2
 import msgspec
 import pytest
 
-from ci_host.adapters.git.errors import FetchFailed, OriginRefused
+from ci_host.adapters.git.errors import FetchFailed, RepoGone
 from ci_host.adapters.git.origin import Origin, origin_of
 from ci_host.adapters.git.source import registered
 from ci_host.bootstrap.fetch_tokens import RENEWED_AFTER_S, FetchTokens
@@ -176,7 +176,7 @@ async def test_a_fetch_waits_for_a_forge_that_is_ill_and_not_for_one_that_refuse
     stage.github.answers = [httpx2.Response(503)]
     with pytest.raises(FetchFailed, match="answered 503"):
         await fetched(stage)
-    with pytest.raises(OriginRefused, match="is not installed on this repository"):
+    with pytest.raises(RepoGone, match="is not installed on this repository"):
         await fetched(stage, "waterways/weir")
 
 

@@ -12,6 +12,7 @@ from ci_host.adapters.git.mirror import Mirrors
 from ci_host.adapters.git.origin import Registered
 from ci_host.adapters.git.source import GitSource
 from ci_host.adapters.memory.comments import MemoryComments
+from ci_host.adapters.memory.names import MemoryDeeds, MemoryNames, MemoryOwnerSettings
 from ci_host.adapters.memory.sights import MemoryHearsay
 from ci_host.adapters.memory.trust import MemoryPulls, MemoryTrust
 from ci_host.engine.admissions import Admissions
@@ -23,6 +24,7 @@ from ci_host.engine.notices import Notices
 from ci_host.engine.people import People
 from ci_host.engine.pipeline_files import PipelineFiles
 from ci_host.engine.pull_reports import PullReports
+from ci_host.engine.renames import Renames
 from ci_host.engine.schedules import Schedules
 from ci_host.engine.triggers import Triggers
 from ci_host.ports import Source
@@ -54,6 +56,9 @@ class Kept:
 
     async def repo(self, repo: str) -> Repo | None:
         return self.known if repo == self.known.id else None
+
+    async def put_repo(self, repo: Repo) -> None:
+        self.known = repo
 
     async def put(self, status: Status) -> None:
         self.statuses.append(status)
@@ -91,9 +96,23 @@ class DeliveryWorld:
         )
         ports = ScheduleWorld(folder)
         self.history, self.kept = ports.history, Kept(repo)
-        self.comments = MemoryComments()
+        self.comments, self.hearsay = MemoryComments(), MemoryHearsay()
         # Of what nothing is told here, git says whether it is the repository's own.
         self.trust, self.pulls = MemoryTrust(), MemoryPulls()
+        # There is no API to ask, unless a test says what it would say.
+        self.forge_names, self.owners, self.deeds = (
+            MemoryNames(),
+            MemoryOwnerSettings(),
+            MemoryDeeds(),
+        )
+        self.renames = Renames(
+            self.forge_names,
+            self.kept,
+            self.owners,
+            self.deeds,
+            now=lambda: ports.now,
+            elapsed=lambda: ports.now,
+        )
         registered = Registered(paths=frozenset({bare}))
         self.source = source or GitSource(Mirrors(folder / "mirrors", lambda: registered))
         files = PipelineFiles(
@@ -110,7 +129,7 @@ class DeliveryWorld:
         reruns = ForgeReruns(ports.history, NoSuites(), 4)
         people = People(ports.history, now=lambda: ports.now, new_id=lambda: uuid4().hex)
         self.triggers = Triggers(
-            self.kept,
+            self.renames,
             self.source,
             files,
             schedules,
@@ -125,7 +144,7 @@ class DeliveryWorld:
             ),
             self.kept,
             reruns,
-            MemoryHearsay(),
+            self.hearsay,
             CommentCommands(
                 admissions,
                 self.source,

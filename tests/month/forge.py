@@ -3,6 +3,9 @@
 It is the truth of the month: `heads` has every commit that was a ref's tip, since when and until
 when. It speaks the status API, lists its repositories, and has git's part of Source and
 RefSource; what it answers, and when it is away, the script decides.
+
+Git and statuses go by names, as there: who had one before is led on to from it, until a stranger
+has it.
 """
 
 import hashlib
@@ -15,7 +18,7 @@ from random import Random
 
 import httpx2
 
-from ci_host.ports import Head, NoPipeline, SourceRefused, SourceUnavailable
+from ci_host.ports import Head, NoPipeline, SourceElsewhere, SourceRefused, SourceUnavailable
 from ci_host.ref_ports import SeenRef
 from pipelines.bundle import Bundle
 from pipelines.ids import RunId
@@ -24,6 +27,8 @@ from pipelines.repo import Repo
 ZERO = "0" * 40
 TOKEN = "t"
 FILE = ".staunch/pipeline.py"
+URL = "https://forge.example"
+REPO = re.compile(r"/repos/(?P<name>[^/]+/[^/]+)|/repositories/(?P<id>\d+)")
 STATUS = re.compile(
     r"(/repos/(?P<name>[^/]+/[^/]+)|/repositories/(?P<id>\d+))/statuses/(?P<sha>\w{40})"
 )
@@ -51,7 +56,8 @@ class Tip:
 
 @dataclass
 class ForgeRepo:
-    """One repository. `names`: what it was called, the newest last."""
+    """One repository. `names`: what it was called, the newest last. `is_strangers`: of somebody of
+    whom nobody here knows anything."""
 
     id: int
     names: list[str]
@@ -60,6 +66,7 @@ class ForgeRepo:
     heads: list[Tip] = field(default_factory=list)
     deleted_at: float | None = None
     pushed_at: float = 0.0
+    is_strangers: bool = False
 
     @property
     def name(self) -> str:
@@ -67,7 +74,7 @@ class ForgeRepo:
 
     @property
     def clone_url(self) -> str:
-        return f"/forge/{self.id}"
+        return f"{URL}/{self.name}.git"
 
     def move(self, ref: str, commit: str, now: float) -> str:
         """Have a ref lead there; empty: nowhere. Answers where it led before."""
@@ -93,8 +100,8 @@ class SeededForge:
         self.told: dict[tuple[int, str, str], list[str]] = {}
         self._count = 0
 
-    def make(self, name: str) -> ForgeRepo:
-        made = ForgeRepo(4_000 + len(self.repos), [name])
+    def make(self, name: str, *, is_strangers: bool = False) -> ForgeRepo:
+        made = ForgeRepo(4_000 + len(self.repos), [name], is_strangers=is_strangers)
         self.repos[made.id] = made
         return made
 
@@ -110,6 +117,12 @@ class SeededForge:
         repo.commits[sha] = {FILE: plan} if has_plan else {}
         return sha
 
+    def named(self, name: str) -> ForgeRepo | None:
+        """Whose name that is now, or was, if it is nobody's now."""
+        there = [one for one in self.repos.values() if one.deleted_at is None]
+        now = next((one for one in there if one.name == name), None)
+        return now or next((one for one in there if name in one.names), None)
+
     # What people and the network ask.
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
@@ -123,30 +136,44 @@ class SeededForge:
             return answer
         if request.url.path == "/user/repos":
             return self._listed(dict(request.url.params))
+        known = request.headers.get("authorization") == f"Bearer {TOKEN}"
+        if known and request.method == "GET" and (found := REPO.fullmatch(request.url.path)):
+            return self._shown(found)
         found = STATUS.fullmatch(request.url.path)
-        if request.headers.get("authorization") != f"Bearer {TOKEN}" or found is None:
+        if not known or found is None:
             return _said(404, "Not Found")
         return self._status(found, json.loads(request.content))
+
+    def _shown(self, found: re.Match[str]) -> httpx2.Response:
+        repo = self._meant(found)
+        if repo is None:
+            return _said(404, "Not Found")
+        if found["name"] and found["name"] != repo.name:
+            there = {"location": f"{URL}/repositories/{repo.id}"}
+            return httpx2.Response(301, headers=there, json={"message": "Moved Permanently"})
+        shown = {"id": repo.id, "full_name": repo.name, "clone_url": repo.clone_url}
+        return httpx2.Response(200, json=shown)
 
     def _listed(self, asked: dict[str, str]) -> httpx2.Response:
         """Its repositories, those first that were pushed to last; two in a page."""
         assert (asked["sort"], asked["direction"]) == ("pushed", "desc")
-        there = [one for one in self.repos.values() if one.deleted_at is None]
+        ours = [one for one in self.repos.values() if not one.is_strangers]
+        there = [one for one in ours if one.deleted_at is None]
         there.sort(key=lambda one: -one.pushed_at)
         page = int(asked.get("page", "1"))
         shown = [
             {"id": one.id, "pushed_at": _time(one.pushed_at)}
             for one in there[2 * page - 2 : 2 * page]
         ]
-        more = {"link": '<https://forge.example/?page=9>; rel="next"'}
+        more = {"link": f'<{URL}/?page=9>; rel="next"'}
         return httpx2.Response(200, json=shown, headers=more if len(there) > 2 * page else {})
 
     def _status(self, found: re.Match[str], body: dict[str, str]) -> httpx2.Response:
-        repo = next((one for one in self.repos.values() if self._is_meant(one, found)), None)
-        if repo is None or repo.deleted_at is not None or found["sha"] not in repo.commits:
+        repo = self._meant(found)
+        if repo is None or found["sha"] not in repo.commits:
             return _said(404, "Not Found")
         if found["name"] and found["name"] != repo.name:
-            there = f"https://forge.example/repositories/{repo.id}/statuses/{found['sha']}"
+            there = f"{URL}/repositories/{repo.id}/statuses/{found['sha']}"
             return httpx2.Response(307, headers={"location": there}, json={"message": "Moved"})
         if len(body.get("description", "")) > 140:
             return _said(422, "Validation Failed")
@@ -154,9 +181,11 @@ class SeededForge:
         self.told.setdefault(key, []).append(body["state"])
         return httpx2.Response(201, json={"id": 1})
 
-    @staticmethod
-    def _is_meant(repo: ForgeRepo, found: re.Match[str]) -> bool:
-        return found["id"] == str(repo.id) or found["name"] in repo.names
+    def _meant(self, found: re.Match[str]) -> ForgeRepo | None:
+        if found["name"]:
+            return self.named(found["name"])
+        repo = self.repos.get(int(found["id"]))
+        return None if repo is None or repo.deleted_at is not None else repo
 
     # Git: Source and RefSource.
 
@@ -204,15 +233,19 @@ class SeededForge:
     def _git(self, repo: Repo) -> ForgeRepo:
         if self.is_away:
             raise SourceUnavailable("nobody answers")
-        found = self.repos[int(repo.external_id)]
-        if found.deleted_at is not None:
-            raise SourceRefused(f"{repo.name} was deleted")
+        name = repo.clone_url.removeprefix(f"{URL}/").removesuffix(".git")
+        found = self.named(name)
+        if found is None:
+            raise SourceElsewhere(f"{repo.clone_url} is not there")
+        if found.name != name:
+            # As git says it, which follows no redirect.
+            raise SourceElsewhere(f"{repo.name} has moved to {found.clone_url}")
         return found
 
     def _at(self, repo: Repo, commit: str) -> dict[str, str]:
         found = self._git(repo)
         if commit not in found.commits:
-            raise SourceRefused(f"commit {commit} is not there")
+            raise SourceElsewhere(f"commit {commit} is not there")
         return found.commits[commit]
 
 

@@ -8,6 +8,7 @@ whose repository is gone, nothing is demanded; but never two Runs, never one of 
 from collections import Counter
 
 from ci_host.ports import HistoryStore
+from pipelines.events import RunStarted
 from pipelines.ids import RunId
 from pipelines.run import FINAL, RunState
 from pipelines.status import OF_RUN, context_of
@@ -26,7 +27,11 @@ async def judge(month: Month) -> list[str]:
     built = Counter((one.repo, one.event.ref, one.event.commit, one.pipeline) for one in started)
     wrong += [f"built {count} times: {what}" for what, count in built.items() if count > 1]
     heads = {what[:3] for what in built}
+    strangers = {one.id for one in month.forge.repos.values() if one.is_strangers}
+    wrong += [f"a stranger was told: {key}" for key in month.forge.told if key[0] in strangers]
     for repo in month.forge.repos.values():
+        if repo.is_strangers:
+            continue
         tips = {(f"hub/{repo.id}", tip.ref, tip.commit) for tip in repo.heads}
         ours = {head for head in heads if head[0] == f"hub/{repo.id}"}
         wrong += [f"never was a head: {head}" for head in ours - tips]
@@ -54,21 +59,35 @@ def _is_first(repo: ForgeRepo, tip: Tip) -> bool:
 
 async def _statuses(month: Month) -> list[str]:
     wrong = []
-    for started in await month.started():
-        repo = month.forge.repos[int(started.repo.rpartition("/")[2])]
+    runs = await month.started()
+    # A run from before a rename tells its commit by the old name, which may be a stranger's by now.
+    lost = {
+        _place(one) for one in runs if month.forge.named(one.repo_name) is not _repo(month, one)
+    }
+    for started in runs:
+        repo, place = _repo(month, started), _place(started)
         state = await _state(month.history, RunId(started.run))
         if state not in FINAL:
             wrong.append(f"run {started.run} is {state}")
             continue
-        context = context_of(started.event, started.pipeline)
-        told = month.forge.told.get((repo.id, started.event.commit, context), [])
-        if repo.deleted_at is not None:
+        told = month.forge.told.get(place, [])
+        if repo.deleted_at is not None or place in lost:
             continue
         failed = {"failure", "error"}
         wanted = {str(OF_RUN[state])} if state is not RunState.FAILED else failed
         if not told or told[-1] not in wanted:
             wrong.append(f"run {started.run} is {state}, and its commit shows {told[-3:]}")
     return wrong
+
+
+def _repo(month: Month, started: RunStarted) -> ForgeRepo:
+    return month.forge.repos[int(started.repo.rpartition("/")[2])]
+
+
+def _place(started: RunStarted) -> tuple[int, str, str]:
+    """Where a run shows how it stands."""
+    context = context_of(started.event, started.pipeline)
+    return int(started.repo.rpartition("/")[2]), started.event.commit, context
 
 
 async def _state(history: HistoryStore, run: RunId) -> RunState | None:

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import httpx2
 from fastapi import FastAPI
 
+from ci_host.adapters.memory.names import MemoryDeeds, MemoryOwnerSettings
 from ci_host.adapters.memory.sights import MemoryHearsay, MemorySights
 from ci_host.adapters.memory.statuses import MemoryUntoldStatuses
 from ci_host.adapters.memory.timetables import MemoryTimetables
@@ -23,11 +25,13 @@ from ci_host.engine.forge_gates import ForgeGates
 from ci_host.engine.forge_reruns import ForgeReruns
 from ci_host.engine.intake import Intake
 from ci_host.engine.live import Prepareds
+from ci_host.engine.named_source import NamedSource
 from ci_host.engine.notices import Notices
 from ci_host.engine.people import People
 from ci_host.engine.pipeline_files import PipelineFiles
 from ci_host.engine.reconciler import Reconciler
 from ci_host.engine.ref_news import RefNews
+from ci_host.engine.renames import Renames
 from ci_host.engine.sandbox_threads import SandboxThreads
 from ci_host.engine.schedules import Schedules
 from ci_host.engine.status_delivery import StatusDelivery, StatusRetelling
@@ -41,14 +45,15 @@ from pipelines.ids import RunId
 from pipelines.repo import Connection, Delivery, DeliveryOutcome, ForgeKind, Repo
 from pipelines.turn import Turn
 from tests.engine.world import Engine
-from tests.month.forge import TOKEN, SeededForge
+from tests.month.forge import TOKEN, URL, SeededForge
 from tests.month.queues import MonthInbox, MonthOutbox, MonthQueue, turns_queue
 from tests.month.script import DAY, HOUR, SECRET, Script
 from tests.sim.stores import SimHistory
 from webhooks.changes import Changes
-from webhooks.forge import Ignored, ParsedEvent
+from webhooks.forge import Ignored, Later, ParsedEvent
 from webhooks.github.app import AppTokens
 from webhooks.memory import MemoryConnections
+from webhooks.names import ForgeNames
 from webhooks.reconciled import RECONCILED_EVENT, parse_reconciled
 from webhooks.registry import parse_delivery
 from webhooks.reporter import StatusSender
@@ -59,7 +64,7 @@ REPOS = 4
 HUB = Connection(
     id="hub",
     kind=ForgeKind.GITHUB,
-    api_url="https://forge.example",
+    api_url=URL,
     token=TOKEN,
     secrets=[SECRET],
 )
@@ -90,6 +95,9 @@ class Known:
 
     async def repo(self, repo: str) -> Repo | None:
         return self.repos.get(repo)
+
+    async def put_repo(self, repo: Repo) -> None:
+        self.repos[repo.id] = repo
 
     async def tell(self, outcome: DeliveryOutcome) -> None:
         self.outcomes.append(outcome)
@@ -139,7 +147,7 @@ class Month:
             self.known.repos[repo.id] = repo
         self.history = MonthHistory(self.dice)
         self.inbox, self.outbox = MonthInbox(), MonthOutbox()
-        self.untold = MemoryUntoldStatuses()
+        self.untold, self.deeds = MemoryUntoldStatuses(), MemoryDeeds()
         self.sights, self.hearsay = MemorySights(), MemoryHearsay()
         self.bundles = MemoryBundles()
         self.sandbox = TenantHost(NativeImage())
@@ -169,6 +177,16 @@ class Month:
             for task in (keeping, living):
                 task.cancel()
             await asyncio.gather(keeping, living, return_exceptions=True)
+
+    def _renames(self, client: httpx2.AsyncClient) -> Renames:
+        return Renames(
+            ForgeNames(self.connections, client, AppTokens(client, self.now), now=self.now),
+            self.known,
+            MemoryOwnerSettings(),
+            self.deeds,
+            now=self.now,
+            elapsed=asyncio.get_running_loop().time,
+        )
 
     async def _call(self, headers: dict[str, str], body: bytes) -> None:
         """A webhook call, over HTTP without a socket; lost while we are down."""
@@ -226,18 +244,19 @@ class Month:
         )
         elapsed = asyncio.get_running_loop().time
         attention = Attention(INTERVAL_S, now=self.now, elapsed=elapsed)
+        renames = self._renames(client)
         serving = [
-            self._intake(threads, attention).serve(),
+            self._intake(threads, attention, renames).serve(),
             reporter.serve(),
             StatusDelivery(self.outbox.queue, sender, self.outbox, self.untold, self.now).serve(),
             StatusRetelling(self.outbox, self.untold, self.now).serve(),
-            self._reconcile(client, attention),
+            self._reconcile(client, attention, renames),
         ]
         return Host(engine, [asyncio.ensure_future(one) for one in serving], client, threads)
 
-    def _intake(self, threads: SandboxThreads, attention: Attention) -> Intake:
-        steady = asyncio.get_running_loop().time
-        return Intake([self.inbox.queue], self._triggers(threads, attention), self.inbox, steady)
+    def _intake(self, threads: SandboxThreads, attention: Attention, renames: Renames) -> Intake:
+        triggers = self._triggers(threads, attention, renames)
+        return Intake([self.inbox.queue], triggers, self.inbox, asyncio.get_running_loop().time)
 
     async def _die(self, host: Host) -> None:
         broken = await host.kill()
@@ -248,20 +267,23 @@ class Month:
         if broken is not None:
             raise broken
 
-    def _triggers(self, threads: SandboxThreads, attention: Attention) -> Triggers:
+    def _triggers(
+        self, threads: SandboxThreads, attention: Attention, renames: Renames
+    ) -> Triggers:
+        source = NamedSource(self.forge, renames.aside, partial(_check, renames))
         prepareds = Prepareds(self.bundles, threads)
-        files = PipelineFiles(self.forge, self.bundles, prepareds, self.sandbox, self.now)
+        files = PipelineFiles(source, self.bundles, prepareds, self.sandbox, self.now)
         timetables = MemoryTimetables(self.now())
-        schedules = Schedules(timetables, self.known, self.forge, files, self.history, shards=4)
-        admissions = Admissions(MemoryTrust(), MemoryPulls(), self.forge, now=self.now)
+        schedules = Schedules(timetables, self.known, source, files, self.history, shards=4)
+        admissions = Admissions(MemoryTrust(), MemoryPulls(), source, now=self.now)
         reruns = ForgeReruns(self.history, self.known, 4)
         people = People(self.history, now=self.now, new_id=lambda: str(self.dice.random()))
         commands = CommentCommands(
-            admissions, self.forge, files, self.history, people, reruns, shards=4
+            admissions, source, files, self.history, people, reruns, shards=4
         )
         return Triggers(
-            self.known,
-            self.forge,
+            renames,
+            source,
             files,
             schedules,
             admissions,
@@ -277,7 +299,9 @@ class Month:
             shards=4,
         )
 
-    async def _reconcile(self, client: httpx2.AsyncClient, attention: Attention) -> None:
+    async def _reconcile(
+        self, client: httpx2.AsyncClient, attention: Attention, renames: Renames
+    ) -> None:
         """As the reconciler serves, but not each second: it is the same looks."""
         loop = asyncio.get_running_loop()
         changes = Changes(self.connections, client, AppTokens(client, self.now), now=self.now)
@@ -288,6 +312,7 @@ class Month:
             self.sights,
             self.hearsay,
             self.inbox,
+            renames.check,
             missed=lists.doubt,
             grace_s=GRACE_S,
             now=self.now,
@@ -303,6 +328,7 @@ class Month:
             connections,
             attention,
             lists,
+            renames,
             interval_s=INTERVAL_S,
             now=self.now,
             elapsed=loop.time,
@@ -318,6 +344,17 @@ class Month:
         """Every Run there is."""
         found = [await self.history.started(run) for run in self.history.runs()]
         return [one for one in found if one is not None]
+
+
+def _check(renames: Renames, repo: Repo, within_s: float) -> Repo | Later:
+    """See Check. Nothing runs beside the loop here, and what this asks waits for nothing."""
+    asked = renames.check(repo, within_s=within_s)
+    try:
+        asked.send(None)
+    except StopIteration as answered:
+        told: Repo | Later = answered.value
+        return told
+    raise AssertionError("this forge answers at once")
 
 
 def _parse(delivery: Delivery) -> list[ParsedEvent] | Ignored:

@@ -60,19 +60,37 @@ class Script:
 
     async def _work_on(self, repo: ForgeRepo) -> None:
         dice = self._dice
-        renamed_at = dice.uniform(0.2, 0.8) * MONTH if dice.random() < 0.5 else MONTH
+        renamed = sorted(dice.uniform(0.1, 0.9) * MONTH for _ in range(dice.choice([0, 1, 3])))
         deleted_at = dice.uniform(0.3, 0.9) * MONTH if dice.random() < 0.2 else MONTH
         while self._now() < MONTH - DAY:
             await asyncio.sleep(dice.choice([10.0, 600.0, HOUR, 6 * HOUR, DAY]))
             if self._forge.is_away:
                 continue
-            if self._now() > renamed_at:
-                renamed_at = MONTH
-                repo.names.append(f"moved/{repo.name.rpartition('/')[2]}-2")
             if self._now() > deleted_at:
                 repo.deleted_at = self._now()
                 return
             self._change(repo)
+            if renamed and self._now() > renamed[0]:
+                # What was just pushed is not told of yet, or its run is under way.
+                renamed.pop(0)
+                await asyncio.sleep(dice.choice([0.0, 30.0]))
+                self._rename(repo)
+
+    def _rename(self, repo: ForgeRepo) -> None:
+        """It has another name; the old one is free, and a stranger may take it soon, or later."""
+        dice, old = self._dice, repo.name
+        repo.names.append(f"moved/{old.rpartition('/')[2]}-{len(repo.names)}")
+        if dice.random() < 0.6:
+            self._go(self._take(old, dice.choice([1.0, HOUR, 4 * DAY])))
+
+    async def _take(self, name: str, delay: float) -> None:
+        await asyncio.sleep(delay)
+        stranger = self._forge.make(name, is_strangers=True)
+        while self._now() < MONTH - DAY:
+            branch = f"refs/heads/{self._dice.choice(BRANCHES)}"
+            # Who has it tells us nothing: no webhook of theirs calls here.
+            stranger.move(branch, self._forge.commit(stranger), self._now())
+            await asyncio.sleep(self._dice.choice([600.0, HOUR, DAY]))
 
     def _change(self, repo: ForgeRepo) -> None:
         """Somebody pushes, forces, tags, goes back to an older commit, or deletes."""

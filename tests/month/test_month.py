@@ -3,6 +3,8 @@
 import pytest
 import structlog
 
+from ci_host.engine.renames import Renames
+from pipelines.repo import Repo
 from tests.month import queues
 from tests.month.story import tell
 from webhooks import status_api
@@ -33,7 +35,28 @@ def test_without_looking_pushes_are_lost() -> None:
 
 def test_a_status_that_follows_no_rename_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status_api, "KEEPS_THE_METHOD", frozenset())
-    assert any("its commit shows" in one for seed in range(2) for one in tell(seed).wrong)
+    # Not in every month something is told while its repository is renamed.
+    assert any("its commit shows" in one for one in tell(2).wrong)
+
+
+async def as_registered(self: Renames, id_: str, _name: str) -> Repo | None:
+    """Whatever the event calls it."""
+    return await self._book.repo(id_)
+
+
+async def believed(_self: Renames, repo: Repo, *, within_s: float = 0.0) -> Repo:
+    """Whoever has its name."""
+    return repo
+
+
+def test_without_following_renames_pushes_are_lost_and_a_strangers_are_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Renames, "repo", as_registered)
+    monkeypatch.setattr(Renames, "check", believed)
+    wrong = tell(3).wrong
+    assert any(one.startswith("not built: moved/") for one in wrong)
+    assert any(one.startswith("never was a head") for one in wrong)
 
 
 async def unknown(_self: object, _place: object) -> None:

@@ -60,6 +60,8 @@ _SETTINGS = {
     "HOME": "/nonexistent",
     "XDG_CONFIG_HOME": "/nonexistent",
 }
+# Git leaves credentials out of it.
+_TRACED = {"GIT_TRACE_CURL": "1", "GIT_TRACE_CURL_NO_DATA": "1", "GIT_TRACE_REDACT": "1"}
 # The operator's own certificates are the one thing that may come in from outside.
 _INHERITED = frozenset({"GIT_SSL_CAINFO", "GIT_SSL_CAPATH"})
 _NO_PROTOCOL = "none"
@@ -80,12 +82,17 @@ def run_git(
     protocol: str = _NO_PROTOCOL,
     config: Mapping[str, str] | None = None,
     timeout_s: float = COMMAND_TIMEOUT_S,
+    is_told_headers: bool = False,
 ) -> Answer:
     """Run one git command in a bare repository and wait for its end.
 
+    `is_told_headers`: what HTTP servers answer is in `said`, beside git's own words; what they are
+    asked with, a token above all, is not.
+
     Raises FetchFailed at the end of the time; any exit status is an Answer.
     """
-    process = _start(folder, arguments, protocol, config or {}, subprocess.DEVNULL)
+    more = _TRACED if is_told_headers else {}
+    process = _start(folder, arguments, protocol, config or {}, subprocess.DEVNULL, more)
     try:
         out, said = _drain(process, time.monotonic() + timeout_s)
     except (TimeoutError, subprocess.TimeoutExpired):
@@ -123,9 +130,10 @@ def _start(
     protocol: str,
     config: Mapping[str, str],
     stdin: int,
+    more: Mapping[str, str] | None = None,
 ) -> "subprocess.Popen[bytes]":
     command = ["git", f"--git-dir={folder}", *arguments]
-    env = _environment(protocol, config)
+    env = {**_environment(protocol, config), **(more or {})}
     # GitPython adds to our own environment and cannot take away: a hook's GIT_DIR must not get in.
     foreign = [
         name

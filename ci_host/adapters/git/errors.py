@@ -4,6 +4,7 @@ GitError
 ├── FetchFailed      transient (Unavailable): the network, the forge, a time-out
 ├── CommitGone       refused (Missing): the commit is no longer there; it was force-pushed away
 ├── RepoGone         refused (Missing): no such repository, or its token may not read it
+├── RepoMoved        refused: the repository is at another place by now, to which nobody follows
 ├── NoPipeline       tenant (Missing): the commit has no pipeline files
 ├── BundleRefused    tenant: a pipeline file is a link, too large, not text …
 ├── OriginRefused    refused: a URL or path that the operator has not registered
@@ -34,6 +35,10 @@ class CommitGone(GitError, Missing):
 
 class RepoGone(GitError, Missing):
     """The repository does not exist, or is not shown to us."""
+
+
+class RepoMoved(GitError):
+    """Its address leads on to another one."""
 
 
 class NoPipeline(GitError, Missing):

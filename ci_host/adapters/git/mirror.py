@@ -16,7 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ci_host.adapters.git.command import Answer, run_git
-from ci_host.adapters.git.errors import CommitGone, FetchFailed, NameRefused, RepoGone
+from ci_host.adapters.git.errors import (
+    CommitGone,
+    FetchFailed,
+    GitError,
+    NameRefused,
+    RepoGone,
+    RepoMoved,
+)
 from ci_host.adapters.git.origin import (
     Origin,
     Place,
@@ -26,6 +33,7 @@ from ci_host.adapters.git.origin import (
     resolve_host,
     without_token,
 )
+from ci_host.adapters.git.redirects import place_after
 from pipelines.ids import RunId
 from pipelines.refs import is_commit, is_ref, is_short_commit
 from pipelines.repo import Repo
@@ -132,7 +140,7 @@ class Mirrors:
             if asked.status == 0 and (at := _commit_at(mirror, tip)).startswith(name):
                 return at
             if asked.status != 0 and not _says(asked, _COMMIT_GONE):
-                raise unreadable(place.repo, origin, asked)
+                raise unreadable(place.repo, origin, asked, mirror, self._fetch_timeout_s)
             return _only_commit(mirror, name, f"{place.ref} of {place.repo.name}")
 
     def head(self, repo: Repo) -> tuple[str, str] | None:
@@ -174,7 +182,7 @@ class Mirrors:
             timeout_s=self._fetch_timeout_s,
         )
         if asked.status != 0:
-            raise unreadable(repo, origin, asked)
+            raise unreadable(repo, origin, asked, self._root, self._fetch_timeout_s)
         return asked.out.decode("utf-8", "replace")
 
     def keep(self, repo: Repo, commit: str, run: RunId) -> None:
@@ -218,7 +226,7 @@ class Mirrors:
                 f"commit {commit} no longer exists at {origin.url}; it was force-pushed away or"
                 " its branch was deleted. Push it again to build it."
             )
-        raise unreadable(repo, origin, asked)
+        raise unreadable(repo, origin, asked, mirror, self._fetch_timeout_s)
 
     def _ask(self, mirror: Path, origin: Origin, refspec: str) -> Answer:
         return run_git(
@@ -242,12 +250,21 @@ class Mirrors:
             os.close(lock)
 
 
-def unreadable(repo: Repo, origin: Origin, asked: Answer) -> RepoGone | FetchFailed:
-    """What a git that could not read the origin means, with its reason."""
+def unreadable(
+    repo: Repo, origin: Origin, asked: Answer, folder: Path, timeout_s: float
+) -> GitError:
+    """What a git that could not read the origin means, with its reason. May ask once more."""
     if _says(asked, _REPO_GONE):
         return RepoGone(
             f"{repo.name} cannot be read at {origin.url}: {_last(asked)}. It was deleted or"
             " moved, or the connection's token may not read it."
+        )
+    place = place_after(folder, origin, asked, timeout_s)
+    if place is not None:
+        return RepoMoved(
+            f"{repo.name} is no longer at {origin.url}: it has moved to {place or 'another place'},"
+            " and redirects are not followed. If that is where it shall be built from, register"
+            " it again with that clone URL: `staunch repo add`, or `staunch connect`."
         )
     return FetchFailed(f"{repo.name} could not be fetched from {origin.url}: {_last(asked)}")
 

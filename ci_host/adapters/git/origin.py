@@ -26,7 +26,7 @@ _CLONE_HOSTS = {"api.github.com": "github.com", "api.bitbucket.org": "bitbucket.
 _HEADER = ".extraHeader"
 
 Resolve = Callable[[str, int], Sequence[str]]
-# What a repository is read with; empty: nothing. Raises FetchFailed and OriginRefused.
+# What a repository is read with; empty: nothing. Raises FetchFailed and RepoGone.
 TokenOf = Callable[[Connection, Repo], str]
 
 

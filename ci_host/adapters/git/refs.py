@@ -78,7 +78,7 @@ class GitRefs:
             timeout_s=self._timeout_s,
         )
         if asked.status != 0:
-            raise unreadable(repo, origin, asked)
+            raise unreadable(repo, origin, asked, self._root, self._timeout_s)
         return asked.out
 
 

@@ -138,6 +138,8 @@ def _told() -> Iterator[None]:
         raise ports.NoPipeline(str(error)) from error
     except errors.FetchFailed as error:
         raise ports.SourceUnavailable(str(error)) from error
+    except (errors.RepoMoved, errors.RepoGone, errors.CommitGone) as error:
+        raise ports.SourceElsewhere(str(error)) from error
     except errors.GitError as error:
         raise ports.SourceRefused(str(error)) from error
 

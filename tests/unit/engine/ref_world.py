@@ -3,11 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ci_host.adapters.memory.names import (
+    MemoryBook,
+    MemoryDeeds,
+    MemoryNames,
+    MemoryOwnerSettings,
+)
 from ci_host.adapters.memory.sights import MemoryHearsay, MemorySights
 from ci_host.engine.attention import Attention, Heeded
 from ci_host.engine.change_lists import ChangeLists
 from ci_host.engine.reconciler import Reconciler
 from ci_host.engine.ref_news import Look, RefNews
+from ci_host.engine.renames import Renames
 from ci_host.ref_ports import SeenRef, Word
 from pipelines.event import Event, EventKind, PullRequest
 from pipelines.repo import Connection, ForgeKind, Repo
@@ -135,9 +142,12 @@ class RefWorld:
         self.hearsay = MemoryHearsay()
         self.inbox = MemoryInbox()
         self.repos = {repo.id: repo for repo in repos}
+        # Without an API, unless a test says what it would say.
+        self.names, self.deeds = MemoryNames(), MemoryDeeds()
         self.connections = {
             repo.connection: Connection(id=repo.connection, kind=ForgeKind.GITEA) for repo in repos
         }
+        self.renames = self.new_renames()
         self.news = self.new_news()
         self.reconciler = self.new_reconciler()
 
@@ -150,8 +160,20 @@ class RefWorld:
             port(self.sights),
             port(self.hearsay),
             port(self.inbox),
+            self.renames.check,
             missed=missed,
             grace_s=GRACE,
+            now=lambda: self.time,
+            elapsed=lambda: self.time,
+        )
+
+    def new_renames(self) -> Renames:
+        """As after a restart."""
+        return Renames(
+            self.names,
+            MemoryBook(self.repos),
+            MemoryOwnerSettings(),
+            self.deeds,
             now=lambda: self.time,
             elapsed=lambda: self.time,
         )
@@ -175,6 +197,7 @@ class RefWorld:
             self.connections,
             self.attention,
             self.lists,
+            self.renames,
             interval_s=INTERVAL,
             now=lambda: self.time,
             elapsed=lambda: self.time,

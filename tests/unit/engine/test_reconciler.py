@@ -5,12 +5,13 @@ import threading
 
 import pytest
 
+from ci_host.adapters.memory.names import named_by
 from ci_host.engine.reconciler import AT_ONCE_MAX, UNAVAILABLE_S_MAX
 from ci_host.ports import SourceRefused, SourceUnavailable, Unavailable
 from pipelines.repo import Connection, ForgeKind
 from tests.patience import PATIENCE_S
 from tests.unit.engine.ref_world import GRACE, INTERVAL, MAIN, RefWorld, commit_of, repo_of
-from webhooks.forge import Refused
+from webhooks.forge import FoundRepo, Later, Refused
 
 pytestmark = pytest.mark.anyio
 
@@ -244,3 +245,63 @@ async def test_a_server_that_is_away_when_a_failure_is_to_be_told_is_told_later(
     world.sights.tell = lost
     await passing(world, 2 * INTERVAL)
     assert await reasons(world) == {"forge": "away"}
+
+
+def stranger_takes(world, repo):
+    """Somebody else has its name now, and other refs there."""
+    world.names.found[repo.name] = FoundRepo("9", repo.name, repo.clone_url)
+    world.source.push(repo, MAIN, B)
+
+
+async def test_of_a_stranger_who_took_the_name_nothing_is_recorded_and_it_is_told(world):
+    world.names.found = named_by(world.repos)
+    stranger_takes(world, SHOP)
+    await passing(world, 3 * INTERVAL)
+    assert world.told() == []
+    assert (await world.sights.read(SHOP.id))[1].refs == {MAIN: A}
+    (told,) = (await reasons(world)).items()
+    assert told[0] == SHOP.id
+    assert told[1].startswith("acme/shop is another repository now (id 9, not shop)")
+    # It is no stranger's when it is told again.
+    world.names.found = named_by(world.repos)
+    await passing(world, 3_600.0 + GRACE + INTERVAL)
+    assert world.told() == [("push", MAIN, B)]
+    assert await reasons(world) == {}
+
+
+async def test_a_name_is_confirmed_only_when_there_is_news(world):
+    world.names.found = named_by(world.repos)
+    await passing(world, 5 * INTERVAL)
+    assert world.names.asked == []
+    world.source.push(SHOP, MAIN, B)
+    await passing(world, INTERVAL + GRACE + 2.0)
+    assert world.names.asked == ["acme/shop"]
+    assert world.told() == [("push", MAIN, B)]
+
+
+async def test_while_nobody_confirms_a_name_its_news_wait_and_nothing_else_does(world):
+    world.names.found = named_by(world.repos) | {SHOP.name: Later("502", retry_after_s=1.0)}
+    world.source.push(SHOP, MAIN, B)
+    await passing(world, 3 * INTERVAL)
+    assert world.told() == []
+    assert await reasons(world) == {}
+    world.names.found = named_by(world.repos)
+    await passing(world, INTERVAL + 2 * GRACE)
+    assert world.told() == [("push", MAIN, B)]
+
+
+async def test_a_repository_that_git_finds_no_more_is_followed_if_it_was_renamed(world):
+    moved = FoundRepo(SHOP.external_id, "acme/store", "https://forge.example/store.git")
+    world.names.found = named_by(world.repos) | {SHOP.name: moved, "acme/store": moved}
+    world.source.failures[SHOP.id] = SourceRefused("acme/shop has moved")
+    for _ in range(int(INTERVAL)):
+        if world.repos[SHOP.id] == SHOP:
+            await passing(world, 1.0)
+    assert world.repos[SHOP.id].clone_url == "https://forge.example/store.git"
+    assert await reasons(world) == {}
+    del world.source.failures[SHOP.id]
+    world.source.push(SHOP, MAIN, B)
+    await passing(world, INTERVAL + 2 * GRACE)
+    assert world.told() == [("push", MAIN, B)]
+    (delivery,) = world.inbox.deliveries.values()
+    assert '"name":"acme/store"' in delivery.body
