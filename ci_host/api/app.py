@@ -43,6 +43,7 @@ from ci_host.api import (
     trust,
     well_known,
 )
+from ci_host.api.auth import is_somebodys
 from ci_host.api.body_limits import BodiesBounded
 from ci_host.api.description import completed
 from ci_host.api.etags import ETags
@@ -107,7 +108,7 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app)
     app.add_middleware(audit.Audited, services=services)
     app.add_middleware(ETags, told=services.told)
-    app.add_middleware(BodiesBounded)
+    app.add_middleware(BodiesBounded, is_known=is_somebodys)
     app.include_router(webhook_routes(hook_of(services)))
     for part in PARTS:
         app.include_router(part.router)

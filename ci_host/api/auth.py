@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from ci_host.access import Level, Token, digest_of_secret
 from ci_host.api.bodies import read_form, read_json
@@ -39,8 +40,7 @@ async def person(request: Request) -> Token:
     `admin` of the answer: whether they may change the settings of what the request is about.
     Raises Problem: 401, 403, or 404 for what they do not see.
     """
-    bearer = request.headers.get("authorization", "")
-    secret = bearer.removeprefix("Bearer ").strip() if bearer.startswith("Bearer ") else ""
+    secret = _bearer_in(request)
     if not secret:
         secret = request.cookies.get(COOKIE, "")
         if secret and request.method not in READING and not is_from_here(request):
@@ -55,6 +55,19 @@ async def person(request: Request) -> Token:
             request.state.on = named(dict(request.query_params), said)
             setattr(request.state, NOTED, who)
     return who
+
+
+def _bearer_in(asked: HTTPConnection) -> str:
+    bearer = asked.headers.get("authorization", "")
+    return bearer.removeprefix("Bearer ").strip() if bearer.startswith("Bearer ") else ""
+
+
+async def is_somebodys(scope: Scope) -> bool:
+    """Whether a request has a key that is good here, whatever it may do. Raises Unavailable."""
+    asked = HTTPConnection(scope)
+    secret = _bearer_in(asked) or asked.cookies.get(COOKIE, "")
+    here: Services = scope["app"].state.services
+    return bool(secret) and await token_by(here, digest_of_secret(secret)) is not None
 
 
 async def _body(request: Request) -> object:

@@ -2,25 +2,28 @@
 
 In front of all routes: what a framework reads of a body, it reads before it asks who is calling.
 Each may have so many bytes and take so long, and all that are being read may have so many together.
+Who sends more than a little is asked for their key first.
 Webhooks have bounds of their own (`webhooks/hook_bodies.py`), as have forms (`bodies.py`).
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ci_host.api.exports import IMPORT_BYTES_MAX
 from ci_host.api.problems import answer
+from ci_host.ports import Unavailable
 
-# The largest of what the API takes in one piece; a job's and a Run's own limits are lower.
-BODY_BYTES_MAX = 8 * 1024 * 1024
-# Of who need be nobody.
+# A signal of 8 MiB, as JSON may write it; what else is sent has lower limits of its own.
+BODY_BYTES_MAX = 64 * 1024 * 1024
+# Of whoever need not say who they are.
 OPEN_BYTES_MAX = 65_536
 # Of all that are being read; whoever sends little is read in any case.
-ALL_BYTES_MAX = 16 * BODY_BYTES_MAX
-LITTLE_BYTES = 65_536
+ALL_BYTES_MAX = 4 * BODY_BYTES_MAX
 READ_TIMEOUT_S = 30.0
 _OPEN = "/api/v1/logins"
 # It is read by the route, piece by piece, once it is known who sends it.
@@ -38,15 +41,24 @@ class BodiesBounded:
     """An ASGI application around another: answers 413, 408 or 503 to whoever sends more, or too
     slowly, or where there is no room."""
 
-    def __init__(self, app: ASGIApp, timeout_s: float = READ_TIMEOUT_S) -> None:
-        self._app, self._timeout_s, self._held = app, timeout_s, Held()
+    def __init__(
+        self,
+        app: ASGIApp,
+        is_known: Callable[[Scope], Awaitable[bool]],
+        timeout_s: float = READ_TIMEOUT_S,
+    ) -> None:
+        """`is_known`: whether a request has a key that is good here; may raise Unavailable."""
+        self._app, self._is_known = app, is_known
+        self._timeout_s, self._held = timeout_s, Held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        bound = Bound(bound_of(scope["path"]), self._held, self._timeout_s, receive, send)
+        known = partial(self._is_known, scope)
+        most = bound_of(scope["path"])
+        bound = Bound(most, known, self._held, self._timeout_s, receive, send)
         if bound.is_announced_beyond(scope):
             bound.refused = bound.too_large()
         else:
@@ -76,9 +88,16 @@ class Bound:
     nothing that it says is sent. `came`: how many bytes of its body there are."""
 
     def __init__(
-        self, most: int, held: Held, timeout_s: float, receive: Receive, send: Send
+        self,
+        most: int,
+        is_known: Callable[[], Awaitable[bool]],
+        held: Held,
+        timeout_s: float,
+        receive: Receive,
+        send: Send,
     ) -> None:
-        self._most, self._held, self._receive, self._send = most, held, receive, send
+        self._most, self._is_known, self._held = most, is_known, held
+        self._receive, self._send = receive, send
         self._late_at = asyncio.get_running_loop().time() + timeout_s
         self._is_whole = self._has_begun = False
         self.came = 0
@@ -111,13 +130,22 @@ class Bound:
         self.came += size
         self._held.now += size
         self._is_whole = not message.get("more_body", False)
-        if self._has_begun:
-            return message
-        if self.came > self._most:
-            self.refused = self.too_large()
-        elif self._held.now > ALL_BYTES_MAX and self.came > LITTLE_BYTES:
-            self.refused = answer(503, "Too much at once", "Others are being read; send it again.")
+        if not self._has_begun and self.came > OPEN_BYTES_MAX:
+            self.refused = await self._refusal(size)
         return message
+
+    async def _refusal(self, size: int) -> Response | None:
+        """Of one that is not small any more, by the newest `size` bytes of it."""
+        if self.came > self._most:
+            return self.too_large()
+        if self._held.now > ALL_BYTES_MAX:
+            return answer(503, "Too much at once", "Others are being read; send it again.")
+        if self.came - size > OPEN_BYTES_MAX:
+            return None
+        try:
+            return None if await self._is_known() else self.too_large(OPEN_BYTES_MAX)
+        except Unavailable as error:
+            return answer(503, "The store does not answer", f"{error}. Send it again.")
 
     async def send(self, message: Message) -> None:
         """As ASGI has it."""
@@ -125,7 +153,10 @@ class Bound:
             self._has_begun = True
             await self._send(message)
 
-    def too_large(self) -> Response:
+    def too_large(self, most: int | None = None) -> Response:
         """413."""
-        told = f"At most {self._most:,} bytes are read of this request; send less at once."
+        if most is None:
+            told = f"At most {self._most:,} bytes are read of this request; send less at once."
+        else:
+            told = f"Without a key that is good here at most {most:,} bytes are read of it."
         return answer(413, "Too large", told)

@@ -62,7 +62,7 @@ async def deliver_comments(
                 if has_comments(directory.find(connection)):
                     served.add(connection)
                     wanted = partial(writes, directory, settings)
-                    queue = comments_of(bus, connection)
+                    queue = comments_of(bus, connection, directory.name_of)
                     delivery = CommentDelivery(queue, sender, tails, wanted, time.monotonic)
                     group.create_task(delivery.serve())
             await asyncio.sleep(NEW_CONNECTIONS_S)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import msgspec
 import structlog
 import uvicorn
 
@@ -47,7 +46,7 @@ from ci_host.adapters.nats.secrets import NatsSecrets
 from ci_host.adapters.nats.sessions import NatsSessions
 from ci_host.adapters.nats.shells import NatsShells
 from ci_host.adapters.nats.sights import NatsSights
-from ci_host.adapters.nats.statuses import NatsStatusOutbox, NatsUntoldStatuses
+from ci_host.adapters.nats.statuses import NatsStatusOutbox, NatsUntoldStatuses, outbox_of
 from ci_host.adapters.nats.stores import NatsBundles, NatsCatalog, NatsInbox
 from ci_host.adapters.nats.timetables import NatsTimetables
 from ci_host.adapters.nats.trust import NatsTrust
@@ -88,7 +87,6 @@ from ci_host.settings import ProcessSettings, Settings, is_traced
 from ci_host.web.site import add_pages
 from pipelines.codec import decode_turn
 from pipelines.repo import Connection
-from pipelines.status import Status
 from webhooks.github.app import AppTokens
 from webhooks.members import Members
 from webhooks.reporter import StatusSender, shows_reports_of
@@ -310,7 +308,7 @@ async def deliver_statuses(bus: Bus, directory: Directory) -> None:
             for connection, now in list(directory.connections.items()):
                 before = served.get(connection)
                 if before is None:
-                    queue: NatsQueue[Status] = NatsQueue(bus, forge_rule(connection), _status)
+                    queue = outbox_of(bus, connection, directory.name_of)
                     delivery = StatusDelivery(queue, sender, outbox, untold, time.time)
                     group.create_task(delivery.serve())
                 elif before == now or not await _told_again(retelling, connection):
@@ -328,21 +326,6 @@ async def _told_again(retelling: StatusRetelling, connection: str) -> bool:
     except Exception:  # the edge: what somebody stored must not end the host
         log.exception("statuses_not_told_again", connection=connection)
     return True
-
-
-def forge_rule(connection: str) -> ConsumerRule:
-    """The outbox of one Connection, as the one who tells its Forge reads it."""
-    return ConsumerRule(
-        subjects.STATUSES,
-        f"forge-{connection}",
-        (f"status.{connection}.>",),
-        # One at a time: what waits for its turn again keeps the next from overtaking it.
-        in_flight_max=1,
-    )
-
-
-def _status(got: Delivered) -> Status:
-    return msgspec.json.decode(got.body, type=Status)
 
 
 def _dice() -> float:

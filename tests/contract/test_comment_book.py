@@ -135,7 +135,7 @@ async def serving(bus: Bus, client: httpx2.AsyncClient) -> AsyncIterator[None]:
     """One life of who delivers; killed at the end."""
     apps = AppTokens(client, lambda: 0.0)
     writer = Commenter(MemoryConnections(HUB), client, apps, now=lambda: 0.0, dice=lambda: 0.0)
-    queue = comments_of(bus, "hub")
+    queue = comments_of(bus, "hub", lambda _, name: name)
     delivery = CommentDelivery(queue, writer, NoLogs(), lambda *_: True, time.monotonic)
     task = asyncio.create_task(delivery.serve())
     try:

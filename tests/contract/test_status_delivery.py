@@ -16,9 +16,10 @@ from ci_host.adapters.nats.bus import Bus
 from ci_host.adapters.nats.consumer import Consumer
 from ci_host.adapters.nats.directory import Directory
 from ci_host.adapters.nats.server import EmbeddedServer
-from ci_host.adapters.nats.statuses import NatsStatusOutbox, NatsUntoldStatuses
+from ci_host.adapters.nats.statuses import NatsStatusOutbox, NatsUntoldStatuses, outbox_rule
 from ci_host.adapters.nats.stores import NatsCatalog
-from ci_host.bootstrap.serving import deliver_statuses, forge_rule
+from ci_host.bootstrap.serving import deliver_statuses
+from pipelines.repo import Repo
 from pipelines.status import Status
 from tests.contract.ill_forge import IllForge
 from tests.contract.status_queue import OPEN, connection, events, heard, status
@@ -198,7 +199,7 @@ async def test_a_bus_that_is_killed_while_the_forge_is_away_loses_nothing(
 @nats
 async def test_no_rule_of_the_bus_gives_up_within_a_month(server, forge):
     async with life(server) as bus:
-        rule = forge_rule("tea")
+        rule = outbox_rule("tea")
         found = await until(lambda: _config_of(bus, rule.name))
         assert found.max_deliver == -1 and found.max_ack_pending == 1
         # A backoff of the server's would bound the tries; a threshold would forget the place.
@@ -219,7 +220,7 @@ async def _config_of(bus: Bus, name: str):
 async def test_after_more_tries_than_an_hour_holds_the_first_is_still_the_first(server, forge):
     statuses = [status(n) for n in range(8)]
     await put(server, *statuses)
-    rule = forge_rule("tea")
+    rule = outbox_rule("tea")
     # Also more than one wish of the reader's holds.
     tries = rule.batch + 10
     assert tries > 2 * HOUR_S / (BACKOFF_S_MAX / 2)
@@ -262,10 +263,23 @@ async def test_what_is_refused_is_listed_and_told_when_the_connection_has_anothe
 
 
 @nats
+async def test_what_was_said_under_an_old_name_is_told_under_the_new_one(server, forge):
+    """Under the old one there may be somebody else's repository by now."""
+    forge.listen()
+    async with bus_of(server, streams=False) as bus:
+        facts = {"connection": "tea", "external_id": "1", "clone_url": "https://tea.example/x"}
+        await NatsCatalog(bus).put_repo(Repo(id="tea/1", name="waterways/sluice", **facts))
+    await put(server, status(0))
+    async with life(server):
+        await until(lambda: forge.told)
+    assert forge.told == [heard(status(0, repo_name="waterways/sluice"))]
+
+
+@nats
 async def test_an_older_staunchs_outbox_is_read_on_where_it_was(server, forge):
     """Its messages had no place in their subjects, and its consumer asked for no others."""
     forge.listen()
-    rule = replace(forge_rule("tea"), subjects=("status.tea.*",))
+    rule = replace(outbox_rule("tea"), subjects=("status.tea.*",))
     async with bus_of(server, streams=False) as bus:
         for number in range(4):
             body = msgspec.json.encode(status(number))

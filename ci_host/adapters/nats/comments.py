@@ -1,5 +1,7 @@
 """NatsComments: what is written under pull requests, on JetStream. Implements CommentBook."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from ci_host.adapters.nats import subjects
@@ -63,17 +65,24 @@ class NatsComments:
             raise Unavailable(str(error)) from error
 
 
-def comments_of(bus: Bus, connection: str) -> NatsQueue[Written]:
-    """What is owed to one Connection: one at a time, so that nothing older overtakes a newer."""
+def comments_of(
+    bus: Bus, connection: str, name_of: Callable[[str, str], str]
+) -> NatsQueue[Written]:
+    """What is owed to one Connection: one at a time, so that nothing older overtakes a newer.
+
+    `name_of`: what a Repo of this id is called when it is told, which was called so: under an old
+    name there may be somebody else's.
+    """
     rule = ConsumerRule(
         subjects.COMMENTS,
         f"comments-{connection}",
         (f"comment.{connection}.>",),
         in_flight_max=1,
     )
-    return NatsQueue(bus, rule, _written)
 
+    def decoded(got: Delivered) -> Written:
+        written: Written = msgspec.json.decode(got.body, type=Written)
+        name = name_of(written.repo, written.repo_name)
+        return msgspec.structs.replace(written, repo_name=name)
 
-def _written(got: Delivered) -> Written:
-    written: Written = msgspec.json.decode(got.body, type=Written)
-    return written
+    return NatsQueue(bus, rule, decoded)

@@ -54,6 +54,11 @@ class Directory:
         """The Connection of that id, or None."""
         return self.connections.get(connection_id)
 
+    def name_of(self, repo: str, before: str) -> str:
+        """What the Repo of this id is called now; of one that is not known: `before`."""
+        known = self.repos.get(repo)
+        return before if known is None else known.name
+
     async def _on_change(self, message: Msg) -> None:
         self._take(message.subject, message.data)
 

@@ -1,6 +1,6 @@
 """Statuses on JetStream: the outbox, in which they wait for their Forges, and what none took."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -8,12 +8,16 @@ import structlog
 from ci_host.adapters.nats import subjects
 from ci_host.adapters.nats.bus import MESSAGE_ID, Bus, Stored
 from ci_host.adapters.nats.claims import Claims
+from ci_host.adapters.nats.consumer import ConsumerRule, Delivered, NatsQueue
 from ci_host.ports import Damaged
 from ci_host.status_ports import Untold
 from pipelines.status import Status
 
 _STATUS = msgspec.json.Decoder(Status)
 _UNTOLD = msgspec.json.Decoder(Untold)
+
+# What a Repo of this id is called, which was called so.
+NameOf = Callable[[str, str], str]
 
 log = structlog.get_logger()
 
@@ -54,6 +58,28 @@ def _subject_of(status: Status) -> str:
     # What is told again is not newer for it.
     place = f"{status.place}-again" if status.again_of else status.place
     return subjects.status(status.connection, place, status.id)
+
+
+def outbox_rule(connection: str) -> ConsumerRule:
+    """The outbox of one Connection, as the one who tells its Forge reads it."""
+    return ConsumerRule(
+        subjects.STATUSES,
+        f"forge-{connection}",
+        (f"status.{connection}.>",),
+        # One at a time: what waits for its turn again keeps the next from overtaking it.
+        in_flight_max=1,
+    )
+
+
+def outbox_of(bus: Bus, connection: str, name_of: NameOf) -> NatsQueue[Status]:
+    """What is owed to one Connection, under the names that its Repos have when it is told."""
+
+    def decoded(got: Delivered) -> Status:
+        status = _STATUS.decode(got.body)
+        name = name_of(f"{status.connection}/{status.repo}", status.repo_name)
+        return msgspec.structs.replace(status, repo_name=name)
+
+    return NatsQueue(bus, outbox_rule(connection), decoded)
 
 
 class NatsUntoldStatuses:

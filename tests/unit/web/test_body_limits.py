@@ -10,7 +10,6 @@ from starlette.types import Message, Receive, Scope, Send
 from ci_host.api.body_limits import (
     ALL_BYTES_MAX,
     BODY_BYTES_MAX,
-    LITTLE_BYTES,
     OPEN_BYTES_MAX,
     BodiesBounded,
     bound_of,
@@ -28,34 +27,45 @@ class Sent:
     size = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while self.size < 4 * BODY_BYTES_MAX:
+        while self.size < 2 * BODY_BYTES_MAX:
             self.size += len(CHUNK)
             yield CHUNK
 
 
-async def asked(world: World, method: str, path: str, content: object) -> httpx2.Response:
+async def asked(
+    world: World, method: str, path: str, content: object, key: str = ""
+) -> httpx2.Response:
     transport = httpx2.ASGITransport(app=world.app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         headers = {"content-type": "application/json"}
+        headers |= {"authorization": f"Bearer {key}"} if key else {}
         return await client.request(method, path, content=content, headers=headers)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "most"),
-    [
-        ("POST", "/api/v1/logins", OPEN_BYTES_MAX),
-        ("POST", "/api/v1/logins/claim", OPEN_BYTES_MAX),
-        ("POST", "/api/v1/runs", BODY_BYTES_MAX),
-        ("PUT", "/api/v1/secrets", BODY_BYTES_MAX),
-    ],
-)
-async def test_a_body_that_does_not_end_is_refused_by_whomever_it_is(world, method, path, most):
+OPEN = [("POST", "/api/v1/logins"), ("POST", "/api/v1/logins/claim")]
+CLOSED = [
+    ("POST", "/api/v1/runs"),
+    ("PUT", "/api/v1/secrets"),
+    ("POST", "/api/v1/runs/import/signals"),
+]
+
+
+@pytest.mark.parametrize("key", ["", "stn_nobody", "stn_ada"])
+@pytest.mark.parametrize(("method", "path"), [*OPEN, *CLOSED])
+async def test_a_body_that_does_not_end_is_refused_whosever_it_is(world, method, path, key):
     sent = Sent()
-    answer = await asked(world, method, path, sent)
+    answer = await asked(world, method, path, sent, key)
+    is_known = key == "stn_ada" and (method, path) in CLOSED
+    most = BODY_BYTES_MAX if is_known else OPEN_BYTES_MAX
     assert answer.status_code == 413
     assert answer.headers["content-type"] == "application/problem+json"
-    assert f"At most {most:,} bytes" in answer.json()["detail"]
+    assert f"t most {most:,} bytes" in answer.json()["detail"]
     assert sent.size <= most + 2 * len(CHUNK)
+
+
+async def test_who_has_a_key_may_send_more(world):
+    body = b'{"repo": "' + b"x" * (4 * OPEN_BYTES_MAX) + b'"}'
+    assert (await asked(world, "POST", "/api/v1/runs", body, "stn_ada")).status_code == 422
 
 
 async def test_one_that_says_that_it_is_larger_is_not_read_at_all(world):
@@ -105,6 +115,11 @@ class Caller:
         return int(self.told[0]["status"])
 
 
+async def somebody(_scope: Scope) -> bool:
+    """They have a key."""
+    return True
+
+
 async def reading(_scope: Scope, receive: Receive, send: Send) -> None:
     """Reads all of a body, and says that all is well."""
     while (message := await receive())["type"] == "http.request" and message.get("more_body"):
@@ -114,21 +129,21 @@ async def reading(_scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def test_a_body_that_comes_too_slowly_is_not_waited_for():
-    caller = Caller(BodiesBounded(reading, timeout_s=0.05))
+    caller = Caller(BodiesBounded(reading, somebody, timeout_s=0.05))
     caller.send(10)
     assert await caller.status() == 408
     assert (b"connection", b"close") in caller.told[0]["headers"]
 
 
 async def test_where_there_is_no_room_who_sends_much_is_refused_and_who_sends_little_is_read():
-    bounded = BodiesBounded(reading)
+    bounded = BodiesBounded(reading, somebody)
     many = [Caller(bounded) for _ in range(ALL_BYTES_MAX // BODY_BYTES_MAX)]
     for one in many:
         one.send(BODY_BYTES_MAX)
     large, small = Caller(bounded), Caller(bounded)
-    large.send(LITTLE_BYTES + 1)
+    large.send(OPEN_BYTES_MAX + 1)
     assert await large.status() == 503
-    small.send(LITTLE_BYTES, more=False)
+    small.send(OPEN_BYTES_MAX, more=False)
     assert await small.status() == 200
     for one in many:
         one.send(0, more=False)
