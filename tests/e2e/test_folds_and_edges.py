@@ -160,6 +160,13 @@ def test_on_paper_is_what_happened_black_on_white_and_nothing_to_press(page, hos
         assert page.evaluate(f"{box}.scrollHeight <= {box}.clientHeight + 1"), selector
 
 
+def test_a_page_that_comes_up_on_paper_has_its_log(page, host):
+    story = host.do(shapes.release(host.world, 7, breaks=True))
+    page.call("Emulation.setEmulatedMedia", media="print")
+    page.open(f"{host.url}/runs/{story.run}")
+    page.until("document.querySelectorAll('#log-lines .line:not(.missing)').length === 61")
+
+
 async def _quiet(world, number: int) -> Story:
     story = await Story(world, number).begin()
     await story.turn(job("quiet"), wanted=shapes.wanting("quiet"))

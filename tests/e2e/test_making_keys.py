@@ -64,7 +64,7 @@ def test_a_key_is_made_used_and_revoked(page, host):
 def test_neither_back_nor_going_on_and_returning_shows_a_key_again(page, host):
     secret = made(page, host, "ci-bot")
     page.open(f"{host.url}/inbox")
-    page.evaluate("history.back(), true")
+    page.back()
     page.until("location.pathname !== '/inbox'")
     page.until("document.readyState === 'complete'")
     assert secret not in page.evaluate("document.documentElement.outerHTML")

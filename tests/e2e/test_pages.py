@@ -199,7 +199,7 @@ def test_choosing_a_job_changes_the_address_and_back_returns(page, host):
     page.evaluate("window.same = true")
     page.evaluate("document.querySelector('a[data-job-link]').click()")
     page.until("location.search === '?job=unit' && location.hash === '#log'")
-    page.evaluate("history.back(), true")
+    page.back()
     page.until("location.search === ''")
     assert page.evaluate("window.same")
 

@@ -64,7 +64,7 @@ def test_a_tab_is_swapped_in_place_and_back_returns_to_the_one_before(page, host
     page.until("document.querySelector('#tab-artifacts[aria-current]') !== null")
     assert page.evaluate("location.search") == "?tab=artifacts"
     assert page.evaluate("document.activeElement.id") == "tab-artifacts"
-    page.evaluate("history.back(), true")
+    page.back()
     page.until("document.querySelector('#tab-timeline[aria-current]') !== null")
     assert page.evaluate("window.same")
 
@@ -114,7 +114,7 @@ def test_the_timeline_zooms_with_keys_in_place_and_back_zooms_out(page, host, ru
     assert 0 < rows(page) < whole
     page.key("0", 48)
     page.until(f"document.querySelectorAll('.chart [data-row]').length === {whole}")
-    page.evaluate("history.back(), true")
+    page.back()
     page.until(f"document.querySelectorAll('.chart [data-row]').length < {whole}")
     assert page.evaluate("window.same")
 
@@ -188,7 +188,7 @@ def test_keys_step_through_the_turns_in_place_and_an_address_names_one(page, hos
     page.until(f"{title} === 'Turn 71 of 501'")
     page.key("[", 219)
     page.until(f"{title} === 'Turn 70 of 501'")
-    page.evaluate("history.back(), true")
+    page.back()
     page.until(f"{title} === 'Turn 71 of 501'")
     page.key("5", 53)
     page.until(f"{title} === 'Turn 501 of 501'")

@@ -123,6 +123,10 @@ class Browser:
         self.call("Page.navigate", url=url)
         self.until("!window.staunchOld && document.readyState === 'complete'")
 
+    def back(self) -> None:
+        """As the button: it begins after this has been answered, for it ends the page."""
+        self.evaluate("setTimeout(() => history.back(), 0), true")
+
     def set_cookie(self, url: str, name: str, value: str) -> None:
         """As a login does."""
         self.call(

@@ -72,11 +72,6 @@ export class LogSource {
     return text;
   }
 
-  /* Whether a line is here, without asking for it. */
-  has(number) {
-    return this.blocks.get(Math.floor((number - 1) / BLOCK_LINES))?.[(number - 1) % BLOCK_LINES] !== undefined;
-  }
-
   /* A line and those before it in its block, of which it may have its colour. */
   before(number) {
     const lines = this.blocks.get(Math.floor((number - 1) / BLOCK_LINES)) ?? [];

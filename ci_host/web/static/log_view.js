@@ -182,7 +182,7 @@ export class LogView {
     this.hear.drawn(this.rows);
   }
 
-  /* For paper, on which nothing scrolls. */
+  /* For paper, on which nothing scrolls: what is here of it; what is not is asked for. */
   layOut() {
     this.regroup();
     const middle = Math.floor((this.top + this.room / 2) / ROW_PX);
@@ -190,7 +190,7 @@ export class LogView {
     const wanted = [];
     for (let row = first; row < Math.min(this.count, first + PRINTED_ROWS); row++) {
       const line = lineOf(row, this.hidden);
-      if (this.source.has(line)) wanted.push(line);
+      if (this.source.line(line) !== undefined) wanted.push(line);
     }
     this.place(wanted);
   }
